@@ -1,0 +1,179 @@
+"""Artifacts: what steps produce and consume, and the JSON that crosses process boundaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+ROLES = ("weights", "config", "tokenizer", "template", "licence", "document", "other")
+"""Roles that a file can have in the manifest; a plugin may use others of its own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArtifactFile:
+    """One file of an artifact.
+
+    Attributes:
+        name: POSIX path below the artifact's folder.
+        size: Bytes.
+        sha256: Hex digest of the content, or "" for a source file that nobody hashed yet.
+        role: What the file is for, see :data:`ROLES`.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    role: str = "other"
+
+    def to_json(self) -> dict[str, Json]:
+        return {"name": self.name, "size": self.size, "sha256": self.sha256, "role": self.role}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Json]) -> ArtifactFile:
+        size = data["size"]
+        assert isinstance(size, int)
+        return cls(
+            name=str(data["name"]), size=size, sha256=str(data["sha256"]), role=str(data["role"])
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Artifact:
+    """A kind, a folder of files, metadata, and who made it.
+
+    Attributes:
+        kind: Public type name, such as ``gguf`` or ``vendor.kind``.
+        path: Folder that the file names are relative to.
+        files: Every file that belongs to it. Empty for a virtual artifact.
+        metadata: Free JSON from the producer. A virtual artifact says here how to open it.
+        producer: Step id, such as ``gguf:gguf``; ``source`` for what the user pointed at.
+        version: Distribution and version of the producer.
+    """
+
+    kind: str
+    path: Path
+    files: tuple[ArtifactFile, ...] = ()
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    producer: str = "source"
+    version: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the files.
+
+        Raises:
+            KeyError: No file of that name belongs to the artifact.
+        """
+        if not any(file.name == name for file in self.files):
+            raise KeyError(name)
+        return self.path / name
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "kind": self.kind,
+            "path": str(self.path),
+            "files": [file.to_json() for file in self.files],
+            "metadata": dict(self.metadata),
+            "producer": self.producer,
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Json]) -> Artifact:
+        files, metadata = data["files"], data["metadata"]
+        assert isinstance(files, list)
+        assert isinstance(metadata, dict)
+        return cls(
+            kind=str(data["kind"]),
+            path=Path(str(data["path"])),
+            files=tuple(ArtifactFile.from_json(f) for f in files if isinstance(f, dict)),
+            metadata=metadata,
+            producer=str(data["producer"]),
+            version=str(data["version"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadFile:
+    """One file that a destination shall receive: the explicit list, never "the folder".
+
+    Attributes:
+        name: POSIX path at the destination, below the group's root (``model.safetensors``).
+        path: Where it lies here.
+        size: Bytes.
+        sha256: Hex digest; the destination is compared with it afterwards.
+        role: As in :class:`ArtifactFile`. Files of role ``document`` go last.
+        kind: Artifact kind that the file belongs to, or ``document``.
+    """
+
+    name: str
+    path: Path
+    size: int
+    sha256: str
+    role: str
+    kind: str
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "name": self.name,
+            "path": str(self.path),
+            "size": self.size,
+            "sha256": self.sha256,
+            "role": self.role,
+            "kind": self.kind,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Json]) -> UploadFile:
+        size = data["size"]
+        assert isinstance(size, int)
+        return cls(
+            name=str(data["name"]),
+            path=Path(str(data["path"])),
+            size=size,
+            sha256=str(data["sha256"]),
+            role=str(data["role"]),
+            kind=str(data["kind"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """What an upload step returns: proof that it arrived.
+
+    Attributes:
+        destination: As the user wrote it, ``hf:me/my-model``.
+        url: Where a person can look at it.
+        revision: Commit or version at the destination, if it has such a thing.
+        private: Visibility read back from the destination; None where it has no such notion.
+        files: Number of files that were listed again and whose digests matched.
+        bytes_sent: Bytes that really went over the wire (less than the size on a re-run).
+        metadata: Free JSON.
+    """
+
+    destination: str
+    url: str
+    revision: str | None = None
+    private: bool | None = None
+    files: int = 0
+    bytes_sent: int = 0
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "destination": self.destination,
+            "url": self.url,
+            "revision": self.revision,
+            "private": self.private,
+            "files": self.files,
+            "bytes_sent": self.bytes_sent,
+            "metadata": dict(self.metadata),
+        }

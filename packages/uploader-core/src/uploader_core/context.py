@@ -1,0 +1,259 @@
+"""What a step, a check, an estimate or an uploader's grouping is given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from uploader_core.artifact import Artifact, Json, Receipt, UploadFile
+from uploader_core.errors import CancelledError, PluginError
+from uploader_core.files import OutputFolder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseInfo:
+    """What the whole run is about; the same for every step of it.
+
+    Attributes:
+        name: Name of the released model, without owner (``my-model``).
+        source: Kind of the source, ``adapter`` or ``checkpoint``.
+        base_model: Base model as the adapter names it; a Hub id when ``base_is_hub_id``. None for
+            a full model without a known base.
+        base_is_hub_id: False for a local path, which must never be published.
+        base_revision: Commit of the base, when it is known.
+        command: The command line with the form that repeats the run, without secrets.
+    """
+
+    name: str
+    source: str
+    base_model: str | None = None
+    base_is_hub_id: bool = False
+    base_revision: str | None = None
+    command: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "name": self.name,
+            "source": self.source,
+            "base_model": self.base_model,
+            "base_is_hub_id": self.base_is_hub_id,
+            "base_revision": self.base_revision,
+            "command": self.command,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanContext:
+    """Given to ``check`` and ``estimate``. Read headers and small JSON only; write nothing.
+
+    Attributes:
+        inputs: Artifacts that exist already, and for those still to be made a stand-in of the
+            right kind without files. A virtual artifact (``checkpoint``) carries its metadata, so
+            it can be opened.
+        settings: The spec's settings, or None.
+        release: What the run is about.
+        output: Folder that the step would write (it may not exist).
+        target: For uploads, what stands behind the scheme.
+        files: For uploads, nothing yet: the files do not exist. ``sizes`` tells what is coming.
+        sizes: Estimated bytes by artifact kind.
+    """
+
+    inputs: tuple[Artifact, ...]
+    settings: Any
+    release: ReleaseInfo
+    output: Path
+    target: str | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    def input(self, kind: str) -> Artifact:
+        """Return the input of that kind; KeyError when there is none."""
+        return _find(self.inputs, kind)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupContext:
+    """Given to an uploader's ``group``.
+
+    Attributes:
+        target: What the user wrote behind ``scheme:``.
+        kinds: Artifact kinds that shall go there, in the order of the plan.
+        settings: The uploader's settings.
+        release: What the run is about.
+    """
+
+    target: str
+    kinds: tuple[str, ...]
+    settings: Any
+    release: ReleaseInfo
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadGroup:
+    """One upload step: these kinds, to this target.
+
+    Attributes:
+        target: What the step gets as ``context.target`` (``me/my-model-GGUF``).
+        kinds: Artifact kinds in it.
+        flatten: True puts an artifact's files at the root of the target (one repo per kind);
+            False below ``<kind>/``. True needs exactly one kind.
+        documents: Also take the documents of the whole release (root README and manifest).
+    """
+
+    target: str
+    kinds: tuple[str, ...]
+    flatten: bool = False
+    documents: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceContext:
+    """Given to a source plugin's ``run``.
+
+    Attributes:
+        reference: What the user typed (``user/model@revision``).
+        purpose: ``source`` or ``base``.
+        offline: True when nothing may be asked over the network.
+        secrets: The variables that the spec named, where set.
+    """
+
+    reference: str
+    purpose: str
+    offline: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchedSource:
+    """What a source plugin returns.
+
+    Attributes:
+        path: Local folder with the files.
+        model_id: Public name (``user/model``), without revision.
+        revision: Commit that it was pinned to.
+    """
+
+    path: Path
+    model_id: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """A rendered section that a document may include."""
+
+    heading: str
+    text: str
+    plugin: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepContext:
+    """Given to ``run``. One per step; the step owns it.
+
+    Attributes:
+        step: Step id, ``gguf:gguf``.
+        inputs: Artifacts that the spec consumes; for documents and uploads those they are about.
+        settings: The spec's settings dataclass, or None.
+        release: What the run is about.
+        output: Where files go (save, convert, document). See
+            :class:`~uploader_core.files.OutputFolder`.
+        work: Private scratch folder on the release's file system; removed after the step.
+        produces: Kind that the step shall return.
+        version: Distribution and version of the plugin.
+        target: Uploads: what stands behind the scheme, after grouping.
+        destination: Uploads: what the user wrote, for messages.
+        files: Uploads: the explicit list of what shall arrive.
+        sections: Documents: what the plugins had to say, in order.
+        secrets: Uploads: the variables that the spec named, where set. Nobody else sees them.
+        log: Messages for the run's log.
+    """
+
+    step: str
+    inputs: tuple[Artifact, ...]
+    settings: Any
+    release: ReleaseInfo
+    output: OutputFolder
+    work: Path
+    produces: str = ""
+    version: str = ""
+    target: str | None = None
+    destination: str | None = None
+    files: tuple[UploadFile, ...] = ()
+    sections: tuple[Section, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("uploader.step"))
+    on_progress: Callable[[str, int, int | None, str], None] = lambda *_: None
+    on_cancelled: Callable[[], bool] = lambda: False
+
+    def input(self, kind: str) -> Artifact:
+        """Return the input of that kind.
+
+        Raises:
+            PluginError: The spec does not consume it.
+        """
+        try:
+            return _find(self.inputs, kind)
+        except KeyError:
+            raise PluginError(
+                f"step {self.step} asked for an input of kind {kind!r} that it does not consume",
+                owner=self.version,
+                next="add the kind to the spec's consumes",
+            ) from None
+
+    def progress(self, what: str, done: int, total: int | None, unit: str = "bytes") -> None:
+        """Report progress.
+
+        Args:
+            what: Phase or file, short (``merging``, ``model-Q8_0.gguf``).
+            done: Units finished so far.
+            total: Units in all, or None when unknown.
+            unit: ``bytes``, ``tensors``, ``files`` or ``steps``.
+
+        Raises:
+            CancelledError: The user stopped the run; let it pass through.
+        """
+        self.on_progress(what, done, total, unit)
+        if self.on_cancelled():
+            raise CancelledError(f"step {self.step} was stopped")
+
+    def artifact(self, metadata: Mapping[str, Json] | None = None) -> Artifact:
+        """Return the artifact made of every file written through ``output``."""
+        return Artifact(
+            kind=self.produces,
+            path=self.output.path,
+            files=self.output.files,
+            metadata=dict(metadata or {}),
+            producer=self.step,
+            version=self.version,
+        )
+
+    def receipt(
+        self,
+        *,
+        url: str,
+        revision: str | None = None,
+        private: bool | None = None,
+        files: int,
+        bytes_sent: int,
+        metadata: Mapping[str, Json] | None = None,
+    ) -> Receipt:
+        """Return the proof of an upload; call it only after the destination was listed again."""
+        return Receipt(
+            destination=self.destination or "",
+            url=url,
+            revision=revision,
+            private=private,
+            files=files,
+            bytes_sent=bytes_sent,
+            metadata=dict(metadata or {}),
+        )
+
+
+def _find(inputs: tuple[Artifact, ...], kind: str) -> Artifact:
+    for artifact in inputs:
+        if artifact.kind == kind:
+            return artifact
+    raise KeyError(kind)

@@ -1,0 +1,280 @@
+"""The write protocol: how a file gets its final name only when it is whole and on disk.
+
+``name.partial`` in a private folder of the same file system, written and hashed in one pass,
+flushed, fsynced, given the mode that the umask asks for, renamed, its folder fsynced. Every writer
+of uploader goes through this module. The record of a step, written the same way, is the commit
+point (see :mod:`uploader_core.store`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from uploader_core.artifact import ArtifactFile, Json
+from uploader_core.errors import IntegrityError, SpaceError, UploaderError
+
+PARTIAL = ".partial"
+CHUNK = 4 << 20
+
+# Tolerated from fsync on a folder: 9P, NFS and some FUSE file systems do not offer it.
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
+
+
+def child(root: Path, name: str) -> Path:
+    """Join a POSIX name to a folder, refusing everything that would leave it.
+
+    Raises:
+        IntegrityError: Absolute, with ``..``, a drive letter, a backslash or an empty part.
+    """
+    parts = PurePosixPath(name).parts
+    if (
+        not parts
+        or name.startswith("/")
+        or any(part in ("..", ".", "") or "\\" in part or ":" in part for part in parts)
+    ):
+        raise IntegrityError(
+            f"{name!r} is not a name inside {root}", owner="whoever wrote this file name"
+        )
+    return root.joinpath(*parts)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside a folder durable, where the platform can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _apply_umask(path: Path) -> None:
+    # Libraries such as safetensors leave 0600, which locks out everybody else on a shared machine.
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
+def translate_os_error(error: OSError, path: Path) -> UploaderError:
+    """Turn an operating-system error while writing into one that says what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        free = shutil.disk_usage(_existing(path)).free
+        return SpaceError(
+            f"no space left while writing {path.name}: {free:,} bytes are free",
+            owner=f"the file system of {path.parent}",
+            safe="every finished file is kept; no half-written file has a final name",
+            next="free some space, or choose another place with --output, and run it again",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UploaderError(
+            f"cannot write {path}: {error.strerror}",
+            owner=f"the permissions of {path.parent}",
+            safe="nothing was changed",
+            next="make the folder writable, or choose another with --output",
+        )
+    return UploaderError(
+        f"cannot write {path}: {error}", safe="no half-written file has a final name"
+    )
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+class HashingWriter:
+    """A binary file that is hashed while it is written. Forward only."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Write all of ``data`` and return its length in bytes."""
+        view = memoryview(data).cast("B")
+        self._handle.write(view)
+        self._hash.update(view)
+        self.size += len(view)
+        return len(view)
+
+    def tell(self) -> int:
+        return self.size
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+def hash_file(path: Path) -> tuple[int, str]:
+    """Return (bytes, sha256 hex) of a file, reading it once."""
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb") as handle:
+        while block := handle.read(CHUNK):
+            digest.update(block)
+            size += len(block)
+    return size, digest.hexdigest()
+
+
+def write_bytes(path: Path, data: bytes, *, scratch: Path | None = None) -> str:
+    """Write a small file by the protocol and return its sha256.
+
+    Args:
+        path: Final name.
+        data: Content.
+        scratch: Private folder on the same file system for the partial file; beside the target
+            when None.
+    """
+    with create(path, scratch=scratch) as writer:
+        writer.write(data)
+    return writer.sha256
+
+
+def write_json(path: Path, data: Json, *, scratch: Path | None = None) -> str:
+    """Write JSON by the protocol, UTF-8, sorted, with a final newline."""
+    text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return write_bytes(path, text.encode("utf-8"), scratch=scratch)
+
+
+@contextlib.contextmanager
+def create(path: Path, *, scratch: Path | None = None) -> Iterator[HashingWriter]:
+    """Write a file under its final name, or not at all.
+
+    Raises:
+        SpaceError: The disk, a quota or a size limit is exhausted.
+        UploaderError: Any other refusal of the operating system, in words.
+    """
+    partial = (scratch or path.parent) / (path.name + PARTIAL)
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as handle:
+            writer = HashingWriter(handle)
+            yield writer
+            handle.flush()
+            os.fsync(handle.fileno())
+        commit(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise translate_os_error(error, path) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def commit(partial: Path, path: Path) -> None:
+    """Give a whole, fsynced file its final name and make that durable."""
+    _apply_umask(partial)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(partial, path)
+    sync_folder(path.parent)
+
+
+class OutputFolder:
+    """The folder of one artifact, as a step sees it: the only way to put files into a release.
+
+    Args:
+        path: Final folder, ``<release>/<kind>``.
+        scratch: Private folder of the step on the same file system.
+        units: Folder for the unit records of this step, or None. A file that was finished by an
+            earlier, interrupted attempt with the same inputs and settings is found again through
+            its unit record, see :meth:`done`.
+    """
+
+    def __init__(self, path: Path, scratch: Path, units: Path | None = None) -> None:
+        self.path = path
+        self.scratch = scratch
+        self._units = units
+        self._files: dict[str, ArtifactFile] = {}
+
+    @property
+    def files(self) -> tuple[ArtifactFile, ...]:
+        """Every file that was committed through this object, sorted by name."""
+        return tuple(self._files[name] for name in sorted(self._files))
+
+    def done(self, name: str) -> ArtifactFile | None:
+        """Return a file that an interrupted attempt of the same step already finished.
+
+        The content is hashed again before it is believed. A step that calls this before it makes a
+        file redoes at most one file after a kill.
+        """
+        if self._units is None:
+            return None
+        record = self._units / (name.replace("/", "__") + ".json")
+        target = child(self.path, name)
+        try:
+            file = ArtifactFile.from_json(json.loads(record.read_text("utf-8")))
+            if target.is_symlink() or hash_file(target) != (file.size, file.sha256):
+                return None
+        except (OSError, ValueError, KeyError, AssertionError):
+            return None
+        self._files[name] = file
+        return file
+
+    @contextlib.contextmanager
+    def create(self, name: str, *, role: str = "weights") -> Iterator[HashingWriter]:
+        """Write a file front to back; it is hashed on the way and committed at the end.
+
+        Args:
+            name: POSIX path below the artifact's folder.
+            role: For the manifest.
+        """
+        with create(child(self.path, name), scratch=self.scratch) as writer:
+            yield writer
+        self._add(ArtifactFile(name=name, size=writer.size, sha256=writer.sha256, role=role))
+
+    @contextlib.contextmanager
+    def reserve(self, name: str, *, role: str = "weights") -> Iterator[Path]:
+        """Let a library that wants a path write a file; it is hashed and committed at the end.
+
+        Yields:
+            A path in the scratch folder. It ends like ``name``, for libraries that look at the
+            suffix.
+        """
+        target = child(self.path, name)
+        partial = self.scratch / "reserved" / target.name
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            with partial.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            size, digest = hash_file(partial)
+            commit(partial, target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise translate_os_error(error, target) from error
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        self._add(ArtifactFile(name=name, size=size, sha256=digest, role=role))
+
+    def write(self, name: str, data: bytes | str, *, role: str = "config") -> ArtifactFile:
+        """Write a small file. Text is UTF-8 with the line ends that it has."""
+        with self.create(name, role=role) as writer:
+            writer.write(data.encode("utf-8") if isinstance(data, str) else data)
+        return self._files[name]
+
+    def copy(self, source: Path, name: str, *, role: str = "config") -> ArtifactFile:
+        """Copy a file byte for byte. A symlink is read through; its target must be a file."""
+        with self.create(name, role=role) as writer, source.open("rb") as handle:
+            while block := handle.read(CHUNK):
+                writer.write(block)
+        return self._files[name]
+
+    def _add(self, file: ArtifactFile) -> None:
+        if self._units is not None:
+            write_json(self._units / (file.name.replace("/", "__") + ".json"), file.to_json())
+        self._files[file.name] = file

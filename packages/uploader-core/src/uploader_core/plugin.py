@@ -1,0 +1,86 @@
+"""The public surface for plugin authors, and the only module of core that they import.
+
+Importing it is cheap: nothing heavier than pluggy.
+"""
+
+from __future__ import annotations
+
+from uploader_core.artifact import Artifact, ArtifactFile, Json, Receipt, UploadFile
+from uploader_core.context import (
+    FetchedSource,
+    GroupContext,
+    PlanContext,
+    ReleaseInfo,
+    Section,
+    SourceContext,
+    StepContext,
+    UploadGroup,
+)
+from uploader_core.errors import (
+    AuthError,
+    CancelledError,
+    IntegrityError,
+    PluginError,
+    RefusedError,
+    SourceError,
+    SpaceError,
+    TemporaryError,
+    UploaderError,
+    UsageError,
+)
+from uploader_core.files import CHUNK, HashingWriter, OutputFolder, hash_file
+from uploader_core.hookspecs import hookimpl
+from uploader_core.settings import setting
+from uploader_core.specs import (
+    API_VERSION,
+    ConvertSpec,
+    DocumentSpec,
+    Estimate,
+    Finding,
+    Hint,
+    Resources,
+    SaveSpec,
+    SourceSpec,
+    UploadSpec,
+)
+
+__all__ = [
+    "API_VERSION",
+    "CHUNK",
+    "Artifact",
+    "ArtifactFile",
+    "AuthError",
+    "CancelledError",
+    "ConvertSpec",
+    "DocumentSpec",
+    "Estimate",
+    "FetchedSource",
+    "Finding",
+    "GroupContext",
+    "HashingWriter",
+    "Hint",
+    "IntegrityError",
+    "Json",
+    "OutputFolder",
+    "PlanContext",
+    "PluginError",
+    "Receipt",
+    "RefusedError",
+    "ReleaseInfo",
+    "Resources",
+    "SaveSpec",
+    "Section",
+    "SourceContext",
+    "SourceError",
+    "SourceSpec",
+    "SpaceError",
+    "StepContext",
+    "TemporaryError",
+    "UploadFile",
+    "UploadGroup",
+    "UploaderError",
+    "UsageError",
+    "hash_file",
+    "hookimpl",
+    "setting",
+]

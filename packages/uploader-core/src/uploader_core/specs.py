@@ -1,0 +1,207 @@
+"""What plugins register: frozen descriptions of steps that core plans and runs.
+
+A new field always has a default, so a plugin built against an older core keeps working.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+API_VERSION = 1
+"""Version of this contract. A plugin may state ``uploader_api = 1``; absent means 1."""
+
+SUPPORTED_API = range(1, 2)
+"""The versions that this core can run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """What a step occupies while it runs.
+
+    Attributes:
+        lane: Steps of one lane wait for each other. ``cpu`` has ``--jobs`` places, ``gpu`` and
+            ``network`` one each, ``light`` any number.
+    """
+
+    lane: Literal["cpu", "gpu", "network", "light"] = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """Cost of a step, known before it runs, from headers alone.
+
+    Attributes:
+        bytes_written: Bytes that stay in the release folder.
+        bytes_scratch: Bytes that exist only while the step runs.
+        bytes_sent: Bytes that go over the network.
+        peak_memory: Bytes of private memory above an idle interpreter.
+        seconds: Wall time, or None when nothing is known.
+        exact: True when ``bytes_written`` is to the byte.
+        files: Names and sizes of single files, where they are known (``model-Q8_0.gguf``).
+    """
+
+    bytes_written: int = 0
+    bytes_scratch: int = 0
+    bytes_sent: int = 0
+    peak_memory: int = 0
+    seconds: float | None = None
+    exact: bool = False
+    files: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One result of a preflight check.
+
+    Attributes:
+        level: ``error`` refuses the run, ``warning`` and ``note`` are shown in the plan.
+        what: One sentence.
+        next: What to type or to change, ready to be copied.
+    """
+
+    level: Literal["error", "warning", "note"]
+    what: str
+    next: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hint:
+    """What to try next after an error, offered by a plugin."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spec:
+    """What all specs have in common.
+
+    Attributes:
+        name: Unique within the plugin; lower-case letters, digits, dots and dashes.
+        summary: One line for listings.
+        run: ``package.module:function``. It takes a :class:`~uploader_core.context.StepContext`.
+            A string, so that the plugin module stays light.
+        settings: A frozen dataclass whose fields were made with
+            :func:`~uploader_core.settings.setting`; None for a step without options.
+        check: ``package.module:function`` taking a
+            :class:`~uploader_core.context.PlanContext`, yielding :class:`Finding`. It must be
+            light: it runs in core's process (an uploader's check runs in a worker with the token).
+        estimate: ``package.module:function`` taking a ``PlanContext``, returning
+            :class:`Estimate`. Light as well, and it reads headers only.
+        needs: Requirement strings (``bitsandbytes>=0.45``) that are checked in metadata before
+            anything runs.
+        isolation: ``process`` for a worker process of its own; ``inline`` for work that is light
+            and pure Python.
+        resources: What the step occupies.
+    """
+
+    name: str
+    summary: str
+    run: str
+    settings: type | None = None
+    check: str | None = None
+    estimate: str | None = None
+    needs: tuple[str, ...] = ()
+    isolation: Literal["process", "inline"] = "process"
+    resources: Resources = field(default_factory=Resources)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SaveSpec(Spec):
+    """Turn a source into a release artifact.
+
+    Attributes:
+        consumes: Source kinds, all of which are needed (``("adapter",)``).
+        produces: Artifact kind; its files land in ``<release>/<kind>/``.
+        default: Part of a request that names only the plugin's id.
+    """
+
+    consumes: tuple[str, ...]
+    produces: str
+    default: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertSpec(Spec):
+    """Turn artifacts into an artifact of another kind.
+
+    Attributes:
+        consumes: Kinds, all of which are needed.
+        produces: Artifact kind.
+        default: Part of a request that names only the plugin's id.
+        virtual: The artifact is a record that says how to open something; it has no files and no
+            folder in the release (the lazily merged ``checkpoint``).
+    """
+
+    consumes: tuple[str, ...]
+    produces: str
+    default: bool = True
+    virtual: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentSpec(Spec):
+    """Render a document, or a section for somebody else's document.
+
+    Exactly one of ``output`` and ``section`` is set.
+
+    Attributes:
+        output: File name of a document. With ``scope="artifact"`` it is written once per artifact
+            into the artifact's folder and travels with it; with ``scope="release"`` once into the
+            release folder. ``run`` writes it through ``context.output``.
+        section: Heading of a section; ``run`` returns its Markdown text (str) without the heading,
+            or "" for nothing to say. Documents get sections through ``context.sections``.
+        scope: See ``output``.
+        describes: Artifact kinds that this is about; None for all.
+        order: Sections are sorted by (order, plugin id, name).
+    """
+
+    output: str | None = None
+    section: str | None = None
+    scope: Literal["artifact", "release"] = "artifact"
+    describes: tuple[str, ...] | None = None
+    order: int = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadSpec(Spec):
+    """A destination.
+
+    Attributes:
+        scheme: What stands before the colon of ``--to scheme:rest``.
+        accepts: Artifact kinds that it can take; None for all.
+        group: ``package.module:function`` (light) taking a
+            :class:`~uploader_core.context.GroupContext`, returning a tuple of
+            :class:`~uploader_core.context.UploadGroup`: which kinds travel together in one step
+            and to which target. None: everything in one step to the target as written.
+        capabilities: Free words for listings: ``private``, ``atomic``, ``revision``.
+        secrets: Names of environment variables that only this plugin's upload steps receive.
+    """
+
+    scheme: str
+    accepts: tuple[str, ...] | None = None
+    group: str | None = None
+    capabilities: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceSpec(Spec):
+    """Where sources can come from besides a local folder.
+
+    ``run`` takes a :class:`~uploader_core.context.SourceContext` and returns the local folder
+    (``pathlib.Path``) that now holds what is needed.
+
+    Attributes:
+        matches: Regular expression, matched in full against what the user typed. The text behind
+            ``SOURCE`` or ``--base`` is tried as a local path first.
+        secrets: As in :class:`UploadSpec`.
+    """
+
+    matches: str
+    secrets: tuple[str, ...] = ()
+
+
+StepSpec = SaveSpec | ConvertSpec | DocumentSpec | UploadSpec
+"""Specs that become steps of a plan."""
