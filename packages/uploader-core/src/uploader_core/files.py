@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -151,8 +151,18 @@ def write_json(path: Path, data: Json, *, scratch: Path | None = None) -> str:
 
 
 @contextlib.contextmanager
-def create(path: Path, *, scratch: Path | None = None) -> Iterator[HashingWriter]:
+def create(
+    path: Path,
+    *,
+    scratch: Path | None = None,
+    before_commit: Callable[[HashingWriter], None] | None = None,
+) -> Iterator[HashingWriter]:
     """Write a file under its final name, or not at all.
+
+    Args:
+        path: Final name.
+        scratch: Private folder on the same file system; beside the target when None.
+        before_commit: Called when the partial file is whole and on disk, before the rename.
 
     Raises:
         SpaceError: The disk, a quota or a size limit is exhausted.
@@ -166,6 +176,8 @@ def create(path: Path, *, scratch: Path | None = None) -> Iterator[HashingWriter
             yield writer
             handle.flush()
             os.fsync(handle.fileno())
+        if before_commit is not None:
+            before_commit(writer)
         commit(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
@@ -232,9 +244,15 @@ class OutputFolder:
             name: POSIX path below the artifact's folder.
             role: For the manifest.
         """
-        with create(child(self.path, name), scratch=self.scratch) as writer:
+
+        def announce(writer: HashingWriter) -> None:
+            self._announce(
+                ArtifactFile(name=name, size=writer.size, sha256=writer.sha256, role=role)
+            )
+
+        target = child(self.path, name)
+        with create(target, scratch=self.scratch, before_commit=announce) as writer:
             yield writer
-        self._add(ArtifactFile(name=name, size=writer.size, sha256=writer.sha256, role=role))
 
     @contextlib.contextmanager
     def reserve(self, name: str, *, role: str = "weights") -> Iterator[Path]:
@@ -252,6 +270,7 @@ class OutputFolder:
             with partial.open("rb+") as handle:
                 os.fsync(handle.fileno())
             size, digest = hash_file(partial)
+            self._announce(ArtifactFile(name=name, size=size, sha256=digest, role=role))
             commit(partial, target)
         except OSError as error:
             partial.unlink(missing_ok=True)
@@ -259,7 +278,6 @@ class OutputFolder:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        self._add(ArtifactFile(name=name, size=size, sha256=digest, role=role))
 
     def write(self, name: str, data: bytes | str, *, role: str = "config") -> ArtifactFile:
         """Write a small file. Text is UTF-8 with the line ends that it has."""
@@ -274,7 +292,9 @@ class OutputFolder:
                 writer.write(block)
         return self._files[name]
 
-    def _add(self, file: ArtifactFile) -> None:
+    def _announce(self, file: ArtifactFile) -> None:
+        # Before the rename: a kill between the two leaves a record without its file, which the
+        # next attempt sees, and never a file that nobody remembers.
         if self._units is not None:
             write_json(self._units / (file.name.replace("/", "__") + ".json"), file.to_json())
         self._files[file.name] = file

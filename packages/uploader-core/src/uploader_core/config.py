@@ -1,0 +1,124 @@
+"""Where settings come from besides the command line: ``uploader.toml``, the environment, ``.env``.
+
+Order: command line, ``UPLOADER_*`` variables, ``uploader.toml`` in the working folder (or
+``--config``), the user's own file, defaults.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from uploader_core.errors import UsageError
+from uploader_core.settings import fields_of, resolve
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+FILE = "uploader.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """Everything that can fill a setting.
+
+    Attributes:
+        tables: Merged TOML tables.
+        environment: Variables of the process, completed by ``.env``.
+        options: From the command line: plugin id to field name to value.
+    """
+
+    tables: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    def settings(self, plugin: str, cls: type[T] | None) -> T | None:
+        """Resolve the settings of a spec; None for a spec without settings.
+
+        Raises:
+            UsageError: A value that does not fit.
+        """
+        if cls is None:
+            return None
+        return resolve(
+            plugin,
+            cls,
+            options=self.options.get(plugin, {}),
+            environment=self.environment,
+            table=self.tables.get(plugin, {}),
+        )
+
+    def check_keys(self, plugin: str, classes: list[type]) -> None:
+        """Refuse keys of the plugin's TOML table and options that none of its settings knows.
+
+        Raises:
+            UsageError: An unknown key, with the close ones.
+        """
+        known = {f.name for cls in classes for f in fields_of(plugin, cls)}
+        for key in self.tables.get(plugin, {}):
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=2)
+                raise UsageError(
+                    f"{FILE}: [{plugin}] has no setting {key!r}",
+                    next=f"did you mean {' or '.join(near)}?"
+                    if near
+                    else f"[{plugin}] knows: {', '.join(sorted(known)) or 'nothing'}",
+                )
+
+
+def load(
+    *,
+    config_file: Path | None = None,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, Mapping[str, object]] | None = None,
+) -> Config:
+    """Read configuration files and the environment.
+
+    Args:
+        config_file: Explicit file; it must exist.
+        folder: Working folder, for ``uploader.toml`` and ``.env``.
+        environment: Variables; those of the process when None. ``.env`` fills in what is absent.
+        options: From the command line.
+
+    Raises:
+        UsageError: A file that cannot be read.
+    """
+    from dotenv import dotenv_values
+
+    folder = folder or Path.cwd()
+    variables = dict(os.environ if environment is None else environment)
+    for key, value in dotenv_values(folder / ".env").items():
+        if value is not None:
+            variables.setdefault(key, value)
+    if config_file is not None and not config_file.is_file():
+        raise UsageError(f"there is no configuration file {config_file}")
+    tables: dict[str, dict[str, object]] = {}
+    for path in (_user_file(), config_file or folder / FILE):
+        if path is not None and path.is_file():
+            for name, table in _read(path).items():
+                if not isinstance(table, dict):
+                    raise UsageError(f"{path}: {name!r} must be a table, [{name}]")
+                tables.setdefault(name, {}).update(table)
+    return Config(tables=tables, environment=variables, options=options or {})
+
+
+def _user_file() -> Path | None:
+    import platformdirs
+
+    return platformdirs.user_config_path("uploader", appauthor=False) / FILE
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,1 @@
+"""Destinations that need nothing but Python."""

@@ -1,0 +1,35 @@
+"""The README of the release folder: what is in it and how it was made sure."""
+
+from __future__ import annotations
+
+from uploader_core.artifact import Artifact
+from uploader_core.context import StepContext
+from uploader_core.manifest import NAME
+from uploader_core.text import size_text
+
+
+def write_readme(context: StepContext) -> Artifact:
+    """Write ``README.md`` from the records of the artifacts and the plugins' sections."""
+    release = context.release
+    lines = [f"# {release.name}", ""]
+    if release.base_is_hub_id:
+        lines += [f"Fine-tuned from `{release.base_model}`.", ""]
+    lines += ["| folder | files | size |", "| --- | ---: | ---: |"]
+    for artifact in context.inputs:
+        lines.append(
+            f"| [`{artifact.kind}/`]({artifact.kind}/) | {len(artifact.files)} "
+            f"| {size_text(artifact.size)} |"
+        )
+    for section in context.sections:
+        lines += ["", f"## {section.heading}", "", section.text.strip()]
+    lines += [
+        "",
+        "## Check this folder",
+        "",
+        f"Every file is listed with its sha256 in [`{NAME}`]({NAME}). Compare them with:",
+        "",
+        "    uploader verify .",
+        "",
+    ]
+    context.output.write("README.md", "\n".join(lines), role="document")
+    return context.artifact()

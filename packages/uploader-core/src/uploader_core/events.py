@@ -1,0 +1,88 @@
+"""One stream of events; renderers and the log listen to it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from uploader_core.artifact import Json
+
+TYPES = (
+    "run_started",
+    "sources_hashed",
+    "step_kept",
+    "step_started",
+    "step_progress",
+    "step_log",
+    "step_done",
+    "step_failed",
+    "step_skipped",
+    "warning",
+    "run_finished",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened.
+
+    Attributes:
+        type: One of :data:`TYPES`.
+        step: Step id, or "".
+        time: Seconds since the epoch.
+        data: What goes with the type.
+    """
+
+    type: str
+    step: str = ""
+    time: float = 0.0
+    data: Mapping[str, Json] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "type": self.type,
+            "step": self.step,
+            "time": round(self.time, 3),
+            **self.data,
+        }
+
+
+Listener = Callable[[Event], None]
+
+
+class EventStream:
+    """Hand events to every listener, one at a time, whatever thread they come from."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = list(listeners)
+        self._guard = threading.Lock()
+
+    def listen(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def emit(self, type: str, step: str = "", **data: Json) -> None:  # noqa: A002
+        event = Event(type=type, step=step, time=time.time(), data=data)
+        with self._guard:
+            for listener in self._listeners:
+                listener(event)
+
+
+class EventFile:
+    """Append events to ``events.jsonl``. A torn last line is ignored by every reader."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8", newline="\n")
+
+    def __call__(self, event: Event) -> None:
+        if event.type == "step_progress":
+            return
+        self._file.write(json.dumps(event.to_json(), ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,227 @@
+"""Send a request to a worker process, or perform it inline, and bring back result or error."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from uploader_core import worker
+from uploader_core.artifact import Json
+from uploader_core.errors import CancelledError, StepFailedError, from_json
+
+Emit = worker.Emit
+
+# A worker that computes has no business with credentials, whatever they are called.
+_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|PRIVATE_KEY", re.I)
+_NOT_SECRET = {"TOKENIZERS_PARALLELISM", "HF_HUB_DISABLE_IMPLICIT_TOKEN"}
+
+
+def settings_reference(settings: Any) -> str | None:
+    """Name a settings class so that a worker can import it."""
+    if settings is None:
+        return None
+    return f"{type(settings).__module__}:{type(settings).__qualname__}"
+
+
+def child_environment(
+    environment: Mapping[str, str], secrets: Iterable[str], *, network: bool
+) -> dict[str, str]:
+    """Return the environment of a worker.
+
+    Args:
+        environment: The run's own, completed by ``.env``.
+        secrets: Names that this worker may see.
+        network: False for work that must not need one; the Hub client is then told to stay
+            offline and without a token.
+    """
+    allowed = set(secrets)
+    child = {
+        name: value
+        for name, value in environment.items()
+        if name in allowed or name in _NOT_SECRET or not _SECRET.search(name)
+    }
+    child["PYTHONUTF8"] = "1"
+    child["PYTHONUNBUFFERED"] = "1"
+    if not network:
+        child["HF_HUB_OFFLINE"] = "1"
+        child["TRANSFORMERS_OFFLINE"] = "1"
+        child["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
+    child["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    child["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    return child
+
+
+class Workers:
+    """The worker processes of a run, so that all of them can be stopped.
+
+    Args:
+        environment: Variables of the run.
+        logs: Folder for what workers print, or None to drop it.
+    """
+
+    def __init__(self, environment: Mapping[str, str], logs: Path | None = None) -> None:
+        self._environment = environment
+        self._logs = logs
+        self._running: set[subprocess.Popen[str]] = set()
+        self._guard = threading.Lock()
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def stop(self) -> None:
+        """Stop every worker; what they finished is kept."""
+        with self._guard:
+            self._stopped = True
+            for process in self._running:
+                _kill(process)
+
+    def perform(self, request: Mapping[str, Any], emit: Emit) -> Json:
+        """Run a request in a worker process.
+
+        Raises:
+            UploaderError: What the worker sent, or a StepFailedError that says how it died.
+            CancelledError: The run was stopped.
+        """
+        secrets = tuple(request.get("secrets", ()))
+        environment = child_environment(
+            self._environment, secrets, network=bool(request.get("network"))
+        )
+        with self._guard:
+            if self._stopped:
+                raise CancelledError("the run was stopped")
+            process = subprocess.Popen(
+                [sys.executable, "-m", "uploader_core.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                env=environment,
+                start_new_session=os.name != "nt",
+            )
+            self._running.add(process)
+        tail = _Tail(process, self._log_file(str(request["step"])))
+        try:
+            return self._converse(process, request, emit, tail)
+        finally:
+            with self._guard:
+                self._running.discard(process)
+            _kill(process)
+            process.wait()
+            tail.join()
+
+    def _converse(
+        self,
+        process: subprocess.Popen[str],
+        request: Mapping[str, Any],
+        emit: Emit,
+        tail: _Tail,
+    ) -> Json:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died at once; its exit code says how
+        for line in process.stdout:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            if message["event"] == "result":
+                result: Json = message["result"]
+                return result
+            if message["event"] == "error":
+                raise from_json(message["error"])
+            emit(message)
+        code = process.wait()
+        tail.join()
+        if self._stopped:
+            raise CancelledError("the run was stopped")
+        raise StepFailedError(
+            f"{request['step']} ended without a result: its worker {_how(code)}",
+            owner=str(request["owner"]),
+            safe="finished steps are kept; no half-written file has a final name",
+            next=_advice(code, tail.last),
+        )
+
+    def _log_file(self, step: str) -> Path | None:
+        if self._logs is None:
+            return None
+        self._logs.mkdir(parents=True, exist_ok=True)
+        return self._logs / (re.sub(r"[^\w.-]+", "-", step) + ".log")
+
+
+class _Tail:
+    """Keep what a worker prints: all of it in a file, the last lines for an error."""
+
+    def __init__(self, process: subprocess.Popen[str], path: Path | None) -> None:
+        self._process = process
+        self._path = path
+        self._lines: list[str] = []
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    @property
+    def last(self) -> str:
+        return " | ".join(line for line in self._lines[-3:] if line)
+
+    def join(self) -> None:
+        self._thread.join(timeout=5)
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        log = self._path.open("w", encoding="utf-8") if self._path is not None else None
+        try:
+            for line in self._process.stderr:
+                self._lines = [*self._lines[-19:], line.rstrip()]
+                if log is not None:
+                    log.write(line)
+        finally:
+            if log is not None:
+                log.close()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        return
+    try:
+        if os.name == "nt":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        try:
+            return f"was killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was killed by signal {-code}"
+    return f"left with exit code {code}"
+
+
+def _advice(code: int, last: str) -> str:
+    said = f" (it last said: {last})" if last else ""
+    if code == -signal.SIGKILL if os.name != "nt" else False:
+        return "it was probably out of memory: close other programs and run it again" + said
+    return "run the same command again; if it stays, see .uploader/logs" + said
+
+
+def perform_inline(request: Mapping[str, Any], emit: Emit, stopped: Callable[[], bool]) -> Json:
+    """Perform a light request in this process."""
+    return worker.perform(request, emit, stopped)

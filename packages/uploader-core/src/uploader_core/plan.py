@@ -1,0 +1,207 @@
+"""The plan: a graph of steps with their costs, as data."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from uploader_core.artifact import Artifact, Json
+from uploader_core.context import ReleaseInfo
+from uploader_core.registry import Plugin
+from uploader_core.settings import to_json as settings_json
+from uploader_core.source import Sources
+from uploader_core.specs import (
+    ConvertSpec,
+    DocumentSpec,
+    Estimate,
+    Finding,
+    SaveSpec,
+    StepSpec,
+    UploadSpec,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionRef:
+    """A section that a document step renders for itself.
+
+    Attributes:
+        kind: Artifact kind that the text is about.
+    """
+
+    plugin: Plugin
+    spec: DocumentSpec
+    settings: Any
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedStep:
+    """One node of the graph.
+
+    Attributes:
+        id: ``plugin:spec``, for documents and uploads with ``@subject`` behind it.
+        plugin: Who runs it.
+        spec: What it is.
+        inputs: Ids of the steps, or ``source:<kind>``, that it consumes, in order.
+        settings: Resolved settings or None.
+        kind: Kind that it produces; ``document`` or ``upload`` for those.
+        folder: Output folder relative to the release, POSIX; None for virtual and upload steps.
+        estimate: Cost.
+        needed_by: Plugin id that asked for it indirectly; None when the user did.
+        sections: For documents.
+        target: For uploads, after grouping.
+        destination: For uploads, as the user wrote it.
+        flatten: For uploads.
+        release_documents: For uploads: also take the documents of the release.
+        findings: Of its check.
+    """
+
+    id: str
+    plugin: Plugin
+    spec: StepSpec
+    inputs: tuple[str, ...]
+    settings: Any = None
+    kind: str
+    folder: str | None = None
+    estimate: Estimate = field(default_factory=Estimate)
+    needed_by: str | None = None
+    sections: tuple[SectionRef, ...] = ()
+    target: str | None = None
+    destination: str | None = None
+    flatten: bool = False
+    release_documents: bool = False
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_virtual(self) -> bool:
+        return isinstance(self.spec, ConvertSpec) and self.spec.virtual
+
+    @property
+    def phase(self) -> int:
+        """Tie-break between ready steps; it never defines an edge."""
+        return {SaveSpec: 0, ConvertSpec: 1, DocumentSpec: 2, UploadSpec: 3}[type(self.spec)]
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "id": self.id,
+            "plugin": self.plugin.id,
+            "distribution": self.plugin.entry.distribution,
+            "version": self.plugin.entry.version,
+            "summary": self.spec.summary,
+            "kind": self.kind,
+            "inputs": list(self.inputs),
+            "settings": settings_json(self.settings),
+            "folder": self.folder,
+            "needed_by": self.needed_by,
+            "target": self.target,
+            "destination": self.destination,
+            "bytes_written": self.estimate.bytes_written,
+            "bytes_scratch": self.estimate.bytes_scratch,
+            "bytes_sent": self.estimate.bytes_sent,
+            "peak_memory": self.estimate.peak_memory,
+            "seconds": self.estimate.seconds,
+            "exact": self.estimate.exact,
+            "files": [{"name": n, "size": s} for n, s in self.estimate.files],
+            "findings": [
+                {"level": f.level, "what": f.what, "next": f.next} for f in self.findings
+            ],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a request comes to.
+
+    Attributes:
+        sources: What it starts from.
+        release: What every step is told about the whole.
+        output: The release folder.
+        steps: In an order that respects the edges.
+        virtual: Artifacts of the virtual steps, made while planning, by step id.
+        destinations: As the user wrote them.
+        warnings: About the request as a whole.
+    """
+
+    sources: Sources
+    release: ReleaseInfo
+    output: Path
+    steps: tuple[PlannedStep, ...]
+    virtual: Mapping[str, Artifact] = field(default_factory=dict)
+    destinations: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def artifacts(self) -> tuple[PlannedStep, ...]:
+        """Steps whose files are part of the release."""
+        return tuple(
+            s
+            for s in self.steps
+            if isinstance(s.spec, (SaveSpec, ConvertSpec)) and not s.is_virtual
+        )
+
+    @property
+    def uploads(self) -> tuple[PlannedStep, ...]:
+        return tuple(s for s in self.steps if isinstance(s.spec, UploadSpec))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return (*self.warnings, *(f for step in self.steps for f in step.findings))
+
+    @property
+    def bytes_written(self) -> int:
+        return sum(step.estimate.bytes_written for step in self.steps)
+
+    @property
+    def peak_disk(self) -> int:
+        """Bytes on the release's file system: all artifacts, and the largest scratch."""
+        scratch = max((step.estimate.bytes_scratch for step in self.steps), default=0)
+        return self.bytes_written + scratch
+
+    @property
+    def peak_memory(self) -> int:
+        return max((step.estimate.peak_memory for step in self.steps), default=0)
+
+    def step(self, step_id: str) -> PlannedStep:
+        return next(step for step in self.steps if step.id == step_id)
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "schema": "uploader.plan/1",
+            "release": self.release.to_json(),
+            "source": {"kind": self.sources.kind, "path": str(self.sources.folder)},
+            "output": str(self.output),
+            "destinations": list(self.destinations),
+            "steps": [step.to_json() for step in self.steps],
+            "bytes_written": self.bytes_written,
+            "peak_disk": self.peak_disk,
+            "peak_memory": self.peak_memory,
+            "findings": [
+                {"level": f.level, "what": f.what, "next": f.next} for f in self.findings
+            ],
+        }
+
+
+def in_order(steps: Mapping[str, PlannedStep]) -> tuple[PlannedStep, ...]:
+    """Sort steps by their edges, ties by phase and then by the order of the request.
+
+    Raises:
+        graphlib.CycleError: A plugin's kinds depend on each other in a circle.
+    """
+    rank = {step_id: (step.phase, n) for n, (step_id, step) in enumerate(steps.items())}
+    sorter = graphlib.TopologicalSorter(
+        {
+            step.id: [i for i in step.inputs if not i.startswith("source:")]
+            for step in steps.values()
+        }
+    )
+    sorter.prepare()
+    order: list[PlannedStep] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=lambda step_id: rank[step_id])
+        order.extend(steps[step_id] for step_id in ready)
+        sorter.done(*ready)
+    return tuple(order)

@@ -1,0 +1,218 @@
+"""What the user points at: an adapter folder, a model folder, or a reference that a plugin fetches.
+
+Core knows three source kinds: ``adapter`` (a PEFT folder), ``base`` (the model under it) and
+``checkpoint`` (a full model). What is in the files is the plugins' business.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from uploader_core.artifact import Artifact, ArtifactFile, Json
+from uploader_core.context import FetchedSource
+from uploader_core.errors import SourceError, UploaderError, UsageError
+
+Fetch = Callable[[str, str], "FetchedSource | None"]
+"""(reference, purpose) -> folder, or None when no plugin answers to the reference."""
+
+# Only these are looked at: a trainer's folder also holds optimizer states and pickles.
+_SUFFIXES = {".safetensors", ".json", ".model", ".jinja", ".txt", ".tiktoken", ".md"}
+_GENERIC = re.compile(
+    r"(final[-_]?model|final|adapter|lora|model|output|outputs|result|checkpoint-\d+|best)", re.I
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """Everything that a plan can start from.
+
+    Attributes:
+        kind: ``adapter`` or ``checkpoint``.
+        folder: The source's folder.
+        artifacts: By kind.
+        missing: Kinds that would be there but for an error, which is raised only when a step
+            needs the kind.
+        base_model: As the adapter or the user named it, None when unknown.
+        base_is_hub_id: Whether that may be published.
+        base_revision: Commit, when known.
+    """
+
+    kind: str
+    folder: Path
+    artifacts: Mapping[str, Artifact]
+    missing: Mapping[str, UploaderError] = field(default_factory=dict)
+    base_model: str | None = None
+    base_is_hub_id: bool = False
+    base_revision: str | None = None
+
+
+def open_source(reference: str, base: str | None, fetch: Fetch) -> Sources:
+    """Find out what the user points at.
+
+    Args:
+        reference: A folder, or something that a source plugin understands.
+        base: The same for the base model; overrides what the adapter says.
+        fetch: Asks the source plugins.
+
+    Raises:
+        UsageError: There is no such folder.
+        SourceError: The folder holds neither an adapter nor a model.
+    """
+    folder = _resolve_folder(reference, fetch)
+    if (folder / "adapter_config.json").is_file():
+        return _adapter(folder, base, fetch)
+    if (folder / "config.json").is_file():
+        artifact = Artifact(
+            kind="checkpoint",
+            path=folder,
+            files=list_files(folder),
+            metadata={"base": str(folder), "adapter": None},
+        )
+        hub = None if _is_local(reference) else reference.split("@")[0]
+        return Sources(
+            kind="checkpoint",
+            folder=folder,
+            artifacts={"checkpoint": artifact},
+            base_model=hub,
+            base_is_hub_id=hub is not None,
+        )
+    nested = [c for c in sorted(folder.iterdir()) if (c / "adapter_config.json").is_file()]
+    raise SourceError(
+        f"{folder} holds neither an adapter (adapter_config.json) nor a model (config.json)",
+        safe="nothing was written",
+        next=f"uploader run {nested[-1]}" if nested else "point at the folder that the trainer saved",
+    )
+
+
+def _resolve_folder(reference: str, fetch: Fetch) -> Path:
+    path = Path(reference).expanduser()
+    if path.is_dir():
+        return path.resolve()
+    if path.exists():
+        raise UsageError(
+            f"{path} is a file, not a folder",
+            next=f"uploader run {path.parent}" if path.suffix == ".safetensors" else None,
+        )
+    fetched = None if _is_local(reference) else fetch(reference, "source")
+    if fetched is not None:
+        return fetched.path.resolve()
+    raise UsageError(
+        f"there is no folder {reference}",
+        safe="nothing was written",
+        next="give the folder that the trainer saved, such as ./outputs/final_model",
+    )
+
+
+def _is_local(reference: str) -> bool:
+    """Tell a path from a public name: a name has no leading dot, slash, tilde or drive."""
+    return (
+        reference.startswith((".", "/", "~", "\\"))
+        or bool(re.match(r"[A-Za-z]:[\\/]", reference))
+        or Path(reference).expanduser().exists()
+    )
+
+
+def _adapter(folder: Path, base: str | None, fetch: Fetch) -> Sources:
+    config = _read_config(folder / "adapter_config.json")
+    named = config.get("base_model_name_or_path")
+    name = base or (named if isinstance(named, str) and named else None)
+    artifacts = {
+        "adapter": Artifact(
+            kind="adapter",
+            path=folder,
+            files=list_files(folder),
+            metadata={"base_model": named if isinstance(named, str) else None},
+        )
+    }
+    # What the adapter says is published, also when --base points at a local copy of it.
+    public = named if isinstance(named, str) and named and not _is_local(named) else None
+    if base is not None and not _is_local(base):
+        public = base.split("@")[0]
+    missing: dict[str, UploaderError] = {}
+    revision: str | None = None
+    try:
+        artifacts["base"], revision = _base(name, folder, fetch, public)
+    except UploaderError as error:
+        missing["base"] = error
+    return Sources(
+        kind="adapter",
+        folder=folder,
+        artifacts=artifacts,
+        missing=missing,
+        base_model=public or name,
+        base_is_hub_id=public is not None,
+        base_revision=revision,
+    )
+
+
+def _base(
+    name: str | None, adapter: Path, fetch: Fetch, public: str | None
+) -> tuple[Artifact, str | None]:
+    if name is None:
+        raise SourceError(
+            f"the adapter in {adapter} does not say which base model it was trained on",
+            owner=f"{adapter / 'adapter_config.json'}: base_model_name_or_path is empty",
+            safe="nothing was written",
+            next="add --base PATH_OR_ID",
+        )
+    revision: str | None = None
+    model_id = public
+    candidates = [Path(name).expanduser(), adapter / name]
+    path = next((c for c in candidates if c.is_dir()), None)
+    if path is None:
+        fetched = None if _is_local(name) else fetch(name, "base")
+        if fetched is None:
+            raise SourceError(
+                f"the base model {name} was not found here",
+                owner=f"named by {adapter / 'adapter_config.json'} or by --base",
+                safe="nothing was written",
+                next="add --base PATH with the folder that holds the base model"
+                + ("" if _is_local(name) else ", or pip install uploader-hf to fetch it by name"),
+            )
+        path, model_id, revision = fetched.path, fetched.model_id, fetched.revision
+    path = path.resolve()
+    artifact = Artifact(
+        kind="base",
+        path=path,
+        files=list_files(path),
+        metadata={"model_id": model_id, "revision": revision},
+    )
+    return artifact, revision
+
+
+def _read_config(path: Path) -> dict[str, Json]:
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"{path} cannot be read: {error}", next="save the adapter again with save_pretrained"
+        ) from error
+    if not isinstance(config, dict):
+        raise SourceError(f"{path} is not a JSON object", next="save the adapter again")
+    return config
+
+
+def list_files(folder: Path) -> tuple[ArtifactFile, ...]:
+    """List a source folder's files that a release can depend on, without reading them."""
+    return tuple(
+        ArtifactFile(
+            name=path.name,
+            size=path.stat().st_size,
+            sha256="",
+            role="weights" if path.suffix == ".safetensors" else "config",
+        )
+        for path in sorted(folder.iterdir())
+        if path.suffix in _SUFFIXES and path.is_file()
+    )
+
+
+def default_name(folder: Path) -> str:
+    """Name a release after its source, skipping names that every trainer uses."""
+    for part in (folder, *folder.parents):
+        if part.name and not _GENERIC.fullmatch(part.name):
+            return re.sub(r"[^\w.-]+", "-", part.name).strip("-.") or "model"
+    return "model"

@@ -1,0 +1,354 @@
+"""The release folder's memory: step records, unit records, digests of sources, claims, the lock.
+
+Everything is small JSON written by the protocol of :mod:`uploader_core.files`. The record of a step
+is its commit point: without one the step has not happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from uploader_core.artifact import Artifact, ArtifactFile, Json
+from uploader_core.errors import RefusedError, SourceError, TemporaryError
+from uploader_core.files import hash_file, translate_os_error, write_json
+
+INTERNAL = ".uploader"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What is known of a finished step.
+
+    Attributes:
+        step: Step id.
+        key: Digest over inputs, settings and versions; equal key, equal result.
+        folder: Output folder relative to the release, "" for uploads.
+        artifact: What it made (its path is set anew when the record is read), None for uploads.
+        receipt: For uploads.
+        stats: File name to (mtime_ns, inode) when the file was hashed; only a short cut.
+        about: plugin, distribution, version, settings, for the manifest.
+        seconds: Wall time.
+    """
+
+    step: str
+    key: str
+    folder: str = ""
+    artifact: Artifact | None = None
+    receipt: Mapping[str, Json] | None = None
+    stats: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    about: Mapping[str, Json] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Json]:
+        artifact = None
+        if self.artifact is not None:
+            artifact = {**self.artifact.to_json(), "path": self.folder}
+        return {
+            "schema": "uploader.step/1",
+            "step": self.step,
+            "key": self.key,
+            "folder": self.folder,
+            "artifact": artifact,
+            "receipt": dict(self.receipt) if self.receipt is not None else None,
+            "stats": {name: list(stat) for name, stat in self.stats.items()},
+            "about": dict(self.about),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def canonical_digest(data: Json) -> str:
+    """Return the sha256 of JSON in one fixed spelling."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def safe_name(step_id: str) -> str:
+    """Turn a step id into a short file name that every file system takes."""
+    plain = re.sub(r"[^a-z0-9]+", "-", step_id.lower()).strip("-")[:40]
+    return f"{plain}-{hashlib.sha256(step_id.encode()).hexdigest()[:8]}"
+
+
+class ReleaseStore:
+    """The ``.uploader`` folder of a release.
+
+    Args:
+        root: The release folder. Nothing is created before :meth:`open`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.internal = root / INTERNAL
+        self._digests: dict[str, list[Json]] | None = None
+
+    # -- life --------------------------------------------------------------------------------
+
+    def check_foreign(self) -> None:
+        """Refuse a folder that holds something that no run of uploader made.
+
+        Raises:
+            RefusedError: The folder is not empty and is not a release.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise RefusedError(f"{self.root} is a file", next="choose another --output")
+        if self.root.is_dir() and not self.internal.is_dir() and any(self.root.iterdir()):
+            raise RefusedError(
+                f"{self.root} is not empty and is not a release folder of uploader",
+                owner="whoever put files there",
+                safe="nothing in it was touched",
+                next="choose a new folder with --output",
+            )
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Create the folder and hold its lock.
+
+        Raises:
+            RefusedError: See :meth:`check_foreign`.
+            TemporaryError: Another run is working in the folder.
+        """
+        self.check_foreign()
+        try:
+            self.internal.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise translate_os_error(error, self.internal) from error
+        with _lock(self.internal / "lock", self.root):
+            yield
+
+    def claim(self, folder: str) -> None:
+        """Mark an output folder as ours before the first file goes in.
+
+        Raises:
+            RefusedError: It holds files already and was never marked.
+        """
+        if folder in ("", "."):
+            return
+        mark = self.internal / "folders" / f"{safe_name(folder)}.json"
+        target = self.root / folder
+        if mark.is_file():
+            return
+        if target.exists() and any(target.iterdir()):
+            raise RefusedError(
+                f"{target} holds files that no run of uploader made",
+                safe="nothing in it was touched",
+                next="move them away, or choose a new folder with --output",
+            )
+        write_json(mark, {"folder": folder})
+
+    # -- records -----------------------------------------------------------------------------
+
+    def record(self, step_id: str) -> Record | None:
+        """Read a step's record; a missing or unreadable one is None: the step runs again."""
+        try:
+            data = json.loads(self._record_path(step_id).read_text("utf-8"))
+            artifact = data["artifact"]
+            if artifact is not None:
+                artifact = Artifact.from_json(
+                    {**artifact, "path": str(self.root / data["folder"])}
+                )
+            return Record(
+                step=data["step"],
+                key=data["key"],
+                folder=data["folder"],
+                artifact=artifact,
+                receipt=data["receipt"],
+                stats={n: (s[0], s[1]) for n, s in data["stats"].items()},
+                about=data["about"],
+                seconds=data["seconds"],
+            )
+        except (OSError, ValueError, KeyError, TypeError, AssertionError, AttributeError):
+            return None
+
+    def save(self, record: Record) -> None:
+        """Commit a step: its record, then forget the files and units that it replaced."""
+        old = self.record(record.step)
+        write_json(self._record_path(record.step), record.to_json())
+        if record.artifact is not None:
+            self._remove_replaced(record, old)
+        shutil.rmtree(self.internal / "units" / safe_name(record.step), ignore_errors=True)
+
+    def current(self, step_id: str, key: str) -> Record | None:
+        """Return the record when the step need not run: equal key, and every file as recorded.
+
+        A file whose size, time and inode are as they were when it was hashed is believed; any
+        other is hashed. One that differs is set aside, never deleted.
+        """
+        record = self.record(step_id)
+        if record is None or record.key != key:
+            return None
+        if record.artifact is None:
+            return record
+        whole = True
+        for file in record.artifact.files:
+            path = record.artifact.path / file.name
+            if not path.is_file():
+                whole = False
+            elif not self._unchanged(path, file, record.stats.get(file.name)):
+                self._set_aside(path)
+                whole = False
+        return record if whole else None
+
+    def stats_of(self, artifact: Artifact) -> dict[str, tuple[int, int]]:
+        found = {}
+        for file in artifact.files:
+            stat = (artifact.path / file.name).stat()
+            found[file.name] = (stat.st_mtime_ns, stat.st_ino)
+        return found
+
+    def work(self, step_id: str) -> Path:
+        """Return an empty scratch folder for a step; what an earlier attempt left is removed."""
+        folder = self.internal / "work" / safe_name(step_id)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def units(self, step_id: str, key: str) -> Path:
+        """Return the folder of the step's unit records; units of other keys stay for clean-up."""
+        return self.internal / "units" / safe_name(step_id) / key[:16]
+
+    # -- digests of sources ------------------------------------------------------------------
+
+    def digest(self, path: Path, *, may_read: bool = True) -> str | None:
+        """Return the sha256 of a source file, remembering it by size, time and inode.
+
+        Args:
+            path: A file outside the release.
+            may_read: False answers from memory only, None when that does not know.
+        """
+        if self._digests is None:
+            try:
+                self._digests = json.loads((self.internal / "digests.json").read_text("utf-8"))
+            except (OSError, ValueError):
+                self._digests = {}
+        stat = path.stat()
+        seen: list[Json] = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        known = self._digests.get(str(path))
+        if known is not None and known[:3] == seen:
+            return str(known[3])
+        if not may_read:
+            return None
+        digest = hash_file(path)[1]
+        after = path.stat()
+        if (after.st_size, after.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+            raise SourceError(
+                f"{path} changed while it was read",
+                safe="nothing was written",
+                next="wait until the training has finished, then run it again",
+            )
+        self._digests[str(path)] = [*seen, digest]
+        return digest
+
+    def save_digests(self) -> None:
+        if self._digests:
+            write_json(self.internal / "digests.json", {**self._digests})
+
+    def fill(
+        self, artifact: Artifact, *, may_read: bool, tick: Callable[[str, int], None]
+    ) -> Artifact | None:
+        """Return a source artifact with its digests, None when memory does not know them all.
+
+        Args:
+            tick: Called with each file's name and size after it was hashed.
+        """
+        files = []
+        for file in artifact.files:
+            digest = self.digest(artifact.path / file.name, may_read=may_read)
+            if digest is None:
+                return None
+            tick(file.name, file.size)
+            files.append(
+                ArtifactFile(name=file.name, size=file.size, sha256=digest, role=file.role)
+            )
+        return Artifact(
+            kind=artifact.kind,
+            path=artifact.path,
+            files=tuple(files),
+            metadata=artifact.metadata,
+            producer=artifact.producer,
+        )
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _record_path(self, step_id: str) -> Path:
+        return self.internal / "steps" / f"{safe_name(step_id)}.json"
+
+    def _unchanged(self, path: Path, file: ArtifactFile, seen: tuple[int, int] | None) -> bool:
+        stat = path.stat()
+        if stat.st_size != file.size or path.is_symlink():
+            return False
+        if seen == (stat.st_mtime_ns, stat.st_ino):
+            return True
+        return hash_file(path) == (file.size, file.sha256)
+
+    def _set_aside(self, path: Path) -> None:
+        quarantine = self.internal / "quarantine"
+        quarantine.mkdir(parents=True, exist_ok=True)
+        os.replace(path, quarantine / f"{time.time_ns()}-{path.name}")
+
+    def _remove_replaced(self, record: Record, old: Record | None) -> None:
+        """Remove files that only earlier settings of the same step made."""
+        assert record.artifact is not None
+        keep = {file.name for file in record.artifact.files}
+        made = {file.name for file in old.artifact.files} if old and old.artifact else set()
+        for unit in (self.internal / "units" / safe_name(record.step)).glob("*/*.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                made.add(str(json.loads(unit.read_text("utf-8"))["name"]))
+        for name in made - keep:
+            (record.artifact.path / name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _lock(path: Path, root: Path) -> Iterator[None]:
+    """Hold a lock file with host, pid and time; a dead owner's lock is taken over."""
+    mine = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+    for _ in range(3):
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            break
+        except FileExistsError:
+            if not _is_stale(path):
+                raise TemporaryError(
+                    f"another run is working in {root}",
+                    owner=f"see {path}",
+                    safe="that run is not disturbed",
+                    next="wait until it has finished, or stop it, then run this again",
+                ) from None
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise translate_os_error(error, path) from error
+    else:
+        raise TemporaryError(f"cannot take the lock {path}", next="run it again")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(mine, file)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _is_stale(path: Path) -> bool:
+    try:
+        owner = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        # Torn while its owner was killed; a living owner has written it within a moment.
+        return time.time() - path.stat().st_mtime > 2
+    if owner.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(owner["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, KeyError, ValueError):
+        return False
+    return int(owner["pid"]) == os.getpid()
