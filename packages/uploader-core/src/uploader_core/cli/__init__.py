@@ -1,0 +1,112 @@
+"""The ``uploader`` command.
+
+Nothing is imported here but click: ``--help``, ``--version`` and completion stay quick however many
+plugins are installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+# name -> (module:attribute, one line for --help). The module is imported when the command is used.
+_COMMANDS = {
+    "run": ("uploader_core.cli.run:run", "Make a release and send it where you want it."),
+    "plan": ("uploader_core.cli.run:plan", "Show what run would do; write nothing."),
+    "verify": ("uploader_core.cli.verify:verify", "Check a release against its manifest."),
+    "plugins": ("uploader_core.cli.plugins:plugins", "List and examine installed plugins."),
+    "demo": ("uploader_core.demo.command:demo", "Train a tiny model and release it, offline."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            import difflib
+
+            if os.path.isdir(name):  # noqa: PTH112 - pathlib is not loaded for --help
+                raise click.UsageError(f"{name!r} is a folder. Try: uploader run {name}")
+            close = difflib.get_close_matches(name, _COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise click.UsageError(f"there is no command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        import uploader_core
+
+        click.echo(f"uploader {uploader_core.__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="Show the version and leave.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Turn a fine-tuned language model into a verified release.
+
+    \b
+      uploader run ./outputs/final_model
+      uploader run ./outputs/final_model --plugins lora,gguf --to hf:me/my-model
+    """
+    ctx.ensure_object(dict)["debug"] = debug or bool(os.environ.get("UPLOADER_DEBUG"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    Args:
+        arguments: Without the program's name; those of the process when None.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # A Windows pipe is cp1252 and would fail on any other letter.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        result = cli.main(args=arguments, prog_name="uploader", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Abort:
+        click.echo("stopped; everything finished so far is kept", err=True)
+        return 130
+    except KeyboardInterrupt:
+        click.echo("stopped; everything finished so far is kept", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        from uploader_core.cli.errors import show
+
+        return show(error, arguments)

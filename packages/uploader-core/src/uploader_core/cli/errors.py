@@ -1,0 +1,44 @@
+"""How an error looks on a terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from uploader_core.errors import UploaderError
+
+
+def show(error: Exception, arguments: Sequence[str]) -> int:
+    """Print an error on standard error and return its exit code."""
+    debug = "--debug" in arguments or bool(os.environ.get("UPLOADER_DEBUG"))
+    if debug:
+        traceback.print_exception(error)
+    if not isinstance(error, UploaderError):
+        error = UploaderError(
+            f"unexpected {type(error).__name__}: {error}",
+            owner="uploader-core",
+            safe="finished steps are kept",
+            next="run it again as `uploader --debug ...` and report what it prints",
+        )
+    if "--json" in arguments:
+        line = {
+            "type": "exit_error",
+            "code": error.exit_code,
+            **{k: v for k, v in error.to_json().items() if k != "exit_code"},
+        }
+        print(json.dumps(line, ensure_ascii=False), file=sys.stderr)  # noqa: T201 - the CLI
+        return error.exit_code
+    click.secho("error", fg="red", bold=True, nl=False, err=True)
+    click.echo(f" {error.what}", err=True)
+    for label, text in (("whose", error.owner), ("safe", error.safe), ("next", error.next)):
+        if text:
+            click.secho(f"  {label:<6}", dim=True, nl=False, err=True)
+            click.echo(text, err=True)
+    click.secho(f"  {'id':<6}", dim=True, nl=False, err=True)
+    click.echo(f"{error.error_id} (exit code {error.exit_code})", err=True)
+    return error.exit_code

@@ -1,0 +1,164 @@
+"""Options that come from plugins: ``--gguf-quants`` exists when gguf takes part in the request.
+
+A first look at the arguments finds ``--plugins`` and ``--to``; those plugins are loaded and their
+settings become options. A broken plugin contributes none; the planner then says what is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from uploader_core.errors import UploaderError
+from uploader_core.registry import ARTIFACTS, DEFAULTS, DOCUMENTS, SCHEMES, Registry
+from uploader_core.settings import Setting, fields_of
+
+_PARAMS = "uploader_core.params"
+_REGISTRY = "uploader_core.registry"
+_MARK = "__uploader__"
+
+
+class PluginOptionsCommand(click.Command):
+    """A command that takes the options of the plugins that its arguments name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        registry = make_registry(values_of(args, "--without"))
+        ctx.meta[_REGISTRY] = registry
+        ctx.meta[_PARAMS] = [_option(f) for f in _settings_for(registry, args)]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            hint = _belongs_to(registry, error.option_name)
+            if hint is not None:
+                raise click.UsageError(hint, ctx) from None
+            raise
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        *own, help_option = super().get_params(ctx)
+        return [*own, *ctx.meta.get(_PARAMS, ()), help_option]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        dynamic = ctx.meta.get(_PARAMS, ())
+        own = [p for p in self.get_params(ctx) if p not in dynamic and p.param_type_name != "argument"]
+        with formatter.section("Options"):
+            formatter.write_dl([r for p in own if (r := p.get_help_record(ctx)) is not None])
+        plugins: dict[str, list[tuple[str, str]]] = {}
+        for param in dynamic:
+            record = param.get_help_record(ctx)
+            if record is not None:
+                plugins.setdefault(str(param.name).split(_MARK)[0], []).append(record)
+        for plugin, records in plugins.items():
+            with formatter.section(f"Options of {plugin}"):
+                formatter.write_dl(records)
+        if ctx.meta.get(_REGISTRY) is not None:
+            formatter.write_paragraph()
+            formatter.write_text(
+                "Name formats with --plugins to see their options. Installed: "
+                + ", ".join(ctx.meta[_REGISTRY].ids())
+            )
+
+
+def registry_of(ctx: click.Context) -> Registry:
+    """Return the registry that the command's first look made."""
+    registry = ctx.meta[_REGISTRY]
+    assert isinstance(registry, Registry)
+    return registry
+
+
+def make_registry(without: Sequence[str] = ()) -> Registry:
+    """Read metadata, honouring ``--without`` and ``UPLOADER_DISABLE``."""
+    import os
+
+    disabled = [*split(without), *split([os.environ.get("UPLOADER_DISABLE", "")])]
+    return Registry(disabled=disabled)
+
+
+def split(values: Sequence[str]) -> list[str]:
+    """Split comma-separated values."""
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def take_plugin_options(params: dict[str, Any]) -> dict[str, dict[str, object]]:
+    """Remove plugin options from click's parameters and return them by plugin and field."""
+    found: dict[str, dict[str, object]] = {}
+    for name in [n for n in params if _MARK in n]:
+        plugin, _, field = name.partition(_MARK)
+        value = params.pop(name)
+        if value not in (None, ()):
+            found.setdefault(plugin.replace("_", "-"), {})[field] = value
+    return found
+
+
+def values_of(args: Sequence[str], option: str) -> list[str]:
+    """Find an option's values in raw arguments: ``--x a``, ``--x=a``, repeated."""
+    found = []
+    for n, arg in enumerate(args):
+        if arg == option and n + 1 < len(args):
+            found.append(args[n + 1])
+        elif arg.startswith(option + "="):
+            found.append(arg.partition("=")[2])
+    return found
+
+
+def _settings_for(registry: Registry, args: Sequence[str]) -> list[Setting]:
+    names = split(values_of(args, "--plugins")) or list(registry.names(DEFAULTS))
+    ids: dict[str, None] = {}
+    for name in names:
+        for plugin_id in [name] if name in registry.ids() else registry.providers(ARTIFACTS, name):
+            ids[plugin_id] = None
+    for destination in values_of(args, "--to"):
+        for plugin_id in registry.providers(SCHEMES, destination.partition(":")[0]):
+            ids[plugin_id] = None
+    for plugin_id in registry.names(DOCUMENTS):
+        ids[plugin_id] = None
+    found: dict[str, Setting] = {}
+    for plugin_id in ids:
+        with contextlib.suppress(UploaderError):
+            for spec in registry.load(plugin_id).specs:
+                if spec.settings is not None:
+                    for setting in fields_of(plugin_id, spec.settings):
+                        found[setting.option] = setting
+    return list(found.values())
+
+
+def _option(setting: Setting) -> click.Option:
+    help_text = setting.help
+    if setting.choices is not None and len(setting.choices) <= 8:
+        help_text += f" [{'|'.join(setting.choices)}]"
+    default = setting.default
+    if setting.many:
+        default = ",".join(str(v) for v in default)
+    if default not in (None, "", False):
+        help_text += f" (default: {default})"
+    name = f"{setting.plugin.replace('-', '_')}{_MARK}{setting.name}"
+    if setting.item is bool:
+        off = setting.option.replace(f"--{setting.plugin}-", f"--no-{setting.plugin}-")
+        return click.Option([name, f"{setting.option}/{off}"], default=None, help=help_text)
+    return click.Option(
+        [name, setting.option],
+        multiple=setting.many,
+        default=None,
+        metavar="LIST" if setting.many else setting.item.__name__.upper(),
+        help=help_text,
+    )
+
+
+def _belongs_to(registry: Registry, option: str) -> str | None:
+    for plugin_id in registry.ids():
+        if option.removeprefix("--no-").removeprefix("--").startswith(f"{plugin_id}-"):
+            try:
+                known = [
+                    f.option
+                    for s in registry.load(plugin_id).specs
+                    if s.settings is not None
+                    for f in fields_of(plugin_id, s.settings)
+                ]
+            except UploaderError:
+                return None
+            if option in known:
+                return f"{option} belongs to {plugin_id}: add {plugin_id} to --plugins"
+            return f"{plugin_id} has no option {option}; it has {', '.join(known) or 'none'}"
+    return None

@@ -1,0 +1,291 @@
+"""Everything that can refuse a run before its first expensive step, reported at once.
+
+Virtual artifacts are made here (they are records, not files), so that checks and estimates can look
+through them. Checks of save, convert and document steps are light and run in this process; those of
+uploads run in a worker, the only place that sees a token.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from uploader_core.artifact import Artifact, Json
+from uploader_core.context import PlanContext
+from uploader_core.errors import (
+    PluginBrokenError,
+    RefusedError,
+    SpaceError,
+    StepFailedError,
+    UploaderError,
+)
+from uploader_core.execute import Workers, settings_reference
+from uploader_core.plan import Plan, PlannedStep
+from uploader_core.registry import import_dotted, missing_requirements
+from uploader_core.settings import to_json
+from uploader_core.specs import Estimate, Finding, UploadSpec
+from uploader_core.text import size_text
+from uploader_core.worker import perform
+
+RESERVE = 64 << 20
+"""Bytes that must stay free beside what the plan writes: records, documents, logs."""
+
+
+def prepare(
+    plan: Plan, workers: Workers, kept: Iterable[str] = ()
+) -> tuple[Plan, list[UploaderError]]:
+    """Fill a plan with virtual artifacts, estimates and findings.
+
+    Args:
+        plan: From the planner.
+        workers: For the checks that need one.
+        kept: Steps that will not run, so nothing about them is checked.
+
+    Returns:
+        The completed plan, and every error that refuses the run.
+    """
+    kept = set(kept)
+    errors: list[UploaderError] = []
+    virtual: dict[str, Artifact] = {}
+    steps: dict[str, PlannedStep] = {}
+    broken: set[str] = set()
+    for step in plan.steps:
+        steps[step.id] = step
+        if step.id in kept and not step.is_virtual:
+            continue
+        if broken & set(step.inputs):
+            broken.add(step.id)
+            continue
+        inputs = stand_ins(plan, step, virtual)
+        try:
+            _check_requirements(step)
+            if step.is_virtual:
+                virtual[step.id] = open_virtual(plan, step, inputs)
+                continue
+            sizes = {s.kind: s.estimate.bytes_written for s in steps.values()}
+            estimate = _estimate(plan, step, inputs, sizes)
+            steps[step.id] = replace(step, estimate=estimate)
+            findings = tuple(_check(plan, step, inputs, sizes, workers))
+        except UploaderError as error:
+            error.owner = error.owner or step.plugin.entry.owner
+            errors.append(error)
+            broken.add(step.id)
+            continue
+        steps[step.id] = replace(steps[step.id], findings=findings)
+        errors += [
+            RefusedError(f.what, owner=f"preflight of {step.id}", next=f.next)
+            for f in findings
+            if f.level == "error"
+        ]
+    prepared = replace(plan, steps=tuple(steps[s.id] for s in plan.steps), virtual=virtual)
+    errors += _check_space(prepared, kept)
+    return prepared, errors
+
+
+def combine(errors: list[UploaderError]) -> UploaderError:
+    """Make one error of all the reasons for a refusal; a single one stays as it is."""
+    if len(errors) == 1:
+        return errors[0]
+    codes = {error.exit_code for error in errors}
+    kind = type(errors[0]) if len(codes) == 1 else RefusedError
+    whats = "\n".join(f"  {n}. {error.what}" for n, error in enumerate(errors, 1))
+    nexts = "\n".join(
+        f"  {n}. {error.next}" for n, error in enumerate(errors, 1) if error.next is not None
+    )
+    return kind(
+        f"{len(errors)} things stand in the way:\n{whats}",
+        safe="nothing was started",
+        next=f"\n{nexts}" if nexts else None,
+    )
+
+
+def stand_ins(
+    plan: Plan, step: PlannedStep, virtual: Mapping[str, Artifact]
+) -> tuple[Artifact, ...]:
+    """Return a step's inputs as far as they are known before the run."""
+    found = []
+    for source in step.inputs:
+        if source.startswith("source:"):
+            found.append(plan.sources.artifacts[source.removeprefix("source:")])
+        elif source in virtual:
+            found.append(virtual[source])
+        else:
+            maker = plan.step(source)
+            path = plan.output / (maker.folder or ".")
+            found.append(Artifact(kind=maker.kind, path=path, producer=source))
+    return tuple(found)
+
+
+def open_virtual(plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...]) -> Artifact:
+    """Run a virtual step; it writes nothing."""
+    request = make_request(
+        plan, step, inputs, output=plan.output, work=plan.output, returns="artifact"
+    )
+    result = perform(request, lambda _: None, lambda: False)
+    assert isinstance(result, dict)
+    return Artifact.from_json(result)
+
+
+def make_request(
+    plan: Plan,
+    step: PlannedStep,
+    inputs: tuple[Artifact, ...],
+    *,
+    output: Path,
+    work: Path,
+    returns: str,
+    units: Path | None = None,
+) -> dict[str, Any]:
+    """Describe a step for a worker; see :mod:`uploader_core.worker`."""
+    spec = step.spec
+    is_upload = isinstance(spec, UploadSpec)
+    return {
+        "op": "run",
+        "step": step.id,
+        "plugin": step.plugin.id,
+        "owner": step.plugin.entry.owner,
+        "run": spec.run,
+        "settings_class": settings_reference(step.settings),
+        "settings": to_json(step.settings),
+        "inputs": [artifact.to_json() for artifact in inputs],
+        "release": plan.release.to_json(),
+        "output": str(output),
+        "work": str(work),
+        "units": None if units is None else str(units),
+        "produces": step.kind,
+        "returns": returns,
+        "target": step.target,
+        "destination": step.destination,
+        "secrets": list(spec.secrets) if isinstance(spec, UploadSpec) else [],
+        "network": is_upload,
+        "sections": [
+            {
+                "plugin": ref.plugin.id,
+                "owner": ref.plugin.entry.owner,
+                "heading": ref.spec.section,
+                "run": ref.spec.run,
+                "kind": ref.kind,
+                "settings_class": settings_reference(ref.settings),
+                "settings": to_json(ref.settings),
+            }
+            for ref in step.sections
+        ],
+    }
+
+
+def _check_requirements(step: PlannedStep) -> None:
+    missing = missing_requirements(step.spec.needs)
+    if missing:
+        raise PluginBrokenError(
+            f"{step.id} needs {', '.join(missing)}",
+            owner=step.plugin.entry.owner,
+            safe="nothing was started",
+            next="pip install " + " ".join(f'"{m.split(" (")[0]}"' for m in missing),
+        )
+
+
+def _plan_context(
+    plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...], sizes: Mapping[str, int]
+) -> PlanContext:
+    return PlanContext(
+        inputs=inputs,
+        settings=step.settings,
+        release=plan.release,
+        output=plan.output / (step.folder or "."),
+        target=step.target,
+        sizes=sizes,
+    )
+
+
+def _estimate(
+    plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...], sizes: Mapping[str, int]
+) -> Estimate:
+    if isinstance(step.spec, UploadSpec) and step.spec.estimate is None:
+        total = sum(sizes.get(artifact.kind, 0) for artifact in inputs)
+        return Estimate(bytes_sent=total)
+    if step.spec.estimate is None:
+        return Estimate()
+    context = _plan_context(plan, step, inputs, sizes)
+    estimate = _contained(step, step.spec.estimate, context)
+    if not isinstance(estimate, Estimate):
+        raise PluginBrokenError(f"{step.spec.estimate} did not return an Estimate")
+    return estimate
+
+
+def _check(
+    plan: Plan,
+    step: PlannedStep,
+    inputs: tuple[Artifact, ...],
+    sizes: Mapping[str, int],
+    workers: Workers,
+) -> list[Finding]:
+    if step.spec.check is None:
+        return []
+    if isinstance(step.spec, UploadSpec) and step.spec.isolation == "process":
+        request = make_request(
+            plan, step, inputs, output=plan.output, work=plan.output, returns="findings"
+        )
+        request |= {"op": "check", "run": step.spec.check, "sizes": dict(sizes)}
+        result = workers.perform(request, lambda _: None)
+        assert isinstance(result, list)
+        return [_finding(item) for item in result]
+    context = _plan_context(plan, step, inputs, sizes)
+    return list(_contained(step, step.spec.check, context, listed=True) or ())
+
+
+def _finding(item: Json) -> Finding:
+    assert isinstance(item, dict)
+    level = str(item["level"])
+    assert level in ("error", "warning", "note")
+    following = item["next"]
+    return Finding(
+        level=level,  # type: ignore[arg-type]
+        what=str(item["what"]),
+        next=None if following is None else str(following),
+    )
+
+
+def _contained(
+    step: PlannedStep, dotted: str, context: PlanContext, *, listed: bool = False
+) -> Any:
+    """Call a plugin's light function; whatever it raises is named as the plugin's."""
+    function: Callable[[PlanContext], Any] = import_dotted(dotted, step.plugin.entry.owner)
+    try:
+        result = function(context)
+        # A generator fails while it is walked, so it is walked in here.
+        return list(result or ()) if listed else result
+    except UploaderError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise StepFailedError(
+            f"the preflight of {step.id} failed: {type(error).__name__}: {error}",
+            owner=step.plugin.entry.owner,
+            safe="nothing was started",
+            next=f"pip install -U {step.plugin.entry.distribution}",
+        ) from error
+
+
+def _check_space(plan: Plan, kept: set[str]) -> list[UploaderError]:
+    running = [s for s in plan.steps if s.id not in kept]
+    written = sum(s.estimate.bytes_written for s in running)
+    scratch = max((s.estimate.bytes_scratch for s in running), default=0)
+    needed = written + scratch
+    if needed == 0:
+        return []
+    existing = next(p for p in (plan.output, *plan.output.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if needed + RESERVE <= free:
+        return []
+    return [
+        SpaceError(
+            f"this needs {size_text(needed + RESERVE)} ({needed + RESERVE:,} bytes) in "
+            f"{existing}, where {size_text(free)} ({free:,} bytes) are free",
+            owner=f"the file system of {existing}",
+            safe="nothing was written",
+            next="free some space, choose another disk with --output, or ask for fewer formats "
+            "with --plugins",
+        )
+    ]

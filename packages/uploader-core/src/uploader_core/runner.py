@@ -1,0 +1,487 @@
+"""Run a plan: what is done already is kept, what can run does, what depends on a failure waits."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import graphlib
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from uploader_core import hookspecs
+from uploader_core.artifact import Artifact, Json, UploadFile
+from uploader_core.errors import (
+    CancelledError,
+    IntegrityError,
+    PartialError,
+    UploaderError,
+)
+from uploader_core.events import EventStream
+from uploader_core.execute import Workers, perform_inline
+from uploader_core.files import write_json
+from uploader_core.manifest import NAME, build_manifest, describe
+from uploader_core.plan import Plan, PlannedStep
+from uploader_core.preflight import make_request, open_virtual
+from uploader_core.settings import to_json
+from uploader_core.specs import DocumentSpec, UploadSpec
+from uploader_core.store import Record, ReleaseStore, canonical_digest, safe_name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a step ended.
+
+    Attributes:
+        step: Step id.
+        status: ``kept``, ``done``, ``failed`` or ``skipped``.
+        record: For kept and done.
+        error: For failed.
+        because: For skipped: the step that it waited for.
+    """
+
+    step: str
+    status: str
+    record: Record | None = None
+    error: UploaderError | None = None
+    because: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """How a run ended.
+
+    Attributes:
+        plan: What was run.
+        outcomes: By step id, in the order of the plan.
+        seconds: Wall time.
+        manifest: Path of the manifest, None when nothing was made.
+    """
+
+    plan: Plan
+    outcomes: Mapping[str, Outcome]
+    seconds: float = 0.0
+    manifest: Path | None = None
+
+    @property
+    def failures(self) -> tuple[Outcome, ...]:
+        return tuple(o for o in self.outcomes.values() if o.status == "failed")
+
+    def error(self) -> UploaderError | None:
+        """Return the error of the run as a whole, None when everything is done and verified."""
+        failed = self.failures
+        if not failed:
+            return None
+        first = failed[0].error
+        assert first is not None
+        done = [
+            s.folder
+            for s in self.plan.artifacts
+            if s.folder and self.outcomes[s.id].status in ("done", "kept")
+        ]
+        if len(failed) == 1 and not done:
+            return first
+        whats = "; ".join(f"{o.step}: {o.error.what}" for o in failed if o.error is not None)
+        return PartialError(
+            f"{len(failed)} of {len(self.outcomes)} steps failed: {whats}",
+            owner=first.owner,
+            safe=f"finished and kept in {self.plan.output}: {', '.join(done)}" if done else None,
+            next=first.next or "run the same command again; finished steps are not repeated",
+        )
+
+
+@dataclass
+class Runner:
+    """One run over an open release folder.
+
+    Args:
+        plan: Planned and prepared.
+        store: The release folder, opened.
+        events: Where events go.
+        workers: The run's worker processes.
+        jobs: Places in the ``cpu`` lane.
+        fail_fast: Start nothing new after the first failure.
+    """
+
+    plan: Plan
+    store: ReleaseStore
+    events: EventStream
+    workers: Workers
+    jobs: int = 1
+    fail_fast: bool = False
+    _sources: dict[str, Artifact] = field(default_factory=dict)
+    _virtual: dict[str, Artifact] = field(default_factory=dict)
+    _keys: dict[str, str] = field(default_factory=dict)
+    _records: dict[str, Record] = field(default_factory=dict)
+
+    def survey(self, *, may_read: bool = True) -> set[str]:
+        """Find the steps that need not run.
+
+        Args:
+            may_read: False looks only at what is remembered; for a plan, which reads no weights.
+
+        Returns:
+            Ids of steps whose record holds, virtual steps among them.
+        """
+        for kind, artifact in self.plan.sources.artifacts.items():
+            if not any(f"source:{kind}" in step.inputs for step in self.plan.steps):
+                continue
+            filled = self.store.fill(artifact, may_read=may_read, tick=self._hashed)
+            if filled is None:
+                return set()
+            self._sources[kind] = filled
+        if may_read:
+            self.store.save_digests()
+        kept: set[str] = set()
+        for step in self.plan.steps:
+            if not all(i.startswith("source:") or i in kept for i in step.inputs):
+                continue
+            key = self._key(step)
+            if step.is_virtual:
+                self._virtual[step.id] = open_virtual(self.plan, step, self._inputs(step))
+                kept.add(step.id)
+                continue
+            record = self.store.current(step.id, key)
+            if record is not None:
+                self._records[step.id] = record
+                kept.add(step.id)
+        return kept
+
+    def execute(self, kept: set[str]) -> Report:
+        """Run every step that is not kept.
+
+        Raises:
+            CancelledError: The user stopped the run; finished steps are recorded.
+        """
+        started = time.monotonic()
+        outcomes: dict[str, Outcome] = {}
+        for step in self.plan.steps:
+            if step.id in kept:
+                record = self._records.get(step.id)
+                outcomes[step.id] = Outcome(step=step.id, status="kept", record=record)
+                self.events.emit("step_kept", step.id)
+        with _hooks(self.plan) as hooks:
+            _observe(self.events, hooks, "uploader_run_started", plan=self.plan)
+            self._schedule(outcomes, hooks)
+            manifest = self._write_manifest()
+            report = Report(
+                plan=self.plan,
+                outcomes={s.id: outcomes[s.id] for s in self.plan.steps},
+                seconds=time.monotonic() - started,
+                manifest=manifest,
+            )
+            _observe(self.events, hooks, "uploader_run_finished", report=report)
+        return report
+
+    # -- scheduling --------------------------------------------------------------------------
+
+    def _schedule(self, outcomes: dict[str, Outcome], hooks: pluggy.PluginManager) -> None:
+        todo = {s.id: s for s in self.plan.steps if s.id not in outcomes}
+        sorter = graphlib.TopologicalSorter(
+            {s.id: [i for i in s.inputs if i in todo] for s in todo.values()}
+        )
+        sorter.prepare()
+        rank = {step_id: n for n, step_id in enumerate(todo)}
+        lanes = _Lanes(self.jobs)
+        waiting: list[str] = []
+        running: dict[concurrent.futures.Future[Outcome], str] = {}
+        with concurrent.futures.ThreadPoolExecutor(max_workers=max(8, self.jobs + 4)) as pool:
+            try:
+                while sorter.is_active():
+                    waiting = sorted([*waiting, *sorter.get_ready()], key=rank.__getitem__)
+                    for step_id in list(waiting):
+                        blocker = self._blocker(todo[step_id], outcomes)
+                        if blocker is not None:
+                            waiting.remove(step_id)
+                            outcomes[step_id] = self._skip(step_id, blocker)
+                            sorter.done(step_id)
+                        elif lanes.take(todo[step_id]):
+                            waiting.remove(step_id)
+                            future = pool.submit(self._one, todo[step_id], hooks)
+                            running[future] = step_id
+                    if not running:
+                        continue
+                    finished, _ = concurrent.futures.wait(
+                        running, return_when=concurrent.futures.FIRST_COMPLETED
+                    )
+                    for future in finished:
+                        step_id = running.pop(future)
+                        lanes.give_back(todo[step_id])
+                        outcomes[step_id] = future.result()
+                        sorter.done(step_id)
+            except BaseException:
+                self.workers.stop()
+                raise
+
+    def _blocker(self, step: PlannedStep, outcomes: Mapping[str, Outcome]) -> str | None:
+        for source in step.inputs:
+            if source in outcomes and outcomes[source].status in ("failed", "skipped"):
+                return source
+        if self.fail_fast:
+            return next((o.step for o in outcomes.values() if o.status == "failed"), None)
+        return None
+
+    def _skip(self, step_id: str, blocker: str) -> Outcome:
+        self.events.emit("step_skipped", step_id, because=blocker)
+        return Outcome(step=step_id, status="skipped", because=blocker)
+
+    def _one(self, step: PlannedStep, hooks: pluggy.PluginManager) -> Outcome:
+        self.events.emit("step_started", step.id, kind=step.kind, summary=step.spec.summary)
+        started = time.monotonic()
+        try:
+            result = hooks.hook.uploader_execute(step=step, context=self)
+            record = result if isinstance(result, Record) else None
+            outcome = Outcome(step=step.id, status="done", record=record)
+            self.events.emit("step_done", step.id, seconds=round(time.monotonic() - started, 3))
+        except CancelledError:
+            raise
+        except UploaderError as error:
+            outcome = Outcome(step=step.id, status="failed", error=error)
+            self.events.emit("step_failed", step.id, **error.to_json())
+        except Exception as error:
+            wrapped = UploaderError(
+                f"{step.id}: {type(error).__name__}: {error}", owner="uploader-core"
+            )
+            outcome = Outcome(step=step.id, status="failed", error=wrapped)
+            self.events.emit("step_failed", step.id, **wrapped.to_json())
+        _observe(self.events, hooks, "uploader_step_finished", step=step, outcome=outcome)
+        return outcome
+
+    # -- one step ----------------------------------------------------------------------------
+
+    def perform(self, step: PlannedStep) -> Record | None:
+        """Run one step and commit its record; core's implementation of ``uploader_execute``."""
+        inputs = self._inputs(step)
+        if step.is_virtual:
+            self._virtual[step.id] = open_virtual(self.plan, step, inputs)
+            return None
+        started = time.monotonic()
+        is_upload = isinstance(step.spec, UploadSpec)
+        key = self._key(step)
+        folder = step.folder or ""
+        self.store.claim(folder)
+        work = self.store.work(step.id)
+        request = make_request(
+            self.plan,
+            step,
+            inputs,
+            output=self.store.root / folder,
+            work=work,
+            returns="receipt"
+            if is_upload
+            else "document"
+            if isinstance(step.spec, DocumentSpec)
+            else "artifact",
+            units=None if is_upload else self.store.units(step.id, key),
+        )
+        if is_upload:
+            request["files"] = [f.to_json() for f in self._upload_files(step)]
+        try:
+            result = self._send(step, request)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        assert isinstance(result, dict)
+        artifact = None if is_upload else Artifact.from_json(result)
+        record = Record(
+            step=step.id,
+            key=key,
+            folder=folder,
+            artifact=artifact,
+            receipt=result if is_upload else None,
+            stats={} if artifact is None else self.store.stats_of(artifact),
+            about=describe(self.plan, step.id),
+            seconds=time.monotonic() - started,
+        )
+        self.store.save(record)
+        self._records[step.id] = record
+        return record
+
+    def _send(self, step: PlannedStep, request: Mapping[str, Any]) -> Json:
+        def emit(message: Mapping[str, Json]) -> None:
+            data = {k: v for k, v in message.items() if k != "event"}
+            if message["event"] == "progress":
+                self.events.emit("step_progress", step.id, **data)
+            else:
+                self.events.emit("warning", step.id, **data)
+
+        if step.spec.isolation == "inline":
+            return perform_inline(request, emit, lambda: self.workers.stopped)
+        return self.workers.perform(request, emit)
+
+    def _inputs(self, step: PlannedStep) -> tuple[Artifact, ...]:
+        found = []
+        for source in step.inputs:
+            if source.startswith("source:"):
+                found.append(self._sources[source.removeprefix("source:")])
+            elif source in self._virtual:
+                found.append(self._virtual[source])
+            else:
+                artifact = self._records[source].artifact
+                assert artifact is not None
+                found.append(artifact)
+        return tuple(found)
+
+    def _key(self, step: PlannedStep) -> str:
+        """Digest everything that a step's result depends on."""
+        if step.id not in self._keys:
+            inputs: list[Json] = []
+            for source in step.inputs:
+                if source in self._keys and source not in self._records:
+                    inputs.append(self._keys[source])
+                    continue
+                kind = source.removeprefix("source:")
+                artifact = self._sources.get(kind) if kind != source else None
+                if artifact is None:
+                    artifact = self._records[source].artifact
+                assert artifact is not None
+                inputs.append([[f.name, f.sha256] for f in artifact.files])
+            entry = step.plugin.entry
+            self._keys[step.id] = canonical_digest(
+                {
+                    "step": step.id,
+                    "run": step.spec.run,
+                    "distribution": entry.distribution,
+                    "version": entry.version,
+                    "settings": to_json(step.settings),
+                    "inputs": inputs,
+                    "release": self.plan.release.name,
+                    "base": [self.plan.release.base_model, self.plan.release.base_is_hub_id]
+                    if isinstance(step.spec, DocumentSpec)
+                    else None,
+                    "sections": [
+                        [r.spec.run, r.kind, r.plugin.entry.version, to_json(r.settings)]
+                        for r in step.sections
+                    ],
+                    "target": [step.destination, step.target],
+                }
+            )
+        return self._keys[step.id]
+
+    # -- manifest and uploads ----------------------------------------------------------------
+
+    def _upload_files(self, step: PlannedStep) -> list[UploadFile]:
+        """List what shall arrive: the artifacts' files, their documents, and a manifest of it."""
+        files: dict[str, UploadFile] = {}
+        for source in step.inputs:
+            record = self._records[source]
+            assert record.artifact is not None
+            folder = "" if step.flatten or record.folder == "." else record.folder + "/"
+            for file in record.artifact.files:
+                name = folder + file.name
+                if name in files:
+                    raise IntegrityError(
+                        f"two files want to be {name} at {step.destination}",
+                        owner=f"{files[name].kind} and {record.artifact.kind}",
+                        next="ask for a layout that keeps the formats apart",
+                    )
+                files[name] = UploadFile(
+                    name=name,
+                    path=record.artifact.path / file.name,
+                    size=file.size,
+                    sha256=file.sha256,
+                    role=file.role,
+                    kind=record.artifact.kind,
+                )
+        manifest = self._manifest(step.inputs, flatten=step.flatten)
+        path = self.store.internal / "manifests" / safe_name(step.id) / NAME
+        digest = write_json(path, manifest)
+        files[NAME] = UploadFile(
+            name=NAME,
+            path=path,
+            size=path.stat().st_size,
+            sha256=digest,
+            role="document",
+            kind="document",
+        )
+        return list(files.values())
+
+    def _manifest(self, steps: tuple[str, ...], *, flatten: bool = False) -> dict[str, Json]:
+        return build_manifest(self.plan, self._sources, self._records, steps, flatten=flatten)
+
+    def _write_manifest(self) -> Path | None:
+        made = tuple(
+            s.id
+            for s in self.plan.steps
+            if s.id in self._records and self._records[s.id].artifact is not None
+        )
+        if not made:
+            return None
+        path = self.store.root / NAME
+        manifest = self._manifest(made)
+        manifest["publications"] = [
+            dict(receipt)
+            for s in self.plan.uploads
+            if s.id in self._records and (receipt := self._records[s.id].receipt) is not None
+        ]
+        write_json(path, manifest)
+        return path
+
+    def _hashed(self, name: str, size: int) -> None:
+        self.events.emit("sources_hashed", "", file=name, size=size)
+
+
+class _Lanes:
+    """Free places by resource lane."""
+
+    def __init__(self, jobs: int) -> None:
+        self._free: dict[str, float] = {
+            "cpu": jobs,
+            "gpu": 1,
+            "network": 1,
+            "light": float("inf"),
+        }
+
+    def take(self, step: PlannedStep) -> bool:
+        lane = step.spec.resources.lane
+        if self._free[lane] < 1:
+            return False
+        self._free[lane] -= 1
+        return True
+
+    def give_back(self, step: PlannedStep) -> None:
+        self._free[step.spec.resources.lane] += 1
+
+
+class _CoreExecutor:
+    """Core's implementation of ``uploader_execute``, innermost below every wrapper."""
+
+    @hookspecs.hookimpl(trylast=True)
+    def uploader_execute(self, step: PlannedStep, context: Runner) -> Record | bool:
+        # pluggy takes None for "no answer", and a virtual step has no record.
+        return context.perform(step) or True
+
+
+@contextlib.contextmanager
+def _hooks(plan: Plan) -> Iterator[pluggy.PluginManager]:
+    """Register the plan's plugins for observing and wrapping, and core's executor."""
+    manager = pluggy.PluginManager("uploader")
+    manager.add_hookspecs(hookspecs)
+    manager.register(_CoreExecutor(), name="uploader-core")
+    for step in plan.steps:
+        if not manager.has_plugin(step.plugin.id):
+            manager.register(step.plugin.module, name=step.plugin.id)
+    yield manager
+
+
+_observing = threading.Lock()
+
+
+def _observe(
+    events: EventStream, hooks: pluggy.PluginManager, name: str, **arguments: object
+) -> None:
+    """Call every observer by itself; a failure is a warning and nothing else."""
+    with _observing:
+        for implementation in getattr(hooks.hook, name).get_hookimpls():
+            try:
+                taken = {a: arguments[a] for a in implementation.argnames}
+                implementation.function(*taken.values())
+            except Exception as error:
+                events.emit(
+                    "warning", "", what=f"observer of {implementation.plugin_name}: {error}"
+                )

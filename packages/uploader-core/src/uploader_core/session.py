@@ -1,0 +1,160 @@
+"""A request from beginning to end: plan, survey, prepare, run. The CLI and scripts call this."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from uploader_core.config import Config
+from uploader_core.context import FetchedSource
+from uploader_core.errors import UploaderError
+from uploader_core.events import EventFile, EventStream
+from uploader_core.execute import Workers
+from uploader_core.plan import Plan
+from uploader_core.planner import Request, build_plan
+from uploader_core.preflight import combine, prepare
+from uploader_core.registry import SOURCES, Registry
+from uploader_core.runner import Report, Runner
+from uploader_core.source import Fetch
+from uploader_core.specs import SourceSpec
+from uploader_core.store import ReleaseStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """A plan with what is known before running it.
+
+    Attributes:
+        plan: With estimates and findings.
+        kept: Steps that need not run.
+        errors: What refuses the run; empty when it can start.
+    """
+
+    plan: Plan
+    kept: frozenset[str]
+    errors: tuple[UploaderError, ...] = field(default=())
+
+
+def look(request: Request, registry: Registry, config: Config) -> Survey:
+    """Plan a request and check it, writing nothing.
+
+    Raises:
+        UploaderError: The request cannot be planned at all.
+    """
+    workers = Workers(config.environment)
+    plan = build_plan(request, registry, config, fetcher(registry, workers))
+    store = ReleaseStore(plan.output)
+    store.check_foreign()
+    runner = Runner(plan=plan, store=store, events=EventStream(), workers=workers)
+    kept = runner.survey(may_read=False)
+    prepared, errors = prepare(plan, workers, kept)
+    return Survey(plan=prepared, kept=frozenset(kept), errors=tuple(errors))
+
+
+def run(
+    request: Request,
+    registry: Registry,
+    config: Config,
+    events: EventStream,
+    *,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    confirm: Callable[[Survey], None] = lambda _: None,
+) -> Report:
+    """Plan a request, check it, and run what is not done yet.
+
+    Args:
+        request: What the user wants.
+        registry: Installed plugins.
+        config: Settings.
+        events: Where events go; ``events.jsonl`` listens too.
+        jobs: Heavy steps side by side.
+        fail_fast: Start nothing new after a failure.
+        confirm: Called with the survey before the first step; raising stops the run.
+
+    Returns:
+        The report; its ``error()`` tells whether all is done and verified.
+
+    Raises:
+        UploaderError: Refused before the first step.
+        CancelledError: Stopped; finished steps are kept.
+    """
+    workers = Workers(config.environment)
+    plan = build_plan(request, registry, config, fetcher(registry, workers))
+    store = ReleaseStore(plan.output)
+    store.check_foreign()
+    # Refuse before the first byte: nothing is created for a request that cannot run.
+    if not store.internal.is_dir():
+        _, errors = prepare(plan, workers)
+        if errors:
+            raise combine(errors)
+    with store.open(), _event_file(events, store.internal / "events.jsonl"):
+        workers = Workers(config.environment, store.internal / "logs")
+        events.emit("run_started", "", name=plan.release.name, output=str(plan.output))
+        runner = Runner(
+            plan=plan,
+            store=store,
+            events=events,
+            workers=workers,
+            jobs=jobs,
+            fail_fast=fail_fast,
+        )
+        kept = runner.survey()
+        prepared, errors = prepare(plan, workers, kept)
+        if errors:
+            raise combine(errors)
+        confirm(Survey(plan=prepared, kept=frozenset(kept)))
+        runner.plan = prepared
+        report = runner.execute(kept)
+        error = report.error()
+        events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
+        return report
+
+
+@contextlib.contextmanager
+def _event_file(events: EventStream, path: Path) -> Iterator[None]:
+    file = EventFile(path)
+    events.listen(file)
+    try:
+        yield
+    finally:
+        file.close()
+
+
+def fetcher(registry: Registry, workers: Workers) -> Fetch:
+    """Return a function that asks the source plugins for a reference."""
+
+    def fetch(reference: str, purpose: str) -> FetchedSource | None:
+        for plugin_id in registry.names(SOURCES):
+            if plugin_id in registry.disabled:
+                continue
+            plugin = registry.load(plugin_id)
+            for spec in plugin.of(SourceSpec):
+                if not re.fullmatch(spec.matches, reference):
+                    continue
+                result = workers.perform(
+                    {
+                        "op": "fetch",
+                        "step": f"{plugin_id}:{spec.name}",
+                        "owner": plugin.entry.owner,
+                        "run": spec.run,
+                        "reference": reference,
+                        "purpose": purpose,
+                        "secrets": list(spec.secrets),
+                        "network": True,
+                    },
+                    lambda _: None,
+                )
+                assert isinstance(result, Mapping)
+                revision = result["revision"]
+                return FetchedSource(
+                    path=Path(str(result["path"])),
+                    model_id=str(result["model_id"]),
+                    revision=None if revision is None else str(revision),
+                )
+        return None
+
+    return fetch

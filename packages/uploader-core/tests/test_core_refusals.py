@@ -1,0 +1,125 @@
+"""Bad input: an exit code, and an error that says what to type next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("notes_plugin")
+
+NEEDS_BASE = '''
+from uploader_core.plugin import SaveSpec, hookimpl
+
+@hookimpl
+def uploader_savers():
+    yield SaveSpec(name="m", summary="m", consumes=("adapter", "base"), produces="acme.m", run="m:m")
+'''
+
+HUGE = '''
+from uploader_core.plugin import Estimate, SaveSpec, hookimpl
+
+@hookimpl
+def uploader_savers():
+    yield SaveSpec(name="h", summary="h", consumes=("adapter",), produces="acme.h", run="m:m",
+                   estimate="plug_huge:estimate")
+
+def estimate(context):
+    return Estimate(bytes_written=10**18)
+'''
+
+
+def test_missing_folder(uploader: Any, tmp_path: Path) -> None:
+    result = uploader("run", tmp_path / "nowhere")
+    assert result.returncode == 2
+    assert "there is no folder" in result.stderr
+    assert "next" in result.stderr
+
+
+def test_folder_without_adapter_config_points_at_the_nested_one(
+    uploader: Any, adapter: Path
+) -> None:
+    result = uploader("run", adapter.parent)
+    assert result.returncode == 4
+    assert f"uploader run {adapter}" in result.stderr
+
+
+def test_adapter_without_base(uploader: Any, adapter: Path, install: Callable[..., None]) -> None:
+    install("acme-m", {"plug_m": NEEDS_BASE}, {"plugins": {"m": "plug_m"}})
+    result = uploader("run", adapter, "--plugins", "m")
+    assert result.returncode == 4
+    assert "--base PATH_OR_ID" in result.stderr
+    assert not (adapter.parent / "run-1").exists()
+
+
+def test_base_not_found_is_named(
+    uploader: Any, adapter: Path, install: Callable[..., None]
+) -> None:
+    install("acme-m", {"plug_m": NEEDS_BASE}, {"plugins": {"m": "plug_m"}})
+    config = {"base_model_name_or_path": "/models/llama-9"}
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    result = uploader("run", adapter, "--plugins", "m")
+    assert result.returncode == 4
+    assert "/models/llama-9" in result.stderr
+    assert "--base PATH" in result.stderr
+
+
+def test_adapter_without_base_still_releases_what_needs_none(uploader: Any, adapter: Path) -> None:
+    assert uploader("run", adapter, "--plugins", "notes").returncode == 0
+
+
+def test_damaged_adapter_config(uploader: Any, adapter: Path) -> None:
+    (adapter / "adapter_config.json").write_text("{")
+    result = uploader("run", adapter, "--plugins", "notes")
+    assert result.returncode == 4
+    assert "cannot be read" in result.stderr
+
+
+def test_unknown_plugin(uploader: Any, adapter: Path) -> None:
+    result = uploader("run", adapter, "--plugins", "mlx")
+    assert result.returncode == 8
+    assert "pip install uploader-mlx" in result.stderr
+
+
+def test_unknown_scheme(uploader: Any, adapter: Path) -> None:
+    result = uploader("run", adapter, "--plugins", "notes", "--to", "ipfs:abc")
+    assert result.returncode == 8
+    assert "pip install uploader-ipfs" in result.stderr
+
+
+def test_destination_without_scheme(uploader: Any, adapter: Path) -> None:
+    result = uploader("run", adapter, "--plugins", "notes", "--to", "me/model")
+    assert result.returncode == 2
+    assert "--to hf:me/model" in result.stderr
+
+
+def test_disk_too_small_is_refused_before_the_first_byte(
+    uploader: Any, adapter: Path, install: Callable[..., None]
+) -> None:
+    install("acme-h", {"plug_huge": HUGE}, {"plugins": {"h": "plug_huge"}})
+    result = uploader("run", adapter, "--plugins", "h", "--name", "m")
+    assert result.returncode == 4
+    assert "are free" in result.stderr
+    assert not (adapter.parent / "m").exists()
+
+
+def test_read_only_output(uploader: Any, adapter: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    result = uploader("run", adapter, "--plugins", "notes", "--output", tmp_path / "file" / "x")
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+
+
+def test_json_error_is_the_last_line_of_standard_error(uploader: Any, tmp_path: Path) -> None:
+    result = uploader("run", tmp_path / "nowhere", "--json")
+    error = json.loads(result.stderr.splitlines()[-1])
+    assert (error["type"], error["code"], error["error_id"]) == ("exit_error", 2, "UPL-USAGE")
+
+
+def test_folder_as_command_says_run(uploader: Any, adapter: Path) -> None:
+    result = uploader(adapter)
+    assert result.returncode == 2
+    assert f"uploader run {adapter}" in result.stderr
