@@ -186,3 +186,10 @@ def test_unknown_key_in_the_settings_file_is_refused(uploader: Any, adapter: Pat
     result = uploader("run", adapter, "--plugins", "notes")
     assert result.returncode == 2
     assert "did you mean text" in result.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script_calls_uploader(uploader: Any, shell: str) -> None:
+    result = uploader("completion", shell)
+    assert result.returncode == 0, result.stderr
+    assert "_UPLOADER_COMPLETE" in result.stdout

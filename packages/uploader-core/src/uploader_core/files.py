@@ -181,6 +181,8 @@ def create(
         commit(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
+        if error.filename not in (None, str(partial), str(path), str(path.parent)):
+            raise  # the caller failed to read something else
         raise translate_os_error(error, path) from error
     except BaseException:
         partial.unlink(missing_ok=True)

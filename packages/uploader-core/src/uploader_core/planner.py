@@ -224,7 +224,7 @@ class _Builder:
         found = [
             (plugin, spec)
             for plugin in self.plugins.values()
-            for spec in (*plugin.of(SaveSpec), *plugin.of(ConvertSpec))
+            for spec in _makers(plugin)
             if spec.produces == kind
         ]
         preferred = [(p, s) for p, s in found if p.id in self._requested] or found
@@ -412,9 +412,12 @@ class _Builder:
             )
 
 
+def _makers(plugin: Plugin) -> list[MakeSpec]:
+    return [*plugin.of(SaveSpec), *plugin.of(ConvertSpec)]
+
+
 def _outputs(plugin: Plugin) -> list[MakeSpec]:
-    specs: list[MakeSpec] = [*plugin.of(SaveSpec), *plugin.of(ConvertSpec)]
-    return [s for s in specs if not (isinstance(s, ConvertSpec) and s.virtual)]
+    return [s for s in _makers(plugin) if not (isinstance(s, ConvertSpec) and s.virtual)]
 
 
 def _describes(spec: DocumentSpec, kind: str) -> bool:

@@ -222,6 +222,7 @@ def _blaming(entry: Entry, what: str) -> Iterator[None]:
         yield
     except PluginBrokenError as error:
         error.owner = error.owner or entry.owner
+        error.next = error.next or f"pip install -U {entry.distribution}, or tell its author"
         raise
     except (Exception, SystemExit) as error:
         raise PluginBrokenError(

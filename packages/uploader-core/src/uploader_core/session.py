@@ -87,10 +87,7 @@ def run(
     store = ReleaseStore(plan.output)
     store.check_foreign()
     # Refuse before the first byte: nothing is created for a request that cannot run.
-    if not store.internal.is_dir():
-        _, errors = prepare(plan, workers)
-        if errors:
-            raise combine(errors)
+    fresh = None if store.internal.is_dir() else _prepare_or_raise(plan, workers, set())
     with store.open(), _event_file(events, store.internal / "events.jsonl"):
         workers = Workers(config.environment, store.internal / "logs")
         events.emit("run_started", "", name=plan.release.name, output=str(plan.output))
@@ -103,15 +100,20 @@ def run(
             fail_fast=fail_fast,
         )
         kept = runner.survey()
-        prepared, errors = prepare(plan, workers, kept)
-        if errors:
-            raise combine(errors)
+        prepared = fresh or _prepare_or_raise(plan, workers, kept)
         confirm(Survey(plan=prepared, kept=frozenset(kept)))
         runner.plan = prepared
         report = runner.execute(kept)
         error = report.error()
         events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
         return report
+
+
+def _prepare_or_raise(plan: Plan, workers: Workers, kept: set[str]) -> Plan:
+    prepared, errors = prepare(plan, workers, kept)
+    if errors:
+        raise combine(errors)
+    return prepared
 
 
 @contextlib.contextmanager

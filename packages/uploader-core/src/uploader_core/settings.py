@@ -37,7 +37,7 @@ def setting(default: T, *, help: str, choices: Iterable[str] | None = None) -> T
         A dataclass field, typed as the default so that type checkers see the plain type.
     """
     metadata = {_HELP: help, _CHOICES: tuple(choices) if choices is not None else None}
-    return typing.cast("T", dataclasses.field(default=default, metadata=metadata))
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,9 +106,8 @@ class Setting:
         try:
             if self.item is bool:
                 return _parse_bool(text)
-            if issubclass(self.item, enum.Enum):
-                return self.item(text)
-            return self.item(text)
+            # str, int, float, Path and Enum classes all take the text.
+            return typing.cast("Any", self.item)(text)
         except ValueError as error:
             raise UsageError(
                 f"{origin}: {text!r} is not a valid {self.item.__name__}",

@@ -19,6 +19,7 @@ _COMMANDS = {
     "plan": ("uploader_core.cli.run:plan", "Show what run would do; write nothing."),
     "verify": ("uploader_core.cli.verify:verify", "Check a release against its manifest."),
     "plugins": ("uploader_core.cli.plugins:plugins", "List and examine installed plugins."),
+    "completion": ("uploader_core.cli.completion:completion", "Print a shell completion script."),
     "demo": ("uploader_core.demo.command:demo", "Train a tiny model and release it, offline."),
 }
 

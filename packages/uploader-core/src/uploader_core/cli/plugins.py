@@ -10,6 +10,8 @@ from uploader_core.cli.options import make_registry
 from uploader_core.errors import UploaderError
 from uploader_core.registry import ARTIFACTS, SCHEMES, Registry
 
+_COLUMNS = ("id", "distribution")
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def plugins() -> None:
@@ -26,10 +28,10 @@ def list_(check: bool, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return 0
-    widths = [max([*(len(r[key]) for r in rows), 0]) for key in ("id", "distribution")]
+    widths = [max((len(str(row[key])) for row in rows), default=0) for key in _COLUMNS]
     for row in rows:
-        offers = ", ".join([*row["kinds"], *(f"{s}:" for s in row["schemes"])])
-        click.echo(f"{row['id']:<{widths[0]}}  {row['distribution']:<{widths[1]}}  {offers}")
+        first, second = (f"{row[key]:<{n}}" for key, n in zip(_COLUMNS, widths, strict=True))
+        click.echo(f"{first}  {second}  {row['offers']}")
         if row["state"] not in ("installed", "ok"):
             click.secho(f"  {row['state']}", fg="red")
             for label in ("owner", "next"):
@@ -63,12 +65,15 @@ def info(plugin_id: str) -> int:
 
 def _row(registry: Registry, plugin_id: str, *, check: bool) -> dict[str, object]:
     claims = registry.claims(plugin_id)
+    kinds = registry.advertised(plugin_id, ARTIFACTS)
+    schemes = registry.advertised(plugin_id, SCHEMES)
     row: dict[str, object] = {
         "id": plugin_id,
         "distribution": " and ".join(entry.owner for entry in claims),
         "summary": claims[0].summary,
-        "kinds": list(registry.advertised(plugin_id, ARTIFACTS)),
-        "schemes": list(registry.advertised(plugin_id, SCHEMES)),
+        "kinds": list(kinds),
+        "schemes": list(schemes),
+        "offers": ", ".join([*kinds, *(f"{scheme}:" for scheme in schemes)]),
         "state": "installed",
     }
     if len({e.distribution for e in claims}) > 1:

@@ -76,9 +76,6 @@ class Renderer:
     def __call__(self, event: Event) -> None:
         return
 
-    def begin(self, survey: Survey) -> None:
-        """Learn the plan before the first step starts."""
-
 
 class LineRenderer(Renderer):
     """Plain lines: each change, and progress at most every 30 seconds."""
@@ -123,6 +120,8 @@ class LiveRenderer(Renderer):
 
     def __call__(self, event: Event) -> None:
         if event.type == "step_started":
+            # Not earlier: a question may be asked before the first step.
+            self._progress.start()
             self._tasks[event.step] = self._progress.add_task(
                 event.step, total=None, what="", amount=""
             )
@@ -170,8 +169,10 @@ def make_renderer(console: Console, *, enabled: bool) -> Iterator[Renderer]:
             console=console,
             transient=True,
         )
-        with progress:
+        try:
             yield LiveRenderer(console, progress)
+        finally:
+            progress.stop()
 
 
 def show_report(console: Console, report: Report, *, quiet: bool) -> None:

@@ -87,7 +87,7 @@ def _prepare(
 @click.command(cls=PluginOptionsCommand)
 @_request_options
 @click.pass_context
-def plan(ctx: click.Context, **params: Any) -> int:
+def plan(ctx: click.Context, /, **params: Any) -> int:
     """Show what `run` would do with SOURCE: steps, sizes, checks. Nothing is written."""
     from uploader_core.cli.render import make_console, show_survey
     from uploader_core.preflight import combine
@@ -97,7 +97,7 @@ def plan(ctx: click.Context, **params: Any) -> int:
     survey = look(request, registry_of(ctx), config)
     if params["as_json"]:
         data = survey.plan.to_json()
-        data["kept"] = sorted(survey.kept)
+        data["kept"] = [*sorted(survey.kept)]
         data["errors"] = [{**error.to_json()} for error in survey.errors]
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
@@ -110,7 +110,7 @@ def plan(ctx: click.Context, **params: Any) -> int:
 @click.command(cls=PluginOptionsCommand)
 @_request_options
 @click.pass_context
-def run(ctx: click.Context, **params: Any) -> int:
+def run(ctx: click.Context, /, **params: Any) -> int:
     """Make a release of SOURCE, the folder that a trainer saved, and send it where --to says.
 
     The same command again goes on where the last one stopped and repeats nothing that is done.
@@ -124,7 +124,7 @@ def run(ctx: click.Context, **params: Any) -> int:
     console = make_console(stderr=params["as_json"])
     loud = not params["quiet"] and not params["as_json"]
 
-    def confirm(survey: Survey) -> None:
+    def before_start(survey: Survey) -> None:
         todo = [s for s in survey.plan.steps if s.id not in survey.kept]
         if loud and todo:
             show_survey(console, survey)
@@ -141,7 +141,7 @@ def run(ctx: click.Context, **params: Any) -> int:
             EventStream(renderer),
             jobs=params["jobs"],
             fail_fast=params["fail_fast"],
-            confirm=lambda survey: (confirm(survey), renderer.begin(survey))[1],
+            confirm=before_start,
         )
     if params["as_json"]:
         click.echo(json.dumps(_report_json(report), indent=2, ensure_ascii=False))
