@@ -44,7 +44,7 @@ class UploaderError(Exception):
         *,
         owner: str | None = None,
         safe: str | None = None,
-        next: str | None = None,  # noqa: A002 - the word the user reads
+        next: str | None = None,
     ) -> None:
         super().__init__(what)
         self.what = what

@@ -64,7 +64,7 @@ class EventStream:
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
-    def emit(self, type: str, step: str = "", **data: Json) -> None:  # noqa: A002
+    def emit(self, type: str, step: str = "", **data: Json) -> None:
         event = Event(type=type, step=step, time=time.time(), data=data)
         with self._guard:
             for listener in self._listeners:

@@ -9,15 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from uploader_core import worker
 from uploader_core.artifact import Json
 from uploader_core.errors import CancelledError, StepFailedError, from_json
-
-Emit = worker.Emit
+from uploader_core.worker import Emit
 
 # A worker that computes has no business with credentials, whatever they are called.
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|PRIVATE_KEY", re.I)
@@ -220,8 +218,3 @@ def _advice(code: int, last: str) -> str:
     if code == -signal.SIGKILL if os.name != "nt" else False:
         return "it was probably out of memory: close other programs and run it again" + said
     return "run the same command again; if it stays, see .uploader/logs" + said
-
-
-def perform_inline(request: Mapping[str, Any], emit: Emit, stopped: Callable[[], bool]) -> Json:
-    """Perform a light request in this process."""
-    return worker.perform(request, emit, stopped)

@@ -41,7 +41,6 @@ from uploader_core.specs import (
     Resources,
     SaveSpec,
     SourceSpec,
-    UploadSpec,
 )
 
 __all__ = [

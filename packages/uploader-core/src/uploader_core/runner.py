@@ -3,97 +3,29 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import graphlib
 import shutil
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pluggy
-
-from uploader_core import hookspecs
+from uploader_core import worker
 from uploader_core.artifact import Artifact, Json, UploadFile
-from uploader_core.errors import (
-    CancelledError,
-    IntegrityError,
-    PartialError,
-    UploaderError,
-)
+from uploader_core.errors import CancelledError, IntegrityError, UploaderError
 from uploader_core.events import EventStream
-from uploader_core.execute import Workers, perform_inline
+from uploader_core.execute import Workers
 from uploader_core.files import write_json
+from uploader_core.hooks import RunHooks
+from uploader_core.lanes import Lanes
 from uploader_core.manifest import NAME, build_manifest, describe
 from uploader_core.plan import Plan, PlannedStep
 from uploader_core.preflight import make_request, open_virtual
+from uploader_core.report import Outcome, Report
 from uploader_core.settings import to_json
 from uploader_core.specs import DocumentSpec, UploadSpec
 from uploader_core.store import Record, ReleaseStore, canonical_digest, safe_name
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """How a step ended.
-
-    Attributes:
-        step: Step id.
-        status: ``kept``, ``done``, ``failed`` or ``skipped``.
-        record: For kept and done.
-        error: For failed.
-        because: For skipped: the step that it waited for.
-    """
-
-    step: str
-    status: str
-    record: Record | None = None
-    error: UploaderError | None = None
-    because: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
-    """How a run ended.
-
-    Attributes:
-        plan: What was run.
-        outcomes: By step id, in the order of the plan.
-        seconds: Wall time.
-        manifest: Path of the manifest, None when nothing was made.
-    """
-
-    plan: Plan
-    outcomes: Mapping[str, Outcome]
-    seconds: float = 0.0
-    manifest: Path | None = None
-
-    @property
-    def failures(self) -> tuple[Outcome, ...]:
-        return tuple(o for o in self.outcomes.values() if o.status == "failed")
-
-    def error(self) -> UploaderError | None:
-        """Return the error of the run as a whole, None when everything is done and verified."""
-        failed = self.failures
-        if not failed:
-            return None
-        first = failed[0].error
-        assert first is not None
-        done = [
-            s.folder
-            for s in self.plan.artifacts
-            if s.folder and self.outcomes[s.id].status in ("done", "kept")
-        ]
-        if len(failed) == 1 and not done:
-            return first
-        whats = "; ".join(f"{o.step}: {o.error.what}" for o in failed if o.error is not None)
-        return PartialError(
-            f"{len(failed)} of {len(self.outcomes)} steps failed: {whats}",
-            owner=first.owner,
-            safe=f"finished and kept in {self.plan.output}: {', '.join(done)}" if done else None,
-            next=first.next or "run the same command again; finished steps are not repeated",
-        )
 
 
 @dataclass
@@ -166,29 +98,28 @@ class Runner:
                 record = self._records.get(step.id)
                 outcomes[step.id] = Outcome(step=step.id, status="kept", record=record)
                 self.events.emit("step_kept", step.id)
-        with _hooks(self.plan) as hooks:
-            _observe(self.events, hooks, "uploader_run_started", plan=self.plan)
-            self._schedule(outcomes, hooks)
-            manifest = self._write_manifest()
-            report = Report(
-                plan=self.plan,
-                outcomes={s.id: outcomes[s.id] for s in self.plan.steps},
-                seconds=time.monotonic() - started,
-                manifest=manifest,
-            )
-            _observe(self.events, hooks, "uploader_run_finished", report=report)
+        hooks = RunHooks(self.plan, self.events)
+        hooks.observe("uploader_run_started", plan=self.plan)
+        self._schedule(outcomes, hooks)
+        report = Report(
+            plan=self.plan,
+            outcomes={s.id: outcomes[s.id] for s in self.plan.steps},
+            seconds=time.monotonic() - started,
+            manifest=self._write_manifest(),
+        )
+        hooks.observe("uploader_run_finished", report=report)
         return report
 
     # -- scheduling --------------------------------------------------------------------------
 
-    def _schedule(self, outcomes: dict[str, Outcome], hooks: pluggy.PluginManager) -> None:
+    def _schedule(self, outcomes: dict[str, Outcome], hooks: RunHooks) -> None:
         todo = {s.id: s for s in self.plan.steps if s.id not in outcomes}
         sorter = graphlib.TopologicalSorter(
             {s.id: [i for i in s.inputs if i in todo] for s in todo.values()}
         )
         sorter.prepare()
         rank = {step_id: n for n, step_id in enumerate(todo)}
-        lanes = _Lanes(self.jobs)
+        lanes = Lanes(self.jobs)
         waiting: list[str] = []
         running: dict[concurrent.futures.Future[Outcome], str] = {}
         with concurrent.futures.ThreadPoolExecutor(max_workers=max(8, self.jobs + 4)) as pool:
@@ -231,11 +162,11 @@ class Runner:
         self.events.emit("step_skipped", step_id, because=blocker)
         return Outcome(step=step_id, status="skipped", because=blocker)
 
-    def _one(self, step: PlannedStep, hooks: pluggy.PluginManager) -> Outcome:
+    def _one(self, step: PlannedStep, hooks: RunHooks) -> Outcome:
         self.events.emit("step_started", step.id, kind=step.kind, summary=step.spec.summary)
         started = time.monotonic()
         try:
-            result = hooks.hook.uploader_execute(step=step, context=self)
+            result = hooks.execute(step, self)
             record = result if isinstance(result, Record) else None
             outcome = Outcome(step=step.id, status="done", record=record)
             self.events.emit("step_done", step.id, seconds=round(time.monotonic() - started, 3))
@@ -250,7 +181,7 @@ class Runner:
             )
             outcome = Outcome(step=step.id, status="failed", error=wrapped)
             self.events.emit("step_failed", step.id, **wrapped.to_json())
-        _observe(self.events, hooks, "uploader_step_finished", step=step, outcome=outcome)
+        hooks.observe("uploader_step_finished", step=step, outcome=outcome)
         return outcome
 
     # -- one step ----------------------------------------------------------------------------
@@ -311,7 +242,7 @@ class Runner:
                 self.events.emit("warning", step.id, **data)
 
         if step.spec.isolation == "inline":
-            return perform_inline(request, emit, lambda: self.workers.stopped)
+            return worker.perform(request, emit, lambda: self.workers.stopped)
         return self.workers.perform(request, emit)
 
     def _inputs(self, step: PlannedStep) -> tuple[Artifact, ...]:
@@ -424,64 +355,3 @@ class Runner:
 
     def _hashed(self, name: str, size: int) -> None:
         self.events.emit("sources_hashed", "", file=name, size=size)
-
-
-class _Lanes:
-    """Free places by resource lane."""
-
-    def __init__(self, jobs: int) -> None:
-        self._free: dict[str, float] = {
-            "cpu": jobs,
-            "gpu": 1,
-            "network": 1,
-            "light": float("inf"),
-        }
-
-    def take(self, step: PlannedStep) -> bool:
-        lane = step.spec.resources.lane
-        if self._free[lane] < 1:
-            return False
-        self._free[lane] -= 1
-        return True
-
-    def give_back(self, step: PlannedStep) -> None:
-        self._free[step.spec.resources.lane] += 1
-
-
-class _CoreExecutor:
-    """Core's implementation of ``uploader_execute``, innermost below every wrapper."""
-
-    @hookspecs.hookimpl(trylast=True)
-    def uploader_execute(self, step: PlannedStep, context: Runner) -> Record | bool:
-        # pluggy takes None for "no answer", and a virtual step has no record.
-        return context.perform(step) or True
-
-
-@contextlib.contextmanager
-def _hooks(plan: Plan) -> Iterator[pluggy.PluginManager]:
-    """Register the plan's plugins for observing and wrapping, and core's executor."""
-    manager = pluggy.PluginManager("uploader")
-    manager.add_hookspecs(hookspecs)
-    manager.register(_CoreExecutor(), name="uploader-core")
-    for step in plan.steps:
-        if not manager.has_plugin(step.plugin.id):
-            manager.register(step.plugin.module, name=step.plugin.id)
-    yield manager
-
-
-_observing = threading.Lock()
-
-
-def _observe(
-    events: EventStream, hooks: pluggy.PluginManager, name: str, **arguments: object
-) -> None:
-    """Call every observer by itself; a failure is a warning and nothing else."""
-    with _observing:
-        for implementation in getattr(hooks.hook, name).get_hookimpls():
-            try:
-                taken = {a: arguments[a] for a in implementation.argnames}
-                implementation.function(*taken.values())
-            except Exception as error:
-                events.emit(
-                    "warning", "", what=f"observer of {implementation.plugin_name}: {error}"
-                )

@@ -17,7 +17,8 @@ from uploader_core.plan import Plan
 from uploader_core.planner import Request, build_plan
 from uploader_core.preflight import combine, prepare
 from uploader_core.registry import SOURCES, Registry
-from uploader_core.runner import Report, Runner
+from uploader_core.report import Report
+from uploader_core.runner import Runner
 from uploader_core.source import Fetch
 from uploader_core.specs import SourceSpec
 from uploader_core.store import ReleaseStore

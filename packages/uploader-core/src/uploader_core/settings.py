@@ -23,7 +23,7 @@ T = TypeVar("T")
 _HELP, _CHOICES = "uploader.help", "uploader.choices"
 
 
-def setting(default: T, *, help: str, choices: Iterable[str] | None = None) -> T:  # noqa: A002
+def setting(default: T, *, help: str, choices: Iterable[str] | None = None) -> T:
     """Declare a field of a settings dataclass.
 
     Args:
@@ -80,11 +80,13 @@ class Setting:
             UsageError: Not of the type, or not one of the choices.
         """
         if self.many:
-            parts = value.split(",") if isinstance(value, str) else value
-            if not isinstance(parts, (list, tuple)):
-                parts = [parts]
-            flat = [p for part in parts for p in (part.split(",") if isinstance(part, str) else [part])]
-            return tuple(self._parse_one(p, origin) for p in flat if p != "")
+            given = value if isinstance(value, (list, tuple)) else [value]
+            return tuple(
+                self._parse_one(part, origin)
+                for item in given
+                for part in (item.split(",") if isinstance(item, str) else [item])
+                if part != ""
+            )
         return self._parse_one(value, origin)
 
     def _parse_one(self, value: object, origin: str) -> Any:

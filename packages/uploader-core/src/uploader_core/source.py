@@ -84,7 +84,9 @@ def open_source(reference: str, base: str | None, fetch: Fetch) -> Sources:
     raise SourceError(
         f"{folder} holds neither an adapter (adapter_config.json) nor a model (config.json)",
         safe="nothing was written",
-        next=f"uploader run {nested[-1]}" if nested else "point at the folder that the trainer saved",
+        next=f"uploader run {nested[-1]}"
+        if nested
+        else "point at the folder that the trainer saved",
     )
 
 

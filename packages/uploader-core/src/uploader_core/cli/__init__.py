@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         if name not in _COMMANDS and not name.startswith("-"):
             import difflib
 
-            if os.path.isdir(name):  # noqa: PTH112 - pathlib is not loaded for --help
+            if os.path.isdir(name):
                 raise click.UsageError(f"{name!r} is a folder. Try: uploader run {name}")
             close = difflib.get_close_matches(name, _COMMANDS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""

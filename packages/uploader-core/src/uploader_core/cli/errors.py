@@ -31,7 +31,7 @@ def show(error: Exception, arguments: Sequence[str]) -> int:
             "code": error.exit_code,
             **{k: v for k, v in error.to_json().items() if k != "exit_code"},
         }
-        print(json.dumps(line, ensure_ascii=False), file=sys.stderr)  # noqa: T201 - the CLI
+        print(json.dumps(line, ensure_ascii=False), file=sys.stderr)
         return error.exit_code
     click.secho("error", fg="red", bold=True, nl=False, err=True)
     click.echo(f" {error.what}", err=True)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from uploader_core.events import Event
-from uploader_core.runner import Report
+from uploader_core.report import Report
 from uploader_core.session import Survey
 from uploader_core.text import duration_text, size_text
 
@@ -102,12 +102,14 @@ class LineRenderer(Renderer):
             line = f"skipped {event.step}  (waits for {data['because']})"
         elif event.type == "warning":
             line = f"warning {event.step} {data['what']}"
-        elif event.type == "step_progress":
-            if event.time - self._last.get(event.step, 0.0) >= self.EVERY:
-                self._last[event.step] = event.time
-                line = f"        {event.step}  {data['what']}  {_amount(event)}"
+        elif event.type == "step_progress" and self._is_due(event):
+            self._last[event.step] = event.time
+            line = f"        {event.step}  {data['what']}  {_amount(event)}"
         if line is not None:
             self._console.print(line, markup=False, soft_wrap=True)
+
+    def _is_due(self, event: Event) -> bool:
+        return event.time - self._last.get(event.step, 0.0) >= self.EVERY
 
 
 class LiveRenderer(Renderer):

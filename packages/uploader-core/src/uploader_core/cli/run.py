@@ -129,9 +129,11 @@ def run(ctx: click.Context, /, **params: Any) -> int:
         if loud and todo:
             show_survey(console, survey)
         asks = any(s.destination and not s.destination.startswith("dir:") for s in todo)
-        if asks and not params["yes"] and sys.stdin.isatty() and console.is_terminal:
-            if not click.confirm("Go ahead?", default=True):
-                raise CancelledError("not started", safe="nothing was changed")
+        somebody_is_there = sys.stdin.isatty() and console.is_terminal
+        if not asks or params["yes"] or not somebody_is_there:
+            return
+        if not click.confirm("Go ahead?", default=True):
+            raise CancelledError("not started", safe="nothing was changed")
 
     with make_renderer(console, enabled=loud) as renderer:
         report = run_request(

@@ -1,0 +1,137 @@
+"""A real, tiny fine-tune and the command that releases it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TEXT = [
+    "The kingfisher dives into the green river and comes back with a silver fish.",
+    "Question: what colour is the river? Answer: green, with a silver edge at noon.",
+    "Numbers like 12, 345 and 6789 stand beside words, commas, and (sometimes) brackets.",
+    "Ein Satz auf Deutsch, une phrase en français, y una frase en español.",
+] * 8
+
+
+def make_tokenizer(folder: Path) -> int:
+    """Train a byte-level BPE tokenizer into a folder and return its size."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=384,
+        special_tokens=["<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXT, trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+    fast.save_pretrained(folder)
+    return len(fast)
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``base/`` and ``run/final_model/``: a Llama of two layers and a LoRA on it."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    root = tmp_path_factory.mktemp("fine-tune")
+    torch.manual_seed(7)
+    vocabulary = make_tokenizer(root / "base")
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        bos_token_id=0,
+        eos_token_id=1,
+        tie_word_embeddings=False,
+    )
+    base = LlamaForCausalLM(config).to(torch.bfloat16)
+    base.save_pretrained(root / "base")
+    model = get_peft_model(
+        LlamaForCausalLM.from_pretrained(root / "base"),
+        LoraConfig(r=8, lora_alpha=12, target_modules="all-linear", task_type="CAUSAL_LM"),
+    )
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    adapter = root / "run" / "final_model"
+    model.save_pretrained(adapter)
+    make_tokenizer(adapter)
+    return root
+
+
+@pytest.fixture
+def fine_tune(pristine: Path, tmp_path: Path) -> Path:
+    """A copy of the fine-tune that a test may damage; the adapter names its base by path."""
+    root = tmp_path / "fine-tune"
+    shutil.copytree(pristine, root)
+    edit_json(
+        root / "run/final_model/adapter_config.json", base_model_name_or_path=str(root / "base")
+    )
+    return root / "run" / "final_model"
+
+
+def edit_json(path: Path, **changes: object) -> None:
+    data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**data, **changes}), "utf-8")
+
+
+class Uploader:
+    """Runs the installed command in a process of its own."""
+
+    def __init__(self, cwd: Path) -> None:
+        self.cwd = cwd
+        self.environment: dict[str, str] = {}
+
+    def argv(self, *arguments: object) -> list[str]:
+        return [sys.executable, "-m", "uploader_core", *(str(a) for a in arguments)]
+
+    def variables(self) -> Mapping[str, str]:
+        return {**os.environ, **self.environment}
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.argv(*arguments),
+            cwd=self.cwd,
+            env={**self.variables()},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+        )
+
+
+@pytest.fixture
+def uploader(tmp_path: Path) -> Uploader:
+    return Uploader(tmp_path)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, uploader: Uploader) -> Iterator[Any]:
+    """A loopback Hub with the user ``me``; the command is logged in there."""
+    from uploader_hf.loopback import LoopbackHub
+
+    with LoopbackHub(tmp_path / "hub") as server:
+        uploader.environment |= {
+            "HF_ENDPOINT": server.url,
+            "HF_TOKEN": server.token("me"),
+            "HF_HOME": str(tmp_path / "hf-home"),
+        }
+        yield server
