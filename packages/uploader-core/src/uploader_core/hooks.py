@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol, cast
 
 import pluggy
 
 from uploader_core import hookspecs
+from uploader_core.errors import UploaderError
 from uploader_core.events import EventStream
 from uploader_core.plan import Plan, PlannedStep
+from uploader_core.specs import Hint
 
 
 class Performs(Protocol):
@@ -48,6 +51,20 @@ class RunHooks:
     def execute(self, step: PlannedStep, context: Performs) -> Any:
         """Run a step through the wrappers; what they raise is the step's error."""
         return self._manager.hook.uploader_execute(step=step, context=context)
+
+    def add_hints(self, error: UploaderError) -> None:
+        """Append what plugins advise to an error's next step; a failing adviser is ignored."""
+        advice: dict[str, Hint] = {}
+        for implementation in self._manager.hook.uploader_error_hints.get_hookimpls():
+            try:
+                given = [error] if "error" in implementation.argnames else []
+                hints = cast("Iterable[Hint]", implementation.function(*given))
+                advice |= {hint.code: hint for hint in hints if hint.code not in advice}
+            except Exception:  # noqa: S112 - advice is optional by contract
+                continue
+        texts = [hint.text for hint in advice.values()]
+        if texts:
+            error.next = "; or ".join([*([error.next] if error.next else []), *texts])
 
     def observe(self, name: str, **arguments: object) -> None:
         """Call every observer by itself; a failure is a warning and nothing else."""

@@ -18,7 +18,11 @@ from typing import Any, TypeVar
 import pluggy
 
 from uploader_core import hookspecs
-from uploader_core.errors import PluginBrokenError, PluginNotInstalledError, UploaderError
+from uploader_core.errors import (
+    PluginBrokenError,
+    PluginNotInstalledError,
+    UploaderError,
+)
 from uploader_core.settings import fields_of
 from uploader_core.specs import (
     SUPPORTED_API,

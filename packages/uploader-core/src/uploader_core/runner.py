@@ -173,6 +173,7 @@ class Runner:
         except CancelledError:
             raise
         except UploaderError as error:
+            hooks.add_hints(error)
             outcome = Outcome(step=step.id, status="failed", error=error)
             self.events.emit("step_failed", step.id, **error.to_json())
         except Exception as error:

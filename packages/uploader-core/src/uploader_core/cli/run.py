@@ -115,7 +115,12 @@ def run(ctx: click.Context, /, **params: Any) -> int:
 
     The same command again goes on where the last one stopped and repeats nothing that is done.
     """
-    from uploader_core.cli.render import make_console, make_renderer, show_report, show_survey
+    from uploader_core.cli.render import (
+        make_console,
+        make_renderer,
+        show_report,
+        show_survey,
+    )
     from uploader_core.events import EventStream
     from uploader_core.session import Survey
     from uploader_core.session import run as run_request
