@@ -1,0 +1,7 @@
+"""GGUF files for llama.cpp and Ollama, straight from base model and adapter."""
+
+from __future__ import annotations
+
+from uploader_gguf.smoke import generate
+
+__all__ = ["generate"]

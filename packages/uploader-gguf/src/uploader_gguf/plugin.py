@@ -1,0 +1,35 @@
+"""What uploader-gguf registers. Light: nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from uploader_core.plugin import ConvertSpec, DocumentSpec, hookimpl
+from uploader_gguf.settings import GgufSettings
+
+
+@hookimpl
+def uploader_converters() -> Iterable[ConvertSpec]:
+    yield ConvertSpec(
+        name="gguf",
+        summary="GGUF for llama.cpp and Ollama, all quantisations in one pass",
+        consumes=("checkpoint",),
+        produces="gguf",
+        run="uploader_gguf.step:convert",
+        settings=GgufSettings,
+        check="uploader_gguf.preflight:check",
+        estimate="uploader_gguf.preflight:estimate",
+    )
+
+
+@hookimpl
+def uploader_documenters() -> Iterable[DocumentSpec]:
+    yield DocumentSpec(
+        name="gguf-files",
+        summary="the quantisations and how to run them",
+        section="Files",
+        describes=("gguf",),
+        order=20,
+        isolation="inline",
+        run="uploader_gguf.card:section",
+    )

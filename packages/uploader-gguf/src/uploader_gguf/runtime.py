@@ -1,0 +1,198 @@
+"""Run a GGUF file with llama.cpp, greedily, in this process.
+
+Meant for a child process (``python -m uploader_gguf.runtime``): llama.cpp ends the process when an
+assertion of its own fails, and gives its memory back for sure when it is gone. Only functions of
+``llama.h`` whose signatures have not moved for a long time are used, and parameters stay at
+llama.cpp's defaults, so no layout of a structure has to be known: parameters are opaque, larger
+than any real one, and every calling convention passes such a structure in memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from uploader_core.plugin import IntegrityError
+from uploader_gguf import library
+
+_Token = ctypes.c_int32
+_BATCH = 512
+
+
+class _Parameters(ctypes.Structure):
+    _fields_ = [("n_ctx", ctypes.c_uint32), ("rest", ctypes.c_uint8 * 1020)]  # noqa: RUF012
+
+
+class _ModelParameters(ctypes.Structure):
+    _fields_ = [("rest", ctypes.c_uint64 * 128)]  # noqa: RUF012
+
+
+class _Batch(ctypes.Structure):
+    _fields_ = [  # noqa: RUF012 - the shape that ctypes asks for
+        ("n_tokens", ctypes.c_int32),
+        ("token", ctypes.c_void_p),
+        ("embd", ctypes.c_void_p),
+        ("pos", ctypes.c_void_p),
+        ("n_seq_id", ctypes.c_void_p),
+        ("seq_id", ctypes.c_void_p),
+        ("logits", ctypes.c_void_p),
+    ]
+
+
+class Llama:
+    """A loaded model.
+
+    Args:
+        path: The GGUF file.
+
+    Raises:
+        IntegrityError: llama.cpp cannot load it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lib = lib = _declared()
+        lib.llama_backend_init()
+        self._model = lib.llama_model_load_from_file(
+            str(path).encode(), lib.llama_model_default_params()
+        )
+        if not self._model:
+            raise IntegrityError(f"llama.cpp cannot load {path.name}", owner=library.version())
+        self._vocab = lib.llama_model_get_vocab(self._model)
+
+    @property
+    def generates(self) -> bool:
+        """False for embedding models, which have no next token."""
+        return bool(self._lib.llama_model_has_decoder(self._model))
+
+    def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        """Return token ids.
+
+        Args:
+            text: The text.
+            special: Add what the model puts around a text (BOS), and read control tokens in it.
+        """
+        data = text.encode("utf-8")
+        room = len(data) + 16
+        tokens = (_Token * room)()
+        count = self._lib.llama_tokenize(
+            self._vocab, data, len(data), tokens, room, special, special
+        )
+        if count < 0:
+            raise IntegrityError(f"llama.cpp cannot tokenise {text[:40]!r}")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes of a token; control tokens are empty."""
+        buffer = ctypes.create_string_buffer(256)
+        count = self._lib.llama_token_to_piece(self._vocab, token, buffer, 256, 0, False)
+        return buffer.raw[: max(0, count)]
+
+    def generate(self, prompt: list[int], limit: int) -> Iterator[int]:
+        """Yield the most likely next token, up to ``limit`` times or the end of the text.
+
+        Raises:
+            IntegrityError: The model does not compute, or computes NaN.
+        """
+        lib = self._lib
+        parameters = lib.llama_context_default_params()
+        parameters.n_ctx = max(512, -(-(len(prompt) + limit + 8) // 256) * 256)
+        context = lib.llama_init_from_model(self._model, parameters)
+        if not context:
+            raise IntegrityError("llama.cpp cannot make a context for the model")
+        try:
+            size = lib.llama_vocab_n_tokens(self._vocab)
+            pending = prompt
+            for _ in range(limit):
+                for start in range(0, len(pending), _BATCH):
+                    part = pending[start : start + _BATCH]
+                    tokens = (_Token * len(part))(*part)
+                    if lib.llama_decode(context, lib.llama_batch_get_one(tokens, len(part))):
+                        raise IntegrityError("llama.cpp cannot compute the next token")
+                token = _argmax(lib.llama_get_logits_ith(context, -1), size)
+                if lib.llama_vocab_is_eog(self._vocab, token):
+                    return
+                yield token
+                pending = [token]
+        finally:
+            lib.llama_free(context)
+
+    def close(self) -> None:
+        self._lib.llama_model_free(self._model)
+
+
+def _argmax(logits: ctypes._Pointer[ctypes.c_float], size: int) -> int:
+    values = logits[:size]
+    if not logits or any(v != v for v in values):  # noqa: PLR0124 - NaN differs from itself
+        raise IntegrityError("the model computes NaN")
+    return max(range(size), key=values.__getitem__)
+
+
+def _declared() -> ctypes.CDLL:
+    lib = library.load()
+    pointer, integer = ctypes.c_void_p, ctypes.c_int32
+    for name, result, arguments in (
+        ("llama_backend_init", None, []),
+        ("llama_model_default_params", _ModelParameters, []),
+        ("llama_model_load_from_file", pointer, [ctypes.c_char_p, _ModelParameters]),
+        ("llama_model_free", None, [pointer]),
+        ("llama_model_get_vocab", pointer, [pointer]),
+        ("llama_model_has_decoder", ctypes.c_bool, [pointer]),
+        ("llama_context_default_params", _Parameters, []),
+        ("llama_init_from_model", pointer, [pointer, _Parameters]),
+        ("llama_free", None, [pointer]),
+        ("llama_vocab_n_tokens", integer, [pointer]),
+        ("llama_vocab_is_eog", ctypes.c_bool, [pointer, _Token]),
+        (
+            "llama_tokenize",
+            integer,
+            [
+                pointer,
+                ctypes.c_char_p,
+                integer,
+                ctypes.POINTER(_Token),
+                integer,
+                ctypes.c_bool,
+                ctypes.c_bool,
+            ],
+        ),
+        (
+            "llama_token_to_piece",
+            integer,
+            [pointer, _Token, ctypes.c_char_p, integer, integer, ctypes.c_bool],
+        ),
+        ("llama_batch_get_one", _Batch, [ctypes.POINTER(_Token), integer]),
+        ("llama_decode", integer, [pointer, _Batch]),
+        ("llama_get_logits_ith", ctypes.POINTER(ctypes.c_float), [pointer, integer]),
+    ):
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return lib
+
+
+def main() -> None:
+    """Answer one request from standard input with JSON on standard output.
+
+    Request: ``{"path", "prompt", "max_tokens", "texts"}``. Answer: ``{"text", "tokens",
+    "texts"}``, the last with the token ids of each given text.
+    """
+    request = json.loads(sys.stdin.read())
+    llama = Llama(Path(request["path"]))
+    try:
+        tokens: list[int] = []
+        if request["max_tokens"] and llama.generates:
+            tokens = list(llama.generate(llama.tokenize(request["prompt"]), request["max_tokens"]))
+        answer = {
+            "text": b"".join(map(llama.piece, tokens)).decode("utf-8", errors="replace"),
+            "tokens": tokens,
+            "texts": [llama.tokenize(text, special=False) for text in request["texts"]],
+        }
+    finally:
+        llama.close()
+    sys.stdout.write(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Ask llama.cpp, in a child process, whether a finished file works."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from uploader_core.plugin import IntegrityError
+
+TIMEOUT = 1800
+"""Seconds for loading and a few tokens; a 70B file from a slow disk takes minutes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What llama.cpp said.
+
+    Attributes:
+        text: Generated text, without the prompt.
+        tokens: Its token ids.
+        texts: Token ids of the texts that were only to be tokenised.
+    """
+
+    text: str
+    tokens: list[int]
+    texts: list[list[int]]
+
+
+def ask(path: Path, prompt: str, max_tokens: int, texts: tuple[str, ...] = ()) -> Answer:
+    """Load a file in a child process, generate greedily, and tokenise texts.
+
+    Raises:
+        IntegrityError: The file does not load or does not run; the end of llama.cpp's own log is
+            in the error.
+    """
+    request = {"path": str(path), "prompt": prompt, "max_tokens": max_tokens, "texts": list(texts)}
+    try:
+        done = subprocess.run(  # noqa: S603 - this interpreter, our own module
+            [sys.executable, "-m", "uploader_gguf.runtime"],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _broken(path, f"no answer after {TIMEOUT} s") from error
+    if done.returncode != 0:
+        log = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
+        telling = [line for line in log if "error" in line.lower() or "failed" in line.lower()]
+        raise _broken(path, "; ".join((telling or log or [f"exit {done.returncode}"])[-3:]))
+    answer = json.loads(done.stdout)
+    return Answer(text=answer["text"], tokens=answer["tokens"], texts=answer["texts"])
+
+
+def _broken(path: Path, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"llama.cpp cannot run {path.name}: {why}",
+        owner=str(path),
+        safe="the step is not recorded as done, so nothing of it is uploaded",
+        next="run again with --no-gguf-smoke-test only if another llama.cpp runs this file",
+    )
+
+
+def check(path: Path) -> None:
+    """Fail unless llama.cpp loads the file and computes a few tokens."""
+    ask(path, "Hello", 4)
+
+
+def generate(path: Path | str, prompt: str, max_tokens: int = 32) -> str:
+    """Return what a GGUF file says after a prompt.
+
+    Always the most likely token, so the same file gives the same text. The prompt is taken as it
+    is: no chat template is put around it.
+
+    Args:
+        path: The file.
+        prompt: Text; the tokens of control sequences in it are recognised.
+        max_tokens: Where to stop, unless the model ends the text before.
+
+    Raises:
+        IntegrityError: The file does not load or does not run.
+    """
+    return ask(Path(path), prompt, max_tokens).text

@@ -1,0 +1,47 @@
+"""What the converter needs to know of a checkpoint, merged or not.
+
+``uploader_merged.open_checkpoint`` returns something that fits. Stating it here as a protocol keeps
+the rest of the package free of how merging works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from uploader_core.plugin import Artifact
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Weights(Protocol):
+    """Tensors by their names on disk, read one at a time."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """``config.json`` of the model as it shall be."""
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Names in the order of the files."""
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape from the header."""
+
+    def dtype(self, name: str) -> str:
+        """Type from the header, as safetensors spells it (``BF16``)."""
+
+    def read(self, name: str) -> torch.Tensor:
+        """Return the tensor, merged."""
+
+    def auxiliary(self) -> Mapping[str, Path]:
+        """Files beside the weights (configuration, tokenizer, templates) by their names."""
+
+
+def open_weights(artifact: Artifact) -> Weights:
+    """Open the checkpoint that a plan describes; light until a tensor is read."""
+    import uploader_merged
+
+    return uploader_merged.open_checkpoint(artifact)

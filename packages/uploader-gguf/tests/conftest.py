@@ -1,0 +1,161 @@
+"""Small real models, made on the spot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+
+TEXT = [
+    "The quick brown fox jumps over the lazy dog.",
+    "Привет, мир! 1234 567 89",
+    "こんにちは世界、123",
+    "def f(x):\n    return x ** 2\n",
+    "naïve café — “quotes” … 🙂🚀",
+    "It's you'll we've I'm they'd",
+] * 40
+
+
+@dataclass
+class FolderWeights:
+    """A full model folder, read tensor by tensor: what a checkpoint without adapter is."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.config: dict[str, Any] = json.loads((self.folder / "config.json").read_text("utf-8"))
+        self._files = {}
+        for path in sorted(self.folder.glob("model*.safetensors")):
+            with safe_open(path, "pt") as handle:
+                self._files.update(dict.fromkeys(handle.keys(), path))
+        self.names = list(self._files)
+
+    def _slice(self, name: str) -> Any:
+        return safe_open(self._files[name], "pt").get_slice(name)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._slice(name).get_shape())
+
+    def dtype(self, name: str) -> str:
+        return str(self._slice(name).get_dtype())
+
+    def read(self, name: str) -> torch.Tensor:
+        with safe_open(self._files[name], "pt") as handle:
+            return handle.get_tensor(name)
+
+    def auxiliary(self) -> dict[str, Path]:
+        return {p.name: p for p in self.folder.iterdir() if p.suffix != ".safetensors"}
+
+
+def sentencepiece_tokenizer(folder: Path, vocabulary: int = 384) -> int:
+    """Train a Llama tokenizer (``tokenizer.model``), which llama.cpp needs no hash for."""
+    import sentencepiece
+
+    text = folder / "text.txt"
+    text.write_text("\n".join(TEXT), "utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text),
+        model_prefix=str(folder / "tokenizer"),
+        model_type="bpe",
+        vocab_size=vocabulary,
+        byte_fallback=True,
+        character_coverage=0.99,
+        normalization_rule_name="identity",
+        add_dummy_prefix=True,
+        remove_extra_whitespaces=False,
+        minloglevel=2,
+    )
+    text.unlink()
+    (folder / "tokenizer.vocab").unlink()
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(
+            {
+                "tokenizer_class": "LlamaTokenizer",
+                "bos_token": "<s>",
+                "eos_token": "</s>",
+                "unk_token": "<unk>",
+                "add_bos_token": True,
+                "add_eos_token": False,
+                "chat_template": "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}",
+            }
+        ),
+        "utf-8",
+    )
+    return vocabulary
+
+
+def byte_level_tokenizer(folder: Path, vocabulary: int = 400) -> int:
+    """Train a gpt-2 style tokenizer, whose hash llama.cpp cannot know."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXT, trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(
+            {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "bos_token": "<|endoftext|>",
+                "eos_token": "<|endoftext|>",
+            }
+        ),
+        "utf-8",
+    )
+    return tokenizer.get_vocab_size()
+
+
+def llama(folder: Path, *, hidden: int, dtype: torch.dtype, tokenizer: Any, **more: Any) -> Path:
+    """Save a small Llama with random weights and a tokenizer."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder.mkdir(parents=True)
+    torch.manual_seed(7)
+    config = {
+        "vocab_size": tokenizer(folder),
+        "hidden_size": hidden,
+        "intermediate_size": hidden * 2,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "tie_word_embeddings": False,
+    }
+    model = LlamaForCausalLM(LlamaConfig(**{**config, **more})).to(dtype)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows divide by 256, bfloat16."""
+    return llama(
+        tmp_path_factory.mktemp("models") / "Tiny-Llama",
+        hidden=256,
+        dtype=torch.bfloat16,
+        tokenizer=sentencepiece_tokenizer,
+    )
+
+
+@pytest.fixture(scope="session")
+def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows do not divide by 256, float32, tied embeddings, a tokenizer that nobody knows."""
+    return llama(
+        tmp_path_factory.mktemp("models") / "Odd-Llama",
+        hidden=96,
+        dtype=torch.float32,
+        tokenizer=byte_level_tokenizer,
+        tie_word_embeddings=True,
+    )
