@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
-import os
 from pathlib import Path
 
 import importlib_metadata
@@ -53,11 +52,7 @@ def load() -> ctypes.CDLL:
     """
     path = locate()
     try:
-        if os.name == "nt":
-            with os.add_dll_directory(str(path.parent)):
-                library = ctypes.CDLL(str(path))
-        else:
-            library = ctypes.CDLL(str(path))
+        library = ctypes.CDLL(str(path))
         _declare(library)
     except (OSError, AttributeError) as error:
         raise PluginError(

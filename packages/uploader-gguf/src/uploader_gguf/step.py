@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 
 from uploader_core.plugin import Artifact, HashingWriter, StepContext
 from uploader_gguf import gguf_file, kernels, library, smoke, toolchain, vocabulary
@@ -77,10 +78,12 @@ def convert(context: StepContext) -> Artifact:
         for index, quant in enumerate(quants):
             context.progress(f"running {names[quant]}", index, len(quants), "files")
             smoke.check(context.output.path / names[quant])
+    tensors = gguf_file.read_header(context.output.path / names[quants[0]]).tensors
     return context.artifact(
         {
             "llama_cpp": chain.version,
             "library": library.version(),
+            "parameters": sum(prod(tensor.shape) for tensor in tensors),
             "quants": {names[quant]: quant.name for quant in quants},
         }
     )

@@ -1,0 +1,110 @@
+"""What can be said before anything runs: refusals, and sizes from headers alone."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from uploader_core.plugin import Estimate, Finding, PlanContext
+from uploader_gguf import library, sizes, toolchain
+from uploader_gguf.quants import QUANTS
+from uploader_gguf.release_files import file_name
+from uploader_gguf.settings import GgufSettings
+from uploader_gguf.weights import Weights, open_weights
+
+# Quantised checkpoints whose values llama.cpp's converter cannot read back. fp8, mxfp4 and
+# compressed-tensors it can.
+_UNREADABLE = ("bitsandbytes", "awq", "gptq", "hqq", "eetq", "quanto", "aqlm", "vptq", "higgs")
+
+# Imports, a vocabulary and the converter's own objects.
+_RESIDENT = 700 << 20
+_STARTUP_SECONDS = 15.0
+
+
+def check(context: PlanContext) -> Iterator[Finding]:
+    """Refuse what cannot work.
+
+    Raises:
+        PluginError: llama.cpp's conversion code or library is not installed.
+        UsageError: ``--gguf-llama-cpp`` is not a llama.cpp.
+    """
+    settings: GgufSettings = context.settings
+    chain = toolchain.find(settings.llama_cpp)
+    library.locate()
+    for name in settings.quants:
+        if QUANTS[name].needs_imatrix:
+            yield Finding(
+                level="error",
+                what=f"{name} without an importance matrix would be garbage",
+                next="choose Q2_K, Q3_K_S or IQ4_XS instead with --gguf-quants",
+            )
+    config = open_weights(context.input("checkpoint")).config
+    yield from _quantized(config)
+    yield from _architecture(config, chain)
+
+
+def _quantized(config: Mapping[str, Any]) -> Iterator[Finding]:
+    for part in (config, *(v for v in config.values() if isinstance(v, dict))):
+        quantization = part.get("quantization_config")
+        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
+        if str(method).lower() in _UNREADABLE:
+            yield Finding(
+                level="error",
+                what=f"the base model is quantised with {method}, which GGUF cannot be made from",
+                next="name the 16-bit model that it was made from with --base",
+            )
+            return
+
+
+def architecture_of(config: Mapping[str, Any]) -> str | None:
+    """Return the name that llama.cpp's converter goes by (``get_model_architecture``)."""
+    own = config.get("architectures") or [None]
+    text = config.get("text_config")
+    inner = (text.get("architectures") if isinstance(text, dict) else None) or [None]
+    if own[0] is None and "ssm_cfg" in config:
+        return str(config["ssm_cfg"].get("layer", "Mamba")) + "ForCausalLM"
+    name = inner[0] or own[0]
+    return None if name is None else str(name)
+
+
+def _architecture(config: Mapping[str, Any], chain: toolchain.Toolchain) -> Iterator[Finding]:
+    known = chain.architectures()["text"]
+    name = architecture_of(config)
+    top = (config.get("architectures") or [None])[0]
+    if name in known or top in known:
+        return
+    if name is None:
+        yield Finding(
+            level="error",
+            what="config.json does not say which architecture the model has",
+            next='add "architectures": ["LlamaForCausalLM"], with the right name, to config.json',
+        )
+        return
+    close = difflib.get_close_matches(name, known, n=3)
+    yield Finding(
+        level="error",
+        what=f"llama.cpp ({chain.version}) cannot convert the architecture {name}"
+        + (f"; it knows {', '.join(close)}" if close else ""),
+        next="try a newer checkout of llama.cpp with --gguf-llama-cpp DIR",
+    )
+
+
+def estimate(context: PlanContext) -> Estimate:
+    """Count bytes with the rules that will choose the types."""
+    settings: GgufSettings = context.settings
+    weights: Weights = open_weights(context.input("checkpoint"))
+    quants = [QUANTS[name] for name in dict.fromkeys(settings.quants)]
+    model = sizes.describe(weights)
+    files = tuple(
+        (file_name(context.release.name, quant.name), sizes.file_bytes(model, quant))
+        for quant in quants
+    )
+    work = sum(sizes.seconds(model, quant) for quant in quants)
+    return Estimate(
+        bytes_written=sum(size for _, size in files),
+        peak_memory=_RESIDENT + 3 * model.largest,
+        seconds=_STARTUP_SECONDS + work / (os.cpu_count() or 1),
+        files=files,
+    )

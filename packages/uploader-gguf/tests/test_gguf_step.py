@@ -1,0 +1,96 @@
+"""The step as core runs it: resume, metadata, refusals, the check of finished files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from gguf_oracles import context, convert
+
+from uploader_core.plugin import IntegrityError, ReleaseInfo
+from uploader_gguf import card, generate, smoke, step
+from uploader_gguf.gguf_file import read_header
+from uploader_gguf.release_files import file_name
+
+
+def test_names_carry_model_and_kind(llama_folder: Path, tmp_path: Path) -> None:
+    files = convert(llama_folder, tmp_path, ("Q8_0", "Q4_K_M"))
+    assert sorted(path.name for path in files.values()) == [
+        "Tiny-Llama-Q4_K_M.gguf",
+        "Tiny-Llama-Q8_0.gguf",
+    ]
+
+
+def test_names_with_spaces_become_names_that_every_tool_takes() -> None:
+    assert file_name("My model: v2 ü", "F16") == "My-model-v2-F16.gguf"
+
+
+def test_the_same_input_gives_the_same_bytes(llama_folder: Path, tmp_path: Path) -> None:
+    first = convert(llama_folder, tmp_path / "1", ("Q4_K_M",))["Q4_K_M"].read_bytes()
+    assert convert(llama_folder, tmp_path / "2", ("Q4_K_M",))["Q4_K_M"].read_bytes() == first
+
+
+def test_finished_files_are_not_made_again(llama_folder: Path, tmp_path: Path) -> None:
+    first = convert(llama_folder, tmp_path, ("Q8_0",))["Q8_0"].stat()
+    shutil.rmtree(tmp_path / "work")
+    again = convert(llama_folder, tmp_path, ("Q8_0", "F16"))
+    assert again["Q8_0"].stat().st_mtime_ns == first.st_mtime_ns
+    assert again["F16"].is_file()
+
+
+def test_a_hub_base_is_named_and_a_local_path_never(llama_folder: Path, tmp_path: Path) -> None:
+    def keys(place: Path, release: ReleaseInfo) -> dict[str, object]:
+        original = step.open_weights
+        from conftest import FolderWeights
+
+        step.open_weights = lambda artifact: FolderWeights(artifact.path)
+        try:
+            given = context(llama_folder, place, quants=("F16",), smoke_test=False)
+            import dataclasses
+
+            artifact = step.convert(dataclasses.replace(given, release=release))
+        finally:
+            step.open_weights = original
+        return read_header(place / "gguf" / artifact.files[0].name).keys
+
+    public = keys(
+        tmp_path / "a",
+        ReleaseInfo(
+            name="m", source="adapter", base_model="org/Base-1B", base_is_hub_id=True
+        ),
+    )
+    assert public["general.base_model.0.repo_url"] == "https://huggingface.co/org/Base-1B"
+    private = keys(
+        tmp_path / "b", ReleaseInfo(name="m", source="adapter", base_model="/home/me/secret")
+    )
+    assert "secret" not in json.dumps({k: v for k, v in private.items() if "token" not in k})
+
+
+def test_generation_is_repeatable(llama_folder: Path, tmp_path: Path) -> None:
+    path = convert(llama_folder, tmp_path, ("F16",))["F16"]
+    assert generate(path, "The quick", 8) == generate(path, "The quick", 8) != ""
+
+
+def test_a_broken_file_does_not_pass(llama_folder: Path, tmp_path: Path) -> None:
+    path = convert(llama_folder, tmp_path, ("Q8_0",))["Q8_0"]
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(path.read_bytes()[:-100_000])
+    with pytest.raises(IntegrityError, match=r"broken\.gguf"):
+        smoke.check(broken)
+
+
+def test_the_card_lists_files_with_bits_per_weight(llama_folder: Path, tmp_path: Path) -> None:
+    from conftest import FolderWeights
+
+    original = step.open_weights
+    step.open_weights = lambda artifact: FolderWeights(artifact.path)
+    try:
+        artifact = step.convert(context(llama_folder, tmp_path, quants=("Q4_K_M", "Q8_0")))
+    finally:
+        step.open_weights = original
+    text = card.render(artifact)
+    assert "| [`Tiny-Llama-Q8_0.gguf`](Tiny-Llama-Q8_0.gguf) | Q8_0 | 2.7 MB | 8.5" in text
+    assert "llama-cli -m Tiny-Llama-Q4_K_M.gguf" in text
+    assert "hf.co/<owner>/<repo>:Q4_K_M" in text
