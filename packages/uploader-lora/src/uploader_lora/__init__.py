@@ -1,0 +1,33 @@
+"""Read PEFT LoRA adapters without peft and without pickles; release them byte for byte."""
+
+from __future__ import annotations
+
+from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows, read_adapter
+from uploader_lora.config import AdapterConfig, read_config
+from uploader_lora.safetensors_header import (
+    DTYPE_BITS,
+    SafetensorsHeader,
+    StoredTensor,
+    read_header,
+    tensor_bytes,
+)
+from uploader_lora.stored import has_weights, read_json, read_stored, weight_files
+
+__all__ = [
+    "DTYPE_BITS",
+    "Adapter",
+    "AdapterConfig",
+    "FullTensor",
+    "LoraUpdate",
+    "SafetensorsHeader",
+    "StoredTensor",
+    "TokenRows",
+    "has_weights",
+    "read_adapter",
+    "read_config",
+    "read_header",
+    "read_json",
+    "read_stored",
+    "tensor_bytes",
+    "weight_files",
+]

@@ -1,0 +1,26 @@
+"""The section of the model card that says how to load the adapter."""
+
+from __future__ import annotations
+
+from uploader_core.plugin import StepContext
+
+
+def section(context: StepContext) -> str:
+    """Return Markdown; without a public base model it says which one is needed."""
+    release = context.release
+    base = release.base_model if release.base_is_hub_id else None
+    return "\n".join(
+        [
+            "This is a LoRA adapter: it needs its base model"
+            + (f", [{base}](https://huggingface.co/{base})." if base else "."),
+            "",
+            "```python",
+            "from peft import PeftModel",
+            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            "",
+            f'base = AutoModelForCausalLM.from_pretrained("{base or "BASE_MODEL"}", dtype="auto")',
+            f'model = PeftModel.from_pretrained(base, "{release.name}")',
+            f'tokenizer = AutoTokenizer.from_pretrained("{release.name}")',
+            "```",
+        ]
+    )

@@ -1,0 +1,99 @@
+"""Key names of ``adapter_model.safetensors``.
+
+``base_model.model.<module path>.<what>[.<adapter name>][.weight]``. PEFT leaves the adapter's name
+out when it saves; files that still contain it are read as well. ``.base_layer`` segments say how
+deep a module is wrapped: none for a plain layer, one for each further parameter of the same module
+with ``target_parameters``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, cast
+
+PREFIX = "base_model.model."
+
+Part = Literal[
+    "lora_A",
+    "lora_B",
+    "lora_B.bias",
+    "lora_embedding_A",
+    "lora_embedding_B",
+    "lora_magnitude_vector",
+    "trainable_tokens_delta",
+    "parameter",
+    "base_layer",
+]
+
+_ADAPTER = r"(?:\.(?P<adapter>(?!weight$|bias$)[^.]+))?"
+_FORMS: tuple[tuple[re.Pattern[str], Part | None], ...] = (
+    (re.compile(rf"(?P<path>.+)\.(?P<part>lora_[AB]){_ADAPTER}\.weight"), None),
+    (re.compile(rf"(?P<path>.+)\.lora_B{_ADAPTER}\.bias"), "lora_B.bias"),
+    (re.compile(rf"(?P<path>.+)\.(?P<part>lora_embedding_[AB]){_ADAPTER}"), None),
+    (re.compile(rf"(?P<path>.+)\.(?P<part>lora_magnitude_vector){_ADAPTER}(?:\.weight)?"), None),
+    (
+        re.compile(rf"(?P<path>.+)\.token_adapter\.(?P<part>trainable_tokens_delta){_ADAPTER}"),
+        None,
+    ),
+    (
+        re.compile(
+            r"(?P<path>.+?)(?:\.token_adapter)?\.(?:base_layer|original_module)"
+            r"\.(?P<parameter>weight|bias)"
+        ),
+        "base_layer",
+    ),
+    (
+        re.compile(r"(?P<path>.+)\.modules_to_save\.(?P<adapter>[^.]+)\.(?P<parameter>.+)"),
+        "parameter",
+    ),
+    (re.compile(r"(?P<path>.+)\.(?P<parameter>[^.]+)"), "parameter"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """A key, taken apart.
+
+    Attributes:
+        module: Path of the module in the model, without PEFT's prefix and wrappers.
+        part: What of it.
+        depth: Number of ``base_layer`` wrappers between the module and this part.
+        parameter: Name of a full tensor (``weight``), for the parts ``parameter`` and
+            ``base_layer``.
+        adapter: The adapter's name, where the file still has it.
+    """
+
+    module: str
+    part: Part
+    depth: int = 0
+    parameter: str = ""
+    adapter: str | None = None
+
+
+def parse_key(name: str) -> Key | None:
+    """Take a key apart; None when it is not one that PEFT's LoRA writes."""
+    if not name.startswith(PREFIX):
+        return None
+    rest = name[len(PREFIX) :]
+    for form, fixed in _FORMS:
+        match = form.fullmatch(rest)
+        if match is None:
+            continue
+        groups = match.groupdict()
+        part = fixed or cast("Part", groups["part"])
+        path = groups["path"]
+        depth = 0
+        while path.endswith(".base_layer"):
+            path, depth = path.removesuffix(".base_layer"), depth + 1
+        segments = path.split(".")
+        if "base_layer" in segments or any(s.startswith("lora_") for s in segments):
+            return None
+        return Key(
+            module=path,
+            part=part,
+            depth=depth,
+            parameter=groups.get("parameter") or "",
+            adapter=groups.get("adapter"),
+        )
+    return None

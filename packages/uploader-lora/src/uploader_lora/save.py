@@ -1,0 +1,107 @@
+"""The ``lora`` artifact: the files that PEFT reads, copied byte for byte, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from uploader_core.plugin import Artifact, Estimate, Finding, Json, PlanContext, StepContext
+from uploader_lora.adapter import CONFIG, STEM, Adapter, read_adapter
+from uploader_lora.companions import check_inside, companion_files, companion_role
+from uploader_lora.stored import weight_files
+
+
+def save(context: StepContext) -> Artifact:
+    """Copy the adapter into the release."""
+    folder = context.input("adapter").path
+    adapter = read_adapter(folder)
+    files = _files(folder)
+    total = sum(path.stat().st_size for path, _ in files.values())
+    done = 0
+    for name, (path, role) in files.items():
+        context.progress("copying", done, total)
+        if context.output.done(name) is None:
+            context.output.copy(path, name, role=role)
+        done += path.stat().st_size
+    context.progress("copying", done, total)
+    return context.artifact(_describe(adapter))
+
+
+def check(context: PlanContext) -> Iterator[Finding]:
+    """Read the adapter's headers; an adapter that cannot be read raises."""
+    folder = context.input("adapter").path
+    adapter = read_adapter(folder)
+    _files(folder)
+    base = adapter.config.base_model
+    if base is not None and is_local_path(base):
+        yield Finding(
+            level="warning",
+            what=f"adapter_config.json names the base model by a path of this machine ({base}), "
+            "which is published with it and which nobody else can load",
+            next=f"put the public name of the base model into {folder / CONFIG}: "
+            '"base_model_name_or_path": "user/model"',
+        )
+
+
+def estimate(context: PlanContext) -> Estimate:
+    """Count the bytes of the files; a copy is exact."""
+    files = _files(context.input("adapter").path)
+    sizes = tuple((name, path.stat().st_size) for name, (path, _) in files.items())
+    return Estimate(
+        bytes_written=sum(size for _, size in sizes),
+        peak_memory=16 << 20,
+        exact=True,
+        files=sizes,
+    )
+
+
+def is_local_path(base: str) -> bool:
+    """Tell a path from a public name (``user/model``)."""
+    return (
+        base.startswith((".", "/", "~", "\\"))
+        or base[1:3] in (":\\", ":/")
+        or base.count("/") > 1
+        or "\\" in base
+        or Path(base).expanduser().exists()
+    )
+
+
+def _files(folder: Path) -> dict[str, tuple[Path, str]]:
+    """Return (path, role) by name: configuration, weights and what stands beside them."""
+    files = {CONFIG: (folder / CONFIG, "config")}
+    for name in weight_files(folder, STEM):
+        files[name] = (folder / name, "weights" if name.endswith(".safetensors") else "config")
+    for name, path in companion_files(folder).items():
+        files[name] = (path, companion_role(name) or "other")
+    for path, _ in files.values():
+        check_inside(folder, path)
+    return files
+
+
+def _describe(adapter: Adapter) -> dict[str, Json]:
+    config = adapter.config
+    ranks = sorted({update.rank for update in adapter.updates})
+    features: list[Json] = [
+        word
+        for word, present in (
+            ("rslora", config.use_rslora),
+            ("dora", config.use_dora),
+            ("lora_bias", config.lora_bias),
+            ("bias", config.bias != "none"),
+            ("modules_to_save", bool(config.modules_to_save)),
+            ("trainable_tokens", bool(config.trainable_tokens)),
+            ("target_parameters", bool(config.target_parameters)),
+        )
+        if present
+    ]
+    local = config.base_model is not None and is_local_path(config.base_model)
+    return {
+        "base_model": None if local else config.base_model,
+        "base_is_local_path": local,
+        "peft_version": config.peft_version,
+        "ranks": list(ranks),
+        "alpha": config.lora_alpha,
+        "modules": len({update.module for update in adapter.updates}),
+        "tensors": len(adapter.tensors),
+        "features": features,
+    }

@@ -1,0 +1,123 @@
+"""Find the tensors of a folder: one safetensors file, or shards with an index."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from uploader_core.plugin import SourceError
+from uploader_lora.safetensors_header import StoredTensor, read_header
+
+MAX_INDEX = 64 << 20
+"""Largest index or configuration file in bytes that is parsed."""
+
+_SHARD = re.compile(r"[\w.\-+]+\.safetensors", re.ASCII)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        SourceError: Missing, unreadable, too large, not JSON, or not an object.
+    """
+    try:
+        if file.stat().st_size > MAX_INDEX:
+            raise ValueError(f"it is larger than {MAX_INDEX:,} bytes")
+        data = json.loads(file.read_text("utf-8"))
+        if not isinstance(data, dict):
+            raise ValueError("it is not a JSON object")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SourceError(
+            f"{file.name} cannot be read: {reason}",
+            owner=str(file),
+            safe="nothing was written",
+            next=f"download or save {file.name} again",
+        ) from error
+    return data
+
+
+def has_weights(folder: Path, stem: str) -> bool:
+    """Tell whether ``<stem>.safetensors`` or its index is there."""
+    return (folder / f"{stem}.safetensors").is_file() or _index(folder, stem).is_file()
+
+
+def weight_files(folder: Path, stem: str) -> tuple[str, ...]:
+    """Return the names of the files that hold the weights, and of the index.
+
+    Raises:
+        SourceError: The index names something that is no file of this folder.
+    """
+    if (folder / f"{stem}.safetensors").is_file():
+        return (f"{stem}.safetensors",)
+    index = _index(folder, stem)
+    return (index.name, *_shards(index, _weight_map(index)))
+
+
+def read_stored(folder: Path, stem: str) -> Mapping[str, StoredTensor]:
+    """Return every tensor of a folder by its name, from headers alone.
+
+    A single file goes before an index, as in transformers.
+
+    Args:
+        folder: Where to look.
+        stem: ``model`` or ``adapter_model``.
+
+    Returns:
+        Tensors in the order of the files, and in each file in the order of their bytes.
+
+    Raises:
+        SourceError: A file is missing or malformed, or the index and the shards disagree.
+    """
+    single = folder / f"{stem}.safetensors"
+    if single.is_file():
+        return read_header(single).tensors
+    index = _index(folder, stem)
+    weight_map = _weight_map(index)
+    found: dict[str, StoredTensor] = {}
+    for shard in _shards(index, weight_map):
+        for name, tensor in read_header(folder / shard).tensors.items():
+            if weight_map.get(name) != shard:
+                where = weight_map.get(name, "nowhere")
+                _refuse(index, f"it says that {name!r} is in {where}, and {shard} has it")
+            found[name] = tensor
+    missing = weight_map.keys() - found.keys()
+    if missing:
+        name = min(missing)
+        _refuse(index, f"it says that {name!r} is in {weight_map[name]}, which does not have it")
+    return found
+
+
+def _index(folder: Path, stem: str) -> Path:
+    return folder / f"{stem}.safetensors.index.json"
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        _refuse(index, "it has no weight_map")
+    for name, shard in weight_map.items():
+        # Windows would take a colon or a reserved name as something else than a file of the folder.
+        if not isinstance(shard, str) or not _SHARD.fullmatch(shard) or ".." in shard:
+            _refuse(index, f"{str(shard)[:80]!r}, the file of {name!r}, is no file name")
+    return weight_map
+
+
+def _shards(index: Path, weight_map: Mapping[str, str]) -> tuple[str, ...]:
+    shards = tuple(sorted(set(weight_map.values())))
+    for shard in shards:
+        if not (index.parent / shard).is_file():
+            _refuse(index, f"it names {shard}, which is not there")
+    return shards
+
+
+def _refuse(index: Path, why: str) -> NoReturn:
+    raise SourceError(
+        f"{index.name} cannot be used: {why}",
+        owner=str(index),
+        safe="nothing was written",
+        next="download or save the whole folder again",
+    )
