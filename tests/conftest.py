@@ -75,17 +75,16 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     adapter = root / "run" / "final_model"
     model.save_pretrained(adapter)
     make_tokenizer(adapter)
+    # Relative to the adapter, so that copies of the whole have the same bytes.
+    edit_json(adapter / "adapter_config.json", base_model_name_or_path="../../base")
     return root
 
 
 @pytest.fixture
 def fine_tune(pristine: Path, tmp_path: Path) -> Path:
-    """A copy of the fine-tune that a test may damage; the adapter names its base by path."""
+    """A copy of the fine-tune that a test may damage."""
     root = tmp_path / "fine-tune"
     shutil.copytree(pristine, root)
-    edit_json(
-        root / "run/final_model/adapter_config.json", base_model_name_or_path=str(root / "base")
-    )
     return root / "run" / "final_model"
 
 
