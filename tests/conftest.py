@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,72 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-TEXT = [
-    "The kingfisher dives into the green river and comes back with a silver fish.",
-    "Question: what colour is the river? Answer: green, with a silver edge at noon.",
-    "Numbers like 12, 345 and 6789 stand beside words, commas, and (sometimes) brackets.",
-    "Ein Satz auf Deutsch, une phrase en français, y una frase en español.",
-] * 8
-
-
-def make_tokenizer(folder: Path) -> int:
-    """Train a byte-level BPE tokenizer into a folder and return its size."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=384,
-        special_tokens=["<s>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(TEXT, trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
-    fast.save_pretrained(folder)
-    return len(fast)
+from make_fine_tune import make_fine_tune
 
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``base/`` and ``run/final_model/``: a Llama of two layers and a LoRA on it."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    root = tmp_path_factory.mktemp("fine-tune")
-    torch.manual_seed(7)
-    vocabulary = make_tokenizer(root / "base")
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=256,
-        intermediate_size=512,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        bos_token_id=0,
-        eos_token_id=1,
-        tie_word_embeddings=False,
-    )
-    base = LlamaForCausalLM(config).to(torch.bfloat16)
-    base.save_pretrained(root / "base")
-    model = get_peft_model(
-        LlamaForCausalLM.from_pretrained(root / "base"),
-        LoraConfig(r=8, lora_alpha=12, target_modules="all-linear", task_type="CAUSAL_LM"),
-    )
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.05)
-    adapter = root / "run" / "final_model"
-    model.save_pretrained(adapter)
-    make_tokenizer(adapter)
-    # Relative to the adapter, so that copies of the whole have the same bytes.
-    edit_json(adapter / "adapter_config.json", base_model_name_or_path="../../base")
-    return root
+    return make_fine_tune(tmp_path_factory.mktemp("fine-tune"))
 
 
 @pytest.fixture
@@ -86,11 +26,6 @@ def fine_tune(pristine: Path, tmp_path: Path) -> Path:
     root = tmp_path / "fine-tune"
     shutil.copytree(pristine, root)
     return root / "run" / "final_model"
-
-
-def edit_json(path: Path, **changes: object) -> None:
-    data: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps({**data, **changes}), "utf-8")
 
 
 class Uploader:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import edit_json
+from make_fine_tune import edit_json
 
 
 def refuse(result: Any, code: int, *words: str) -> None:

@@ -1,4 +1,4 @@
-"""A stranger's distribution, made in a folder and installed with pip, is a format like any other."""
+"""A stranger's distribution, installed with pip from a folder, is a format like any other."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from textwrap import dedent
 
 import pytest
 
-NOTES_PLUGIN = '''
+NOTES_PLUGIN = """
 from dataclasses import dataclass
 from uploader_core.plugin import ConvertSpec, SaveSpec, hookimpl, setting
 
@@ -31,9 +31,9 @@ def uploader_savers():
 def uploader_converters():
     yield ConvertSpec(name="digest", summary="a digest of the notes", consumes=("acme.notes",),
                       produces="acme.digest", run="acme_notes.work:digest", default=False)
-'''
+"""
 
-NOTES_WORK = '''
+NOTES_WORK = """
 import ctypes, hashlib, os, time
 
 def save(context):
@@ -60,7 +60,7 @@ def digest(context):
     lines = [f"{f.sha256}  {f.name}" for f in notes.files]
     context.output.write("SHA256SUMS", "\\n".join(lines) + "\\n")
     return context.artifact()
-'''
+"""
 
 
 @pytest.fixture

@@ -128,7 +128,8 @@ def test_local_paths_are_redacted_at_any_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(999, "999 B"), (1000, "1.00 kB"), (4_370_000_000, "4.37 GB"), (999_600, "1.00 MB")]
+    ("size", "text"),
+    [(999, "999 B"), (1000, "1.00 kB"), (4_370_000_000, "4.37 GB"), (999_600, "1.00 MB")],
 )
 def test_sizes_read_well(size: int, text: str) -> None:
     assert size_text(size) == text

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from conftest import NOTES_PLUGIN, NOTES_WORK
 
-OBSERVER = NOTES_PLUGIN + '''
+OBSERVER = (
+    NOTES_PLUGIN
+    + """
 import os
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def uploader_execute(step):
 def uploader_error_hints(error):
     from uploader_core.plugin import Hint
     yield Hint(code="acme", text="ask acme")
-'''
+"""
+)
 
 
 @pytest.fixture
@@ -71,9 +73,7 @@ def test_observers_and_wrappers_are_called_in_order(
     ]
 
 
-def test_failing_observer_is_a_warning_in_the_log(
-    uploader: Any, adapter: Path, log: Path
-) -> None:
+def test_failing_observer_is_a_warning_in_the_log(uploader: Any, adapter: Path, log: Path) -> None:
     uploader("run", adapter, "--plugins", "notes", "--name", "m")
     events = (adapter.parent / "m" / ".uploader" / "events.jsonl").read_text().splitlines()
     warnings = [e["what"] for e in map(json.loads, events) if e["type"] == "warning"]

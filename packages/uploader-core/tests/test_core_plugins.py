@@ -14,13 +14,13 @@ import pytest
 from uploader_core.errors import PluginBrokenError, PluginNotInstalledError
 from uploader_core.registry import Entry, Registry
 
-GOOD = '''
+GOOD = """
 from uploader_core.plugin import SaveSpec, hookimpl
 
 @hookimpl
 def uploader_savers():
     yield SaveSpec(name="x", summary="x", consumes=("adapter",), produces="acme.x", run="a.b:c")
-'''
+"""
 
 
 def broken(body: str) -> str:
@@ -59,8 +59,11 @@ def entry(install: Callable[..., None]) -> Callable[[str, str], Entry]:
         module = f"plug_{name.replace('-', '_')}"
         install(f"acme-{name}", {module: source}, {"plugins": {name: module}})
         return Entry(
-            group="uploader_core.plugins", name=name, module=module,
-            distribution=f"acme-{name}", version="1.0",
+            group="uploader_core.plugins",
+            name=name,
+            module=module,
+            distribution=f"acme-{name}",
+            version="1.0",
         )
 
     return make
@@ -94,7 +97,9 @@ def test_two_claims_to_one_id_name_both(entry: Callable[[str, str], Entry]) -> N
 
 
 def test_unknown_plugin_says_what_is_close_and_what_to_install() -> None:
-    known = Entry(group="uploader_core.plugins", name="gguf", module="m", distribution="d", version="1")
+    known = Entry(
+        group="uploader_core.plugins", name="gguf", module="m", distribution="d", version="1"
+    )
     with pytest.raises(PluginNotInstalledError) as caught:
         Registry([known]).load("ggfu")
     assert "did you mean gguf" in (caught.value.next or "")
@@ -137,7 +142,9 @@ def test_broken_neighbours_do_not_disturb_a_run(
 def modules_after(code: str) -> set[str]:
     result = subprocess.run(
         [sys.executable, "-c", code + "\nimport sys; print(*sys.modules)"],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(result.stdout.split())
 
@@ -147,9 +154,7 @@ HEAVY = {"torch", "transformers", "huggingface_hub", "gguf", "peft"}
 
 def test_help_imports_neither_plugins_nor_pluggy(install: Callable[..., None]) -> None:
     install("acme-bomb", {"bomb": "raise SystemExit(9)"}, {"plugins": {"bomb": "bomb"}})
-    loaded = modules_after(
-        "from uploader_core.cli import main\nmain(['--help'])"
-    )
+    loaded = modules_after("from uploader_core.cli import main\nmain(['--help'])")
     assert not loaded & {*HEAVY, "pluggy", "bomb", "importlib_metadata", "rich"}
 
 

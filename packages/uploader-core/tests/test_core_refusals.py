@@ -11,15 +11,16 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("notes_plugin")
 
-NEEDS_BASE = '''
+NEEDS_BASE = """
 from uploader_core.plugin import SaveSpec, hookimpl
 
 @hookimpl
 def uploader_savers():
-    yield SaveSpec(name="m", summary="m", consumes=("adapter", "base"), produces="acme.m", run="m:m")
-'''
+    yield SaveSpec(name="m", summary="m", consumes=("adapter", "base"), produces="acme.m",
+                   run="m:m")
+"""
 
-HUGE = '''
+HUGE = """
 from uploader_core.plugin import Estimate, SaveSpec, hookimpl
 
 @hookimpl
@@ -29,7 +30,7 @@ def uploader_savers():
 
 def estimate(context):
     return Estimate(bytes_written=10**18)
-'''
+"""
 
 
 def test_missing_folder(uploader: Any, tmp_path: Path) -> None:

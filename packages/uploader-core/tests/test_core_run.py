@@ -34,7 +34,9 @@ def test_artifact_lands_in_release_and_manifest(uploader: Any, adapter: Path) ->
     note = files["acme.notes/note.txt"]
     assert note["sha256"] == hashlib.sha256(b"hello").hexdigest()
     assert note["step"] == "notes:notes"
-    assert any(s["distribution"] == "acme-notes" and s["version"] == "2.5" for s in manifest["steps"])
+    assert any(
+        s["distribution"] == "acme-notes" and s["version"] == "2.5" for s in manifest["steps"]
+    )
     assert manifest["materials"][0]["files"][0]["sha256"]
 
 
@@ -125,8 +127,11 @@ def test_killed_run_resumes_to_the_same_digests(
     monkeypatch.setenv("ACME_SLOW", "0.05")
     killed = adapter.parent / "killed"
     process = subprocess.Popen(
-        uploader.argv(*arguments, killed), cwd=uploader.cwd, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
+        uploader.argv(*arguments, killed),
+        cwd=uploader.cwd,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 30
     while not (killed / "acme.notes" / "blob-0.bin").exists():
@@ -159,12 +164,17 @@ def test_foreign_folder_is_refused_untouched(uploader: Any, adapter: Path, tmp_p
     assert [p.name for p in foreign.iterdir()] == ["thesis.txt"]
 
 
-def test_second_run_on_a_busy_folder_leaves(uploader: Any, adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_run_on_a_busy_folder_leaves(
+    uploader: Any, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ACME_SLOW", "0.2")
     release = adapter.parent / "busy"
     arguments = ("run", adapter, "--plugins", "notes", "--notes-sizes", "100", "--output", release)
     process = subprocess.Popen(
-        uploader.argv(*arguments), cwd=uploader.cwd, stdout=subprocess.DEVNULL, start_new_session=True
+        uploader.argv(*arguments),
+        cwd=uploader.cwd,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         deadline = time.monotonic() + 30

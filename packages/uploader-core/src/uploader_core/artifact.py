@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 ROLES = ("weights", "config", "tokenizer", "template", "licence", "document", "other")
 """Roles that a file can have in the manifest; a plugin may use others of its own."""

@@ -275,9 +275,7 @@ class PlanBuilder:
                 owner=plugin.entry.owner,
             )
         makers = {
-            s.kind: s.id
-            for s in self.artifacts()
-            if spec.accepts is None or s.kind in spec.accepts
+            s.kind: s.id for s in self.artifacts() if spec.accepts is None or s.kind in spec.accepts
         }
         settings = self.config.settings(plugin.id, spec.settings)
         groups: tuple[UploadGroup, ...] = (UploadGroup(target=rest, kinds=tuple(makers)),)

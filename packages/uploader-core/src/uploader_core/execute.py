@@ -19,6 +19,7 @@ from uploader_core.worker import Emit
 
 # A worker that computes has no business with credentials, whatever they are called.
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|PRIVATE_KEY", re.I)
+_STAY_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_IMPLICIT_TOKEN")
 _NOT_SECRET = {"TOKENIZERS_PARALLELISM", "HF_HUB_DISABLE_IMPLICIT_TOKEN"}
 
 
@@ -49,11 +50,8 @@ def child_environment(
     child["PYTHONUTF8"] = "1"
     child["PYTHONUNBUFFERED"] = "1"
     if not network:
-        child["HF_HUB_OFFLINE"] = "1"
-        child["TRANSFORMERS_OFFLINE"] = "1"
-        child["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
-    child["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    child["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+        child |= dict.fromkeys(_STAY_OFFLINE, "1")
+    child |= dict.fromkeys(("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"), "1")
     return child
 
 

@@ -193,7 +193,7 @@ def commit(partial: Path, path: Path) -> None:
     """Give a whole, fsynced file its final name and make that durable."""
     _apply_umask(partial)
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(partial, path)
+    partial.replace(path)
     sync_folder(path.parent)
 
 

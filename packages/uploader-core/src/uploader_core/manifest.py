@@ -45,17 +45,18 @@ def build_manifest(
         if record.artifact is None:
             continue
         folder = "" if flatten or record.folder == "." else record.folder + "/"
-        for file in record.artifact.files:
-            files.append(
-                {
-                    "path": folder + file.name,
-                    "size": file.size,
-                    "sha256": file.sha256,
-                    "role": file.role,
-                    "kind": record.artifact.kind,
-                    "step": step_id,
-                }
-            )
+        kind = record.artifact.kind
+        files += [
+            {
+                "path": folder + file.name,
+                "size": file.size,
+                "sha256": file.sha256,
+                "role": file.role,
+                "kind": kind,
+                "step": step_id,
+            }
+            for file in record.artifact.files
+        ]
     ancestry = _ancestors(plan, wanted)
     return {
         "schema": SCHEMA,

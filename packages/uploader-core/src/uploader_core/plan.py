@@ -106,9 +106,7 @@ class PlannedStep:
             "seconds": self.estimate.seconds,
             "exact": self.estimate.exact,
             "files": [{"name": n, "size": s} for n, s in self.estimate.files],
-            "findings": [
-                {"level": f.level, "what": f.what, "next": f.next} for f in self.findings
-            ],
+            "findings": [{"level": f.level, "what": f.what, "next": f.next} for f in self.findings],
         }
 
 
@@ -179,9 +177,7 @@ class Plan:
             "bytes_written": self.bytes_written,
             "peak_disk": self.peak_disk,
             "peak_memory": self.peak_memory,
-            "findings": [
-                {"level": f.level, "what": f.what, "next": f.next} for f in self.findings
-            ],
+            "findings": [{"level": f.level, "what": f.what, "next": f.next} for f in self.findings],
         }
 
 

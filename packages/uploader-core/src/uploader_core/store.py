@@ -152,9 +152,7 @@ class ReleaseStore:
             data = json.loads(self._record_path(step_id).read_text("utf-8"))
             artifact = data["artifact"]
             if artifact is not None:
-                artifact = Artifact.from_json(
-                    {**artifact, "path": str(self.root / data["folder"])}
-                )
+                artifact = Artifact.from_json({**artifact, "path": str(self.root / data["folder"])})
             return Record(
                 step=data["step"],
                 key=data["key"],
@@ -292,7 +290,7 @@ class ReleaseStore:
     def _set_aside(self, path: Path) -> None:
         quarantine = self.internal / "quarantine"
         quarantine.mkdir(parents=True, exist_ok=True)
-        os.replace(path, quarantine / f"{time.time_ns()}-{path.name}")
+        path.replace(quarantine / f"{time.time_ns()}-{path.name}")
 
     def _remove_replaced(self, record: Record, old: Record | None) -> None:
         """Remove files that only earlier settings of the same step made."""

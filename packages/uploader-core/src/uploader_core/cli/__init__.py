@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         if name not in _COMMANDS and not name.startswith("-"):
             import difflib
 
-            if os.path.isdir(name):
+            if os.path.isdir(name):  # noqa: PTH112 - pathlib is not loaded for --help
                 raise click.UsageError(f"{name!r} is a folder. Try: uploader run {name}")
             close = difflib.get_close_matches(name, _COMMANDS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -67,7 +67,11 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
     help="Show the version and leave.",
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 
@@ -31,7 +30,7 @@ def show(error: Exception, arguments: Sequence[str]) -> int:
             "code": error.exit_code,
             **{k: v for k, v in error.to_json().items() if k != "exit_code"},
         }
-        print(json.dumps(line, ensure_ascii=False), file=sys.stderr)
+        click.echo(json.dumps(line, ensure_ascii=False), err=True)
         return error.exit_code
     click.secho("error", fg="red", bold=True, nl=False, err=True)
     click.echo(f" {error.what}", err=True)

@@ -42,7 +42,9 @@ class PluginOptionsCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         dynamic = ctx.meta.get(_PARAMS, ())
-        own = [p for p in self.get_params(ctx) if p not in dynamic and p.param_type_name != "argument"]
+        own = [
+            p for p in self.get_params(ctx) if p not in dynamic and p.param_type_name != "argument"
+        ]
         with formatter.section("Options"):
             formatter.write_dl([r for p in own if (r := p.get_help_record(ctx)) is not None])
         plugins: dict[str, list[tuple[str, str]]] = {}

@@ -29,9 +29,7 @@ def make_console(*, stderr: bool = False) -> Console:
 def show_survey(console: Console, survey: Survey) -> None:
     """Print the plan as a table, then its findings."""
     plan = survey.plan
-    console.print(
-        f"[bold]{escape(plan.release.name)}[/]  from {escape(str(plan.sources.folder))}"
-    )
+    console.print(f"[bold]{escape(plan.release.name)}[/]  from {escape(str(plan.sources.folder))}")
     if plan.release.base_model:
         console.print(f"  base    {escape(plan.release.base_model)}")
     console.print(f"  release {escape(str(plan.output))}")
@@ -63,9 +61,7 @@ def show_survey(console: Console, survey: Survey) -> None:
             "peak"
         )
     for finding in plan.findings:
-        console.print(
-            f"  [{_LEVEL_STYLE[finding.level]}]{finding.level}[/] {escape(finding.what)}"
-        )
+        console.print(f"  [{_LEVEL_STYLE[finding.level]}]{finding.level}[/] {escape(finding.what)}")
         if finding.next:
             console.print(f"    [dim]{escape(finding.next)}[/]")
 
@@ -207,5 +203,3 @@ def show_report(console: Console, report: Report, *, quiet: bool) -> None:
         )
         if not quiet:
             console.print(f"  check it any time: uploader verify {escape(str(report.plan.output))}")
-
-

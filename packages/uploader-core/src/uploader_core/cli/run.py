@@ -26,31 +26,46 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
         [
             click.argument("source", metavar="SOURCE"),
             click.option(
-                "--plugins", "names", multiple=True, metavar="NAMES",
+                "--plugins",
+                "names",
+                multiple=True,
+                metavar="NAMES",
                 help="Formats: plugin ids or artifact kinds, separated by commas "
                 "(default: every installed format that fits the source).",
             ),
             click.option(
-                "--to", "destinations", multiple=True, metavar="DEST",
+                "--to",
+                "destinations",
+                multiple=True,
+                metavar="DEST",
                 help="Where to send the release, scheme:rest; may be repeated "
                 "(default: nowhere, the release folder is the result).",
             ),
             click.option(
-                "--output", type=click.Path(path_type=Path), metavar="DIR",
+                "--output",
+                type=click.Path(path_type=Path),
+                metavar="DIR",
                 help="The release folder itself (default: beside the source).",
             ),
             click.option("--name", metavar="NAME", help="Name of the released model."),
             click.option(
-                "--base", metavar="PATH_OR_ID",
+                "--base",
+                metavar="PATH_OR_ID",
                 help="Base model, when the adapter names none or another place.",
             ),
             click.option(
-                "--jobs", type=click.IntRange(1), default=1, show_default=True,
+                "--jobs",
+                type=click.IntRange(1),
+                default=1,
+                show_default=True,
                 help="Heavy steps side by side.",
             ),
             click.option("--without", multiple=True, metavar="NAMES", help="Plugins to leave out."),
             click.option(
-                "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE",
+                "--config",
+                "config_file",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
                 help="Settings file (default: ./uploader.toml).",
             ),
             click.option("-y", "--yes", is_flag=True, help="Do not ask."),
@@ -76,9 +91,7 @@ def _request(params: dict[str, Any]) -> Request:
     )
 
 
-def _prepare(
-    ctx: click.Context, params: dict[str, Any]
-) -> tuple[Request, configuration.Config]:
+def _prepare(ctx: click.Context, params: dict[str, Any]) -> tuple[Request, configuration.Config]:
     options = take_plugin_options(params)
     config = configuration.load(config_file=params["config_file"], options=options)
     return _request(params), config
