@@ -1,0 +1,9 @@
+"""Base model and LoRA adapter as one checkpoint: lazily, exactly, in bounded memory."""
+
+from __future__ import annotations
+
+from uploader_merged.checkpoint import Checkpoint, open_checkpoint
+from uploader_merged.companions import CompanionFile
+from uploader_merged.recipes import Recipe
+
+__all__ = ["Checkpoint", "CompanionFile", "Recipe", "open_checkpoint"]

@@ -1,0 +1,93 @@
+"""The base model: its configuration and its tensors, from headers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uploader_core.plugin import SourceError
+from uploader_lora import StoredTensor, has_weights, read_json, read_stored
+
+CONFIG = "config.json"
+STEM = "model"
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseModel:
+    """A full model folder.
+
+    Attributes:
+        folder: Where it lies.
+        config: ``config.json``.
+        tensors: By name, in the order of the files.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    tensors: Mapping[str, StoredTensor]
+
+
+def read_base(folder: Path) -> BaseModel:
+    """Read a model folder without its weights.
+
+    Raises:
+        SourceError: No configuration, no safetensors weights, malformed files, or weights in a
+            quantised form that nothing can be added to.
+    """
+    if not (folder / CONFIG).is_file():
+        raise SourceError(
+            f"{folder} holds no model: there is no {CONFIG}",
+            owner=str(folder),
+            safe="nothing was written",
+            next="add --base PATH with the folder of the base model",
+        )
+    config = read_json(folder / CONFIG)
+    _refuse_quantised(folder, config)
+    if not has_weights(folder, STEM):
+        _refuse_without_weights(folder)
+    return BaseModel(folder=folder, config=config, tensors=read_stored(folder, STEM))
+
+
+def nested_configs(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield a configuration and the ones of its parts (``text_config``, ``vision_config``)."""
+    yield config
+    for key, value in config.items():
+        if key.endswith("_config") and isinstance(value, dict):
+            yield from nested_configs(value)
+
+
+def _refuse_quantised(folder: Path, config: Mapping[str, Any]) -> None:
+    for part in nested_configs(config):
+        quantisation = part.get("quantization_config")
+        if isinstance(quantisation, dict):
+            method = str(quantisation.get("quant_method", "unknown"))[:40]
+            raise SourceError(
+                f"the model in {folder} is quantised ({method}), so an adapter cannot be merged "
+                "into it without loss",
+                owner=str(folder / CONFIG),
+                safe="nothing was written",
+                next="add --base PATH_OR_ID with the 16-bit model that it was made from",
+            )
+
+
+def _refuse_without_weights(folder: Path) -> None:
+    pickles = [name for name in _PICKLES if (folder / name).exists()]
+    if pickles:
+        raise SourceError(
+            f"the weights in {folder} are pickles ({pickles[0]}), which can run code when they are "
+            "opened; they are not opened here",
+            owner=str(folder / pickles[0]),
+            safe="nothing was written",
+            next="take a revision of the model with safetensors, or, if you trust where it comes "
+            "from, convert it in an environment without secrets: load it with transformers and "
+            "call save_pretrained",
+        )
+    raise SourceError(
+        f"{folder} has a {CONFIG} and no {STEM}.safetensors",
+        owner=str(folder),
+        safe="nothing was written",
+        next="add --base PATH with a folder that holds the whole model",
+    )

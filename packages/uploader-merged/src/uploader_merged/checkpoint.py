@@ -1,0 +1,162 @@
+"""Base and adapter as one checkpoint, merged tensor by tensor when it is read.
+
+The public surface for converters::
+
+    from uploader_merged import open_checkpoint
+
+    checkpoint = open_checkpoint(base_folder, adapter_folder)
+    for name in checkpoint.names:
+        print(name, checkpoint.dtype(name), checkpoint.shape(name))
+    weight = checkpoint.read("model.layers.0.self_attn.q_proj.weight")
+
+Opening reads headers and small JSON files only and imports no torch; reading does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from uploader_core.plugin import Artifact, PluginError
+from uploader_lora import Adapter, read_adapter
+from uploader_merged.base import BaseModel, read_base
+from uploader_merged.companions import CompanionFile, collect
+from uploader_merged.matching import plan_merge
+from uploader_merged.recipes import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Checkpoint:
+    """A checkpoint whose tensors are merged when they are read.
+
+    Safe to read from several threads: nothing changes after opening, and every read opens the
+    files that it needs.
+    """
+
+    def __init__(self, base: BaseModel, adapter: Adapter | None) -> None:
+        merge = plan_merge(base, adapter)
+        self._base = base
+        self._adapter = adapter
+        self._recipes = merge.recipes
+        self._config = merge.config
+
+    @property
+    def base(self) -> BaseModel:
+        """The base model."""
+        return self._base
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """The adapter; None for a checkpoint that is the base itself."""
+        return self._adapter
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """``config.json`` as it has to be for the merged weights."""
+        return self._config
+
+    @property
+    def config_changed(self) -> bool:
+        """Whether :attr:`config` differs from the base's file."""
+        return self._config != self._base.config
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Tensor names as on disk, in the order of the base's files."""
+        return tuple(self._recipes)
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Names of the tensors that the adapter changes."""
+        return tuple(name for name, recipe in self._recipes.items() if recipe.touched)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors in their storage types."""
+        return sum(recipe.nbytes for recipe in self._recipes.values())
+
+    def recipe(self, name: str) -> Recipe:
+        """Return where a tensor comes from; KeyError for an unknown name."""
+        return self._recipes[name]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return a tensor's shape, slowest axis first."""
+        return self._recipes[name].shape
+
+    def dtype(self, name: str) -> str:
+        """Return a tensor's storage type as safetensors spells it (``BF16``)."""
+        return self._recipes[name].dtype
+
+    def read(self, name: str, dtype: str | None = None) -> torch.Tensor:
+        """Return a merged tensor.
+
+        The sum is made in float32 and cast once.
+
+        Args:
+            name: Tensor name.
+            dtype: Type of the result as safetensors spells it; the storage type when None.
+
+        Raises:
+            KeyError: No tensor of that name.
+            SourceError: A file changed since it was opened.
+        """
+        from uploader_merged.arithmetic import Evaluation
+
+        return Evaluation(self._recipes[name], dtype).read()
+
+    def read_rows(self, name: str, start: int, stop: int, dtype: str | None = None) -> torch.Tensor:
+        """Return rows ``start`` to ``stop`` (along the first axis) of a merged tensor."""
+        from uploader_merged.arithmetic import Evaluation
+
+        return Evaluation(self._recipes[name], dtype).rows(start, stop)
+
+    def blocks(
+        self, name: str, elements: int = 4 << 20, dtype: str | None = None
+    ) -> Iterator[torch.Tensor]:
+        """Yield a merged tensor as blocks of rows, in order.
+
+        Memory stays at a few blocks whatever the size of the tensor.
+
+        Args:
+            name: Tensor name.
+            elements: Largest number of elements in a block, but at least one row.
+            dtype: As in :meth:`read`.
+        """
+        from uploader_merged.arithmetic import Evaluation
+
+        return Evaluation(self._recipes[name], dtype).blocks(elements)
+
+    def companions(self) -> tuple[CompanionFile, ...]:
+        """Return tokenizer, template, processor and licence files with their origin."""
+        folder = None if self._adapter is None else self._adapter.folder
+        return collect(self._base.folder, folder)
+
+    def auxiliary(self) -> Mapping[str, Path]:
+        """Return the paths of :meth:`companions` by name."""
+        return {file.name: file.path for file in self.companions()}
+
+
+def open_checkpoint(source: Artifact | Path | str, adapter: Path | str | None = None) -> Checkpoint:
+    """Open a model folder, with or without an adapter, as one checkpoint.
+
+    Args:
+        source: Folder of the base model, or a ``checkpoint`` artifact, which knows both folders.
+        adapter: Folder of a PEFT adapter; not together with an artifact.
+
+    Raises:
+        SourceError: A folder cannot be used, or the two do not fit together.
+    """
+    if isinstance(source, Artifact):
+        base, stacked = source.metadata.get("base"), source.metadata.get("adapter")
+        if not isinstance(base, str) or not isinstance(stacked, str | None):
+            raise PluginError(
+                f"the {source.kind} artifact of {source.producer} does not say how to open it",
+                owner=source.version or source.producer,
+                next="pip install -U uploader-core uploader-merged",
+            )
+        source, adapter = base, stacked
+    model = read_base(Path(source))
+    return Checkpoint(model, None if adapter is None else read_adapter(Path(adapter)))

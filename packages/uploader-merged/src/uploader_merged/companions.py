@@ -1,0 +1,83 @@
+"""Tokenizer, template, processor and licence files of a merged model, and where each comes from.
+
+The fine-tune's own files go first, byte for byte: they are what it was trained with. What it does
+not have is taken from the base, unless that would say something else than the fine-tune's files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uploader_lora import read_json
+from uploader_lora.companions import companion_files, companion_role
+
+# Read by transformers where tokenizer_config.json does not say the same already.
+_LEGACY_MAPS = {"special_tokens_map.json", "added_tokens.json"}
+_TEMPLATES = {"chat_template.jinja", "chat_template.json"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompanionFile:
+    """A file beside the weights.
+
+    Attributes:
+        name: Name below the model's folder.
+        path: Where it lies.
+        role: For the manifest.
+        origin: ``fine-tune`` or ``base``.
+    """
+
+    name: str
+    path: Path
+    role: str
+    origin: str
+
+
+def collect(base: Path, adapter: Path | None) -> tuple[CompanionFile, ...]:
+    """Return the files of a merged model, sorted by name.
+
+    Raises:
+        SourceError: One of them is a link out of its folder, or is not what its name says.
+    """
+    theirs = companion_files(base)
+    ours: Mapping[str, Path] = {} if adapter is None else companion_files(adapter)
+    missing = theirs if adapter is None else dict(_missing(ours, theirs))
+    files = [(name, path, "fine-tune") for name, path in ours.items()]
+    files += [(name, path, "base") for name, path in missing.items()]
+    return tuple(
+        CompanionFile(name=name, path=path, role=companion_role(name) or "other", origin=origin)
+        for name, path, origin in sorted(files)
+    )
+
+
+def _missing(ours: Mapping[str, Path], theirs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
+    """Yield the base's files that complete the fine-tune's without contradicting them."""
+    has_config = "tokenizer_config.json" in ours
+    has_template = bool(_TEMPLATES & ours.keys()) or (
+        has_config and bool(read_json(ours["tokenizer_config.json"]).get("chat_template"))
+    )
+    same = True
+    if "tokenizer.json" in ours and "tokenizer.json" in theirs:
+        same = _vocabulary(ours["tokenizer.json"]) == _vocabulary(theirs["tokenizer.json"])
+    for name, path in theirs.items():
+        role = companion_role(name)
+        if (
+            name in ours
+            or (name in _LEGACY_MAPS and has_config)
+            or (role == "template" and has_template)
+            or (role == "tokenizer" and not same)
+        ):
+            continue
+        yield name, path
+
+
+def _vocabulary(tokenizer: Path) -> tuple[Any, Any]:
+    model = read_json(tokenizer).get("model")
+    if not isinstance(model, dict):
+        return None, None
+    # Saved as "a b" or as ["a", "b"] by different versions of tokenizers.
+    merges = [" ".join(m) if isinstance(m, list) else m for m in model.get("merges") or []]
+    return model.get("vocab"), merges

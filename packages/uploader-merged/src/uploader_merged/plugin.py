@@ -1,0 +1,44 @@
+"""What uploader-merged registers. Light: nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from uploader_core.plugin import ConvertSpec, DocumentSpec, hookimpl
+from uploader_merged.settings import Merged16Settings
+
+
+@hookimpl
+def uploader_converters() -> Iterable[ConvertSpec]:
+    yield ConvertSpec(
+        name="open",
+        summary="base and adapter as one checkpoint, merged when it is read",
+        consumes=("adapter", "base"),
+        produces="checkpoint",
+        virtual=True,
+        isolation="inline",
+        run="uploader_merged.preflight:open_virtual",
+    )
+    yield ConvertSpec(
+        name="16bit",
+        summary="the merged model as safetensors, for transformers, vLLM and others",
+        consumes=("checkpoint",),
+        produces="merged-16bit",
+        settings=Merged16Settings,
+        run="uploader_merged.save:save",
+        check="uploader_merged.preflight:check",
+        estimate="uploader_merged.preflight:estimate",
+    )
+
+
+@hookimpl
+def uploader_documenters() -> Iterable[DocumentSpec]:
+    yield DocumentSpec(
+        name="merged-use",
+        summary="how to load the merged model with transformers",
+        section="How to use",
+        describes=("merged-16bit",),
+        order=10,
+        isolation="inline",
+        run="uploader_merged.card:section",
+    )

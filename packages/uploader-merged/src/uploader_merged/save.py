@@ -1,0 +1,68 @@
+"""Write ``merged-16bit``: shards front to back, hashed on the way, one shard the unit of resume."""
+
+from __future__ import annotations
+
+from uploader_core.plugin import Artifact, HashingWriter, Json, StepContext
+from uploader_merged.arithmetic import memory
+from uploader_merged.base import CONFIG
+from uploader_merged.checkpoint import Checkpoint, open_checkpoint
+from uploader_merged.folder import plan_folder
+from uploader_merged.layout import INDEX, Shard
+
+
+def save(context: StepContext) -> Artifact:
+    """Merge and write the model."""
+    checkpoint = open_checkpoint(context.input("checkpoint"))
+    folder = plan_folder(checkpoint, context.settings)
+    progress = _Progress(context, sum(shard.nbytes for shard in folder.shards))
+    for shard in folder.shards:
+        if context.output.done(shard.name) is not None:
+            progress.add(shard.nbytes)
+            continue
+        with context.output.create(shard.name) as writer:
+            _write(checkpoint, shard, writer, progress)
+    if folder.index is not None:
+        context.output.write(INDEX, folder.index)
+    if folder.config is None:
+        context.output.copy(checkpoint.base.folder / CONFIG, CONFIG)
+    else:
+        context.output.write(CONFIG, folder.config)
+    for file in folder.companions:
+        context.output.copy(file.path, file.name, role=file.role)
+    return context.artifact(_describe(checkpoint))
+
+
+class _Progress:
+    def __init__(self, context: StepContext, total: int) -> None:
+        self._context = context
+        self._total = total
+        self._done = 0
+        self.add(0)
+
+    def add(self, nbytes: int) -> None:
+        self._done += nbytes
+        self._context.progress("merging", self._done, self._total)
+
+
+def _write(
+    checkpoint: Checkpoint, shard: Shard, writer: HashingWriter, progress: _Progress
+) -> None:
+    progress.add(writer.write(shard.header))
+    for tensor in shard.tensors:
+        for block in checkpoint.blocks(tensor.name, dtype=tensor.dtype):
+            progress.add(writer.write(memory(block)))
+
+
+def _describe(checkpoint: Checkpoint) -> dict[str, Json]:
+    adapter = checkpoint.adapter
+    return {
+        "tensors": len(checkpoint.names),
+        "touched": len(checkpoint.touched),
+        "adapter_tensors": 0 if adapter is None else len(adapter.tensors),
+        "config_changed": checkpoint.config_changed,
+        "from_base": [
+            file.name
+            for file in checkpoint.companions()
+            if adapter is not None and file.origin == "base"
+        ],
+    }

@@ -1,0 +1,41 @@
+"""Options of the 16-bit format: ``--merged-shard-size`` and so on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from uploader_core.plugin import UsageError, setting
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS |= {f"{letter}I": 2 ** (10 * n) for n, letter in enumerate("KMGT", 1)}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?", re.I)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Merged16Settings:
+    """What the user can choose."""
+
+    shard_size: str = setting("5GB", help="largest weight file, such as 5GB or 500MiB")
+    dtype: str = setting(
+        "auto",
+        help="type of the weights; auto keeps the one of the base model",
+        choices=("auto", "bfloat16", "float16", "float32"),
+    )
+
+
+def parse_size(text: str) -> int:
+    """Return bytes for ``5GB`` (decimal) or ``500MiB`` (binary).
+
+    Raises:
+        UsageError: Not a size, or too small to be meant.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+    if size < 1024:
+        raise UsageError(
+            f"{text!r} is no size for a weight file",
+            owner="option --merged-shard-size",
+            next="--merged-shard-size 5GB",
+        )
+    return size

@@ -1,0 +1,174 @@
+"""Small real models and adapters, made on the spot with transformers and peft."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from uploader_core.plugin import OutputFolder, PlanContext, ReleaseInfo, StepContext
+from uploader_core.plugin import Artifact as Made
+from uploader_merged import open_checkpoint
+from uploader_merged.save import save
+from uploader_merged.settings import Merged16Settings
+
+warnings.filterwarnings("ignore", module="peft")
+
+LLAMA = {
+    "vocab_size": 96,
+    "hidden_size": 48,
+    "intermediate_size": 80,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "tie_word_embeddings": False,
+}
+
+
+def save_llama(folder: Path, **changes: Any) -> Path:
+    """Save a random Llama in bfloat16."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shards = {"max_shard_size": changes.pop("shards", "5GB")}
+    torch.manual_seed(1)
+    model = LlamaForCausalLM(LlamaConfig(**{**LLAMA, **changes}))
+    model.to(torch.bfloat16).save_pretrained(folder, **shards)
+    return folder
+
+
+def train(base: Path, folder: Path, **flags: Any) -> Path:
+    """Save an adapter whose every parameter is as if training had moved it."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(2)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **flags))
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    return folder
+
+
+def peft_merged(base: Path, adapter: Path) -> tuple[dict[str, torch.Tensor], Any]:
+    """Merge with peft in float32, cast once to the base's type."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    kept = load_all(base)
+    dtypes = {tensor.dtype for tensor in kept.values() if tensor.is_floating_point()}
+    (main,) = dtypes
+    return {name: tensor.to(main) for name, tensor in merged.state_dict().items()}, merged
+
+
+def load_all(folder: Path) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = {}
+    for file in sorted(folder.glob("model*.safetensors")):
+        tensors |= load_file(file)
+    return tensors
+
+
+def same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
+    return (
+        left.dtype == right.dtype
+        and left.shape == right.shape
+        and torch.equal(left.contiguous().view(torch.uint8), right.contiguous().view(torch.uint8))
+    )
+
+
+def checkpoint_artifact(base: Path, adapter: Path | None) -> Made:
+    """The record that the virtual step makes, or core for a full model."""
+    metadata: dict[str, Any] = {
+        "base": str(base),
+        "adapter": None if adapter is None else str(adapter),
+    }
+    return Made(kind="checkpoint", path=base, metadata=metadata)
+
+
+class Merge:
+    """Runs the 16-bit step as core does."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.steps: list[str] = []
+
+    def plan(self, base: Path, adapter: Path | None, **settings: Any) -> PlanContext:
+        return PlanContext(
+            inputs=(checkpoint_artifact(base, adapter),),
+            settings=Merged16Settings(**settings),
+            release=ReleaseInfo(name="tiny", source="adapter"),
+            output=self.root / "merged-16bit",
+        )
+
+    def __call__(
+        self,
+        base: Path,
+        adapter: Path | None,
+        *,
+        on_progress: Callable[..., None] = lambda *_: None,
+        **settings: Any,
+    ) -> Made:
+        output = OutputFolder(
+            self.root / "merged-16bit", self.root / "scratch", self.root / "units"
+        )
+        return save(
+            StepContext(
+                step="merged:16bit",
+                inputs=(checkpoint_artifact(base, adapter),),
+                settings=Merged16Settings(**settings),
+                release=ReleaseInfo(name="tiny", source="adapter"),
+                output=output,
+                work=self.root / "scratch",
+                produces="merged-16bit",
+                on_progress=on_progress,
+            )
+        )
+
+
+@pytest.fixture
+def merge(tmp_path: Path) -> Merge:
+    return Merge(tmp_path / "release")
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="session")
+def tied_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_llama(tmp_path_factory.mktemp("tied"), tie_word_embeddings=True)
+
+
+@pytest.fixture(scope="session")
+def adapter(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA on every linear layer of ``llama``, at a scale that is no power of two."""
+    folder = tmp_path_factory.mktemp("adapter")
+    return train(llama, folder, r=8, lora_alpha=13, target_modules="all-linear")
+
+
+def edit_json(path: Path, **changes: object) -> None:
+    data = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**data, **changes}), "utf-8")
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    yield
+
+
+__all__ = ["open_checkpoint"]
