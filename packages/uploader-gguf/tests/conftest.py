@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
 
 TEXT = [
     "The quick brown fox jumps over the lazy dog.",
@@ -19,37 +17,6 @@ TEXT = [
     "naïve café — “quotes” … 🙂🚀",
     "It's you'll we've I'm they'd",
 ] * 40
-
-
-@dataclass
-class FolderWeights:
-    """A full model folder, read tensor by tensor: what a checkpoint without adapter is."""
-
-    folder: Path
-
-    def __post_init__(self) -> None:
-        self.config: dict[str, Any] = json.loads((self.folder / "config.json").read_text("utf-8"))
-        self._files = {}
-        for path in sorted(self.folder.glob("model*.safetensors")):
-            with safe_open(path, "pt") as handle:
-                self._files.update(dict.fromkeys(handle.keys(), path))
-        self.names = list(self._files)
-
-    def _slice(self, name: str) -> Any:
-        return safe_open(self._files[name], "pt").get_slice(name)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._slice(name).get_shape())
-
-    def dtype(self, name: str) -> str:
-        return str(self._slice(name).get_dtype())
-
-    def read(self, name: str) -> torch.Tensor:
-        with safe_open(self._files[name], "pt") as handle:
-            return handle.get_tensor(name)
-
-    def auxiliary(self) -> dict[str, Path]:
-        return {p.name: p for p in self.folder.iterdir() if p.suffix != ".safetensors"}
 
 
 def sentencepiece_tokenizer(folder: Path, vocabulary: int = 384) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from conftest import FolderWeights
+import numpy as np
+
 from uploader_core.plugin import Artifact, OutputFolder, ReleaseInfo, StepContext
 from uploader_gguf import step, toolchain
 from uploader_gguf.gguf_file import Header, read_header
@@ -31,13 +34,26 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def context(folder: Path, place: Path, **settings: Any) -> StepContext:
-    """Return what core would hand to the step for a full model folder."""
+def context(
+    folder: Path,
+    place: Path,
+    *,
+    adapter: Path | None = None,
+    release: ReleaseInfo | None = None,
+    **settings: Any,
+) -> StepContext:
+    """Return what core would hand to the step."""
     return StepContext(
         step="gguf:gguf",
-        inputs=(Artifact(kind="checkpoint", path=folder),),
+        inputs=(
+            Artifact(
+                kind="checkpoint",
+                path=folder,
+                metadata={"base": str(folder), "adapter": str(adapter) if adapter else None},
+            ),
+        ),
         settings=GgufSettings(**settings),
-        release=ReleaseInfo(name=folder.name, source="checkpoint"),
+        release=release or ReleaseInfo(name=folder.name, source="checkpoint"),
         output=OutputFolder(place / "gguf", place / "scratch", place / "units"),
         work=place / "work",
         produces="gguf",
@@ -47,12 +63,7 @@ def context(folder: Path, place: Path, **settings: Any) -> StepContext:
 
 def convert(folder: Path, place: Path, quants: tuple[str, ...], **settings: Any) -> dict[str, Path]:
     """Run the step and return the files by kind."""
-    original = step.open_weights
-    step.open_weights = lambda artifact: FolderWeights(artifact.path)
-    try:
-        artifact = step.convert(context(folder, place, quants=quants, **settings))
-    finally:
-        step.open_weights = original
+    artifact = step.convert(context(folder, place, quants=quants, **settings))
     names = artifact.metadata["quants"]
     assert isinstance(names, dict)
     return {str(kind): artifact.file(name) for name, kind in names.items()}
@@ -71,25 +82,73 @@ def llama_cpp_script(folder: Path, target: Path, kind: str) -> Path:
     return target
 
 
-def llama_quantize(half: Path, target: Path, kind: str) -> Path:
+def llama_quantize(
+    half: Path,
+    target: Path,
+    kind: str,
+    *,
+    importance: dict[str, np.ndarray] | None = None,
+    **parameters: Any,
+) -> Path:
     """Run llama.cpp's ``llama_model_quantize`` on an F16 file."""
     from cyllama.llama import llama_cpp
 
-    parameters = llama_cpp.LlamaModelQuantizeParams()
-    parameters.ftype = QUANTS[kind].ftype
-    parameters.nthread = 2
-    llama_cpp.model_quantize(str(half), str(target), parameters)
+    chosen = llama_cpp.LlamaModelQuantizeParams()
+    chosen.ftype = QUANTS[kind].ftype
+    chosen.nthread = 2
+    for name, value in parameters.items():
+        setattr(chosen, name, value)
+    kept = _set_importance(chosen, importance) if importance else None
+    llama_cpp.model_quantize(str(half), str(target), chosen)
+    del kept
     return target
 
 
-def same(ours: Path, theirs: Path) -> None:
-    """Compare two files: keys with their values and every tensor's type, shape and bytes."""
+class _Entry(ctypes.Structure):
+    """``struct llama_model_imatrix_data`` of llama.h."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("data", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+
+def _set_importance(parameters: Any, importance: dict[str, np.ndarray]) -> Any:
+    """Give the C structure inside the Python object its importance matrix.
+
+    cyllama has the field but no way to set it. The structure begins with ``nthread`` and
+    ``ftype``, which are found in the object's memory by their values; the pointer stands 24 bytes
+    after them in ``struct llama_model_quantize_params``.
+    """
+    arrays = {name: np.ascontiguousarray(v, np.float32) for name, v in importance.items()}
+    entries = (_Entry * (len(arrays) + 1))(
+        *(_Entry(name.encode(), a.ctypes.data, a.size) for name, a in arrays.items())
+    )
+    parameters.nthread = 0x01020304
+    mark = struct.pack("<ii", 0x01020304, parameters.ftype)
+    start = ctypes.string_at(id(parameters), 64).index(mark)
+    parameters.nthread = 2
+    ctypes.c_void_p.from_address(id(parameters) + start + 24).value = ctypes.addressof(entries)
+    return entries, arrays
+
+
+def same(ours: Path, theirs: Path, ignore: str = "\0", tolerate: float = 0.0) -> None:
+    """Compare two files: keys with their values and every tensor's type, shape and bytes.
+
+    Args:
+        ours: A file of the step.
+        theirs: One of llama.cpp's tools.
+        ignore: Beginning of keys that may differ.
+        tolerate: Share of a tensor's bytes that may differ.
+    """
     a, b = read_header(ours), read_header(theirs)
-    keys = (a.keys.keys() | b.keys.keys()) - FOLDER_KEYS
+    keys = {k for k in a.keys.keys() | b.keys.keys() if not k.startswith(ignore)} - FOLDER_KEYS
     assert {k: (a.keys.get(k), b.keys.get(k)) for k in keys if a.keys.get(k) != b.keys.get(k)} == {}
     assert {t.name: t for t in a.tensors} == {t.name: t for t in b.tensors}
     ours_data, theirs_data = tensor_bytes(ours, a), tensor_bytes(theirs, b)
-    assert [name for name in ours_data if ours_data[name] != theirs_data[name]] == []
+    shares = {n: _share(ours_data[n], theirs_data[n]) for n in ours_data}
+    assert {name: share for name, share in shares.items() if share > tolerate} == {}
+
+
+def _share(a: bytes, b: bytes) -> float:
+    return float(np.mean(np.frombuffer(a, np.uint8) != np.frombuffer(b, np.uint8)))
 
 
 def tensor_bytes(path: Path, header: Header) -> dict[str, bytes]:

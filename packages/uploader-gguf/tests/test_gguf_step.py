@@ -42,24 +42,14 @@ def test_finished_files_are_not_made_again(llama_folder: Path, tmp_path: Path) -
 
 def test_a_hub_base_is_named_and_a_local_path_never(llama_folder: Path, tmp_path: Path) -> None:
     def keys(place: Path, release: ReleaseInfo) -> dict[str, object]:
-        original = step.open_weights
-        from conftest import FolderWeights
-
-        step.open_weights = lambda artifact: FolderWeights(artifact.path)
-        try:
-            given = context(llama_folder, place, quants=("F16",), smoke_test=False)
-            import dataclasses
-
-            artifact = step.convert(dataclasses.replace(given, release=release))
-        finally:
-            step.open_weights = original
+        artifact = step.convert(
+            context(llama_folder, place, release=release, quants=("F16",), smoke_test=False)
+        )
         return read_header(place / "gguf" / artifact.files[0].name).keys
 
     public = keys(
         tmp_path / "a",
-        ReleaseInfo(
-            name="m", source="adapter", base_model="org/Base-1B", base_is_hub_id=True
-        ),
+        ReleaseInfo(name="m", source="adapter", base_model="org/Base-1B", base_is_hub_id=True),
     )
     assert public["general.base_model.0.repo_url"] == "https://huggingface.co/org/Base-1B"
     private = keys(
@@ -82,14 +72,7 @@ def test_a_broken_file_does_not_pass(llama_folder: Path, tmp_path: Path) -> None
 
 
 def test_the_card_lists_files_with_bits_per_weight(llama_folder: Path, tmp_path: Path) -> None:
-    from conftest import FolderWeights
-
-    original = step.open_weights
-    step.open_weights = lambda artifact: FolderWeights(artifact.path)
-    try:
-        artifact = step.convert(context(llama_folder, tmp_path, quants=("Q4_K_M", "Q8_0")))
-    finally:
-        step.open_weights = original
+    artifact = step.convert(context(llama_folder, tmp_path, quants=("Q4_K_M", "Q8_0")))
     text = card.render(artifact)
     assert "| [`Tiny-Llama-Q8_0.gguf`](Tiny-Llama-Q8_0.gguf) | Q8_0 | 2.7 MB | 8.5" in text
     assert "llama-cli -m Tiny-Llama-Q4_K_M.gguf" in text

@@ -64,9 +64,11 @@ def source_type(lazy_torch: Any) -> Any:
             """Yield blocks of rows, cast one by one."""
             length = max(1, self.shape[-1])
             step = max(1, BLOCK // length)
-            rows = self.weights.read(self.name).reshape(-1, length)
-            for start in range(0, rows.shape[0], step):
-                yield rows[start : start + step].to(self.dtype).numpy()
+            for part in self.weights.blocks(self.name, BLOCK):
+                # A block of a stack of experts can be a whole expert.
+                rows = part.reshape(-1, length)
+                for start in range(0, rows.shape[0], step):
+                    yield rows[start : start + step].to(self.dtype).numpy()
 
     return Source
 

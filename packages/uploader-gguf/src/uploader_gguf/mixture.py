@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from uploader_core.plugin import RefusedError
 from uploader_gguf.quants import Quant
-from uploader_gguf.quants import TensorType as T  # noqa: N817 - T.Q4_K reads as in llama.cpp
+from uploader_gguf.quants import TensorType as T
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,17 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         check="uploader_gguf.preflight:check",
         estimate="uploader_gguf.preflight:estimate",
     )
+    yield ConvertSpec(
+        name="gguf-lora",
+        summary="the adapter itself as GGUF, for llama.cpp's --lora and Ollama's ADAPTER",
+        consumes=("adapter", "base"),
+        produces="gguf-lora",
+        default=False,
+        run="uploader_gguf.lora:convert",
+        settings=GgufSettings,
+        check="uploader_gguf.lora:check",
+        estimate="uploader_gguf.lora:estimate",
+    )
 
 
 @hookimpl

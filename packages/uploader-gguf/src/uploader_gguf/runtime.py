@@ -23,15 +23,15 @@ _BATCH = 512
 
 
 class _Parameters(ctypes.Structure):
-    _fields_ = [("n_ctx", ctypes.c_uint32), ("rest", ctypes.c_uint8 * 1020)]  # noqa: RUF012
+    _fields_ = [("n_ctx", ctypes.c_uint32), ("rest", ctypes.c_uint8 * 1020)]
 
 
 class _ModelParameters(ctypes.Structure):
-    _fields_ = [("rest", ctypes.c_uint64 * 128)]  # noqa: RUF012
+    _fields_ = [("rest", ctypes.c_uint64 * 128)]
 
 
 class _Batch(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012 - the shape that ctypes asks for
+    _fields_ = [
         ("n_tokens", ctypes.c_int32),
         ("token", ctypes.c_void_p),
         ("embd", ctypes.c_void_p),
@@ -125,7 +125,7 @@ class Llama:
 
 def _argmax(logits: ctypes._Pointer[ctypes.c_float], size: int) -> int:
     values = logits[:size]
-    if not logits or any(v != v for v in values):  # noqa: PLR0124 - NaN differs from itself
+    if not logits or any(v != v for v in values):
         raise IntegrityError("the model computes NaN")
     return max(range(size), key=values.__getitem__)
 

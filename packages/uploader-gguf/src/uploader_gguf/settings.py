@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader_core.plugin import setting
-from uploader_gguf.quants import QUANTS
+from uploader_core.plugin import UsageError, setting
+from uploader_gguf.mixture import Overrides
+from uploader_gguf.quants import QUANTS, TensorType
+
+TYPES = tuple(t.name for t in TensorType if t.is_quantized or t.name in ("F32", "F16", "BF16"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,12 +23,66 @@ class GgufSettings:
         help="kinds of file, comma separated; all are made in one pass",
         choices=tuple(QUANTS),
     )
+    imatrix: Path | None = setting(
+        None, help="importance matrix from llama-imatrix, for K and IQ kinds"
+    )
+    output_tensor_type: str | None = setting(
+        None, help="type of output.weight instead of the mixture's", choices=TYPES
+    )
+    token_embedding_type: str | None = setting(
+        None, help="type of the token embeddings instead of the mixture's", choices=TYPES
+    )
+    tensor_types: tuple[str, ...] = setting(
+        (), help="types of other tensors: REGEX=TYPE, comma separated (ffn_down=q6_K)"
+    )
     pre_tokenizer: str | None = setting(
         None, help="llama.cpp's name of the pre-tokenizer, when it is not recognised (qwen2)"
     )
     smoke_test: bool = setting(
         True, help="open every file with llama.cpp and generate a few tokens before it counts"
     )
+    lora_type: str = setting(
+        "F32", help="how gguf-lora stores values", choices=("F32", "F16", "BF16")
+    )
     llama_cpp: Path | None = setting(
         None, help="folder of a llama.cpp checkout whose conversion code is used instead"
+    )
+
+    def overrides(self) -> Overrides:
+        """Return the wishes for single tensors.
+
+        Raises:
+            UsageError: ``--gguf-tensor-types`` is not REGEX=TYPE.
+        """
+        patterns = []
+        for text in self.tensor_types:
+            pattern, _, kind = text.rpartition("=")
+            names = {name.casefold(): name for name in TYPES}
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise _wrong(text, f"{pattern!r} is not a regular expression: {error}") from error
+            if not pattern or kind.casefold() not in names:
+                close = difflib.get_close_matches(kind.upper(), TYPES, n=3)
+                raise _wrong(
+                    text, f"{kind!r} is not a type; near are {', '.join(close or TYPES[:3])}"
+                )
+            # llama-quantize lower-cases the pattern, as tensor names are.
+            patterns.append((pattern.lower(), TensorType[names[kind.casefold()]]))
+        return Overrides(
+            output=_type(self.output_tensor_type),
+            embedding=_type(self.token_embedding_type),
+            patterns=tuple(patterns),
+        )
+
+
+def _type(name: str | None) -> TensorType | None:
+    return None if name is None else TensorType[name]
+
+
+def _wrong(text: str, why: str) -> UsageError:
+    return UsageError(
+        f"--gguf-tensor-types {text!r}: {why}",
+        owner="option --gguf-tensor-types",
+        next="write REGEX=TYPE, such as ffn_down=Q6_K",
     )

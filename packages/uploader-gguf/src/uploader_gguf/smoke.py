@@ -38,7 +38,7 @@ def ask(path: Path, prompt: str, max_tokens: int, texts: tuple[str, ...] = ()) -
     """
     request = {"path": str(path), "prompt": prompt, "max_tokens": max_tokens, "texts": list(texts)}
     try:
-        done = subprocess.run(  # noqa: S603 - this interpreter, our own module
+        done = subprocess.run(
             [sys.executable, "-m", "uploader_gguf.runtime"],
             input=json.dumps(request).encode(),
             capture_output=True,

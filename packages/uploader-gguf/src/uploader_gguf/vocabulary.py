@@ -106,9 +106,7 @@ def _flat(part: Any, children: str) -> list[Any]:
     return [leaf]
 
 
-def resolver(
-    chosen: str | None, base: Path | None = None
-) -> Callable[[Path, Known], str]:
+def resolver(chosen: str | None, base: Path | None = None) -> Callable[[Path, Known], str]:
     """Return the function that names a pre-tokenizer which llama.cpp does not know.
 
     Args:

@@ -6,7 +6,7 @@ the rest of the package free of how merging works.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,6 +35,9 @@ class Weights(Protocol):
 
     def read(self, name: str) -> torch.Tensor:
         """Return the tensor, merged."""
+
+    def blocks(self, name: str, elements: int) -> Iterator[torch.Tensor]:
+        """Yield the tensor, merged, in blocks along the first axis."""
 
     def auxiliary(self) -> Mapping[str, Path]:
         """Files beside the weights (configuration, tokenizer, templates) by their names."""

@@ -1,0 +1,194 @@
+"""The adapter itself as GGUF, for llama.cpp's ``--lora`` and Ollama's ``ADAPTER``.
+
+A GGUF adapter holds pairs A and B, one alpha for the whole file, and nothing else: llama.cpp scales
+each pair with ``alpha / rank of the pair``. What PEFT says by rsLoRA and patterns is folded into
+alpha where that is exact, else into B. What such a file cannot say is refused, with the advice to
+merge. llama.cpp's own ``convert_lora_to_gguf.py`` writes the file, unmodified, from a copy of the
+adapter with the plain scale.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uploader_core.plugin import Artifact, Estimate, Finding, PlanContext, PluginError, StepContext
+from uploader_gguf import toolchain
+from uploader_gguf.release_files import file_name
+from uploader_gguf.settings import GgufSettings
+
+if TYPE_CHECKING:
+    from uploader_lora import Adapter
+
+_SMALL = (".json", ".model", ".txt", ".jinja")
+_ADVICE = "merge it instead: --plugins gguf"
+
+
+def check(context: PlanContext) -> Iterator[Finding]:
+    """Refuse what a GGUF adapter cannot hold.
+
+    Raises:
+        SourceError: The adapter cannot be read.
+        PluginError: llama.cpp's conversion code is not there.
+    """
+    from uploader_lora import read_adapter
+
+    settings: GgufSettings = context.settings
+    toolchain.find(settings.llama_cpp)
+    for what in cannot_say(read_adapter(context.input("adapter").path)):
+        yield Finding(level="error", what=f"a GGUF adapter cannot hold {what}", next=_ADVICE)
+
+
+def cannot_say(adapter: Adapter) -> Iterator[str]:
+    """Name what of an adapter has no place in a GGUF adapter."""
+    config = adapter.config
+    if config.use_dora:
+        yield "DoRA's magnitudes"
+    if adapter.replacements:
+        yield f"whole tensors ({adapter.replacements[0].module})"
+    if adapter.token_rows:
+        yield f"trained tokens ({adapter.token_rows[0].module})"
+    if config.lora_bias:
+        yield "biases of B (lora_bias)"
+    if config.layer_replication is not None:
+        yield "replicated layers"
+    if config.initialisation is not None:
+        yield f"an adapter whose training changed the base ({config.initialisation})"
+    if config.fan_in_fan_out:
+        yield "transposed layers (fan_in_fan_out)"
+    if any(u.experts > 1 or u.depth for u in adapter.updates):
+        yield "changes of fused experts (target_parameters)"
+    if any(len(u.a.shape) > 2 for u in adapter.updates):
+        yield "changes of convolutions"
+
+
+def estimate(context: PlanContext) -> Estimate:
+    """Count the values of A and B."""
+    from uploader_lora import read_adapter
+
+    settings: GgufSettings = context.settings
+    adapter = read_adapter(context.input("adapter").path)
+    width = 4 if settings.lora_type == "F32" else 2
+    values = sum(_count(t.shape) for u in adapter.updates for t in (u.a, u.b))
+    size = values * width + 160 * len(adapter.updates) + 1024
+    name = lora_name(context.release.name, settings.lora_type)
+    return Estimate(
+        bytes_written=size,
+        bytes_scratch=4 * values,
+        peak_memory=(600 << 20) + 8 * values,
+        seconds=15.0,
+        files=((name, size),),
+    )
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    total = 1
+    for axis in shape:
+        total *= axis
+    return total
+
+
+def lora_name(model: str, kind: str) -> str:
+    """Return ``<Model>-<TYPE>-LoRA.gguf``."""
+    return file_name(model, f"{kind}-LoRA")
+
+
+def convert(context: StepContext) -> Artifact:
+    """Write the GGUF adapter.
+
+    Raises:
+        PluginError: llama.cpp's script failed; the end of its log is in the error.
+    """
+    settings: GgufSettings = context.settings
+    chain = toolchain.find(settings.llama_cpp)
+    name = lora_name(context.release.name, settings.lora_type)
+    if context.output.done(name) is None:
+        context.progress("writing the adapter", 0, None, "steps")
+        adapter = context.work / file_name(context.release.name, "x").removesuffix("-x.gguf")
+        alpha = plain_copy(context.input("adapter").path, adapter)
+        base = _base_folder(context.input("base").path, context.work / "base")
+        with context.output.reserve(name) as target:
+            _run(chain, settings, base, adapter, target)
+        context.log.info("wrote %s with alpha %s", name, alpha)
+    return context.artifact({"llama_cpp": chain.version, "type": settings.lora_type})
+
+
+def plain_copy(source: Path, target: Path) -> float:
+    """Write an adapter that does the same with one plain ``alpha / rank`` scale.
+
+    Args:
+        source: Adapter folder.
+        target: New folder.
+
+    Returns:
+        The alpha of the copy.
+    """
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    from uploader_lora import read_adapter
+
+    adapter = read_adapter(source)
+    # llama.cpp multiplies with alpha / rank, so a pair's alpha is its scale times its rank.
+    alphas = [u.scale * u.rank for u in adapter.updates]
+    # Alpha 0 means a scale of 1 to llama.cpp.
+    alpha = Counter(alphas).most_common(1)[0][0] or 1.0
+    tensors: dict[str, torch.Tensor] = {}
+    for update, own in zip(adapter.updates, alphas, strict=True):
+        with safe_open(update.a.file, "pt") as handle:
+            a = handle.get_tensor(update.a.name)
+        with safe_open(update.b.file, "pt") as handle:
+            b = handle.get_tensor(update.b.name)
+        if own != alpha:
+            b = (b.to(torch.float64) * (own / alpha)).to(torch.float32)
+        kind = ("lora_embedding_A", "lora_embedding_B")
+        if update.form == "matrix":
+            kind = ("lora_A.weight", "lora_B.weight")
+        for suffix, tensor in zip(kind, (a, b), strict=True):
+            tensors[f"base_model.model.{update.module}.{suffix}"] = tensor.contiguous()
+    target.mkdir(parents=True)
+    save_file(tensors, target / "adapter_model.safetensors")
+    plain = {"peft_type": "LORA", "r": adapter.config.r, "lora_alpha": alpha}
+    (target / "adapter_config.json").write_text(json.dumps(plain), "utf-8")
+    return alpha
+
+
+def _base_folder(source: Path, target: Path) -> Path:
+    """Copy what describes the base; its weights are not needed, nor how they are quantised."""
+    target.mkdir(parents=True)
+    for path in source.iterdir():
+        if path.suffix in _SMALL and not path.name.endswith(".index.json"):
+            shutil.copyfile(path, target / path.name)
+    config = json.loads((source / "config.json").read_text("utf-8"))
+    config.pop("quantization_config", None)
+    (target / "config.json").write_text(json.dumps(config), "utf-8")
+    return target
+
+
+def _run(
+    chain: toolchain.Toolchain, settings: GgufSettings, base: Path, adapter: Path, target: Path
+) -> None:
+    script = chain.root / "convert_lora_to_gguf.py"
+    command = [sys.executable, str(script), "--base", str(base), "--outfile", str(target)]
+    done = subprocess.run(
+        [*command, "--outtype", settings.lora_type.lower(), str(adapter)],
+        capture_output=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+    if done.returncode != 0 or not target.is_file():
+        log = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
+        raise PluginError(
+            f"llama.cpp cannot convert this adapter: {log[-1] if log else 'no message'}",
+            owner=chain.version,
+            safe="nothing was written",
+            next=_ADVICE,
+        )

@@ -1,0 +1,125 @@
+"""Importance matrices: both file formats, equal bytes, and refusals before the first byte."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf_oracles import convert, llama_quantize, same
+
+from uploader_core.plugin import RefusedError
+from uploader_gguf import gguf_file, imatrix, library
+from uploader_gguf.gguf_file import TensorInfo, read_header
+from uploader_gguf.mixture import TensorShape, allows_quantization
+from uploader_gguf.quants import TensorType
+
+KINDS = (
+    "Q4_K_M", "Q5_K_M", "Q6_K", "Q3_K_M", "Q2_K", "Q2_K_S", "Q4_0", "Q5_0", "IQ4_XS", "IQ4_NL",
+    "IQ3_M", "IQ3_S", "IQ3_XS", "IQ3_XXS", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S",
+)  # fmt: skip
+
+
+def random_importance(half: Path) -> dict[str, np.ndarray]:
+    """Return values for every matrix, as a run over text would give."""
+    generator = np.random.default_rng(5)
+    tensors = read_header(half).tensors
+    return {
+        t.name: generator.gamma(0.5, 2.0, t.shape[-1]).astype(np.float32)
+        for t in tensors
+        if allows_quantization(TensorShape(name=t.name, shape=t.shape, stored=t.kind))
+        and t.name != "token_embd.weight"
+    }
+
+
+def save(path: Path, importance: dict[str, np.ndarray], count: float = 4.0) -> Path:
+    """Write the GGUF format of ``llama-imatrix``."""
+    text = struct.pack("<I", 8)
+    keys = {
+        "general.type": text + gguf_file.string("imatrix"),
+        "imatrix.datasets": struct.pack("<IIQ", 9, 8, 1) + gguf_file.string("/home/me/calib.txt"),
+        "imatrix.chunk_count": gguf_file.uint32(7),
+        "imatrix.chunk_size": gguf_file.uint32(512),
+    }
+    tensors, data = [], b""
+    for name, values in importance.items():
+        for suffix, part in ((".in_sum2", values * count), (".counts", np.float32([count]))):
+            raw = part.astype(np.float32).tobytes()
+            shape = (1, part.size)
+            tensors.append(TensorInfo(name=name + suffix, shape=shape, kind=TensorType.F32))
+            data += raw + bytes(gguf_file.padding(len(raw)))
+    path.write_bytes(gguf_file.header(keys, tensors) + data)
+    return path
+
+
+@pytest.fixture(scope="module", params=["llama_folder", "odd_folder"])
+def folder(request: pytest.FixtureRequest) -> Path:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def half(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("half")
+    return convert(folder, place, ("F16",), smoke_test=False)["F16"]
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path, half: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("made")
+    file = save(place / "imatrix.gguf", random_importance(half))
+    return convert(folder, place, KINDS, imatrix=file, smoke_test=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_equal_llama_quantize_with_the_same_matrix(
+    kind: str, half: Path, made: dict[str, Path], tmp_path: Path
+) -> None:
+    theirs = llama_quantize(
+        half, tmp_path / "theirs.gguf", kind, importance=random_importance(half)
+    )
+    # IQ1_M's search changed in ggml between b10605, which cyllama has, and b11549.
+    newer = kind == "IQ1_M" and int(library.version().rpartition(".")[2]) > 10605
+    same(made[kind], theirs, ignore="quantize.imatrix.", tolerate=0.005 if newer else 0.0)
+
+
+def test_keys_name_the_file_but_no_folder(made: dict[str, Path]) -> None:
+    keys = read_header(made["IQ2_M"]).keys
+    assert keys["quantize.imatrix.file"] == "imatrix.gguf"
+    assert keys["quantize.imatrix.dataset"] == "calib.txt"
+    assert keys["quantize.imatrix.chunks_count"] == 7
+
+
+def test_the_older_format_says_the_same(tmp_path: Path, half: Path) -> None:
+    importance = random_importance(half)
+    old = tmp_path / "imatrix.dat"
+    body = struct.pack("<i", len(importance))
+    for name, values in importance.items():
+        body += struct.pack("<i", len(name)) + name.encode()
+        body += struct.pack("<ii", 2, values.size) + (values * np.float32(2)).tobytes()
+    old.write_bytes(body + struct.pack("<ii", 7, 9) + b"calib.txt")
+    new = imatrix.load(save(tmp_path / "imatrix.gguf", importance))
+    loaded = imatrix.load(old)
+    assert (loaded.dataset, loaded.chunks) == (new.dataset, new.chunks) == ("calib.txt", 7)
+    for name, values in importance.items():
+        assert np.array_equal(loaded.entries[name], values)
+        assert np.array_equal(new.entries[name], values)
+
+
+def test_few_bits_without_a_matrix_are_refused(llama_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match=r"IQ2_XS .* garbage without"):
+        convert(llama_folder, tmp_path, ("Q4_K_M", "IQ2_XS"))
+    assert not list((tmp_path).rglob("*.gguf*"))
+
+
+def test_a_matrix_of_another_model_is_refused(llama_folder: Path, tmp_path: Path) -> None:
+    file = save(tmp_path / "other.gguf", {"blk.0.attn_q.weight": np.ones(64, np.float32)})
+    with pytest.raises(RefusedError, match="made for another model"):
+        convert(llama_folder, tmp_path, ("Q4_K_M",), imatrix=file)
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"hello, I am a text file\n" * 9])
+def test_a_file_that_is_no_matrix_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(content)
+    with pytest.raises(RefusedError, match=r"x\.gguf is not an importance matrix"):
+        imatrix.load(tmp_path / "x.gguf")
