@@ -126,3 +126,31 @@ def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer=byte_level_tokenizer,
         tie_word_embeddings=True,
     )
+
+
+def fine_tune(base: Path, place: Path, **config: Any) -> tuple[Path, Path]:
+    """Make a LoRA with random weights on a base.
+
+    Returns:
+        The adapter folder, and a folder with the model that peft merged in float32, cast once.
+    """
+    import shutil
+
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(11)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    defaults = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
+    tuned = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **{**defaults, **config}))
+    with torch.no_grad():
+        for name, parameter in tuned.named_parameters():
+            if "lora_" in name:
+                parameter.copy_(torch.randn_like(parameter) * 0.05)
+    adapter, merged = place / "final_model", place / base.name
+    tuned.save_pretrained(adapter)
+    whole = tuned.merge_and_unload()
+    whole.to(AutoModelForCausalLM.from_pretrained(base, dtype="auto").dtype).save_pretrained(merged)
+    for path in base.glob("tokenizer*"):
+        shutil.copy(path, merged)
+    return adapter, merged
