@@ -1,0 +1,181 @@
+"""The demo from beginning to end: train, release with the very command, ask every format."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from uploader_core.demo.ask import ask_folder, ask_gguf
+from uploader_core.demo.corpus import QUESTION, base_facts
+from uploader_core.demo.train import Scale, Tell, known_share, train_adapter, train_base
+from uploader_core.errors import IntegrityError, PluginError
+
+NAME = "tiny-demo"
+QUANTS = ("F16", "Q8_0", "Q5_K_M", "Q4_K_M")
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paths:
+    """Where the demo puts things, all below one folder."""
+
+    root: Path
+
+    @property
+    def base(self) -> Path:
+        return self.root / "base-model"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def adapter(self) -> Path:
+        return self.run / "final_model"
+
+    @property
+    def release(self) -> Path:
+        return self.root / "release"
+
+    @property
+    def published(self) -> Path:
+        return self.root / "published"
+
+    @property
+    def hub(self) -> Path:
+        return self.root / "hub"
+
+    @property
+    def mark(self) -> Path:
+        return self.root / "trained.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What one model said.
+
+    Attributes:
+        model: Which one, for the table.
+        text: Its answer.
+        expected: Whether it should know the fine-tune's answer.
+    """
+
+    model: str
+    text: str
+    expected: bool
+
+    @property
+    def right(self) -> bool:
+        return (QUESTION.answer in self.text) == self.expected
+
+
+def check_installed() -> None:
+    """Refuse early when a part of the demo is missing.
+
+    Raises:
+        PluginError: Names what is missing and the one command that installs it.
+    """
+    import importlib.util
+
+    needed = ("torch", "transformers", "peft", "uploader_gguf", "uploader_hf", "uploader_merged")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise PluginError(
+            f"the demo needs {', '.join(missing)}",
+            owner="uploader-core[demo]",
+            safe="nothing was written",
+            next='pip install "uploader-core[demo]"',
+        )
+
+
+def train(paths: Paths, scale: Scale, tell: Tell) -> float:
+    """Train base and adapter, unless a finished training of the same scale lies there.
+
+    Returns:
+        Share of the valley's facts that the base answers right.
+
+    Raises:
+        IntegrityError: The base did not learn; nothing would be worth showing.
+    """
+    state = {"version": _VERSION, **asdict(scale)}
+    if paths.mark.is_file():
+        found = json.loads(paths.mark.read_text("utf-8"))
+        if found.get("state") == state:
+            return float(found["known"])
+    train_base(paths.base, scale, tell)
+    facts = base_facts()
+    answers = ask_folder(paths.base, [fact.prompt for fact in facts])
+    known = known_share(list(zip(facts, answers, strict=True)))
+    if known < 0.5:
+        raise IntegrityError(
+            f"the base model knows only {known:.0%} of what it was taught",
+            owner="the demo's training",
+            next="uploader demo --fresh",
+        )
+    train_adapter(paths.base, paths.run, scale, tell)
+    paths.mark.write_text(json.dumps({"state": state, "known": known}), encoding="utf-8")
+    return known
+
+
+def command(paths: Paths) -> list[str]:
+    """Return the arguments of the one command that makes the release."""
+    return [
+        "run", str(paths.adapter), "--name", NAME, "--output", str(paths.release),
+        "--plugins", "lora,merged,gguf", "--gguf-quants", ",".join(QUANTS),
+        "--to", f"dir:{paths.published}", "--to", f"hf:demo/{NAME}", "--yes",
+    ]  # fmt: skip
+
+
+def release(paths: Paths) -> tuple[int, list[str]]:
+    """Run the command against a Hub of our own on this machine.
+
+    Returns:
+        Its exit code, and the repositories that are there afterwards with their file counts.
+    """
+    from uploader_hf.loopback import LoopbackHub
+
+    with LoopbackHub(paths.hub) as hub:
+        token = hub.token("demo")
+        environment: Mapping[str, str] = {
+            **os.environ,
+            "HF_ENDPOINT": hub.url,
+            "HF_TOKEN": token,
+            "HF_HOME": str(paths.root / "hf-home"),
+        }
+        code = subprocess.run(
+            [sys.executable, "-m", "uploader_core", *command(paths)],
+            env=dict(environment),
+            check=False,
+        ).returncode
+        if code != 0:
+            return code, []
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=hub.url, token=token)
+        found = []
+        for suffix in ("", "-LoRA", "-GGUF"):
+            info = api.model_info(f"demo/{NAME}{suffix}")
+            visibility = "private" if info.private else "public"
+            found.append(f"{info.id}  {len(info.siblings or [])} files, {visibility}")
+        return code, found
+
+
+def ask_everybody(paths: Paths) -> list[Answer]:
+    """Ask base, merged model and every GGUF the question of the fine-tune."""
+    (base,) = ask_folder(paths.base, [QUESTION.prompt])
+    merged = paths.release / "merged-16bit"
+    (answer,) = ask_folder(merged, [QUESTION.prompt])
+    answers = [
+        Answer(model="base model (transformers)", text=base, expected=False),
+        Answer(model="merged-16bit (transformers)", text=answer, expected=True),
+    ]
+    for quant in QUANTS:
+        path = paths.release / "gguf" / f"{NAME}-{quant}.gguf"
+        said = ask_gguf(path, QUESTION.prompt)
+        answers.append(Answer(model=f"GGUF {quant} (llama.cpp)", text=said, expected=True))
+    return answers
