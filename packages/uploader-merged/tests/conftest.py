@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from uploader_core.plugin import OutputFolder, PlanContext, ReleaseInfo, StepContext
 from uploader_core.plugin import Artifact as Made
+from uploader_core.plugin import OutputFolder, PlanContext, ReleaseInfo, StepContext
 from uploader_merged import open_checkpoint
 from uploader_merged.save import save
 from uploader_merged.settings import Merged16Settings

@@ -271,7 +271,6 @@ class _Builder:
         config = self._config
         a, b = parts[names[0]], parts[names[1]]
         bias, magnitude = parts.get("lora_B.bias"), parts.get("lora_magnitude_vector")
-        rank = config.rank(module)
         if len(a.shape) < 2 or len(b.shape) < 2 or 0 in (*a.shape, *b.shape):
             self._refuse(
                 f"{a.name!r} and {b.name!r} have the shapes {list(a.shape)} and {list(b.shape)}: "
@@ -282,11 +281,7 @@ class _Builder:
                 f"{module}: A has {a.shape[0]} rows and B has {b.shape[1]} columns, which must "
                 "both be the rank"
             )
-        experts = a.shape[0] // rank
-        if a.shape[0] != rank and (not config.target_parameters or a.shape[0] % rank):
-            self._refuse(
-                f"{module} is stored with rank {a.shape[0]}, and the configuration says {rank}"
-            )
+        rank = self._rank(module, a.shape[0])
         if (bias is not None) != config.lora_bias:
             self._refuse(f"{module} and lora_bias = {config.lora_bias} do not fit together")
         if bias is not None and bias.shape != b.shape[:1]:
@@ -302,9 +297,31 @@ class _Builder:
             bias=bias,
             magnitude=magnitude,
             rank=rank,
-            scale=config.scale(module),
-            experts=experts,
+            scale=config.scale(rank, self._alpha(module)),
+            experts=a.shape[0] // rank,
         )
+
+    def _rank(self, module: str, stored: int) -> int:
+        """Return the rank that the configuration allows and the tensors have."""
+        ranks = self._config.ranks(module)
+        several = bool(self._config.target_parameters)
+        fitting = [r for r in ranks if stored == r or (several and stored % r == 0)]
+        if stored not in fitting and len(fitting) != 1:
+            said = " or ".join(str(rank) for rank in ranks)
+            self._refuse(
+                f"{module} is stored with rank {stored}, and the configuration says {said}"
+            )
+        return stored if stored in fitting else fitting[0]
+
+    def _alpha(self, module: str) -> float:
+        alphas = self._config.alphas(module)
+        if len(alphas) > 1:
+            said = " and ".join(f"{alpha:g}" for alpha in alphas)
+            self._refuse(
+                f"alpha_pattern gives {module} the values {said}; in training the first key "
+                "counted, and peft lost their order when it saved"
+            )
+        return alphas[0]
 
     def _check_whole(self, updates: tuple[LoraUpdate, ...]) -> None:
         """Refuse what the configuration promises and the file does not hold."""

@@ -12,10 +12,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from uploader_core.plugin import SourceError
 from uploader_lora.stored import read_json
+
+_T = TypeVar("_T")
 
 # Meaning: read into AdapterConfig below.
 _READ = {
@@ -126,23 +128,24 @@ class AdapterConfig:
     tied: bool
     raw: Mapping[str, Any]
 
-    def rank(self, module: str) -> int:
-        """Return the rank of a module, by PEFT's rule for ``rank_pattern``."""
-        key = _pattern_key(self.rank_pattern, module)
-        return self.r if key is None else self.rank_pattern[key]
+    def ranks(self, module: str) -> tuple[int, ...]:
+        """Return the ranks that ``rank_pattern`` allows for a module, the likeliest first."""
+        return tuple(_matches(self.rank_pattern, module)) or (self.r,)
 
-    def alpha(self, module: str) -> float:
-        """Return the alpha of a module, by PEFT's rule for ``alpha_pattern``."""
-        key = _pattern_key(self.alpha_pattern, module)
-        return self.lora_alpha if key is None else self.alpha_pattern[key]
+    def alphas(self, module: str) -> tuple[float, ...]:
+        """Return the alphas that ``alpha_pattern`` allows for a module, the likeliest first.
 
-    def scale(self, module: str) -> float:
+        More than one means that the file does not tell: in training the first key that matches
+        counts, and PEFT sorts the keys when it saves.
+        """
+        return tuple(_matches(self.alpha_pattern, module)) or (self.lora_alpha,)
+
+    def scale(self, rank: int, alpha: float) -> float:
         """Return what the product of B and A is multiplied with.
 
         ``alpha / r``, or ``alpha / sqrt(r)`` with rsLoRA (https://arxiv.org/abs/2312.03732).
         """
-        rank = self.rank(module)
-        return self.alpha(module) / (math.sqrt(rank) if self.use_rslora else rank)
+        return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
 
 def read_config(file: Path) -> AdapterConfig:
@@ -154,15 +157,16 @@ def read_config(file: Path) -> AdapterConfig:
     return _Parser(file, read_json(file)).parse()
 
 
-def _pattern_key(pattern: Mapping[str, object], module: str) -> str | None:
-    """Return the first key, in the file's order, that matches the end of a module's path.
+def _matches(pattern: Mapping[str, _T], module: str) -> list[_T]:
+    """Return the different values of a pattern that fit a module.
 
-    ``get_pattern_key`` in peft/utils/other.py.
+    The rule is ``get_pattern_key`` of peft/utils/other.py: a key matches the end of the path, and
+    the first one counts. Keys that are not sorted were not saved by PEFT, so their order is real.
     """
-    for key in pattern:
-        if re.match(rf"(.*\.)?({key})$", module):
-            return key
-    return None
+    values = [v for key, v in pattern.items() if re.match(rf"(.*\.)?({key})$", module)]
+    if list(pattern) != sorted(pattern):
+        values = values[:1]
+    return list(dict.fromkeys(values))
 
 
 class _Parser:
@@ -288,11 +292,11 @@ class _Parser:
 
     def _initialisation(self) -> str | None:
         value = self._raw.get("init_lora_weights", True)
-        if isinstance(value, bool) or value is None or value in _SAME_AS_LORA:
+        if isinstance(value, bool) or value is None or str(value) in _SAME_AS_LORA:
             return None
-        if isinstance(value, str) and _CHANGED_BASE.fullmatch(value):
-            return value
-        self._refuse(f"init_lora_weights = {str(value)[:40]!r} is not known here")
+        if not isinstance(value, str) or not _CHANGED_BASE.fullmatch(value):
+            self._refuse(f"init_lora_weights = {str(value)[:40]!r} is not known here")
+        return value
 
     def _refuse(self, why: str) -> NoReturn:
         version = self._raw.get("peft_version")

@@ -10,7 +10,7 @@ import ctypes
 import math
 from collections.abc import Iterator
 
-import torch
+import torch  # noqa: TID253 - this module computes
 
 from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor
