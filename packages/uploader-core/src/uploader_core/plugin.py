@@ -41,6 +41,7 @@ from uploader_core.specs import (
     Resources,
     SaveSpec,
     SourceSpec,
+    UploadSpec,
 )
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "TemporaryError",
     "UploadFile",
     "UploadGroup",
+    "UploadSpec",
     "UploaderError",
     "UsageError",
     "hash_file",

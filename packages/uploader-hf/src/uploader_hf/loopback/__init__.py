@@ -1,0 +1,104 @@
+"""A Hugging Face Hub on this machine, for the demo, for tests and for plugin authors.
+
+The unmodified ``huggingface_hub`` client creates repositories, uploads (LFS in one piece and in
+parts), lists, downloads and verifies against it. It listens on 127.0.0.1 only and keeps everything
+below one folder, where a new server finds it again::
+
+    with LoopbackHub(Path("hub")) as hub:
+        api = HfApi(endpoint=hub.url, token=hub.token("me"))
+        api.create_repo("me/model", private=True)
+
+Users exist as soon as a token is asked for them. ``hub.faults.add(Fault(...))`` makes requests
+fail; ``hub.requests`` tells what was asked, and ``hub.bytes_received`` what was sent.
+
+It serves models only. Xet is answered with "not here", as self-hosted hubs do.
+"""
+
+from __future__ import annotations
+
+import threading
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+
+from uploader_hf.loopback.faults import Fault, Faults
+from uploader_hf.loopback.server import Handler, State
+from uploader_hf.loopback.store import Store, blob_id
+
+__all__ = ["Fault", "LoopbackHub", "blob_id"]
+
+
+class LoopbackHub:
+    """The server; use it as a context manager.
+
+    Args:
+        folder: Where repositories and objects are kept.
+        part_size: LFS objects larger than this many bytes are uploaded in parts.
+        page_size: Entries of one page when a tree is listed.
+        port: 0 takes a free one.
+    """
+
+    def __init__(
+        self, folder: Path, *, part_size: int = 8 << 20, page_size: int = 1000, port: int = 0
+    ) -> None:
+        self._state = State(Store(folder), part_size=part_size, page_size=page_size)
+        self._port = port
+        self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the running server."""
+        return self._state.url
+
+    @property
+    def store(self) -> Store:
+        """Repositories and objects, for a test that looks behind the server."""
+        return self._state.store
+
+    @property
+    def faults(self) -> Faults:
+        """Faults to come."""
+        return self._state.faults
+
+    @property
+    def requests(self) -> list[str]:
+        """``METHOD /path`` of every request so far."""
+        return self._state.requests
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all LFS objects and commit bodies so far."""
+        return self._state.bytes_received
+
+    def token(self, user: str, *, role: str = "write", organisations: tuple[str, ...] = ()) -> str:
+        """Create a token.
+
+        Args:
+            user: The account, which exists from now on.
+            role: ``write`` or ``read``.
+            organisations: Names that the account may write to besides its own.
+        """
+        return self._state.add_token(user, role, organisations)
+
+    def __enter__(self) -> LoopbackHub:
+        state = self._state
+
+        class BoundHandler(Handler):
+            hub = state
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), BoundHandler)
+        self._server.daemon_threads = True
+        state.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None

@@ -1,0 +1,56 @@
+"""Faults that a test can order from the loopback Hub."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["refuse", "stall", "drop", "lose"]
+
+
+@dataclass
+class Fault:
+    """What shall go wrong, where and how often.
+
+    Attributes:
+        kind: ``refuse`` answers with ``status``; ``stall`` waits ``seconds`` before it answers;
+            ``drop`` closes the connection after ``after`` bytes of the request's body; ``lose``
+            does the work and closes the connection without an answer.
+        path: Regular expression, searched in ``METHOD /path``.
+        times: How many requests it hits.
+        status: For ``refuse``.
+        headers: For ``refuse``, such as ``RateLimit`` or ``Retry-After``.
+        seconds: For ``stall``.
+        after: For ``drop``, bytes.
+    """
+
+    kind: Kind
+    path: str
+    times: int = 1
+    status: int = 503
+    headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    after: int = 0
+
+
+class Faults:
+    """The faults that are still to come."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        with self._guard:
+            self._waiting.append(fault)
+
+    def take(self, request: str) -> Fault | None:
+        """Return the fault that hits a request (``METHOD /path``) and count it."""
+        with self._guard:
+            for fault in self._waiting:
+                if fault.times > 0 and re.search(fault.path, request):
+                    fault.times -= 1
+                    return fault
+        return None

@@ -1,0 +1,220 @@
+"""HTTP side of the loopback Hub: connections, bodies, answers, faults. Routes are in ``routes``."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from uploader_hf.loopback.faults import Fault, Faults
+from uploader_hf.loopback.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Who a token stands for."""
+
+    user: str
+    role: str
+    organisations: tuple[str, ...]
+
+    def may_write(self, namespace: str) -> bool:
+        owns = namespace == self.user or namespace in self.organisations
+        return self.role == "write" and owns
+
+
+@dataclass
+class State:
+    """Everything that outlives a request."""
+
+    store: Store
+    part_size: int
+    page_size: int
+    url: str = ""
+    faults: Faults = field(default_factory=Faults)
+    tokens: dict[str, Token] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    bytes_received: int = 0
+    guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def add_token(self, user: str, role: str, organisations: tuple[str, ...]) -> str:
+        token = "hf_" + secrets.token_hex(12)
+        self.tokens[token] = Token(user, role, organisations)
+        return token
+
+
+class Refusal(Exception):
+    """An answer that is an error, in the Hub's own form."""
+
+    def __init__(self, status: int, message: str, code: str | None = None, **extra: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.extra = extra
+
+
+class _Gone(Exception):
+    """The connection is dropped on purpose."""
+
+
+class Body:
+    """The request's body as a stream, with its length or in chunks."""
+
+    def __init__(self, handler: Handler, drop_after: int | None) -> None:
+        self._source = handler.rfile
+        self._hub = handler.hub
+        self._chunked = "chunked" in (handler.headers.get("Transfer-Encoding") or "").lower()
+        self._left = int(handler.headers.get("Content-Length") or 0)
+        self._drop_after = drop_after
+        self._read = 0
+        self._ended = not self._chunked and self._left == 0
+
+    def read(self, size: int = -1) -> bytes:
+        parts = []
+        while not self._ended and (size < 0 or size > 0):
+            block = self._next(1 << 20 if size < 0 else min(size, 1 << 20))
+            if not block:
+                break
+            parts.append(block)
+            if size > 0:
+                size -= len(block)
+        return b"".join(parts)
+
+    def drain(self) -> None:
+        while self.read(1 << 20):
+            pass
+
+    def _next(self, size: int) -> bytes:
+        if self._chunked and self._left == 0:
+            self._left = int(self._source.readline().split(b";")[0] or b"0", 16)
+            if self._left == 0:
+                self._source.readline()
+                self._ended = True
+                return b""
+        block = self._source.read(min(size, self._left))
+        self._left -= len(block)
+        if self._left == 0:
+            if self._chunked:
+                self._source.readline()
+            else:
+                self._ended = True
+        if not block:
+            self._ended = True
+        self._read += len(block)
+        with self._hub.guard:
+            self._hub.bytes_received += len(block)
+        if self._drop_after is not None and self._read >= self._drop_after:
+            raise _Gone
+        return block
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    hub: ClassVar[State]
+    protocol_version = "HTTP/1.1"
+    body: Body
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return {k: v[-1] for k, v in parse_qs(urlsplit(self.path).query).items()}
+
+    @property
+    def route(self) -> tuple[str, ...]:
+        """Path segments; revisions arrive with ``%2F`` and are decoded after the split."""
+        return tuple(unquote(p) for p in urlsplit(self.path).path.split("/") if p)
+
+    def json_body(self) -> Any:
+        text = self.body.read()
+        return json.loads(text) if text else {}
+
+    def token(self) -> Token | None:
+        """Return who asks; None for nobody.
+
+        Raises:
+            Refusal: A token that this Hub did not give out.
+        """
+        header = self.headers.get("Authorization") or ""
+        if not header.startswith("Bearer "):
+            return None
+        token = self.hub.tokens.get(header.removeprefix("Bearer "))
+        if token is None:
+            raise Refusal(401, "Invalid credentials in Authorization header")
+        return token
+
+    def answer(
+        self,
+        data: Any = None,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> None:
+        """Send JSON or bytes."""
+        self.body.drain()
+        body = json.dumps(data if data is not None else {}).encode() if content is None else content
+        self.send_response(status)
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        if "Content-Length" not in sent:
+            sent["Content-Length"] = str(len(body))
+        for name, value in sent.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _serve(self) -> None:
+        from uploader_hf.loopback.routes import dispatch
+
+        line = f"{self.command} {self.path}"
+        with self.hub.guard:
+            self.hub.requests.append(line)
+        fault = self.hub.faults.take(line)
+        self.body = Body(self, fault.after if fault and fault.kind == "drop" else None)
+        try:
+            if fault is not None and fault.kind in ("refuse", "stall"):
+                self._refuse_or_stall(fault)
+                if fault.kind == "refuse":
+                    return
+            if fault is not None and fault.kind == "lose":
+                self._lose(dispatch)
+            dispatch(self)
+        except Refusal as refusal:
+            headers = {"X-Error-Message": refusal.message}
+            if refusal.code is not None:
+                headers["X-Error-Code"] = refusal.code
+            data = {"error": refusal.message, **refusal.extra}
+            self.answer(data, status=refusal.status, headers=headers)
+        except (_Gone, BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def _refuse_or_stall(self, fault: Fault) -> None:
+        if fault.kind == "stall":
+            time.sleep(fault.seconds)
+            return
+        self.answer({"error": "ordered"}, status=fault.status, headers=fault.headers)
+
+    def _lose(self, dispatch: Any) -> None:
+        """Do the work and swallow the answer."""
+
+        def swallow(*_: Any, **__: Any) -> None:
+            self.body.drain()
+
+        self.answer = swallow  # type: ignore[method-assign]
+        dispatch(self)
+        raise _Gone

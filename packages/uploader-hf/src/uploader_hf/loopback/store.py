@@ -1,0 +1,181 @@
+"""What the loopback Hub keeps on disk: objects by digest, and one JSON file per repository."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of a commit.
+
+    Attributes:
+        sha256: Digest of the content, by which it is stored.
+        size: Bytes of the content.
+        oid: Git blob id: of the content, or of the pointer when it is an LFS file.
+        lfs: Whether git holds a pointer only.
+    """
+
+    sha256: str
+    size: int
+    oid: str
+    lfs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit with its whole tree."""
+
+    sha: str
+    title: str
+    description: str
+    parent: str | None
+    time: float
+    files: Mapping[str, Entry]
+
+
+@dataclass
+class Repo:
+    """A model repository.
+
+    Attributes:
+        id: ``owner/name``.
+        private: Visibility.
+        commits: By sha.
+        branches: Name to sha; ``main`` is always there.
+        tags: Name to sha.
+        pulls: Branches of pull requests by number, as ``refs/pr/N``.
+    """
+
+    id: str
+    private: bool
+    commits: dict[str, Commit] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    pulls: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def resolve(self, revision: str) -> Commit | None:
+        """Find a commit by branch, tag, pull request or sha."""
+        sha = self.branches.get(revision) or self.tags.get(revision) or revision
+        return self.commits.get(sha)
+
+    def history(self, revision: str) -> Iterator[Commit]:
+        """Walk from a revision to the first commit."""
+        commit = self.resolve(revision)
+        while commit is not None:
+            yield commit
+            commit = self.commits.get(commit.parent) if commit.parent else None
+
+
+def blob_id(content: bytes) -> str:
+    """Return the id that git gives a blob: sha1 over ``blob <size>\\0<content>``."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324 - git's own
+
+
+def pointer(sha256: str, size: int) -> bytes:
+    """Return the pointer file that git holds in place of an LFS object."""
+    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n"
+    return text.encode("ascii")
+
+
+class Store:
+    """Repositories and objects below a folder; a new server on the folder finds them again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.guard = threading.RLock()
+        self.repos: dict[str, Repo] = {}
+        (folder / "objects").mkdir(parents=True, exist_ok=True)
+        (folder / "repos").mkdir(exist_ok=True)
+        for path in sorted((folder / "repos").glob("*.json")):
+            repo = _repo_from_json(json.loads(path.read_text("utf-8")))
+            self.repos[repo.id] = repo
+
+    def object(self, sha256: str) -> Path:
+        return self.folder / "objects" / sha256
+
+    def has(self, sha256: str) -> bool:
+        return self.object(sha256).is_file()
+
+    def put(self, content: bytes) -> str:
+        """Store a small object and return its digest."""
+        digest = hashlib.sha256(content).hexdigest()
+        if not self.has(digest):
+            partial = self.folder / f"{digest}.{threading.get_ident()}.partial"
+            partial.write_bytes(content)
+            partial.replace(self.object(digest))
+        return digest
+
+    def receive(self, source: BinaryIO, sha256: str) -> bool:
+        """Store a stream; False when its digest is another, and then nothing is kept."""
+        partial = self.folder / f"{sha256}.{threading.get_ident()}.partial"
+        digest = hashlib.sha256()
+        with partial.open("wb") as file:
+            while block := source.read(CHUNK):
+                digest.update(block)
+                file.write(block)
+        if digest.hexdigest() != sha256:
+            partial.unlink()
+            return False
+        partial.replace(self.object(sha256))
+        return True
+
+    def create(self, repo_id: str, *, private: bool) -> Repo:
+        """Create a repository with the commit that the Hub makes at first."""
+        repo = Repo(id=repo_id, private=private)
+        content = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
+        entry = Entry(self.put(content), len(content), blob_id(content), lfs=False)
+        self.repos[repo_id] = repo
+        self.add_commit(repo, "main", "initial commit", "", {".gitattributes": entry})
+        return repo
+
+    def add_commit(
+        self, repo: Repo, branch: str, title: str, description: str, files: Mapping[str, Entry]
+    ) -> Commit:
+        """Append a commit to a branch and write the repository's file."""
+        parent = repo.branches.get(branch)
+        tree = sorted((name, entry.oid) for name, entry in files.items())
+        moment = time.time()
+        text = json.dumps([parent, title, description, tree, moment, len(repo.commits)])
+        sha = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - as long as git's
+        commit = Commit(sha, title, description, parent, moment, dict(files))
+        repo.commits[sha] = commit
+        repo.branches[branch] = sha
+        self.save(repo)
+        return commit
+
+    def save(self, repo: Repo) -> None:
+        path = self._path(repo.id)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(repo)), encoding="utf-8")
+        os.replace(partial, path)  # noqa: PTH105
+
+    def delete(self, repo_id: str) -> None:
+        del self.repos[repo_id]
+        self._path(repo_id).unlink(missing_ok=True)
+
+    def _path(self, repo_id: str) -> Path:
+        return self.folder / "repos" / (repo_id.replace("/", "--") + ".json")
+
+
+def _repo_from_json(data: dict[str, Any]) -> Repo:
+    commits = {
+        sha: Commit(
+            **{
+                **commit,
+                "files": {name: Entry(**entry) for name, entry in commit["files"].items()},
+            }
+        )
+        for sha, commit in data["commits"].items()
+    }
+    return Repo(**{**data, "commits": commits})

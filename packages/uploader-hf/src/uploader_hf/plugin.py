@@ -1,0 +1,45 @@
+"""Plugin ``hf``: the Hugging Face Hub as destination and source, and the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from uploader_core.plugin import DocumentSpec, Resources, SourceSpec, UploadSpec, hookimpl
+from uploader_hf.settings import HubSettings
+
+
+@hookimpl
+def uploader_uploaders() -> Iterable[UploadSpec]:
+    yield UploadSpec(
+        name="upload",
+        summary="the Hugging Face Hub, private unless --hf-public",
+        scheme="hf",
+        run="uploader_hf.publish:upload",
+        check="uploader_hf.check:check",
+        group="uploader_hf.names:group",
+        settings=HubSettings,
+        secrets=("HF_TOKEN", "HF_TOKEN_PATH"),
+        capabilities=("private", "atomic", "revision"),
+        resources=Resources(lane="network"),
+    )
+
+
+@hookimpl
+def uploader_sources() -> Iterable[SourceSpec]:
+    yield SourceSpec(
+        name="hub",
+        summary="an adapter or model on the Hugging Face Hub",
+        matches=r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?",
+        run="uploader_hf.source:fetch",
+        secrets=("HF_TOKEN", "HF_TOKEN_PATH"),
+    )
+
+
+@hookimpl
+def uploader_documenters() -> Iterable[DocumentSpec]:
+    yield DocumentSpec(
+        name="card",
+        summary="the model card",
+        output="README.md",
+        run="uploader_hf.card:write",
+    )
