@@ -7,11 +7,12 @@ What the numbers become follows ``load_imatrix`` of ``tools/quantize/quantize.cp
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from uploader_core.plugin import IntegrityError, RefusedError, UploaderError
 from uploader_gguf import gguf_file
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+_MOST_ENTRIES, _LONGEST_NAME = 1 << 20, 1 << 12
 _SUMS, _COUNTS = ".in_sum2", ".counts"
 
 
@@ -94,17 +96,26 @@ def require(importance: Importance | None, quant: Quant, types: Mapping[str, Ten
             )
 
 
-def load(path: Path) -> Importance:
-    """Read an importance matrix.
+def look_at(path: Path) -> None:
+    """Refuse what is obviously not an importance matrix, reading its beginning only.
 
     Raises:
-        RefusedError: No such file, or not an importance matrix.
+        RefusedError: As for :func:`load`.
     """
-    try:
-        with path.open("rb") as handle:
-            magic = handle.read(4)
+    with _telling(path), path.open("rb") as handle:
+        if handle.read(4) == gguf_file.MAGIC:
+            _keys(gguf_file.read_header(path))
+        else:
             handle.seek(0)
-            loaded = _gguf(path) if magic == gguf_file.MAGIC else _legacy(path, handle)
+            count, length = struct.unpack("<ii", handle.read(8))
+            if not (0 < count < _MOST_ENTRIES and 0 < length < _LONGEST_NAME):
+                raise ValueError("it begins with impossible numbers")
+
+
+@contextlib.contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, UploaderError, ValueError, struct.error) as error:
         raise RefusedError(
             f"{path.name} is not an importance matrix: {error}",
@@ -112,7 +123,20 @@ def load(path: Path) -> Importance:
             safe="nothing was written",
             next="make one with llama-imatrix, or leave --gguf-imatrix away",
         ) from error
+
+
+def load(path: Path) -> Importance:
+    """Read an importance matrix.
+
+    Raises:
+        RefusedError: No such file, or not an importance matrix.
+    """
     import numpy as np
+
+    with _telling(path), path.open("rb") as handle:
+        magic = handle.read(4)
+        handle.seek(0)
+        loaded = _gguf(path) if magic == gguf_file.MAGIC else _legacy(path, handle)
 
     for name, values in loaded.entries.items():
         if not np.isfinite(values).all():
@@ -129,9 +153,7 @@ def _gguf(path: Path) -> Importance:
     import numpy as np
 
     header = gguf_file.read_header(path)
-    needed = ("imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size")
-    if any(key not in header.keys for key in needed):
-        raise ValueError("a GGUF file without the keys of one")
+    keys = _keys(header)
     found: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
     for tensor, offset in zip(header.tensors, header.offsets, strict=True):
         for suffix in (_SUMS, _COUNTS):
@@ -149,13 +171,20 @@ def _gguf(path: Path) -> Importance:
             entries[name] = np.where(counts > 0, sums / counts, np.float32(1)).ravel()
     if not entries:
         raise ValueError("no entries")
-    datasets = header.keys["imatrix.datasets"] or [None]
+    datasets = keys["imatrix.datasets"] or [None]
     return Importance(
         name=path.name,
         entries=entries,
         dataset=_file_name(datasets[0]),
-        chunks=int(header.keys["imatrix.chunk_count"]),
+        chunks=int(keys["imatrix.chunk_count"]),
     )
+
+
+def _keys(header: gguf_file.Header) -> dict[str, Any]:
+    needed = ("imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size")
+    if any(key not in header.keys for key in needed):
+        raise ValueError("a GGUF file without the keys of one")
+    return header.keys
 
 
 def _legacy(path: Path, handle: BinaryIO) -> Importance:
@@ -166,11 +195,11 @@ def _legacy(path: Path, handle: BinaryIO) -> Importance:
 
     entries = {}
     count = number()
-    if not 0 < count < 1 << 20:
+    if not 0 < count < _MOST_ENTRIES:
         raise ValueError("no entries")
     for _ in range(count):
         length = number()
-        if not 0 < length < 1 << 12:
+        if not 0 < length < _LONGEST_NAME:
             raise ValueError("a name of impossible length")
         name = handle.read(length).decode("utf-8")
         calls, size = number(), number()

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,11 +39,23 @@ def check(context: PlanContext) -> Iterator[Finding]:
         PluginError: llama.cpp's conversion code is not there.
     """
     from uploader_lora import read_adapter
+    from uploader_merged import open_checkpoint
 
     settings: GgufSettings = context.settings
     toolchain.find(settings.llama_cpp)
-    for what in cannot_say(read_adapter(context.input("adapter").path)):
+    adapter = read_adapter(context.input("adapter").path)
+    reasons = list(cannot_say(adapter))
+    embeddings = [u.module for u in adapter.updates if u.form == "embedding"]
+    if embeddings and not _has_output(open_checkpoint(context.input("base").path).names):
+        # llama.cpp would use the pair for the output matrix as well, where it does not fit.
+        reasons.append(f"a change of embeddings that are also its output ({embeddings[0]})")
+    for what in reasons:
         yield Finding(level="error", what=f"a GGUF adapter cannot hold {what}", next=_ADVICE)
+
+
+def _has_output(names: Iterable[str]) -> bool:
+    ends = ("lm_head.weight", "embed_out.weight", "output.weight")
+    return any(name.endswith(ends) for name in names)
 
 
 def cannot_say(adapter: Adapter) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from uploader_core.plugin import Estimate, Finding, PlanContext
-from uploader_gguf import library, sizes, toolchain
+from uploader_gguf import imatrix, library, sizes, toolchain
 from uploader_gguf.quants import QUANTS
 from uploader_gguf.release_files import file_name
 from uploader_gguf.settings import GgufSettings
@@ -28,18 +28,22 @@ def check(context: PlanContext) -> Iterator[Finding]:
 
     Raises:
         PluginError: llama.cpp's conversion code or library is not installed.
-        UsageError: ``--gguf-llama-cpp`` is not a llama.cpp.
+        UsageError: ``--gguf-llama-cpp`` is not a llama.cpp, or a type is not known.
+        RefusedError: ``--gguf-imatrix`` is not an importance matrix.
     """
     settings: GgufSettings = context.settings
     chain = toolchain.find(settings.llama_cpp)
     library.locate()
     for name in settings.quants:
-        if QUANTS[name].needs_imatrix:
+        if QUANTS[name].needs_imatrix and settings.imatrix is None:
             yield Finding(
                 level="error",
                 what=f"{name} without an importance matrix would be garbage",
-                next="choose Q2_K, Q3_K_S or IQ4_XS instead with --gguf-quants",
+                next="give one with --gguf-imatrix FILE, or choose Q2_K, Q3_K_S or IQ4_XS",
             )
+    settings.overrides()
+    if settings.imatrix is not None:
+        imatrix.look_at(settings.imatrix)
     config = open_weights(context.input("checkpoint")).config
     yield from _quantized(config)
     yield from _architecture(config, chain)

@@ -47,12 +47,13 @@ class Llama:
 
     Args:
         path: The GGUF file.
+        lora: A GGUF adapter that is applied on top, with its own scale.
 
     Raises:
-        IntegrityError: llama.cpp cannot load it.
+        IntegrityError: llama.cpp cannot load one of them.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lora: Path | None = None) -> None:
         self._lib = lib = _declared()
         lib.llama_backend_init()
         self._model = lib.llama_model_load_from_file(
@@ -61,6 +62,13 @@ class Llama:
         if not self._model:
             raise IntegrityError(f"llama.cpp cannot load {path.name}", owner=library.version())
         self._vocab = lib.llama_model_get_vocab(self._model)
+        self._adapter = None
+        if lora is not None:
+            self._adapter = lib.llama_adapter_lora_init(self._model, str(lora).encode())
+            if not self._adapter:
+                raise IntegrityError(
+                    f"llama.cpp cannot apply {lora.name} to {path.name}", owner=library.version()
+                )
 
     @property
     def generates(self) -> bool:
@@ -103,6 +111,10 @@ class Llama:
         if not context:
             raise IntegrityError("llama.cpp cannot make a context for the model")
         try:
+            if self._adapter is not None:
+                adapters, scales = (ctypes.c_void_p * 1)(self._adapter), (ctypes.c_float * 1)(1.0)
+                if lib.llama_set_adapters_lora(context, adapters, 1, scales):
+                    raise IntegrityError("llama.cpp cannot apply the adapter")
             size = lib.llama_vocab_n_tokens(self._vocab)
             pending = prompt
             for _ in range(limit):
@@ -140,6 +152,17 @@ def _declared() -> ctypes.CDLL:
         ("llama_model_free", None, [pointer]),
         ("llama_model_get_vocab", pointer, [pointer]),
         ("llama_model_has_decoder", ctypes.c_bool, [pointer]),
+        ("llama_adapter_lora_init", pointer, [pointer, ctypes.c_char_p]),
+        (
+            "llama_set_adapters_lora",
+            integer,
+            [
+                pointer,
+                ctypes.POINTER(ctypes.c_void_p),
+                ctypes.c_size_t,
+                ctypes.POINTER(ctypes.c_float),
+            ],
+        ),
         ("llama_context_default_params", _Parameters, []),
         ("llama_init_from_model", pointer, [pointer, _Parameters]),
         ("llama_free", None, [pointer]),
@@ -175,11 +198,12 @@ def _declared() -> ctypes.CDLL:
 def main() -> None:
     """Answer one request from standard input with JSON on standard output.
 
-    Request: ``{"path", "prompt", "max_tokens", "texts"}``. Answer: ``{"text", "tokens",
+    Request: ``{"path", "lora", "prompt", "max_tokens", "texts"}``. Answer: ``{"text", "tokens",
     "texts"}``, the last with the token ids of each given text.
     """
     request = json.loads(sys.stdin.read())
-    llama = Llama(Path(request["path"]))
+    lora = request["lora"]
+    llama = Llama(Path(request["path"]), Path(lora) if lora else None)
     try:
         tokens: list[int] = []
         if request["max_tokens"] and llama.generates:

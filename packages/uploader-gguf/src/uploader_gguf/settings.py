@@ -41,6 +41,9 @@ class GgufSettings:
     smoke_test: bool = setting(
         True, help="open every file with llama.cpp and generate a few tokens before it counts"
     )
+    tokenizer_check: bool = setting(
+        True, help="compare llama.cpp's tokenisation of many scripts with the tokenizer's own"
+    )
     lora_type: str = setting(
         "F32", help="how gguf-lora stores values", choices=("F32", "F16", "BF16")
     )

@@ -29,14 +29,26 @@ class Answer:
     texts: list[list[int]]
 
 
-def ask(path: Path, prompt: str, max_tokens: int, texts: tuple[str, ...] = ()) -> Answer:
+def ask(
+    path: Path,
+    prompt: str,
+    max_tokens: int,
+    texts: tuple[str, ...] = (),
+    lora: Path | None = None,
+) -> Answer:
     """Load a file in a child process, generate greedily, and tokenise texts.
 
     Raises:
         IntegrityError: The file does not load or does not run; the end of llama.cpp's own log is
             in the error.
     """
-    request = {"path": str(path), "prompt": prompt, "max_tokens": max_tokens, "texts": list(texts)}
+    request = {
+        "path": str(path),
+        "lora": str(lora) if lora else None,
+        "prompt": prompt,
+        "max_tokens": max_tokens,
+        "texts": list(texts),
+    }
     try:
         done = subprocess.run(
             [sys.executable, "-m", "uploader_gguf.runtime"],
@@ -69,7 +81,9 @@ def check(path: Path) -> None:
     ask(path, "Hello", 4)
 
 
-def generate(path: Path | str, prompt: str, max_tokens: int = 32) -> str:
+def generate(
+    path: Path | str, prompt: str, max_tokens: int = 32, *, lora: Path | str | None = None
+) -> str:
     """Return what a GGUF file says after a prompt.
 
     Always the most likely token, so the same file gives the same text. The prompt is taken as it
@@ -79,8 +93,9 @@ def generate(path: Path | str, prompt: str, max_tokens: int = 32) -> str:
         path: The file.
         prompt: Text; the tokens of control sequences in it are recognised.
         max_tokens: Where to stop, unless the model ends the text before.
+        lora: A GGUF adapter that is applied on top.
 
     Raises:
         IntegrityError: The file does not load or does not run.
     """
-    return ask(Path(path), prompt, max_tokens).text
+    return ask(Path(path), prompt, max_tokens, lora=Path(lora) if lora else None).text

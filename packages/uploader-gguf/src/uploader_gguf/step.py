@@ -13,7 +13,7 @@ from math import prod
 from pathlib import Path
 
 from uploader_core.plugin import Artifact, StepContext
-from uploader_gguf import gguf_file, imatrix, library, smoke, toolchain, vocabulary
+from uploader_gguf import gguf_file, imatrix, library, roundtrip, smoke, toolchain, vocabulary
 from uploader_gguf.converter import Conversion, plan
 from uploader_gguf.gguf_file import TensorInfo
 from uploader_gguf.imatrix import Importance
@@ -38,11 +38,11 @@ def convert(context: StepContext) -> Artifact:
     names = {quant: file_name(context.release.name, quant.name) for quant in quants}
     missing = [quant for quant in quants if context.output.done(names[quant]) is None]
     chain = toolchain.find(settings.llama_cpp)
+    checkpoint = context.input("checkpoint")
+    weights = open_weights(checkpoint)
+    folder = prepare_folder(weights, context.release, context.work / "converter")
     if missing:
         importance = None if settings.imatrix is None else imatrix.load(settings.imatrix)
-        checkpoint = context.input("checkpoint")
-        weights = open_weights(checkpoint)
-        folder = prepare_folder(weights, context.release, context.work / "converter")
         context.progress("reading the model's description", 0, None, "steps")
         conversion = plan(
             chain,
@@ -58,11 +58,9 @@ def convert(context: StepContext) -> Artifact:
             conversion,
             [lay_out(q, names[q], conversion, importance, overrides) for q in missing],
         )
-    if settings.smoke_test:
-        for index, quant in enumerate(quants):
-            context.progress(f"running {names[quant]}", index, len(quants), "files")
-            smoke.check(context.output.path / names[quant])
-    tensors = gguf_file.read_header(context.output.path / names[quants[0]]).tensors
+    paths = [context.output.path / names[quant] for quant in quants]
+    _check(context, settings, paths, folder)
+    tensors = gguf_file.read_header(paths[0]).tensors
     return context.artifact(
         {
             "llama_cpp": chain.version,
@@ -71,6 +69,22 @@ def convert(context: StepContext) -> Artifact:
             "quants": {names[quant]: quant.name for quant in quants},
         }
     )
+
+
+def _check(context: StepContext, settings: GgufSettings, paths: list[Path], folder: Path) -> None:
+    """Try the finished files, also those that an interrupted attempt left.
+
+    Raises:
+        IntegrityError: One does not run, or tokenises otherwise than the model.
+    """
+    if settings.smoke_test:
+        for index, path in enumerate(paths):
+            context.progress(f"running {path.name}", index, len(paths), "files")
+            smoke.check(path)
+    if settings.tokenizer_check:
+        # The vocabulary is the same in all of them.
+        context.progress("comparing the tokenisation", 0, None, "steps")
+        roundtrip.check(min(paths, key=lambda path: path.stat().st_size), folder, context.log)
 
 
 def _base(checkpoint: Artifact) -> Path | None:
