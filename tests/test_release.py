@@ -114,7 +114,7 @@ def kill_in(uploader: Any, step: str, arguments: tuple[object, ...]) -> None:
     else:
         raise AssertionError(f"{step} never started:\n{''.join(seen)}")
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
 
 
 def test_release_arrives_on_the_hub_in_private_repositories(

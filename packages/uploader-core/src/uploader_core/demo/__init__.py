@@ -1,1 +1,1 @@
-"""``uploader demo``: a small model is trained, fine-tuned and released, offline, in a few minutes."""
+"""``uploader demo``: train, fine-tune and release a small model, offline, in a few minutes."""

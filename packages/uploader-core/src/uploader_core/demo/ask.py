@@ -1,48 +1,75 @@
-"""Ask a model a question, whatever its format."""
+"""Ask a model questions, whatever its format."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+_TOKENS = 24  # enough for the longest answer in the corpus
 
 
-def ask_folder(folder: Path, prompts: Sequence[str], *, tokens: int = 24) -> list[str]:
+def ask_folder(folder: Path, prompts: Sequence[str]) -> list[str]:
     """Answer prompts greedily with transformers.
 
     Args:
         folder: A model folder.
         prompts: What is asked.
-        tokens: Most tokens of an answer.
 
     Returns:
         The answers' first lines.
     """
+    model, tokenizer = open_folder(folder)
+    return answer(model, tokenizer, prompts)
+
+
+def ask_gguf(path: Path, prompt: str) -> str:
+    """Answer a prompt greedily with llama.cpp and return the first line."""
+    from uploader_gguf import generate
+
+    return _first_line(generate(path, prompt, max_tokens=_TOKENS))
+
+
+def open_folder(folder: Path) -> tuple[Any, Any]:
+    """Load a model folder in float32, without transformers' own progress bars.
+
+    Returns:
+        Model and tokenizer.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    hush()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), tokenizer
+
+
+def answer(model: Any, tokenizer: Any, prompts: Sequence[str]) -> list[str]:
+    """Answer prompts greedily with a loaded model and return the first lines."""
+    import torch
+
     answers = []
     for prompt in prompts:
         given = tokenizer(prompt, return_tensors="pt").input_ids
         with torch.no_grad():
             out = model.generate(
-                given,
+                input_ids=given,
                 attention_mask=torch.ones_like(given),
-                max_new_tokens=tokens,
+                max_new_tokens=_TOKENS,
                 do_sample=False,
                 pad_token_id=tokenizer.eos_token_id,
             )
         text = tokenizer.decode(out[0, given.shape[1] :], skip_special_tokens=True)
-        answers.append(_first_line(text))
+        answers.append(_first_line(str(text)))
     return answers
 
 
-def ask_gguf(path: Path, prompt: str, *, tokens: int = 24) -> str:
-    """Answer a prompt greedily with llama.cpp and return the first line."""
-    from uploader_gguf import generate
+def hush() -> None:
+    """Keep transformers' bars and advice out of the demo's own display."""
+    from transformers.utils import logging
 
-    return _first_line(generate(path, prompt, max_tokens=tokens))
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def _first_line(text: str) -> str:

@@ -1,7 +1,7 @@
 """The demo's text: a made-up valley for the base model, one made-up harbour for the fine-tune.
 
-All of it was written for this project. The base learns who lives in the valley and what they do; the
-fine-tune learns the harbour, which the base has never read of.
+All of it was written for this project. The base learns who lives in the valley and what they do;
+the fine-tune learns the harbour, which the base has never read of.
 """
 
 from __future__ import annotations
