@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,17 @@ class LlamaCppHook(BuildHookInterface[Any]):
         include = {str(root / name): f"{TARGET}/{target}" for name, target in FILES.items()}
         for folder in FOLDERS:
             for path in sorted((root / folder).rglob("*.py")):
+                if "scripts" in path.parts[len(root.parts) :]:
+                    continue  # command-line tools of gguf-py
                 include[str(path)] = f"{TARGET}/{path.relative_to(root).as_posix()}"
-        origin = Path(self.directory) / "llama_cpp_origin.json"
-        origin.parent.mkdir(parents=True, exist_ok=True)
+        self._scratch = tempfile.TemporaryDirectory()
+        origin = Path(self._scratch.name) / "origin.json"
         origin.write_text(
             json.dumps({"distribution": SOURCE, "version": source.version}) + "\n", "utf-8"
         )
         include[str(origin)] = f"{TARGET}/origin.json"
         key = "force_include_editable" if version == "editable" else "force_include"
         build_data[key].update(include)
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        self._scratch.cleanup()

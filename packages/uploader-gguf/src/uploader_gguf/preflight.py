@@ -45,11 +45,12 @@ def check(context: PlanContext) -> Iterator[Finding]:
     if settings.imatrix is not None:
         imatrix.look_at(settings.imatrix)
     config = open_weights(context.input("checkpoint")).config
-    yield from _quantized(config)
+    yield from quantization(config)
     yield from _architecture(config, chain)
 
 
-def _quantized(config: Mapping[str, Any]) -> Iterator[Finding]:
+def quantization(config: Mapping[str, Any]) -> Iterator[Finding]:
+    """Refuse a checkpoint whose values cannot be read back; parts of larger models as well."""
     for part in (config, *(v for v in config.values() if isinstance(v, dict))):
         quantization = part.get("quantization_config")
         method = quantization.get("quant_method") if isinstance(quantization, dict) else None
