@@ -15,13 +15,15 @@ from uploader_core.plugin import SourceError
 from uploader_lora.config import AdapterConfig, read_config
 from uploader_lora.keys import PREFIX, Key, Part, parse_key
 from uploader_lora.safetensors_header import StoredTensor
-from uploader_lora.stored import has_weights, read_stored
+from uploader_lora.stored import has_weights, read_stored, same_content
 
 CONFIG = "adapter_config.json"
 STEM = "adapter_model"
 
 # peft/utils/constants.py; these are saved whole when the vocabulary was resized.
 _EMBEDDINGS = {"embed_tokens", "lm_head", "wte", "word_embeddings", "embed_in", "embed_out"}
+_FULL: set[Part] = {"parameter", "base_layer", "original_module"}
+_HEADS = {"lm_head", "embed_out"}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
@@ -105,6 +107,8 @@ class Adapter:
         updates: Low-rank changes, in the order of the file.
         replacements: Full tensors.
         token_rows: Trained rows of embeddings.
+        unused: Copies that PEFT saves beside what counts: the frozen original of a module that is
+            stored whole, and repetitions of it.
         tensors: Every tensor of the file by its key.
     """
 
@@ -113,6 +117,7 @@ class Adapter:
     updates: tuple[LoraUpdate, ...]
     replacements: tuple[FullTensor, ...]
     token_rows: tuple[TokenRows, ...]
+    unused: tuple[StoredTensor, ...]
     tensors: Mapping[str, StoredTensor]
 
 
@@ -172,6 +177,7 @@ class _Builder:
         self._parts: dict[tuple[str, int], dict[Part, StoredTensor]] = {}
         self._full: list[FullTensor] = []
         self._rows: list[TokenRows] = []
+        self._unused: list[StoredTensor] = []
 
     def build(self) -> Adapter:
         names: set[str | None] = set()
@@ -184,7 +190,7 @@ class _Builder:
                 )
             if tensor.dtype not in _FLOATS:
                 self._refuse(f"the tensor {name!r} has the type {tensor.dtype}")
-            if key.part not in ("parameter", "base_layer"):
+            if key.part not in _FULL:
                 names.add(key.adapter)
             self._place(key, tensor)
         if len(names) > 1:
@@ -200,11 +206,12 @@ class _Builder:
             updates=updates,
             replacements=tuple(self._full),
             token_rows=tuple(self._rows),
+            unused=tuple(self._unused),
             tensors=self._tensors,
         )
 
     def _place(self, key: Key, tensor: StoredTensor) -> None:
-        if key.part in ("parameter", "base_layer"):
+        if key.part in _FULL:
             self._place_full(key, tensor)
         elif key.part == "trainable_tokens_delta":
             self._place_rows(key, tensor)
@@ -217,18 +224,28 @@ class _Builder:
     def _place_full(self, key: Key, tensor: StoredTensor) -> None:
         config = self._config
         reason: Literal["modules_to_save", "bias", "embedding", "base_layer"]
-        if key.parameter == "bias" and config.bias != "none":
-            reason = "bias"
-        elif key.part == "base_layer":
-            reason = "base_layer"
-        elif any(_inside(key.module, saved) for saved in config.modules_to_save):
+        whole = any(_inside(key.module, saved) for saved in config.modules_to_save)
+        if whole and key.part != "parameter":
+            self._unused.append(tensor)
+            return
+        if whole:
             reason = "modules_to_save"
+        elif key.parameter == "bias" and config.bias != "none":
+            reason = "bias"
+        elif key.part != "parameter":
+            reason = "base_layer"
         elif key.module.rpartition(".")[2] in _EMBEDDINGS and key.parameter == "weight":
             reason = "embedding"
         else:
             self._refuse(
                 f"the full tensor {tensor.name!r} is explained by neither modules_to_save nor bias"
             )
+        for other in self._full:
+            if (other.module, other.parameter) == (key.module, key.parameter):
+                if not same_content(other.tensor, tensor):
+                    self._refuse(f"{other.tensor.name!r} and {tensor.name!r} contradict each other")
+                self._unused.append(tensor)
+                return
         self._full.append(
             FullTensor(module=key.module, parameter=key.parameter, tensor=tensor, reason=reason)
         )
@@ -330,6 +347,12 @@ class _Builder:
             if not any(_inside(full.module, saved) for full in self._full):
                 self._refuse(f"modules_to_save names {saved!r}, and no tensor of it is stored")
         for token_module in config.trainable_tokens:
+            if (
+                token_module is not None
+                and token_module.rpartition(".")[2] in _HEADS
+                and self._rows
+            ):
+                continue  # a tied head has the embedding's rows; PEFT stores them once
             if not any(token_module is None or _ends(r.module, token_module) for r in self._rows):
                 name = token_module or "the input embedding"
                 self._refuse(f"trainable_token_indices names {name}, and no rows are stored")

@@ -1,93 +1,21 @@
 """Carry out recipes: ``W.float() + (B @ A) * scale`` in blocks of rows, cast once.
 
 Heavy: imports torch. This form, and not ``addmm`` with alpha, gives the very bits of PEFT's own
-merge in float32 at every scale.
+merge in float32 at every scale. DoRA is computed in float64.
 """
 
 from __future__ import annotations
 
-import ctypes
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch  # noqa: TID253 - this module computes
 
-from uploader_core.plugin import SourceError
-from uploader_lora import StoredTensor
-from uploader_merged.recipes import LowRank, Recipe
-
-DTYPES = {
-    "BOOL": torch.bool,
-    "U8": torch.uint8,
-    "I8": torch.int8,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "U16": torch.uint16,
-    "I16": torch.int16,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "U32": torch.uint32,
-    "I32": torch.int32,
-    "F32": torch.float32,
-    "U64": torch.uint64,
-    "I64": torch.int64,
-    "F64": torch.float64,
-    "C64": torch.complex64,
-}
-"""torch types by safetensors names."""
-
+from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe
+from uploader_merged.tensors import DTYPES, load_rows, load_view, row_blocks
 
 BLOCK = 4 << 20
 """Elements of a tensor that are merged at once."""
-
-
-def load(stored: StoredTensor) -> torch.Tensor:
-    """Read a whole tensor as it is stored."""
-    return load_rows(stored, 0, stored.shape[0] if stored.shape else 1).reshape(stored.shape)
-
-
-def load_rows(stored: StoredTensor, start: int, stop: int) -> torch.Tensor:
-    """Read rows along the first axis, as they are stored.
-
-    Raises:
-        SourceError: The type is unknown to torch, or the file is shorter than its header said.
-    """
-    if stored.dtype not in DTYPES:
-        raise SourceError(
-            f"{stored.name} has the type {stored.dtype}, which torch {torch.__version__} does not "
-            "have",
-            owner=str(stored.file),
-            next="add --base PATH_OR_ID with a 16-bit model",
-        )
-    rest = stored.shape[1:]
-    tensor = torch.empty((stop - start, *rest), dtype=DTYPES[stored.dtype])
-    row = math.prod(rest) * tensor.element_size()
-    view = memory(tensor)
-    # Unbuffered, and opened for each read: no shared position, so threads need no lock.
-    with stored.file.open("rb", buffering=0) as handle:
-        handle.seek(stored.offset + start * row)
-        position = 0
-        while position < len(view):
-            count = handle.readinto(view[position:])
-            if not count:
-                raise SourceError(
-                    f"{stored.file.name} became shorter while it was read",
-                    owner=str(stored.file),
-                    next="run it again when nothing else writes to the file",
-                )
-            position += count
-    return tensor
-
-
-def memory(tensor: torch.Tensor) -> memoryview:
-    """Return a contiguous CPU tensor's bytes, without a copy and without numpy."""
-    nbytes = tensor.numel() * tensor.element_size()
-    if not nbytes:
-        return memoryview(bytearray())
-    buffer = (ctypes.c_char * nbytes).from_address(tensor.data_ptr())
-    # The view keeps the ctypes buffer, and the buffer has to keep the tensor.
-    buffer._tensor = tensor  # type: ignore[attr-defined]  # ctypes takes any attribute
-    return memoryview(buffer).cast("B")
 
 
 class Evaluation:
@@ -101,9 +29,12 @@ class Evaluation:
 
     def __init__(self, recipe: Recipe, dtype: str | None = None) -> None:
         self._recipe = recipe
-        self._steps = [_Product(step) for step in recipe.steps]
+        dora = any(isinstance(step, Dora) for step in recipe.steps)
+        # Norms lose digits in float32, and there is no float32 reference to be equal to.
+        self._compute = torch.float64 if dora else torch.float32
+        self._steps = [_RUNNERS[type(s)](recipe, s, self._compute) for s in recipe.steps]
         wanted = dtype or recipe.dtype
-        self._as_it_is = not recipe.touched and wanted == recipe.source.dtype
+        self._as_it_is = not self._steps and wanted == recipe.source.dtype
         self._dtype = None if self._as_it_is else DTYPES[wanted]
 
     def read(self) -> torch.Tensor:
@@ -120,11 +51,8 @@ class Evaluation:
 
     def blocks(self, elements: int) -> Iterator[torch.Tensor]:
         """Yield blocks of rows of at most so many elements, but at least one row."""
-        shape = self._recipe.shape
-        rows = shape[0] if shape else 1
-        step = max(1, elements // max(1, math.prod(shape[1:])))
-        for start in range(0, rows, step):
-            yield self.rows(start, min(rows, start + step))
+        for start, stop in row_blocks(self._recipe.shape, elements):
+            yield self.rows(start, stop)
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Return merged rows."""
@@ -133,22 +61,79 @@ class Evaluation:
             return stored
         if not self._steps:
             return stored.to(self._dtype)
-        value = stored.float()
+        value = stored.to(self._compute)
         for step in self._steps:
-            value += step.rows(start, stop)
+            value = step.apply(value, start, stop)
         return value.to(self._dtype)
 
 
-class _Product:
-    """``(B @ A) * scale``, by rows of the weight."""
+class _AddLowRank:
+    """``W + (B @ A) * scale``."""
 
-    def __init__(self, step: LowRank) -> None:
-        self._a = load(step.a).float()
-        self._b = load(step.b).float()
+    def __init__(self, recipe: Recipe, step: LowRank, dtype: torch.dtype) -> None:
+        self._a = load_view(step.a, dtype)
+        self._b = load_view(step.b, dtype)
         self._scale = step.scale
         self._transposed = step.transposed
 
-    def rows(self, start: int, stop: int) -> torch.Tensor:
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        return value.add_(self._delta(start, stop).view(value.shape))
+
+    def _delta(self, start: int, stop: int) -> torch.Tensor:
         if self._transposed:
-            return (self._b @ self._a[:, start:stop]).T * self._scale
+            return ((self._b @ self._a[:, start:stop]).T * self._scale).contiguous()
         return (self._b[start:stop] @ self._a) * self._scale
+
+
+class _Dora:
+    """``m / norm(W + dW) * (W + dW)``."""
+
+    def __init__(self, recipe: Recipe, step: Dora, dtype: torch.dtype) -> None:
+        self._product = _AddLowRank(recipe, step.product, dtype)
+        self._magnitude = load_view(step.magnitude, dtype).flatten()
+        self._by_columns = step.by_columns
+        self._factor = torch.empty(0)
+        if self._by_columns:
+            squares = torch.zeros(recipe.shape[1], dtype=dtype)
+            for start, stop in row_blocks(recipe.shape, BLOCK):
+                base = load_rows(recipe.source, start, stop).to(dtype)
+                squares += self._product.apply(base, start, stop).square_().sum(0)
+            self._factor = self._magnitude / squares.sqrt()
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        value = self._product.apply(value, start, stop)
+        if self._by_columns:
+            return value.mul_(self._factor)
+        factor = self._magnitude[start:stop] / value.flatten(1).square().sum(1).sqrt()
+        return value.mul_(factor.view(-1, *[1] * (value.dim() - 1)))
+
+
+class _AddVector:
+    """``bias + vector * scale``."""
+
+    def __init__(self, recipe: Recipe, step: AddVector, dtype: torch.dtype) -> None:
+        self._vector = load_view(step.vector, dtype).flatten() * step.scale
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        return value.add_(self._vector[start:stop])
+
+
+class _PutRows:
+    """Rows of an embedding, as they were trained."""
+
+    def __init__(self, recipe: Recipe, step: PutRows, dtype: torch.dtype) -> None:
+        self._rows = torch.tensor(step.rows)
+        self._values = load_view(step.values, dtype)
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        here = (self._rows >= start) & (self._rows < stop)
+        value[self._rows[here] - start] = self._values[here]
+        return value
+
+
+_RUNNERS: dict[type, Callable[..., Any]] = {
+    LowRank: _AddLowRank,
+    Dora: _Dora,
+    AddVector: _AddVector,
+    PutRows: _PutRows,
+}

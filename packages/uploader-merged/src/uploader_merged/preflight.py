@@ -75,7 +75,7 @@ def _working_memory(checkpoint: Checkpoint) -> int:
     """Return bytes for the blocks in flight and the largest low-rank matrices, in float32."""
     factors = max(
         (
-            sum(tensor.nbytes for step in checkpoint.recipe(name).steps for tensor in step.tensors)
+            sum(view.tensor.nbytes for view in checkpoint.recipe(name).consumed)
             for name in checkpoint.touched
         ),
         default=0,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from uploader_core.plugin import Artifact, HashingWriter, Json, StepContext
-from uploader_merged.arithmetic import memory
 from uploader_merged.base import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.folder import plan_folder
 from uploader_merged.layout import INDEX, Shard
+from uploader_merged.tensors import memory
 
 
 def save(context: StepContext) -> Artifact:
