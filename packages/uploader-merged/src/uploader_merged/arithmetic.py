@@ -11,6 +11,7 @@ from typing import Any
 
 import torch  # noqa: TID253 - this module computes
 
+from uploader_core.plugin import SourceError
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe
 from uploader_merged.tensors import DTYPES, load_rows, load_view, row_blocks
 
@@ -34,7 +35,7 @@ class Evaluation:
         self._compute = torch.float64 if dora else torch.float32
         self._steps = [_RUNNERS[type(s)](recipe, s, self._compute) for s in recipe.steps]
         wanted = dtype or recipe.dtype
-        self._as_it_is = not self._steps and wanted == recipe.source.dtype
+        self._as_it_is = not recipe.touched and wanted == recipe.source.dtype
         self._dtype = None if self._as_it_is else DTYPES[wanted]
 
     def read(self) -> torch.Tensor:
@@ -59,12 +60,29 @@ class Evaluation:
         stored = load_rows(self._recipe.source, start, stop)
         if self._dtype is None:
             return stored
-        if not self._steps:
+        if not self._recipe.touched:
             return stored.to(self._dtype)
         value = stored.to(self._compute)
         for step in self._steps:
             value = step.apply(value, start, stop)
-        return value.to(self._dtype)
+        result = value.to(self._dtype)
+        self._check_finite(value, result, start)
+        return result
+
+    def _check_finite(self, value: torch.Tensor, result: torch.Tensor, start: int) -> None:
+        """Refuse NaN and infinity; a sum is not finite when any element is not."""
+        narrow = result.dtype == torch.float16
+        if not (narrow or torch.isfinite(value.sum())):
+            narrow = True  # or the sum itself was too large: look at every element
+        if narrow and not torch.isfinite(result).all():
+            raise SourceError(
+                f"{self._recipe.name} would hold NaN or infinity near row {start}"
+                + (" in float16" if torch.isfinite(value).all() else ""),
+                owner=f"{self._recipe.source.file.name} and the adapter's tensors for it",
+                safe="no weight file with it was finished",
+                next="--merged-dtype bfloat16, if it was float16; otherwise take an earlier "
+                "checkpoint of the training, this one diverged",
+            )
 
 
 class _AddLowRank:
