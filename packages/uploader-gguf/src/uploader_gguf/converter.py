@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,7 +98,7 @@ def plan(
     stored: dict[str, dict[str, TensorType]] = {}
     try:
         with _patched(llama, weights, pre_tokenizer) as recorded:
-            main = _run(llama, folder, name, "F16", vocabulary=True)
+            main = _run_completing(llama, weights, folder, name)
             for kind in sorted(kinds | {"F16"}):
                 writer = main if kind == "F16" else _run(llama, folder, name, kind)
                 for tensor, info in writer.tensors[0].items():
@@ -153,8 +153,44 @@ def _import(chain: Toolchain) -> SimpleNamespace:
         ) from error
     chain.activate()
     return SimpleNamespace(
-        gguf=gguf, conversion=conversion, base=base, source=source_type(base.LazyTorchTensor)
+        gguf=gguf,
+        conversion=conversion,
+        base=base,
+        source=source_type(base.LazyTorchTensor),
+        extra={},
     )
+
+
+# What transformers 5 no longer calls by the name that llama.cpp's converter asks for.
+_RENAMED: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "rotary_pct": lambda h: (h.get("rope_parameters") or {}).get("partial_rotary_factor"),
+    "rotary_emb_base": lambda h: (h.get("rope_parameters") or {}).get("rope_theta"),
+    "rope_theta": lambda h: (h.get("rope_parameters") or {}).get("rope_theta"),
+    "n_ctx": lambda h: h.get("n_positions") or h.get("max_position_embeddings"),
+}
+
+
+def _run_completing(llama: SimpleNamespace, weights: Weights, folder: Path, name: str) -> Any:
+    """Run the converter for F16, and again with a configuration value that it misses.
+
+    It asks transformers for the configuration, and newer ones rename or drop old values. What is in
+    the model's own ``config.json``, or under the new name, is added; only when it was missed, so
+    that everything else stays as the unmodified script has it.
+    """
+    for _ in range(8):
+        try:
+            return _run(llama, folder, name, "F16", vocabulary=True)
+        except KeyError as error:
+            key = error.args[0] if error.args else None
+            if not isinstance(key, str) or key in llama.extra:
+                raise
+            value = weights.config.get(key)
+            if value is None and key in _RENAMED:
+                value = _RENAMED[key](weights.config)
+            if value is None:
+                raise
+            llama.extra[key] = value
+    raise RefusedError("the model's configuration lacks too much for llama.cpp's converter")
 
 
 def _run(
@@ -207,6 +243,11 @@ def _patched(
     recorded: dict[int, tuple[Any, Any]] = {}
     store, known = gguf.quants.quantize, base.TextModel.get_vocab_base_pre
 
+    load = base.ModelBase.load_hparams
+
+    def load_hparams(folder: Path, is_mistral_format: bool) -> dict[str, Any]:
+        return {**load(folder, is_mistral_format), **llama.extra}
+
     def index_tensors(model: Any, remote_hf_model_id: str | None = None) -> dict[str, Any]:
         tensors = {}
         for name in weights.names:
@@ -245,6 +286,7 @@ def _patched(
         return pre_tokenizer(model.dir_model, lambda folder: name_of(model, folder))
 
     with (
+        _replaced(base.ModelBase, "load_hparams", staticmethod(load_hparams)),
         _replaced(base.ModelBase, "index_tensors", index_tensors),
         _replaced(gguf.quants, "quantize", quantize),
         _replaced(base.TextModel, "get_vocab_base_pre", get_vocab_base_pre),
@@ -254,7 +296,7 @@ def _patched(
 
 @contextlib.contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    before = getattr(owner, name)
+    before = vars(owner)[name]  # not getattr, which unwraps a staticmethod
     setattr(owner, name, value)
     try:
         yield
