@@ -23,6 +23,7 @@ from uploader_core.plugin import PluginError, RefusedError, UploaderError
 from uploader_gguf.lazy import Array, row_blocks, source_type
 from uploader_gguf.mixture import ModelShape
 from uploader_gguf.quants import QUANTS, TensorType
+from uploader_gguf.release_files import METADATA
 from uploader_gguf.toolchain import Toolchain
 from uploader_gguf.vocabulary import Known
 from uploader_gguf.weights import Weights
@@ -75,7 +76,6 @@ def plan(
     weights: Weights,
     folder: Path,
     *,
-    name: str,
     kinds: set[str],
     pre_tokenizer: PreTokenizer,
     log: logging.Logger,
@@ -85,8 +85,7 @@ def plan(
     Args:
         chain: Which llama.cpp.
         weights: The checkpoint.
-        folder: Copies of its configuration and tokenizer files.
-        name: ``general.name``.
+        folder: Copies of its configuration and tokenizer files, and overriding metadata.
         kinds: Direct kinds that are wanted besides F16 (``Q8_0``).
         pre_tokenizer: Asked when llama.cpp does not recognise the tokenizer.
         log: For what the converter has to say.
@@ -98,9 +97,9 @@ def plan(
     stored: dict[str, dict[str, TensorType]] = {}
     try:
         with _patched(llama, weights, pre_tokenizer) as recorded:
-            main = _run_completing(llama, weights, folder, name)
+            main = _run_completing(llama, weights, folder)
             for kind in sorted(kinds | {"F16"}):
-                writer = main if kind == "F16" else _run(llama, folder, name, kind)
+                writer = main if kind == "F16" else _run(llama, folder, kind)
                 for tensor, info in writer.tensors[0].items():
                     stored.setdefault(tensor, {})[kind] = TensorType(int(info.dtype))
     except UploaderError:
@@ -170,7 +169,7 @@ _RENAMED: dict[str, Callable[[Mapping[str, Any]], Any]] = {
 }
 
 
-def _run_completing(llama: SimpleNamespace, weights: Weights, folder: Path, name: str) -> Any:
+def _run_completing(llama: SimpleNamespace, weights: Weights, folder: Path) -> Any:
     """Run the converter for F16, and again with a configuration value that it misses.
 
     It asks transformers for the configuration, and newer ones rename or drop old values. What is in
@@ -179,7 +178,7 @@ def _run_completing(llama: SimpleNamespace, weights: Weights, folder: Path, name
     """
     for _ in range(8):
         try:
-            return _run(llama, folder, name, "F16", vocabulary=True)
+            return _run(llama, folder, "F16", vocabulary=True)
         except KeyError as error:
             key = error.args[0] if error.args else None
             if not isinstance(key, str) or key in llama.extra:
@@ -193,9 +192,7 @@ def _run_completing(llama: SimpleNamespace, weights: Weights, folder: Path, name
     raise RefusedError("the model's configuration lacks too much for llama.cpp's converter")
 
 
-def _run(
-    llama: SimpleNamespace, folder: Path, name: str, kind: str, *, vocabulary: bool = False
-) -> Any:
+def _run(llama: SimpleNamespace, folder: Path, kind: str, *, vocabulary: bool = False) -> Any:
     """Run the converter for one direct kind and return the writer it would have used."""
     import torch
 
@@ -212,7 +209,7 @@ def _run(
         hparams = llama.base.ModelBase.load_hparams(folder, False)
         architecture = llama.conversion.get_model_architecture(hparams, llama.base.ModelType.TEXT)
         model = llama.conversion.get_model_class(architecture)(
-            folder, ftype, folder / "model.gguf", model_name=name
+            folder, ftype, folder / "model.gguf", metadata_override=folder / METADATA
         )
         if not vocabulary:
             # Only the types of the tensors are asked for; reading a vocabulary takes seconds.
