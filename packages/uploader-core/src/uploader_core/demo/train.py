@@ -46,7 +46,7 @@ class Scale:
     seed: int = 11
 
 
-SMALL = Scale(layers=2, intermediate=512, vocabulary=512, base_steps=200, tune_steps=140)
+SMALL = Scale(layers=2, intermediate=256, vocabulary=512, base_steps=240, tune_steps=150, batch=8)
 """Learns the same with less, for tests and slow machines."""
 
 
