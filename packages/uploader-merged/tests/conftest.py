@@ -18,8 +18,6 @@ from uploader_merged import open_checkpoint
 from uploader_merged.save import save
 from uploader_merged.settings import Merged16Settings
 
-warnings.filterwarnings("ignore", module="peft")
-
 LLAMA = {
     "vocab_size": 96,
     "hidden_size": 48,
@@ -58,7 +56,9 @@ def train(
     model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype or "auto")
     if vocabulary is not None:
         model.resize_token_embeddings(vocabulary, mean_resizing=False)
-    model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **flags))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # patterns and targets that only some models have
+        model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **flags))
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data += 0.05 * torch.randn_like(parameter)
@@ -77,8 +77,9 @@ def peft_merged(
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).to(compute)
-    model = PeftModel.from_pretrained(model, adapter).to(compute)
-    merged = model.merge_and_unload()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        merged = PeftModel.from_pretrained(model, adapter).to(compute).merge_and_unload()
     if dtype is None:
         (dtype,) = {t.dtype for t in load_all(base).values() if t.is_floating_point()}
     return {name: tensor.to(dtype) for name, tensor in merged.state_dict().items()}, merged

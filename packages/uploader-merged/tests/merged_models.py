@@ -58,6 +58,25 @@ def build(kind: str) -> Any:
                 **SMALL, head_dim=12, num_experts=4, num_experts_per_tok=2,
                 moe_intermediate_size=40, tie_word_embeddings=False,
             )  # fmt: skip
+        case "square-moe":
+            config = t.Qwen3MoeConfig(
+                **SMALL, head_dim=12, num_experts=3, num_experts_per_tok=2,
+                moe_intermediate_size=24, tie_word_embeddings=False,
+            )  # fmt: skip
+        case "gpt-oss":
+            config = t.GptOssConfig(
+                **{**SMALL, "intermediate_size": 40}, head_dim=12, num_local_experts=4,
+                num_experts_per_tok=2,
+            )  # fmt: skip
+        case "granite-moe":
+            config = t.GraniteMoeConfig(**SMALL, num_local_experts=4, num_experts_per_tok=2)
+        case "deepseek-v3":
+            config = t.DeepseekV3Config(
+                **{**SMALL, "num_key_value_heads": 4}, moe_intermediate_size=40,
+                n_routed_experts=4, num_experts_per_tok=2, n_group=2, topk_group=1,
+                first_k_dense_replace=1, q_lora_rank=16, kv_lora_rank=16, qk_rope_head_dim=8,
+                qk_nope_head_dim=8, v_head_dim=12,
+            )  # fmt: skip
         case _:
             raise ValueError(kind)
     torch.manual_seed(1)

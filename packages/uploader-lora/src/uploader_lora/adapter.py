@@ -22,6 +22,8 @@ STEM = "adapter_model"
 
 # peft/utils/constants.py; these are saved whole when the vocabulary was resized.
 _EMBEDDINGS = {"embed_tokens", "lm_head", "wte", "word_embeddings", "embed_in", "embed_out"}
+# Parameters of fused experts in transformers 5, in the order in which their classes declare them.
+_DECLARED = {"gate_up_proj": 0, "up_proj": 1, "down_proj": 2}
 _FULL: set[Part] = {"parameter", "base_layer", "original_module"}
 _HEADS = {"lm_head", "embed_out"}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
@@ -33,9 +35,10 @@ class LoraUpdate:
 
     Attributes:
         module: Path of the module in the model (``model.layers.0.self_attn.q_proj``).
+        parameter: Which of its parameters: ``weight``, or with ``target_parameters`` another one
+            (``gate_up_proj`` of fused experts).
         form: ``matrix`` for linear and convolution layers and for parameters, ``embedding`` for
             the transposed form of embeddings.
-        depth: Wrapper depth; more than one update of a module differ in it (target_parameters).
         a: Shape (rank, in), embeddings (rank, rows), convolutions (rank, in, *kernel).
         b: Shape (out, rank), embeddings (width, rank), convolutions (out, rank, 1, ...).
         bias: Bias of B, shape (out,), with ``lora_bias``.
@@ -46,8 +49,8 @@ class LoraUpdate:
     """
 
     module: str
+    parameter: str
     form: Literal["matrix", "embedding"]
-    depth: int
     a: StoredTensor
     b: StoredTensor
     bias: StoredTensor | None
@@ -264,6 +267,7 @@ class _Builder:
 
     def _updates(self) -> Iterator[LoraUpdate]:
         for (module, depth), parts in self._parts.items():
+            parameter = self._parameter(module, depth)
             embedding = "lora_embedding_A" in parts or "lora_embedding_B" in parts
             names: tuple[Part, Part] = ("lora_A", "lora_B")
             if embedding:
@@ -275,12 +279,12 @@ class _Builder:
                 if missing not in parts:
                     there = parts.get(here, next(iter(parts.values())))
                     self._refuse(f"{there.name!r} is there, and its {missing} is not")
-            yield self._update(module, depth, parts, names, embedding)
+            yield self._update(module, parameter, parts, names, embedding)
 
     def _update(
         self,
         module: str,
-        depth: int,
+        parameter: str,
         parts: Mapping[Part, StoredTensor],
         names: tuple[Part, Part],
         embedding: bool,
@@ -298,7 +302,9 @@ class _Builder:
                 f"{module}: A has {a.shape[0]} rows and B has {b.shape[1]} columns, which must "
                 "both be the rank"
             )
-        rank = self._rank(module, a.shape[0])
+        # PEFT looks adapted parameters up by their own names, layers by theirs.
+        key = module if parameter == "weight" else f"{module}.{parameter}"
+        rank = self._rank(key, a.shape[0])
         if (bias is not None) != config.lora_bias:
             self._refuse(f"{module} and lora_bias = {config.lora_bias} do not fit together")
         if bias is not None and bias.shape != b.shape[:1]:
@@ -307,16 +313,38 @@ class _Builder:
             self._refuse(f"{module} and use_dora = {config.use_dora} do not fit together")
         return LoraUpdate(
             module=module,
+            parameter=parameter,
             form="embedding" if embedding else "matrix",
-            depth=depth,
             a=a,
             b=b,
             bias=bias,
             magnitude=magnitude,
             rank=rank,
-            scale=config.scale(rank, self._alpha(module)),
+            scale=config.scale(rank, self._alpha(key)),
             experts=a.shape[0] // rank,
         )
+
+    def _parameter(self, module: str, depth: int) -> str:
+        """Tell which parameter a wrapper is about.
+
+        PEFT wraps the parameters of a module one around the other in the order in which the module
+        declares them, so the innermost is the first; their names are not stored.
+        """
+        names = {
+            target.rpartition(".")[2]
+            for target in self._config.target_parameters
+            if target.count(".") == 0 or _ends(module, target.rpartition(".")[0])
+        }
+        depths = sorted({d for m, d in self._parts if m == module}, reverse=True)
+        if depths == [0] and not (names - {"weight"} and "experts" in module):
+            return "weight"
+        declared = sorted(names & _DECLARED.keys(), key=lambda name: _DECLARED[name])
+        if depths != list(range(len(depths)))[::-1] or len(declared) != len(depths):
+            self._refuse(
+                f"{module} has {len(depths)} adapted parameters, and target_parameters names "
+                + (", ".join(sorted(names)) or "none of it")
+            )
+        return declared[depths.index(depth)]
 
     def _rank(self, module: str, stored: int) -> int:
         """Return the rank that the configuration allows and the tensors have."""

@@ -6,14 +6,16 @@ merge in float32 at every scale. DoRA is computed in float64.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch  # noqa: TID253 - this module computes
 
 from uploader_core.plugin import SourceError
-from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe
-from uploader_merged.tensors import DTYPES, load_rows, load_view, row_blocks
+from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack
+from uploader_merged.tensors import DTYPES, ViewLoader, load_rows, row_blocks
 
 BLOCK = 4 << 20
 """Elements of a tensor that are merged at once."""
@@ -26,38 +28,50 @@ class Evaluation:
         recipe: How it is made.
         dtype: Type of the result as safetensors spells it; the storage type when None. A wider one
             is reached without the rounding of the storage type.
+        views: Reads the small matrices; shared by the evaluations of a checkpoint.
     """
 
-    def __init__(self, recipe: Recipe, dtype: str | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, dtype: str | None = None, views: ViewLoader | None = None
+    ) -> None:
         self._recipe = recipe
-        dora = any(isinstance(step, Dora) for step in recipe.steps)
+        # Stacked matrices are worked on as one matrix with all their rows.
+        self._source = replace(recipe.source, shape=recipe.rows)
         # Norms lose digits in float32, and there is no float32 reference to be equal to.
+        dora = any(isinstance(step, Dora) for step in recipe.steps)
         self._compute = torch.float64 if dora else torch.float32
-        self._steps = [_RUNNERS[type(s)](recipe, s, self._compute) for s in recipe.steps]
+        views = views or ViewLoader()
+        self._steps = [_RUNNERS[type(s)](recipe, s, self._compute, views) for s in recipe.steps]
         wanted = dtype or recipe.dtype
         self._as_it_is = not recipe.touched and wanted == recipe.source.dtype
         self._dtype = None if self._as_it_is else DTYPES[wanted]
 
     def read(self) -> torch.Tensor:
         """Return the whole tensor."""
-        if self._as_it_is or not self._recipe.shape:
-            rows = self._recipe.shape[0] if self._recipe.shape else 1
-            return self.rows(0, rows).reshape(self._recipe.shape)
-        whole = torch.empty(self._recipe.shape, dtype=self._dtype)
-        done = 0
-        for block in self.blocks(BLOCK):
-            whole[done : done + block.shape[0]] = block
-            done += block.shape[0]
-        return whole
+        shape = self._recipe.rows
+        if self._as_it_is or not shape:
+            whole = self._rows(0, shape[0] if shape else 1)
+        else:
+            whole = torch.empty(shape, dtype=self._dtype)
+            done = 0
+            for block in self.blocks(BLOCK):
+                whole[done : done + block.shape[0]] = block
+                done += block.shape[0]
+        return whole.reshape(self._recipe.shape)
 
     def blocks(self, elements: int) -> Iterator[torch.Tensor]:
         """Yield blocks of rows of at most so many elements, but at least one row."""
-        for start, stop in row_blocks(self._recipe.shape, elements):
-            yield self.rows(start, stop)
+        for start, stop in row_blocks(self._recipe.rows, elements):
+            yield self._rows(start, stop)
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
-        """Return merged rows."""
-        stored = load_rows(self._recipe.source, start, stop)
+        """Return merged rows along the first axis."""
+        shape = self._recipe.shape
+        inner = self._recipe.rows[0] // shape[0] if shape else 1
+        return self._rows(start * inner, stop * inner).reshape(stop - start, *shape[1:])
+
+    def _rows(self, start: int, stop: int) -> torch.Tensor:
+        stored = load_rows(self._source, start, stop)
         if self._dtype is None:
             return stored
         if not self._recipe.touched:
@@ -88,9 +102,11 @@ class Evaluation:
 class _AddLowRank:
     """``W + (B @ A) * scale``."""
 
-    def __init__(self, recipe: Recipe, step: LowRank, dtype: torch.dtype) -> None:
-        self._a = load_view(step.a, dtype)
-        self._b = load_view(step.b, dtype)
+    def __init__(
+        self, recipe: Recipe, step: LowRank, dtype: torch.dtype, views: ViewLoader
+    ) -> None:
+        self._a = views.load(step.a, dtype)
+        self._b = views.load(step.b, dtype)
         self._scale = step.scale
         self._transposed = step.transposed
 
@@ -106,9 +122,9 @@ class _AddLowRank:
 class _Dora:
     """``m / norm(W + dW) * (W + dW)``."""
 
-    def __init__(self, recipe: Recipe, step: Dora, dtype: torch.dtype) -> None:
-        self._product = _AddLowRank(recipe, step.product, dtype)
-        self._magnitude = load_view(step.magnitude, dtype).flatten()
+    def __init__(self, recipe: Recipe, step: Dora, dtype: torch.dtype, views: ViewLoader) -> None:
+        self._product = _AddLowRank(recipe, step.product, dtype, views)
+        self._magnitude = views.load(step.magnitude, dtype).flatten()
         self._by_columns = step.by_columns
         self._factor = torch.empty(0)
         if self._by_columns:
@@ -129,8 +145,10 @@ class _Dora:
 class _AddVector:
     """``bias + vector * scale``."""
 
-    def __init__(self, recipe: Recipe, step: AddVector, dtype: torch.dtype) -> None:
-        self._vector = load_view(step.vector, dtype).flatten() * step.scale
+    def __init__(
+        self, recipe: Recipe, step: AddVector, dtype: torch.dtype, views: ViewLoader
+    ) -> None:
+        self._vector = views.load(step.vector, dtype).flatten() * step.scale
 
     def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         return value.add_(self._vector[start:stop])
@@ -139,13 +157,34 @@ class _AddVector:
 class _PutRows:
     """Rows of an embedding, as they were trained."""
 
-    def __init__(self, recipe: Recipe, step: PutRows, dtype: torch.dtype) -> None:
+    def __init__(
+        self, recipe: Recipe, step: PutRows, dtype: torch.dtype, views: ViewLoader
+    ) -> None:
         self._rows = torch.tensor(step.rows)
-        self._values = load_view(step.values, dtype)
+        self._values = views.load(step.values, dtype)
 
     def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         here = (self._rows >= start) & (self._rows < stop)
         value[self._rows[here] - start] = self._values[here]
+        return value
+
+
+class _Stack:
+    """Low-rank products for single matrices of a stack, by rows of all of them."""
+
+    def __init__(self, recipe: Recipe, step: Stack, dtype: torch.dtype, views: ViewLoader) -> None:
+        self._height = recipe.shape[1]
+        self._load = functools.partial(_AddLowRank, recipe, dtype=dtype, views=views)
+        self._placed = [
+            (p.expert * self._height + p.row, p.product.shape[0], p.product) for p in step.placed
+        ]
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        for first, count, product in self._placed:
+            low, high = max(start, first), min(stop, first + count)
+            if low < high:
+                part = value[low - start : high - start]
+                self._load(product).apply(part, low - first, high - first)
         return value
 
 
@@ -154,4 +193,5 @@ _RUNNERS: dict[type, Callable[..., Any]] = {
     Dora: _Dora,
     AddVector: _AddVector,
     PutRows: _PutRows,
+    Stack: _Stack,
 }

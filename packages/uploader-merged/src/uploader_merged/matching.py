@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -10,6 +11,7 @@ from uploader_core.plugin import SourceError
 from uploader_lora import Adapter, FullTensor, LoraUpdate, StoredTensor, TokenRows
 from uploader_merged.base import BaseModel
 from uploader_merged.ends import Part, is_head, plan_ends
+from uploader_merged.experts import ExpertContext, place
 from uploader_merged.names import TensorNames
 from uploader_merged.orientation import describe, is_transposed
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Step, View
@@ -60,6 +62,7 @@ class _Matcher:
         self._names = TensorNames(base.tensors)
         self._duplicates: tuple[Part, ...] = ()
         self._untied: tuple[str, str] | None = None
+        self._used: Counter[StoredTensor] = Counter()
 
     def run(self) -> Merge:
         self._refuse_unsupported()
@@ -82,7 +85,6 @@ class _Matcher:
         """Refuse by name what the reader understands and the merge does not do."""
         config = self._adapter.config
         for what, present in (
-            ("adapted parameters (target_parameters)", bool(config.target_parameters)),
             ("stacked layers (layer_replication)", config.layer_replication is not None),
         ):
             if present:
@@ -137,10 +139,14 @@ class _Matcher:
                 f"{module}.{parameter} of the adapter matches no tensor of the base in "
                 f"{self._base.folder}" + (f" (it has {near[0]}, ...)" if near else "")
             )
-        recipe = self._recipes[name]
+        self._check_float(self._recipes[name])
+        return self._recipes[name]
+
+    def _check_float(self, recipe: Recipe) -> None:
         if recipe.dtype not in _FLOATS:
-            self._refuse(f"{name} of the base has the type {recipe.dtype}, which cannot be changed")
-        return recipe
+            self._refuse(
+                f"{recipe.name} of the base has the type {recipe.dtype}, which cannot be changed"
+            )
 
     def _replace(self, full: FullTensor) -> None:
         """Put a full tensor of the adapter in the place of the base's."""
@@ -161,6 +167,7 @@ class _Matcher:
         if recipe.replaced:
             self._refuse(f"{recipe.name} would be replaced twice")
         self._recipes[recipe.name] = replace(recipe, source=full.tensor, replaced=True, shape=shape)
+        self._use([View.whole(full.tensor)])
 
     def _put_rows(self, rows: TokenRows) -> None:
         recipe = self._find(rows.module)
@@ -174,9 +181,29 @@ class _Matcher:
                 f"trainable_token_indices names row {max(rows.rows)} of {recipe.name}, which has "
                 f"{recipe.shape[0]}"
             )
-        self._append(recipe, PutRows(rows=rows.rows, values=View.whole(rows.tensor)))
+        values = View.whole(rows.tensor)
+        self._append(recipe, PutRows(rows=rows.rows, values=values))
+        self._use([values])
 
     def _add_update(self, update: LoraUpdate) -> None:
+        context = ExpertContext(
+            names=self._names,
+            recipes=self._recipes,
+            config=self._base.config,
+            peft_version=self._adapter.config.peft_version,
+            packing=self._adapter.config.expert_packing,
+        )
+        placed = list(place(update, context))
+        if placed and (update.magnitude is not None or update.bias is not None):
+            self._refuse(f"{update.module}: DoRA and biases of fused experts are not known")
+        for name, step in placed:
+            self._append(self._recipes[name], step)
+        # Both halves of a fused parameter have one of the two matrices in common.
+        self._use({view for _, step in placed for view in step.views})
+        if not placed:
+            self._add_to_layer(update)
+
+    def _add_to_layer(self, update: LoraUpdate) -> None:
         recipe = self._find(update.module)
         product = LowRank(
             a=View.whole(update.a),
@@ -195,6 +222,7 @@ class _Matcher:
                 )
             step = Dora(product=product, magnitude=magnitude, by_columns=product.transposed)
         self._append(recipe, step)
+        self._use(step.views)
         if update.bias is not None:
             bias = self._find(update.module, "bias")
             if bias.shape != update.bias.shape:
@@ -202,7 +230,9 @@ class _Matcher:
                     f"{update.bias.name} has {describe(update.bias.shape)} values, and {bias.name} "
                     f"of the base {describe(bias.shape)}"
                 )
-            self._append(bias, AddVector(vector=View.whole(update.bias), scale=update.scale))
+            vector = View.whole(update.bias)
+            self._append(bias, AddVector(vector=vector, scale=update.scale))
+            self._use([vector])
 
     def _is_transposed(self, update: LoraUpdate, recipe: Recipe) -> bool:
         """Check that the matrices fit the weight, and say which way it lies."""
@@ -233,6 +263,7 @@ class _Matcher:
         return transposed
 
     def _append(self, recipe: Recipe, step: Step) -> None:
+        self._check_float(recipe)
         self._recipes[recipe.name] = replace(recipe, steps=(*recipe.steps, step))
 
     def _resize_vocabulary(self) -> None:
@@ -257,23 +288,19 @@ class _Matcher:
         if not isinstance(text, dict) or "vocab_size" in self._config:
             self._config["vocab_size"] = rows
 
+    def _use(self, views: Iterable[View]) -> None:
+        for view in views:
+            self._used[view.tensor] += view.shape[0] * view.shape[1]
+
     def _check_consumption(self) -> None:
         """Every element of every adapter tensor is used exactly once."""
-        used: Counter[StoredTensor] = Counter()
-        for recipe in self._recipes.values():
-            for view in recipe.consumed:
-                used[view.tensor] += view.shape[0] * view.shape[1]
         for part in self._duplicates:
             tensors = part.tensors if isinstance(part, LoraUpdate) else (part.tensor,)
-            for tensor in tensors:
-                whole = View.whole(tensor).shape
-                used[tensor] += whole[0] * whole[1]
-        for tensor in self._adapter.unused:
-            whole = View.whole(tensor).shape
-            used[tensor] += whole[0] * whole[1]
+            self._use(View.whole(tensor) for tensor in tensors)
+        self._use(View.whole(tensor) for tensor in self._adapter.unused)
         for name, tensor in self._adapter.tensors.items():
-            whole = View.whole(tensor).shape
-            if used[tensor] != whole[0] * whole[1]:
+            rows, columns = View.whole(tensor).shape
+            if self._used[tensor] != rows * columns:
                 self._refuse(f"the tensor {name!r} would not be used exactly once")
 
     def _refuse(self, why: str) -> NoReturn:

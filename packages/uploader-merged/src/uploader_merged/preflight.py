@@ -22,11 +22,13 @@ def open_virtual(context: StepContext) -> Artifact:
         SourceError: The two do not fit together.
     """
     base, adapter = context.input("base"), context.input("adapter")
-    checkpoint = open_checkpoint(base.path, adapter.path)
+    packing = context.settings.expert_packing
+    checkpoint = open_checkpoint(base.path, adapter.path, expert_packing=packing)
     return context.artifact(
         {
             "base": str(base.path),
             "adapter": str(adapter.path),
+            "expert_packing": packing,
             "model_id": base.metadata.get("model_id"),
             "revision": base.metadata.get("revision"),
             "touched": len(checkpoint.touched),

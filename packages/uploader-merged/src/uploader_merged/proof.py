@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch  # noqa: TID253 - this module computes
@@ -20,8 +20,8 @@ import torch  # noqa: TID253 - this module computes
 from uploader_core.plugin import IntegrityError, Json, RefusedError
 from uploader_lora import StoredTensor, read_header
 from uploader_merged.checkpoint import Checkpoint
-from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Step
-from uploader_merged.tensors import DTYPES, load_rows, load_view, row_blocks
+from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack, Step, View
+from uploader_merged.tensors import DTYPES, ViewLoader, load_rows, row_blocks
 
 SEED = 1
 TENSORS = 24
@@ -118,7 +118,10 @@ def _changed(checkpoint: Checkpoint, recipe: Recipe, written: StoredTensor) -> b
 def _recompute(
     recipe: Recipe, written: StoredTensor, choose: random.Random, sample: _Sample
 ) -> None:
-    rows = recipe.shape[0] if recipe.shape else 1
+    # Stacked matrices are looked at as one matrix with all their rows.
+    recipe_rows = recipe.rows
+    written = replace(written, shape=recipe_rows)
+    rows = recipe_rows[0] if recipe_rows else 1
     wanted = sorted(choose.sample(range(rows), min(ROWS, rows)))
     factors = _column_factors(recipe)
     operations = 4 + max((_rank(step) for step in recipe.steps), default=0)
@@ -145,6 +148,8 @@ def _spacing(value: torch.Tensor, dtype: str) -> torch.Tensor:
 
 
 def _rank(step: Step) -> int:
+    if isinstance(step, Stack):
+        return max(placed.product.a.shape[0] for placed in step.placed)
     product = step.product if isinstance(step, Dora) else step
     return product.a.shape[0] if isinstance(product, LowRank) else 0
 
@@ -158,7 +163,8 @@ def _expected(
     recipe: Recipe, row: int, factors: Mapping[int, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a merged row in float64, and the size of the terms that it is made of."""
-    value = load_rows(recipe.source, row, row + 1).double().flatten()
+    source = replace(recipe.source, shape=recipe.rows)
+    value = load_rows(source, row, row + 1).double().flatten()
     size = value.abs()
     for number, step in enumerate(recipe.steps):
         if isinstance(step, LowRank | Dora):
@@ -168,24 +174,34 @@ def _expected(
         if isinstance(step, Dora):
             factor = factors[number] if step.by_columns else _row_factor(step, row, value)
             value, size = value * factor, size * factor.abs()
+        elif isinstance(step, Stack):
+            for placed in step.placed:
+                inside = row - placed.expert * recipe.shape[1] - placed.row
+                if 0 <= inside < placed.product.shape[0]:
+                    change, terms = _product_row(placed.product, inside)
+                    value, size = value + change, size + terms
         elif isinstance(step, AddVector):
-            change = load_view(step.vector, torch.float64).flatten()[row] * step.scale
+            change = _load(step.vector).flatten()[row] * step.scale
             value, size = value + change, size + change.abs()
         elif isinstance(step, PutRows) and row in step.rows:
-            value = load_view(step.values, torch.float64)[step.rows.index(row)]
+            value = _load(step.values)[step.rows.index(row)]
             size = value.abs()
     return value, size
 
 
 def _product_row(step: LowRank, row: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return one row of ``scale * B @ A`` as a sum of products, and the size of its terms."""
-    a, b = load_view(step.a, torch.float64), load_view(step.b, torch.float64)
+    a, b = _load(step.a), _load(step.b)
     products = (b * a[:, row]).T if step.transposed else b[row, :, None] * a
     return products.sum(0) * step.scale, products.abs().sum(0) * abs(step.scale)
 
 
+def _load(view: View) -> torch.Tensor:
+    return ViewLoader().load(view, torch.float64)
+
+
 def _row_factor(step: Dora, row: int, value: torch.Tensor) -> torch.Tensor:
-    magnitude = load_view(step.magnitude, torch.float64).flatten()[row]
+    magnitude = _load(step.magnitude).flatten()[row]
     return magnitude / math.sqrt(float((value * value).sum()))
 
 
@@ -199,15 +215,15 @@ def _column_factors(recipe: Recipe) -> dict[int, torch.Tensor]:
 
 
 def _factors(recipe: Recipe, step: Dora) -> torch.Tensor:
-    a = load_view(step.product.a, torch.float64)
-    b = load_view(step.product.b, torch.float64)
+    a = _load(step.product.a)
+    b = _load(step.product.b)
     squares = torch.zeros(recipe.shape[1], dtype=torch.float64)
     for start, stop in row_blocks(recipe.shape, 1 << 20):
         block = load_rows(recipe.source, start, stop).double()
         for rank in range(a.shape[0]):
             block += torch.outer(a[rank, start:stop], b[:, rank]) * step.product.scale
         squares += (block * block).sum(0)
-    return load_view(step.magnitude, torch.float64).flatten() / squares.sqrt()
+    return _load(step.magnitude).flatten() / squares.sqrt()
 
 
 def _compare(base: StoredTensor, written: StoredTensor, choose: random.Random) -> None:

@@ -55,6 +55,12 @@ class LowRank:
     transposed: bool = False
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the weight that changes."""
+        shape = self.b.shape[0], self.a.shape[1]
+        return shape[::-1] if self.transposed else shape
+
+    @property
     def views(self) -> tuple[View, ...]:
         """Parts of adapter tensors that this uses up."""
         return (self.a, self.b)
@@ -119,7 +125,38 @@ class PutRows:
         return (self.values,)
 
 
-Step = LowRank | Dora | AddVector | PutRows
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """A low-rank change of a part of a stack of matrices.
+
+    Attributes:
+        expert: Which matrix.
+        row: Its first row that changes; the product has as many rows as change.
+        product: The change.
+    """
+
+    expert: int
+    row: int
+    product: LowRank
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stack:
+    """Add low-rank products to a tensor of three axes: the fused experts of a layer.
+
+    Attributes:
+        placed: Each for one matrix or a part of it.
+    """
+
+    placed: tuple[Placed, ...]
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Parts of adapter tensors that this uses up."""
+        return tuple(view for placed in self.placed for view in placed.product.views)
+
+
+Step = LowRank | Dora | AddVector | PutRows | Stack
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +184,13 @@ class Recipe:
     def keep(cls, tensor: StoredTensor, name: str | None = None) -> Recipe:
         """Return the recipe of a tensor that stays as it is, perhaps under another name."""
         return cls(name=name or tensor.name, dtype=tensor.dtype, shape=tensor.shape, source=tensor)
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The shape by rows: stacked matrices lie one below the other."""
+        if any(isinstance(step, Stack) for step in self.steps):
+            return self.shape[0] * self.shape[1], self.shape[2]
+        return self.shape
 
     @property
     def touched(self) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import math
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 
 import torch
@@ -93,8 +95,36 @@ def row_blocks(shape: tuple[int, ...], elements: int) -> Iterator[tuple[int, int
         yield start, min(rows, start + step)
 
 
-def load_view(view: View, dtype: torch.dtype) -> torch.Tensor:
-    """Read a part of a matrix."""
-    start, stop, step = view.rows
-    rows = load_rows(view.tensor, start, stop)[::step]
-    return rows.reshape(rows.shape[0], -1)[:, slice(*view.columns)].to(dtype)
+class ViewLoader:
+    """Reads parts of matrices, keeping the few that are cut into many parts.
+
+    One expert's columns of a packed B lie scattered over the whole matrix, so without this every
+    expert would read all of it. Safe to use from several threads.
+    """
+
+    def __init__(self, keep: int = 4) -> None:
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[StoredTensor, torch.Tensor] = OrderedDict()
+
+    def load(self, view: View, dtype: torch.dtype) -> torch.Tensor:
+        """Return a part of a matrix as (rows, columns), contiguous."""
+        if view.columns[2] == 1:
+            start, stop, step = view.rows
+            rows = load_rows(view.tensor, start, stop)[::step]
+        else:
+            rows = self._whole(view.tensor)[slice(*view.rows)]
+        columns = rows.reshape(rows.shape[0], -1)[:, slice(*view.columns)]
+        return columns.to(dtype).contiguous()
+
+    def _whole(self, tensor: StoredTensor) -> torch.Tensor:
+        with self._lock:
+            if tensor in self._kept:
+                self._kept.move_to_end(tensor)
+                return self._kept[tensor]
+        whole = load(tensor)
+        with self._lock:
+            self._kept[tensor] = whole
+            while len(self._kept) > self._keep:
+                self._kept.popitem(last=False)
+        return whole
