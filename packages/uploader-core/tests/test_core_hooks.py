@@ -62,7 +62,7 @@ def log(install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.Monkey
 def test_observers_and_wrappers_are_called_in_order(
     uploader: Any, adapter: Path, log: Path
 ) -> None:
-    result = uploader("run", adapter, "--plugins", "notes", "--name", "m", "--without", "dir")
+    result = uploader("run", adapter, "--plugins", "notes", "--name", "m", "--without", "dir,hf")
     assert result.returncode == 0, result.stderr
     assert log.read_text().splitlines() == [
         "started m",

@@ -75,7 +75,8 @@ def prove(checkpoint: Checkpoint, files: Iterable[Path]) -> dict[str, Json]:
             next="check that the adapter was trained: all its B matrices may still be zero",
         )
     sample = _Sample()
-    for name in {*_some(choose, touched), *unchanged[:TENSORS]}:
+    # A dictionary keeps the order; the proof is part of the manifest, which has to be repeatable.
+    for name in dict.fromkeys([*_some(choose, touched), *unchanged[:TENSORS]]):
         _recompute(checkpoint.recipe(name), written[name], choose, sample)
     others = [n for n in checkpoint.names if not checkpoint.recipe(n).touched]
     for name in _some(choose, others):
