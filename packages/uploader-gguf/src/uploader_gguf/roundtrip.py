@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from uploader_core.plugin import IntegrityError
-from uploader_gguf import smoke
 
 TEXTS = (
     "The quick brown fox jumps over the lazy dog, and it's 7:45 o'clock.",
@@ -37,14 +36,17 @@ and llama.cpp sides with sentencepiece.
 """
 
 
-def check(path: Path, folder: Path, log: logging.Logger) -> None:
+def compare(
+    texts: tuple[str, ...], theirs: list[list[int]], folder: Path, log: logging.Logger
+) -> None:
     """Fail unless llama.cpp tokenises as the tokenizer's own files say.
 
     The files are asked directly and not through transformers, whose classes may put something else
     in place of what ``tokenizer.json`` says.
 
     Args:
-        path: A finished GGUF file.
+        texts: What was tokenised, see :func:`texts_for`.
+        theirs: The token ids that llama.cpp made of each.
         folder: Tokenizer files.
         log: Says when there is nothing to compare with.
 
@@ -56,8 +58,6 @@ def check(path: Path, folder: Path, log: logging.Logger) -> None:
         log.warning("the tokenisation was not compared: no tokenizer.json and no tokenizer.model")
         return
     encode, name_of = reference
-    texts = _texts(folder)
-    theirs = smoke.ask(path, "", 0, texts).texts
     for text, ids in zip(texts, theirs, strict=True):
         own = encode(text)
         if own != ids:
@@ -66,14 +66,15 @@ def check(path: Path, folder: Path, log: logging.Logger) -> None:
             raise IntegrityError(
                 f"llama.cpp tokenises {text!r} otherwise than the model's tokenizer: token {at} is"
                 f" {_shown(name_of, ids, at)} instead of {_shown(name_of, own, at)}",
-                owner=f"the vocabulary of {path.name}",
+                owner="the vocabulary of the GGUF files",
                 safe="the step is not recorded as done, so nothing of it is uploaded",
                 next="name another pre-tokenizer with --gguf-pre-tokenizer, or accept it with"
                 " --no-gguf-tokenizer-check",
             )
 
 
-def _texts(folder: Path) -> tuple[str, ...]:
+def texts_for(folder: Path) -> tuple[str, ...]:
+    """Return the texts that a tokenizer can be compared with."""
     path = folder / "tokenizer.json"
     if path.is_file() and '"BertNormalizer"' in path.read_text("utf-8"):
         # llama.cpp takes Hangul apart in another way than BERT's normaliser, for every such model.

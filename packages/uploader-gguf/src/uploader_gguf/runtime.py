@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,9 @@ class Llama:
         if not context:
             raise IntegrityError("llama.cpp cannot make a context for the model")
         try:
+            # More threads than processors make llama.cpp wait for itself.
+            threads = min(8, os.cpu_count() or 1)
+            lib.llama_set_n_threads(context, threads, threads)
             if self._adapter is not None:
                 adapters, scales = (ctypes.c_void_p * 1)(self._adapter), (ctypes.c_float * 1)(1.0)
                 if lib.llama_set_adapters_lora(context, adapters, 1, scales):
@@ -166,6 +170,7 @@ def _declared() -> ctypes.CDLL:
         ("llama_context_default_params", _Parameters, []),
         ("llama_init_from_model", pointer, [pointer, _Parameters]),
         ("llama_free", None, [pointer]),
+        ("llama_set_n_threads", None, [pointer, integer, integer]),
         ("llama_vocab_n_tokens", integer, [pointer]),
         ("llama_vocab_is_eog", ctypes.c_bool, [pointer, _Token]),
         (

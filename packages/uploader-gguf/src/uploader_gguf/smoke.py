@@ -77,9 +77,18 @@ def _broken(path: Path, why: str) -> IntegrityError:
     )
 
 
-def check(path: Path) -> None:
-    """Fail unless llama.cpp loads the file and computes a few tokens."""
-    ask(path, "Hello", 4)
+def check(path: Path, texts: tuple[str, ...] = (), *, run: bool = True) -> list[list[int]]:
+    """Fail unless llama.cpp loads the file and computes a few tokens.
+
+    Args:
+        path: The file.
+        texts: To be tokenised on the way.
+        run: False to load it only.
+
+    Returns:
+        Token ids of each text.
+    """
+    return ask(path, "Hello", 4 if run else 0, texts).texts
 
 
 def generate(

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
-
-import numpy as np
 
 from uploader_core.plugin import StepContext
 from uploader_gguf import gguf_file, kernels
@@ -25,8 +24,11 @@ from uploader_gguf.imatrix import Importance
 from uploader_gguf.lazy import Array, as_float32
 from uploader_gguf.quants import Quant, TensorType
 
-_SPLIT = 8
+_SPLIT = 4
 """Pieces of a block that threads work on."""
+
+_AHEAD = 8
+"""Pieces that are in work or wait to be written; two blocks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,15 +59,28 @@ def write(context: StepContext, conversion: Conversion, files: list[File]) -> No
         sinks = [stack.enter_context(context.output.create(file.name)) for file in files]
         for sink, file in zip(sinks, files, strict=True):
             sink.write(file.header)
-        for index, planned in enumerate(conversion.tensors):
-            infos = [file.tensors[index] for file in files]
-            for blocks in _stored(planned, conversion, files, infos, pool):
-                for sink, data in zip(sinks, blocks, strict=True):
-                    sink.write(data.data)
-                context.progress("writing", sum(sink.size for sink in sinks), total)
-            planned.values = planned.fixed = None
-            for sink, info in zip(sinks, infos, strict=True):
-                sink.write(bytes(gguf_file.padding(info.nbytes, conversion.alignment)))
+        for piece in _in_order(_pieces(conversion, files, pool)):
+            for sink, data in zip(sinks, piece, strict=True):
+                sink.write(data if isinstance(data, bytes) else data.data)
+            context.progress("writing", sum(sink.size for sink in sinks), total)
+
+
+_Stored = list["Array | bytes"]
+
+
+def _in_order(pieces: Iterator[Future[_Stored]]) -> Iterator[_Stored]:
+    """Yield results in order while the next blocks are read and merged meanwhile."""
+    waiting: deque[Future[_Stored]] = deque()
+    try:
+        for piece in pieces:
+            waiting.append(piece)
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for piece in waiting:
+            piece.cancel()
 
 
 class _Work(NamedTuple):
@@ -83,18 +98,36 @@ def _work(file: File, info: TensorInfo, half: TensorType) -> _Work:
     return _Work(info.kind, half is TensorType.F16, file.importance is not None)
 
 
-def _stored(
+def _pieces(
+    conversion: Conversion, files: list[File], pool: ThreadPoolExecutor
+) -> Iterator[Future[_Stored]]:
+    """Start the work, piece by piece, on every tensor in order; results are bytes for each file."""
+    for index, planned in enumerate(conversion.tensors):
+        infos = [file.tensors[index] for file in files]
+        if planned.values is None:
+            for block in conversion.blocks(planned.fixed):
+                yield _ready([block] * len(files))
+        else:
+            yield from _tensor(planned, conversion, files, infos, pool)
+        planned.values = planned.fixed = None
+        tails = [gguf_file.padding(info.nbytes, conversion.alignment) for info in infos]
+        if any(tails):
+            yield _ready([bytes(tail) for tail in tails])
+
+
+def _ready(stored: _Stored) -> Future[_Stored]:
+    future: Future[_Stored] = Future()
+    future.set_result(stored)
+    return future
+
+
+def _tensor(
     planned: Planned,
     conversion: Conversion,
     files: list[File],
     infos: list[TensorInfo],
     pool: ThreadPoolExecutor,
-) -> Iterator[list[Array]]:
-    """Yield, piece by piece, the bytes of a tensor for each file."""
-    if planned.values is None:
-        for block in conversion.blocks(planned.fixed):
-            yield [block] * len(files)
-        return
+) -> Iterator[Future[_Stored]]:
     half = planned.stored["F16"]
     wanted = [_work(file, info, half) for file, info in zip(files, infos, strict=True)]
     importance = next(
@@ -103,27 +136,23 @@ def _stored(
     height = planned.shape[-2] if len(planned.shape) > 1 else 1
     first = 0
     for block in conversion.blocks(planned.values):
-        edges = _edges(block.shape[0], first, height)
-        sources = {False: as_float32(block)}
-        if any(work.through_half for work in wanted):
-            sources[True] = _through_half(sources[False], edges, pool)
-        made: dict[_Work, list[Future[Array]]] = {}
-        for work in dict.fromkeys(wanted):
-            made[work] = [
-                pool.submit(
-                    kernels.encode,
-                    sources[work.through_half][start:end],
-                    work.kind,
-                    importance[(first + start) // height]
-                    if work.weighted and importance is not None
-                    else None,
-                )
-                for start, end in pairwise(edges)
-            ]
-        first += block.shape[0]
-        done = {work: [future.result() for future in futures] for work, futures in made.items()}
-        for parts in zip(*(done[work] for work in wanted), strict=True):
-            yield list(parts)
+        rows = as_float32(block)
+        for start, end in pairwise(_edges(rows.shape[0], first, height)):
+            weights = None if importance is None else importance[(first + start) // height]
+            yield pool.submit(_store, rows[start:end], wanted, weights)
+        first += rows.shape[0]
+
+
+def _store(rows: kernels.Rows, wanted: list[_Work], weights: Array | None) -> _Stored:
+    """Store rows for each file; runs in a thread."""
+    halved: kernels.Rows | None = None
+    made: dict[_Work, Array] = {}
+    for work in dict.fromkeys(wanted):
+        if work.through_half and halved is None:
+            halved = kernels.widen(kernels.encode(rows, TensorType.F16), rows.shape[1])
+        source = halved if work.through_half and halved is not None else rows
+        made[work] = kernels.encode(source, work.kind, weights if work.weighted else None)
+    return [made[work] for work in wanted]
 
 
 def _edges(rows: int, first: int, height: int) -> list[int]:
@@ -136,13 +165,3 @@ def _edges(rows: int, first: int, height: int) -> list[int]:
     """
     cuts = set(range(0, rows, -(-rows // _SPLIT))) | set(range(-first % height, rows, height))
     return [*sorted(cuts), rows]
-
-
-def _through_half(rows: kernels.Rows, edges: list[int], pool: ThreadPoolExecutor) -> kernels.Rows:
-    """Return the values as an F16 file holds them."""
-
-    def narrow(edge: tuple[int, int]) -> kernels.Rows:
-        part = rows[edge[0] : edge[1]]
-        return kernels.widen(kernels.encode(part, TensorType.F16), part.shape[1])
-
-    return np.concatenate(list(pool.map(narrow, pairwise(edges))))
