@@ -9,7 +9,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import tarfile
+import zipfile
 from pathlib import Path
 
 import nox
@@ -20,6 +23,7 @@ nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
+DIST = ROOT / "dist"
 # In the order of their dependencies.
 PACKAGES = ("core", "lora", "merged", "gguf", "hf")
 TEST_TOOLS = (
@@ -34,18 +38,22 @@ TEST_TOOLS = (
 )
 
 
-def install(session: nox.Session, *packages: str, extras: str = "") -> None:
-    """Install torch as constrained, then packages of the checkout with what they need."""
+def torch_options() -> list[str]:
+    """Return pip's options that decide which torch it takes."""
     index = os.environ.get("UPLOADER_TORCH_INDEX")
     more = ["--extra-index-url", index] if index else []
-    constraints = ["--constraint", str(ROOT / "constraints.txt")]
-    session.install("torch", *constraints, *more)
+    return ["--constraint", str(ROOT / "constraints.txt"), *more]
+
+
+def install(session: nox.Session, *packages: str, extras: str = "") -> None:
+    """Install torch as constrained, then packages of the checkout with what they need."""
+    session.install("torch", *torch_options())
     # Side by side in one call, so that pip takes the siblings from here and not from the index.
     targets = []
     for name in packages:
         extra = extras if name == "core" else ""
         targets += ["--editable", f"{ROOT / 'packages' / f'uploader-{name}'}{extra}"]
-    session.install(*targets, *constraints, *more)
+    session.install(*targets, *torch_options())
 
 
 @nox.session
@@ -59,7 +67,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests of all packages, and those across packages, with coverage."""
     install(session, *PACKAGES)
-    session.install(*TEST_TOOLS, "--constraint", str(ROOT / "constraints.txt"))
+    session.install(*TEST_TOOLS, *torch_options())
     session.run("coverage", "erase")
     failed = []
     # A process for each: test folders are no packages, and each has a conftest of its own.
@@ -84,7 +92,7 @@ def tests_of(session: nox.Session, name: str) -> None:
     needed = {"lora": ("core", "lora"), "merged": ("core", "lora", "merged"),
               "gguf": ("core", "lora", "merged", "gguf"), "hf": ("core", "hf")}  # fmt: skip
     install(session, *needed.get(name, ("core",)))
-    session.install(*TEST_TOOLS, "--constraint", str(ROOT / "constraints.txt"))
+    session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
 
 
@@ -92,7 +100,7 @@ def tests_of(session: nox.Session, name: str) -> None:
 def tests_across(session: nox.Session) -> None:
     """Run the tests across packages."""
     install(session, *PACKAGES)
-    session.install(*TEST_TOOLS, "--constraint", str(ROOT / "constraints.txt"))
+    session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "tests", *session.posargs)
 
 
@@ -118,24 +126,63 @@ def types(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build wheels and sdists of all packages and check them."""
     session.install("build", "twine")
-    dist = ROOT / "dist"
-    shutil.rmtree(dist, ignore_errors=True)
+    shutil.rmtree(DIST, ignore_errors=True)
     for name in PACKAGES:
-        session.run("python", "-m", "build", "--outdir", str(dist), f"packages/uploader-{name}")
-    files = sorted(str(path) for path in dist.iterdir())
-    session.run("twine", "check", "--strict", *files)
+        session.run("python", "-m", "build", "--outdir", str(DIST), f"packages/uploader-{name}")
+    files = sorted(DIST.iterdir())
+    session.run("twine", "check", "--strict", *(str(path) for path in files))
+    for path in files:
+        check_contents(session, path)
+
+
+def check_contents(session: nox.Session, path: Path) -> None:
+    """Stop when a distribution lacks a file that belongs in it, or has one that does not."""
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            names = wheel.namelist()
+        package = path.name.partition("-")[0]
+        wanted = [f"{package}/py.typed", f"{package}/__init__.py", "licenses/LICENSE"]
+        foreign = r"(^|/)(tests|src)/|\.pyc$|(^|/)\."
+    else:
+        with tarfile.open(path) as sdist:
+            names = sdist.getnames()
+        wanted = ["LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "py.typed"]
+        # hatchling itself adds .gitignore.
+        foreign = r"\.pyc$|/\.(?!gitignore$)"
+    missing = [want for want in wanted if not any(name.endswith(want) for name in names)]
+    surplus = [name for name in names if re.search(foreign, name)]
+    if missing or surplus:
+        session.error(f"{path.name}: missing {missing}, should not be there {surplus}")
+    session.log(f"{path.name}: {len(names)} files, as they should be")
 
 
 @nox.session
 def install_from_wheels(session: nox.Session) -> None:
-    """Install built wheels as a user would, and make a GGUF with them."""
-    index = os.environ.get("UPLOADER_TORCH_INDEX")
-    more = ["--extra-index-url", index] if index else []
-    session.install("torch", "--constraint", str(ROOT / "constraints.txt"), *more)
-    session.install("--find-links", str(ROOT / "dist"), "uploader-core", "uploader-gguf")
-    fine_tune = Path(session.create_tmp()) / "fine-tune"
-    shutil.rmtree(fine_tune, ignore_errors=True)
-    session.install("peft")
-    session.run("python", "tests/make_fine_tune.py", str(fine_tune))
-    session.run("uploader", "plugins", "list")
-    session.run("uploader", "run", str(fine_tune / "run" / "final_model"), "--plugins", "gguf")
+    """Install built wheels into an empty environment, as a user would, and make a GGUF there."""
+    work = Path(session.create_tmp())
+    shutil.rmtree(work, ignore_errors=True)
+    session.run("python", "-m", "venv", str(work / "empty"))
+    folder = work / "empty" / ("Scripts" if os.name == "nt" else "bin")
+    python, uploader = str(folder / "python"), str(folder / "uploader")
+    session.run(
+        python, "-m", "pip", "install", "--find-links", str(DIST), *torch_options(),
+        "uploader-core", "uploader-gguf", external=True,
+    )  # fmt: skip
+    session.run(python, "-m", "pip", "check", external=True)
+    installed = session.run(python, "-m", "pip", "list", silent=True, external=True)
+    ours = sorted(set(re.findall(r"uploader-\w+", str(installed))))
+    if ours != ["uploader-core", "uploader-gguf", "uploader-lora", "uploader-merged"]:
+        session.error(f"not exactly what a GGUF needs: {ours}")
+    # The fine-tune comes from the session's own environment: a trainer is nothing that gguf needs.
+    session.install("torch", *torch_options())
+    session.install("peft", "transformers", *torch_options())
+    session.run("python", "tests/make_fine_tune.py", str(work / "fine-tune"))
+    final = work / "fine-tune" / "run" / "final_model"
+    session.run(uploader, "plugins", "list", external=True)
+    session.run(uploader, "run", str(final), "--plugins", "gguf", "--output", str(work / "release"),
+                external=True)  # fmt: skip
+    session.run(uploader, "verify", str(work / "release"), external=True)
+
+
+if __name__ == "__main__":
+    nox.main()
