@@ -81,7 +81,7 @@ def test_second_run_runs_no_step_within_two_seconds(uploader: Any, fine_tune: Pa
     assert seconds < 2, "a warm run must not import torch or start a worker"
 
 
-@pytest.mark.parametrize("step", ["lora:lora", "merged:merged-16bit", "gguf:gguf", "hf:card@gguf"])
+@pytest.mark.parametrize("step", ["lora:lora", "merged:16bit", "gguf:gguf", "hf:card@gguf"])
 def test_killed_in_a_step_and_run_again_gives_the_same_digests(
     uploader: Any, fine_tune: Path, released: Path, step: str
 ) -> None:

@@ -19,7 +19,7 @@ TEXT = [
 ] * 40
 
 
-def sentencepiece_tokenizer(folder: Path, vocabulary: int = 384) -> int:
+def sentencepiece_tokenizer(folder: Path, vocabulary: int = 384, *, prefix: bool = True) -> int:
     """Train a Llama tokenizer (``tokenizer.model``), which llama.cpp needs no hash for."""
     import sentencepiece
 
@@ -33,7 +33,7 @@ def sentencepiece_tokenizer(folder: Path, vocabulary: int = 384) -> int:
         byte_fallback=True,
         character_coverage=0.99,
         normalization_rule_name="identity",
-        add_dummy_prefix=True,
+        add_dummy_prefix=prefix,
         remove_extra_whitespaces=False,
         minloglevel=2,
     )
@@ -154,3 +154,22 @@ def fine_tune(base: Path, place: Path, **config: Any) -> tuple[Path, Path]:
     for path in base.glob("tokenizer*"):
         shutil.copy(path, merged)
     return adapter, merged
+
+
+def wordpiece_tokenizer(folder: Path) -> int:
+    """Save a BERT tokenizer that knows every letter, at the beginning of a word and inside."""
+    from tokenizers import BertWordPieceTokenizer
+
+    from uploader_gguf.roundtrip import TEXTS
+
+    normalizer = BertWordPieceTokenizer(lowercase=True).normalizer
+    letters = sorted({c for text in TEXTS for c in normalizer.normalize_str(text) if c.strip()})
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters)]
+    vocabulary = {token: i for i, token in enumerate([*tokens, "the", "##ing", "quick"])}
+    tokenizer = BertWordPieceTokenizer(vocabulary, lowercase=True)
+    tokenizer.save_model(str(folder))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True}), "utf-8"
+    )
+    return len(vocabulary)

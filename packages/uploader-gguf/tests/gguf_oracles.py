@@ -7,6 +7,7 @@ import json
 import struct
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,25 @@ FOLDER_KEYS = {"general.name"}
 
 _SCRIPT = """
 import json, runpy, sys
-known = json.loads(sys.argv.pop())
-sys.path[:0] = [sys.argv[1], sys.argv[1] + "/gguf-py"]
-sys.argv[0:2] = [sys.argv[1] + "/convert_hf_to_gguf.py"]
-if known:
-    # The script refuses a tokenizer that it has not seen; this is the one line that users edit.
-    from conversion.base import TextModel
-    TextModel.get_vocab_base_pre = lambda self, tokenizer: known
-runpy.run_path(sys.argv[0], run_name="__main__")
+root, jobs = sys.argv[1], json.loads(sys.argv[2])
+sys.path[:0] = [root, root + "/gguf-py"]
+from conversion.base import TextModel
+recognise = TextModel.get_vocab_base_pre
+for arguments, known in jobs:
+    # The script refuses a tokenizer that it has not seen; this is the one function users edit.
+    TextModel.get_vocab_base_pre = (lambda *_: known) if known else recognise
+    sys.argv = [root + "/convert_hf_to_gguf.py", *arguments]
+    runpy.run_path(sys.argv[0], run_name="__main__")
 """
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of ``convert_hf_to_gguf.py``."""
+
+    folder: Path
+    target: Path
+    kind: str
 
 
 def context(
@@ -69,17 +80,27 @@ def convert(folder: Path, place: Path, quants: tuple[str, ...], **settings: Any)
     return {str(kind): artifact.file(name) for name, kind in names.items()}
 
 
-def llama_cpp_script(folder: Path, target: Path, kind: str) -> Path:
-    """Run the unmodified ``convert_hf_to_gguf.py`` on a folder."""
-    known = "" if (folder / "tokenizer.model").exists() else "gpt-2"
-    root = str(toolchain.find().root)
-    arguments = [str(folder), "--outfile", str(target), "--outtype", kind.lower()]
-    subprocess.run(
-        [sys.executable, "-c", _SCRIPT, root, *arguments, json.dumps(known)],
-        check=True,
+def run_script(jobs: list[Job]) -> None:
+    """Run the unmodified ``convert_hf_to_gguf.py`` on folders, in one process."""
+    given = [
+        (
+            [str(job.folder), "--outfile", str(job.target), "--outtype", job.kind.lower()],
+            _known(job.folder / "tokenizer.json"),
+        )
+        for job in jobs
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, str(toolchain.find().root), json.dumps(given)],
         capture_output=True,
+        text=True,
+        check=False,
     )
-    return target
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def _known(path: Path) -> str:
+    text = path.read_text("utf-8") if path.is_file() else ""
+    return "gpt-2" if "ByteLevel" in text else "bert-bge" if "BertPreTokenizer" in text else ""
 
 
 def llama_quantize(

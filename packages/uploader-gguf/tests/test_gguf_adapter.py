@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import fine_tune
-from gguf_oracles import convert, llama_cpp_script, llama_quantize, same
+from gguf_oracles import Job, convert, llama_quantize, run_script, same
 
 
 @pytest.fixture(scope="module")
@@ -15,22 +15,18 @@ def tuned(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return fine_tune(llama_folder, tmp_path_factory.mktemp("tuned"))
 
 
-@pytest.mark.parametrize("kind", ["F16", "BF16", "Q8_0"])
-def test_direct_kinds_equal_the_script_on_the_merged_folder(
-    kind: str, llama_folder: Path, tuned: tuple[Path, Path], tmp_path: Path
-) -> None:
-    adapter, merged = tuned
-    ours = convert(llama_folder, tmp_path, (kind,), adapter=adapter, smoke_test=False)[kind]
-    same(ours, llama_cpp_script(merged, tmp_path / "theirs.gguf", kind))
-
-
-def test_mixtures_equal_llama_quantize_on_the_merged_folder(
+def test_every_kind_equals_llama_cpps_tools_on_the_merged_folder(
     llama_folder: Path, tuned: tuple[Path, Path], tmp_path: Path
 ) -> None:
     adapter, merged = tuned
-    ours = convert(llama_folder, tmp_path, ("Q4_K_M",), adapter=adapter)["Q4_K_M"]
-    half = llama_cpp_script(merged, tmp_path / "half.gguf", "F16")
-    same(ours, llama_quantize(half, tmp_path / "theirs.gguf", "Q4_K_M"))
+    kinds = ("F16", "BF16", "Q8_0")
+    ours = convert(llama_folder, tmp_path, (*kinds, "Q4_K_M", "Q5_K_M"), adapter=adapter)
+    jobs = {k: Job(folder=merged, target=tmp_path / f"{k}.gguf", kind=k) for k in kinds}
+    run_script(list(jobs.values()))
+    for kind, job in jobs.items():
+        same(ours[kind], job.target)
+    for kind in ("Q4_K_M", "Q5_K_M"):
+        same(ours[kind], llama_quantize(jobs["F16"].target, tmp_path / "theirs.gguf", kind))
 
 
 def test_the_adapter_is_in_the_file(

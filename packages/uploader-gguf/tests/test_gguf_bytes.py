@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gguf_oracles import convert, llama_cpp_script, llama_quantize, same
+from gguf_oracles import Job, convert, llama_quantize, run_script, same
 
 KINDS = ("F16", "BF16", "F32", "Q8_0")
 MIXTURES = (
@@ -24,12 +24,19 @@ def made(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     return convert(folder, tmp_path_factory.mktemp("made"), (*KINDS, *MIXTURES))
 
 
+@pytest.fixture(scope="module")
+def theirs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("theirs")
+    jobs = [Job(folder=folder, target=place / f"{kind}.gguf", kind=kind) for kind in KINDS]
+    run_script(jobs)
+    return {job.kind: job.target for job in jobs}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_direct_kinds_equal_the_unmodified_script(
-    kind: str, folder: Path, made: dict[str, Path], tmp_path: Path
+    kind: str, made: dict[str, Path], theirs: dict[str, Path]
 ) -> None:
-    theirs = llama_cpp_script(folder, tmp_path / "theirs.gguf", kind)
-    same(made[kind], theirs)
+    same(made[kind], theirs[kind])
 
 
 @pytest.mark.parametrize("kind", MIXTURES)

@@ -56,12 +56,18 @@ def peft_tokens(base: Path, adapter: Path, count: int) -> list[int]:
 @pytest.mark.parametrize(
     "config",
     [
-        {},
-        {"use_rslora": True},
-        {"rank_pattern": {"q_proj": 4}, "alpha_pattern": {"v_proj": 5}},
-        {"use_rslora": True, "rank_pattern": {"q_proj": 4}, "lora_alpha": 7},
+        pytest.param({}, id="plain"),
+        pytest.param(
+            {"use_rslora": True, "rank_pattern": {"q_proj": 4}, "lora_alpha": 7},
+            id="rslora-patterns",
+        ),
+        pytest.param({"use_rslora": True}, id="rslora", marks=pytest.mark.slow),
+        pytest.param(
+            {"rank_pattern": {"q_proj": 4}, "alpha_pattern": {"v_proj": 5}},
+            id="patterns",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["plain", "rslora", "patterns", "rslora-patterns"],
 )
 def test_llama_cpp_with_the_adapter_says_what_peft_says(
     config: dict[str, Any], odd_folder: Path, base_gguf: Path, tmp_path: Path
@@ -75,6 +81,7 @@ def test_llama_cpp_with_the_adapter_says_what_peft_says(
     assert with_adapter != smoke.ask(base_gguf, PROMPT, 8).tokens
 
 
+@pytest.mark.slow
 def test_embeddings_of_an_untied_model_work(llama_folder: Path, tmp_path: Path) -> None:
     base = convert(llama_folder, tmp_path / "base", ("F32",), smoke_test=False)["F32"]
     adapter, _ = fine_tune(llama_folder, tmp_path, target_modules=["q_proj", "embed_tokens"])

@@ -49,9 +49,18 @@ def test_a_hub_base_is_named_and_a_local_path_never(llama_folder: Path, tmp_path
 
     public = keys(
         tmp_path / "a",
-        ReleaseInfo(name="m", source="adapter", base_model="org/Base-1B", base_is_hub_id=True),
+        ReleaseInfo(
+            name="m",
+            source="adapter",
+            base_model="org/Base-1B",
+            base_is_hub_id=True,
+            base_revision="0123abc",
+        ),
     )
     assert public["general.base_model.0.repo_url"] == "https://huggingface.co/org/Base-1B"
+    assert public["general.base_model.0.version"] == "0123abc"
+    assert public["general.base_model.0.organization"] == "org"
+    assert public["general.name"] == "m"
     private = keys(
         tmp_path / "b", ReleaseInfo(name="m", source="adapter", base_model="/home/me/secret")
     )
@@ -77,3 +86,17 @@ def test_the_card_lists_files_with_bits_per_weight(llama_folder: Path, tmp_path:
     assert "| [`Tiny-Llama-Q8_0.gguf`](Tiny-Llama-Q8_0.gguf) | Q8_0 | 2.7 MB | 8.5" in text
     assert "llama-cli -m Tiny-Llama-Q4_K_M.gguf" in text
     assert "hf.co/<owner>/<repo>:Q4_K_M" in text
+
+
+def test_the_licence_of_the_base_stays(llama_folder: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(llama_folder, base)
+    (base / "README.md").write_text(
+        "---\nlicense: gemma\nlanguage: [en, de]\ntags: [theirs]\n---\nText\n", "utf-8"
+    )
+    path = convert(base, tmp_path, ("F16",), quantized_by="me", smoke_test=False)["F16"]
+    keys = read_header(path).keys
+    assert keys["general.license"] == "gemma"
+    assert keys["general.languages"] == ["en", "de"]
+    assert keys["general.quantized_by"] == "me"
+    assert "general.tags" not in keys

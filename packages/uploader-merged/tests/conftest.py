@@ -18,8 +18,6 @@ from uploader_merged import open_checkpoint
 from uploader_merged.save import save
 from uploader_merged.settings import Merged16Settings
 
-warnings.filterwarnings("ignore", module="peft")
-
 LLAMA = {
     "vocab_size": 96,
     "hidden_size": 48,
@@ -43,14 +41,24 @@ def save_llama(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def train(base: Path, folder: Path, **flags: Any) -> Path:
+def train(
+    base: Path,
+    folder: Path,
+    vocabulary: int | None = None,
+    dtype: torch.dtype | None = None,
+    **flags: Any,
+) -> Path:
     """Save an adapter whose every parameter is as if training had moved it."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(2)
-    model = AutoModelForCausalLM.from_pretrained(base)
-    model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **flags))
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype or "auto")
+    if vocabulary is not None:
+        model.resize_token_embeddings(vocabulary, mean_resizing=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # patterns and targets that only some models have
+        model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **flags))
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data += 0.05 * torch.randn_like(parameter)
@@ -58,17 +66,23 @@ def train(base: Path, folder: Path, **flags: Any) -> Path:
     return folder
 
 
-def peft_merged(base: Path, adapter: Path) -> tuple[dict[str, torch.Tensor], Any]:
-    """Merge with peft in float32, cast once to the base's type."""
+def peft_merged(
+    base: Path,
+    adapter: Path,
+    dtype: torch.dtype | None = None,
+    compute: torch.dtype = torch.float32,
+) -> tuple[dict[str, torch.Tensor], Any]:
+    """Merge with peft in ``compute``, cast once to ``dtype``, by default the base's type."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    kept = load_all(base)
-    dtypes = {tensor.dtype for tensor in kept.values() if tensor.is_floating_point()}
-    (main,) = dtypes
-    return {name: tensor.to(main) for name, tensor in merged.state_dict().items()}, merged
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).to(compute)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        merged = PeftModel.from_pretrained(model, adapter).to(compute).merge_and_unload()
+    if dtype is None:
+        (dtype,) = {t.dtype for t in load_all(base).values() if t.is_floating_point()}
+    return {name: tensor.to(dtype) for name, tensor in merged.state_dict().items()}, merged
 
 
 def load_all(folder: Path) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +23,7 @@ from uploader_core.plugin import PluginError, RefusedError, UploaderError
 from uploader_gguf.lazy import Array, row_blocks, source_type
 from uploader_gguf.mixture import ModelShape
 from uploader_gguf.quants import QUANTS, TensorType
+from uploader_gguf.release_files import METADATA
 from uploader_gguf.toolchain import Toolchain
 from uploader_gguf.vocabulary import Known
 from uploader_gguf.weights import Weights
@@ -75,7 +76,6 @@ def plan(
     weights: Weights,
     folder: Path,
     *,
-    name: str,
     kinds: set[str],
     pre_tokenizer: PreTokenizer,
     log: logging.Logger,
@@ -85,8 +85,7 @@ def plan(
     Args:
         chain: Which llama.cpp.
         weights: The checkpoint.
-        folder: Copies of its configuration and tokenizer files.
-        name: ``general.name``.
+        folder: Copies of its configuration and tokenizer files, and overriding metadata.
         kinds: Direct kinds that are wanted besides F16 (``Q8_0``).
         pre_tokenizer: Asked when llama.cpp does not recognise the tokenizer.
         log: For what the converter has to say.
@@ -98,9 +97,9 @@ def plan(
     stored: dict[str, dict[str, TensorType]] = {}
     try:
         with _patched(llama, weights, pre_tokenizer) as recorded:
-            main = _run(llama, folder, name, "F16", vocabulary=True)
+            main = _run_completing(llama, weights, folder)
             for kind in sorted(kinds | {"F16"}):
-                writer = main if kind == "F16" else _run(llama, folder, name, kind)
+                writer = main if kind == "F16" else _run(llama, folder, kind)
                 for tensor, info in writer.tensors[0].items():
                     stored.setdefault(tensor, {})[kind] = TensorType(int(info.dtype))
     except UploaderError:
@@ -153,13 +152,47 @@ def _import(chain: Toolchain) -> SimpleNamespace:
         ) from error
     chain.activate()
     return SimpleNamespace(
-        gguf=gguf, conversion=conversion, base=base, source=source_type(base.LazyTorchTensor)
+        gguf=gguf,
+        conversion=conversion,
+        base=base,
+        source=source_type(base.LazyTorchTensor),
+        extra={},
     )
 
 
-def _run(
-    llama: SimpleNamespace, folder: Path, name: str, kind: str, *, vocabulary: bool = False
-) -> Any:
+# What transformers 5 no longer calls by the name that llama.cpp's converter asks for.
+_RENAMED: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "rotary_pct": lambda h: (h.get("rope_parameters") or {}).get("partial_rotary_factor"),
+    "rotary_emb_base": lambda h: (h.get("rope_parameters") or {}).get("rope_theta"),
+    "rope_theta": lambda h: (h.get("rope_parameters") or {}).get("rope_theta"),
+    "n_ctx": lambda h: h.get("n_positions") or h.get("max_position_embeddings"),
+}
+
+
+def _run_completing(llama: SimpleNamespace, weights: Weights, folder: Path) -> Any:
+    """Run the converter for F16, and again with a configuration value that it misses.
+
+    It asks transformers for the configuration, and newer ones rename or drop old values. What is in
+    the model's own ``config.json``, or under the new name, is added; only when it was missed, so
+    that everything else stays as the unmodified script has it.
+    """
+    for _ in range(8):
+        try:
+            return _run(llama, folder, "F16", vocabulary=True)
+        except KeyError as error:
+            key = error.args[0] if error.args else None
+            if not isinstance(key, str) or key in llama.extra:
+                raise
+            value = weights.config.get(key)
+            if value is None and key in _RENAMED:
+                value = _RENAMED[key](weights.config)
+            if value is None:
+                raise
+            llama.extra[key] = value
+    raise RefusedError("the model's configuration lacks too much for llama.cpp's converter")
+
+
+def _run(llama: SimpleNamespace, folder: Path, kind: str, *, vocabulary: bool = False) -> Any:
     """Run the converter for one direct kind and return the writer it would have used."""
     import torch
 
@@ -176,7 +209,7 @@ def _run(
         hparams = llama.base.ModelBase.load_hparams(folder, False)
         architecture = llama.conversion.get_model_architecture(hparams, llama.base.ModelType.TEXT)
         model = llama.conversion.get_model_class(architecture)(
-            folder, ftype, folder / "model.gguf", model_name=name
+            folder, ftype, folder / "model.gguf", metadata_override=folder / METADATA
         )
         if not vocabulary:
             # Only the types of the tensors are asked for; reading a vocabulary takes seconds.
@@ -206,6 +239,11 @@ def _patched(
     base, gguf = llama.base, llama.gguf
     recorded: dict[int, tuple[Any, Any]] = {}
     store, known = gguf.quants.quantize, base.TextModel.get_vocab_base_pre
+
+    load = base.ModelBase.load_hparams
+
+    def load_hparams(folder: Path, is_mistral_format: bool) -> dict[str, Any]:
+        return {**load(folder, is_mistral_format), **llama.extra}
 
     def index_tensors(model: Any, remote_hf_model_id: str | None = None) -> dict[str, Any]:
         tensors = {}
@@ -245,6 +283,7 @@ def _patched(
         return pre_tokenizer(model.dir_model, lambda folder: name_of(model, folder))
 
     with (
+        _replaced(base.ModelBase, "load_hparams", staticmethod(load_hparams)),
         _replaced(base.ModelBase, "index_tensors", index_tensors),
         _replaced(gguf.quants, "quantize", quantize),
         _replaced(base.TextModel, "get_vocab_base_pre", get_vocab_base_pre),
@@ -254,7 +293,7 @@ def _patched(
 
 @contextlib.contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    before = getattr(owner, name)
+    before = vars(owner)[name]  # not getattr, which unwraps a staticmethod
     setattr(owner, name, value)
     try:
         yield

@@ -75,7 +75,7 @@ def cannot_say(adapter: Adapter) -> Iterator[str]:
         yield f"an adapter whose training changed the base ({config.initialisation})"
     if config.fan_in_fan_out:
         yield "transposed layers (fan_in_fan_out)"
-    if any(u.experts > 1 or u.depth for u in adapter.updates):
+    if any(u.experts > 1 or u.parameter != "weight" for u in adapter.updates):
         yield "changes of fused experts (target_parameters)"
     if any(len(u.a.shape) > 2 for u in adapter.updates):
         yield "changes of convolutions"

@@ -7,6 +7,7 @@ scripts are tokenised by both, and a difference fails the step.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from uploader_core.plugin import IntegrityError
@@ -19,7 +20,7 @@ TEXTS = (
     "1 22 333 4444 55555 3.14159 1,000,000 0xFF",
     "def f(x: int) -> dict[str, int]:\n    return {'a': x ** 2}  # comment\n",
     "Быстрая коричневая лиса. Ёлка и подъезд.",
-    "敏捷的棕色狐狸跳过了懒狗。我想在apple工作1314151天～",
+    "敏捷的棕色狐狸跳过了懒狗。我想在apple工作1314151天\uff5e",
     "いろはにほへと、ちりぬるを。カタカナも。",
     "다람쥐 헌 쳇바퀴에 타고파",
     "سريع الثعلب البني يقفز فوق الكلب الكسول",
@@ -31,13 +32,16 @@ TEXTS = (
 )
 """In composed form (NFC): llama.cpp does not normalise, and trainers' data is composed.
 
-None begins with a space: there transformers' Metaspace and sentencepiece itself disagree, and
-llama.cpp sides with sentencepiece.
+None begins with a space: there the Metaspace of tokenizer.json and sentencepiece itself disagree,
+and llama.cpp sides with sentencepiece.
 """
 
 
 def check(path: Path, folder: Path, log: logging.Logger) -> None:
-    """Fail unless llama.cpp and transformers tokenise alike.
+    """Fail unless llama.cpp tokenises as the tokenizer's own files say.
+
+    The files are asked directly and not through transformers, whose classes may put something else
+    in place of what ``tokenizer.json`` says.
 
     Args:
         path: A finished GGUF file.
@@ -47,24 +51,21 @@ def check(path: Path, folder: Path, log: logging.Logger) -> None:
     Raises:
         IntegrityError: A text becomes other tokens; the first one is shown.
     """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        log.warning("the tokenisation was not compared: transformers cannot load it (%s)", error)
+    reference = _reference(folder)
+    if reference is None:
+        log.warning("the tokenisation was not compared: no tokenizer.json and no tokenizer.model")
         return
-    theirs = smoke.ask(path, "", 0, TEXTS).texts
-    for text, ids in zip(TEXTS, theirs, strict=True):
-        own = list(tokenizer.encode(text, add_special_tokens=False))
+    encode, name_of = reference
+    texts = _texts(folder)
+    theirs = smoke.ask(path, "", 0, texts).texts
+    for text, ids in zip(texts, theirs, strict=True):
+        own = encode(text)
         if own != ids:
-            at = next(
-                (i for i, (a, b) in enumerate(zip(own, ids, strict=False)) if a != b),
-                min(len(own), len(ids)),
-            )
+            common = zip(own, ids, strict=False)
+            at = next((i for i, (a, b) in enumerate(common) if a != b), min(len(own), len(ids)))
             raise IntegrityError(
-                f"llama.cpp tokenises {text!r} otherwise than the model was trained with: token"
-                f" {at} is {_shown(tokenizer, ids, at)} instead of {_shown(tokenizer, own, at)}",
+                f"llama.cpp tokenises {text!r} otherwise than the model's tokenizer: token {at} is"
+                f" {_shown(name_of, ids, at)} instead of {_shown(name_of, own, at)}",
                 owner=f"the vocabulary of {path.name}",
                 safe="the step is not recorded as done, so nothing of it is uploaded",
                 next="name another pre-tokenizer with --gguf-pre-tokenizer, or accept it with"
@@ -72,8 +73,35 @@ def check(path: Path, folder: Path, log: logging.Logger) -> None:
             )
 
 
-def _shown(tokenizer: object, ids: list[int], at: int) -> str:
-    if at >= len(ids):
-        return "missing"
-    name = tokenizer.convert_ids_to_tokens(ids[at])  # type: ignore[attr-defined]
-    return f"{name!r} ({ids[at]})"
+def _texts(folder: Path) -> tuple[str, ...]:
+    path = folder / "tokenizer.json"
+    if path.is_file() and '"BertNormalizer"' in path.read_text("utf-8"):
+        # llama.cpp takes Hangul apart in another way than BERT's normaliser, for every such model.
+        return tuple(text for text in TEXTS if not any("가" <= c <= "힣" for c in text))
+    return TEXTS
+
+
+def _reference(
+    folder: Path,
+) -> tuple[Callable[[str], list[int]], Callable[[int], str | None]] | None:
+    """Return functions that tokenise a text without special tokens, and that name a token."""
+    if (folder / "tokenizer.json").is_file():
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return (
+            lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids),
+            tokenizer.id_to_token,
+        )
+    if (folder / "tokenizer.model").is_file():
+        from sentencepiece import SentencePieceProcessor
+
+        processor = SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+        return lambda text: list(processor.encode(text)), processor.id_to_piece
+    return None
+
+
+def _shown(name_of: Callable[[int], str | None], ids: list[int], at: int) -> str:
+    return f"{name_of(ids[at])!r} ({ids[at]})" if at < len(ids) else "missing"

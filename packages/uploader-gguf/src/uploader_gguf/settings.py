@@ -38,6 +38,9 @@ class GgufSettings:
     pre_tokenizer: str | None = setting(
         None, help="llama.cpp's name of the pre-tokenizer, when it is not recognised (qwen2)"
     )
+    quantized_by: str | None = setting(
+        None, help="who made the files, written into them (general.quantized_by)"
+    )
     smoke_test: bool = setting(
         True, help="open every file with llama.cpp and generate a few tokens before it counts"
     )

@@ -61,8 +61,9 @@ def ask(
         raise _broken(path, f"no answer after {TIMEOUT} s") from error
     if done.returncode != 0:
         log = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
-        telling = [line for line in log if "error" in line.lower() or "failed" in line.lower()]
-        raise _broken(path, "; ".join((telling or log or [f"exit {done.returncode}"])[-3:]))
+        llama = [line for line in log if not line.startswith((" ", "Traceback", "uploader_"))]
+        telling = [line for line in llama if "error" in line.lower() or "failed" in line.lower()]
+        raise _broken(path, "; ".join((telling or llama or [f"exit {done.returncode}"])[-3:]))
     answer = json.loads(done.stdout)
     return Answer(text=answer["text"], tokens=answer["tokens"], texts=answer["texts"])
 

@@ -40,7 +40,9 @@ def convert(context: StepContext) -> Artifact:
     chain = toolchain.find(settings.llama_cpp)
     checkpoint = context.input("checkpoint")
     weights = open_weights(checkpoint)
-    folder = prepare_folder(weights, context.release, context.work / "converter")
+    base = _base(checkpoint)
+    work = context.work / "converter"
+    folder = prepare_folder(weights, context.release, work, base, settings.quantized_by)
     if missing:
         importance = None if settings.imatrix is None else imatrix.load(settings.imatrix)
         context.progress("reading the model's description", 0, None, "steps")
@@ -48,9 +50,8 @@ def convert(context: StepContext) -> Artifact:
             chain,
             weights,
             folder,
-            name=context.release.name,
             kinds={quant.name for quant in missing if quant.direct},
-            pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, _base(checkpoint)),
+            pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, base),
             log=context.log,
         )
         write(

@@ -50,6 +50,15 @@ _QWEN35 = _split(
     rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_TAIL}"
 )
 _NFC = [{"type": "NFC"}]
+_BERT = [
+    {
+        "type": "BertNormalizer",
+        "clean_text": True,
+        "handle_chinese_chars": True,
+        "strip_accents": None,
+        "lowercase": True,
+    }
+]
 
 # (normaliser, pre-tokenizer, ignore_merges) and llama.cpp's name. The regular expressions are the
 # ones that ``llm_tokenizer_bpe`` in src/llama-vocab.cpp (b10605) quotes as "original regex from
@@ -77,6 +86,8 @@ FAMILIES: tuple[tuple[list[Any], list[dict[str, Any]], bool, str], ...] = (
         False,
         "falcon",
     ),
+    # WordPiece ignores the name; the round trip tells whether lower-casing and accents agree.
+    (_BERT, [{"type": "BertPreTokenizer"}], False, "bert-bge"),
 )
 
 

@@ -22,6 +22,9 @@ from uploader_core.plugin import (
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+PASSING = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
+"""Statuses after which the same request may work, or may have worked although it says not."""
+
 _TOKEN = re.compile(r"hf_\w+")
 
 
@@ -66,10 +69,24 @@ def _set_timeout(seconds: float) -> None:
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status behind an error of the client."""
-    response = getattr(error, "response", None)
-    status = getattr(response, "status_code", None)
-    return status if isinstance(status, int) else None
+    """Return the HTTP status behind an error of the client, through what wraps it."""
+    for part in _chain(error):
+        status = getattr(getattr(part, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell whether an attempt may have worked unseen, or may work in a moment."""
+    status = status_of(error)
+    return _is_connection(error) if status is None else status in PASSING
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 @contextlib.contextmanager
@@ -129,7 +146,7 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
             safe="nothing visible was changed",
             next="use a token with write access to that account",
         )
-    if status in (408, 409, 412, 429, 500, 502, 503, 504) or _is_connection(error):
+    if is_passing(error):
         return TemporaryError(
             text,
             owner="the Hub or the network",
@@ -140,10 +157,9 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
 
 
 def _is_connection(error: BaseException) -> bool:
-    names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(
-        names & {"ConnectionError", "TransportError", "TimeoutException", "OSError", "TimeoutError"}
-    )
+    # By name: the client's HTTP library is requests, httpx or httpx2, as its version goes.
+    names = {cls.__name__ for part in _chain(error) for cls in type(part).__mro__}
+    return bool(names & {"ConnectionError", "TransportError", "TimeoutException", "TimeoutError"})
 
 
 def no_token() -> AuthError:

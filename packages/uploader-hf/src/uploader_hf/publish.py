@@ -26,7 +26,7 @@ from uploader_core.plugin import (
     UploadFile,
 )
 from uploader_hf.check import check_visibility, find_repo
-from uploader_hf.client import make_api, no_token, status_of, translate, translated
+from uploader_hf.client import is_passing, make_api, no_token, translate, translated
 from uploader_hf.stream import CountingFile, Progress
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 _PATHS_PER_CALL = 500
-# The commit may have happened although the answer says otherwise, or may work in a moment.
-_AMBIGUOUS = {None, 408, 409, 412, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,9 +123,7 @@ def list_remote(api: HfApi, repo_id: str, revision: str, names: list[str]) -> di
             for info in api.get_paths_info(repo_id, part, revision=revision):
                 if isinstance(info, RepoFile):
                     digest = None if info.lfs is None else info.lfs.sha256
-                    found[info.path] = Remote(
-                        size=info.size, sha256=digest, blob_id=info.blob_id
-                    )
+                    found[info.path] = Remote(size=info.size, sha256=digest, blob_id=info.blob_id)
     return found
 
 
@@ -167,7 +163,7 @@ def _send(context: StepContext, api: HfApi, repo_id: str, files: list[UploadFile
             _commit(context, api, repo_id, ordered, total)
             return total
         except Exception as caught:
-            if status_of(caught) not in _AMBIGUOUS:
+            if not is_passing(caught):
                 raise translate(caught, f"sending to {repo_id}", repo=repo_id) from None
             error = caught
         if attempt < ATTEMPTS:

@@ -11,7 +11,13 @@ from uploader_lora.safetensors_header import (
     read_header,
     tensor_bytes,
 )
-from uploader_lora.stored import has_weights, read_json, read_stored, weight_files
+from uploader_lora.stored import (
+    has_weights,
+    read_json,
+    read_stored,
+    same_content,
+    weight_files,
+)
 
 __all__ = [
     "DTYPE_BITS",
@@ -28,6 +34,7 @@ __all__ = [
     "read_header",
     "read_json",
     "read_stored",
+    "same_content",
     "tensor_bytes",
     "weight_files",
 ]

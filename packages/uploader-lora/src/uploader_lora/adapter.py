@@ -15,13 +15,17 @@ from uploader_core.plugin import SourceError
 from uploader_lora.config import AdapterConfig, read_config
 from uploader_lora.keys import PREFIX, Key, Part, parse_key
 from uploader_lora.safetensors_header import StoredTensor
-from uploader_lora.stored import has_weights, read_stored
+from uploader_lora.stored import has_weights, read_stored, same_content
 
 CONFIG = "adapter_config.json"
 STEM = "adapter_model"
 
 # peft/utils/constants.py; these are saved whole when the vocabulary was resized.
 _EMBEDDINGS = {"embed_tokens", "lm_head", "wte", "word_embeddings", "embed_in", "embed_out"}
+# Parameters of fused experts in transformers 5, in the order in which their classes declare them.
+_DECLARED = {"gate_up_proj": 0, "up_proj": 1, "down_proj": 2}
+_FULL: set[Part] = {"parameter", "base_layer", "original_module"}
+_HEADS = {"lm_head", "embed_out"}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
@@ -31,9 +35,10 @@ class LoraUpdate:
 
     Attributes:
         module: Path of the module in the model (``model.layers.0.self_attn.q_proj``).
+        parameter: Which of its parameters: ``weight``, or with ``target_parameters`` another one
+            (``gate_up_proj`` of fused experts).
         form: ``matrix`` for linear and convolution layers and for parameters, ``embedding`` for
             the transposed form of embeddings.
-        depth: Wrapper depth; more than one update of a module differ in it (target_parameters).
         a: Shape (rank, in), embeddings (rank, rows), convolutions (rank, in, *kernel).
         b: Shape (out, rank), embeddings (width, rank), convolutions (out, rank, 1, ...).
         bias: Bias of B, shape (out,), with ``lora_bias``.
@@ -44,8 +49,8 @@ class LoraUpdate:
     """
 
     module: str
+    parameter: str
     form: Literal["matrix", "embedding"]
-    depth: int
     a: StoredTensor
     b: StoredTensor
     bias: StoredTensor | None
@@ -105,6 +110,8 @@ class Adapter:
         updates: Low-rank changes, in the order of the file.
         replacements: Full tensors.
         token_rows: Trained rows of embeddings.
+        unused: Copies that PEFT saves beside what counts: the frozen original of a module that is
+            stored whole, and repetitions of it.
         tensors: Every tensor of the file by its key.
     """
 
@@ -113,6 +120,7 @@ class Adapter:
     updates: tuple[LoraUpdate, ...]
     replacements: tuple[FullTensor, ...]
     token_rows: tuple[TokenRows, ...]
+    unused: tuple[StoredTensor, ...]
     tensors: Mapping[str, StoredTensor]
 
 
@@ -172,6 +180,7 @@ class _Builder:
         self._parts: dict[tuple[str, int], dict[Part, StoredTensor]] = {}
         self._full: list[FullTensor] = []
         self._rows: list[TokenRows] = []
+        self._unused: list[StoredTensor] = []
 
     def build(self) -> Adapter:
         names: set[str | None] = set()
@@ -184,7 +193,7 @@ class _Builder:
                 )
             if tensor.dtype not in _FLOATS:
                 self._refuse(f"the tensor {name!r} has the type {tensor.dtype}")
-            if key.part not in ("parameter", "base_layer"):
+            if key.part not in _FULL:
                 names.add(key.adapter)
             self._place(key, tensor)
         if len(names) > 1:
@@ -200,11 +209,12 @@ class _Builder:
             updates=updates,
             replacements=tuple(self._full),
             token_rows=tuple(self._rows),
+            unused=tuple(self._unused),
             tensors=self._tensors,
         )
 
     def _place(self, key: Key, tensor: StoredTensor) -> None:
-        if key.part in ("parameter", "base_layer"):
+        if key.part in _FULL:
             self._place_full(key, tensor)
         elif key.part == "trainable_tokens_delta":
             self._place_rows(key, tensor)
@@ -217,18 +227,28 @@ class _Builder:
     def _place_full(self, key: Key, tensor: StoredTensor) -> None:
         config = self._config
         reason: Literal["modules_to_save", "bias", "embedding", "base_layer"]
-        if key.parameter == "bias" and config.bias != "none":
-            reason = "bias"
-        elif key.part == "base_layer":
-            reason = "base_layer"
-        elif any(_inside(key.module, saved) for saved in config.modules_to_save):
+        whole = any(_inside(key.module, saved) for saved in config.modules_to_save)
+        if whole and key.part != "parameter":
+            self._unused.append(tensor)
+            return
+        if whole:
             reason = "modules_to_save"
+        elif key.parameter == "bias" and config.bias != "none":
+            reason = "bias"
+        elif key.part != "parameter":
+            reason = "base_layer"
         elif key.module.rpartition(".")[2] in _EMBEDDINGS and key.parameter == "weight":
             reason = "embedding"
         else:
             self._refuse(
                 f"the full tensor {tensor.name!r} is explained by neither modules_to_save nor bias"
             )
+        for other in self._full:
+            if (other.module, other.parameter) == (key.module, key.parameter):
+                if not same_content(other.tensor, tensor):
+                    self._refuse(f"{other.tensor.name!r} and {tensor.name!r} contradict each other")
+                self._unused.append(tensor)
+                return
         self._full.append(
             FullTensor(module=key.module, parameter=key.parameter, tensor=tensor, reason=reason)
         )
@@ -247,6 +267,7 @@ class _Builder:
 
     def _updates(self) -> Iterator[LoraUpdate]:
         for (module, depth), parts in self._parts.items():
+            parameter = self._parameter(module, depth)
             embedding = "lora_embedding_A" in parts or "lora_embedding_B" in parts
             names: tuple[Part, Part] = ("lora_A", "lora_B")
             if embedding:
@@ -258,12 +279,12 @@ class _Builder:
                 if missing not in parts:
                     there = parts.get(here, next(iter(parts.values())))
                     self._refuse(f"{there.name!r} is there, and its {missing} is not")
-            yield self._update(module, depth, parts, names, embedding)
+            yield self._update(module, parameter, parts, names, embedding)
 
     def _update(
         self,
         module: str,
-        depth: int,
+        parameter: str,
         parts: Mapping[Part, StoredTensor],
         names: tuple[Part, Part],
         embedding: bool,
@@ -281,7 +302,9 @@ class _Builder:
                 f"{module}: A has {a.shape[0]} rows and B has {b.shape[1]} columns, which must "
                 "both be the rank"
             )
-        rank = self._rank(module, a.shape[0])
+        # PEFT looks adapted parameters up by their own names, layers by theirs.
+        key = module if parameter == "weight" else f"{module}.{parameter}"
+        rank = self._rank(key, a.shape[0])
         if (bias is not None) != config.lora_bias:
             self._refuse(f"{module} and lora_bias = {config.lora_bias} do not fit together")
         if bias is not None and bias.shape != b.shape[:1]:
@@ -290,16 +313,38 @@ class _Builder:
             self._refuse(f"{module} and use_dora = {config.use_dora} do not fit together")
         return LoraUpdate(
             module=module,
+            parameter=parameter,
             form="embedding" if embedding else "matrix",
-            depth=depth,
             a=a,
             b=b,
             bias=bias,
             magnitude=magnitude,
             rank=rank,
-            scale=config.scale(rank, self._alpha(module)),
+            scale=config.scale(rank, self._alpha(key)),
             experts=a.shape[0] // rank,
         )
+
+    def _parameter(self, module: str, depth: int) -> str:
+        """Tell which parameter a wrapper is about.
+
+        PEFT wraps the parameters of a module one around the other in the order in which the module
+        declares them, so the innermost is the first; their names are not stored.
+        """
+        names = {
+            target.rpartition(".")[2]
+            for target in self._config.target_parameters
+            if target.count(".") == 0 or _ends(module, target.rpartition(".")[0])
+        }
+        depths = sorted({d for m, d in self._parts if m == module}, reverse=True)
+        if depths == [0] and not (names - {"weight"} and "experts" in module):
+            return "weight"
+        declared = sorted(names & _DECLARED.keys(), key=lambda name: _DECLARED[name])
+        if depths != list(range(len(depths)))[::-1] or len(declared) != len(depths):
+            self._refuse(
+                f"{module} has {len(depths)} adapted parameters, and target_parameters names "
+                + (", ".join(sorted(names)) or "none of it")
+            )
+        return declared[depths.index(depth)]
 
     def _rank(self, module: str, stored: int) -> int:
         """Return the rank that the configuration allows and the tensors have."""
@@ -330,6 +375,12 @@ class _Builder:
             if not any(_inside(full.module, saved) for full in self._full):
                 self._refuse(f"modules_to_save names {saved!r}, and no tensor of it is stored")
         for token_module in config.trainable_tokens:
+            if (
+                token_module is not None
+                and token_module.rpartition(".")[2] in _HEADS
+                and self._rows
+            ):
+                continue  # a tied head has the embedding's rows; PEFT stores them once
             if not any(token_module is None or _ends(r.module, token_module) for r in self._rows):
                 name = token_module or "the input embedding"
                 self._refuse(f"trainable_token_indices names {name}, and no rows are stored")

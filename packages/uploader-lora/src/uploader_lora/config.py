@@ -28,6 +28,7 @@ _READ = {
     "fan_in_fan_out",
     "init_lora_weights",
     "layer_replication",
+    "lora_B_layout",
     "lora_alpha",
     "lora_bias",
     "modules_to_save",
@@ -103,6 +104,8 @@ class AdapterConfig:
         layer_replication: Ranges of base layers that were stacked, or None.
         initialisation: Name of an initialisation that changed the base weights (``pissa``, ...),
             or None.
+        expert_packing: How B of fused experts is packed: ``peft`` (expert fastest) or ``unsloth``
+            (expert slowest), or None when the file does not tell.
         tied: The adapter keeps tied embeddings tied (``ensure_weight_tying``).
         raw: The whole file.
     """
@@ -125,6 +128,7 @@ class AdapterConfig:
     target_parameters: tuple[str, ...]
     layer_replication: tuple[tuple[int, int], ...] | None
     initialisation: str | None
+    expert_packing: str | None
     tied: bool
     raw: Mapping[str, Any]
 
@@ -207,6 +211,7 @@ class _Parser:
             target_parameters=self._names("target_parameters"),
             layer_replication=self._replication(),
             initialisation=self._initialisation(),
+            expert_packing=self._expert_packing(),
             tied=self._flag("ensure_weight_tying"),
             raw=raw,
         )
@@ -297,6 +302,22 @@ class _Parser:
         if not isinstance(value, str) or not _CHANGED_BASE.fullmatch(value):
             self._refuse(f"init_lora_weights = {str(value)[:40]!r} is not known here")
         return value
+
+    def _expert_packing(self) -> str | None:
+        """Find out who packed B of fused experts.
+
+        Unsloth packed it with the expert slowest until unslothai/unsloth-zoo#1269, and marks newer
+        files with ``lora_B_layout``. Nothing but the marker tells its older files from newer ones.
+        """
+        layout = self._raw.get("lora_B_layout")
+        if layout is not None:
+            if layout not in ("rank_major", "expert_major"):
+                self._refuse(f"lora_B_layout = {str(layout)[:40]!r} is not known here")
+            return "peft" if layout == "rank_major" else "unsloth"
+        mapping = self._raw.get("auto_mapping")
+        by_unsloth = isinstance(mapping, dict) and bool(mapping.get("unsloth_fixed"))
+        base = str(self._raw.get("base_model_name_or_path") or "")
+        return None if by_unsloth or base.lower().startswith("unsloth/") else "peft"
 
     def _refuse(self, why: str) -> NoReturn:
         version = self._raw.get("peft_version")

@@ -24,6 +24,7 @@ Part = Literal[
     "trainable_tokens_delta",
     "parameter",
     "base_layer",
+    "original_module",
 ]
 
 _ADAPTER = r"(?:\.(?P<adapter>(?!weight$|bias$)[^.]+))?"
@@ -37,14 +38,15 @@ _FORMS: tuple[tuple[re.Pattern[str], Part | None], ...] = (
         None,
     ),
     (
-        re.compile(
-            r"(?P<path>.+?)(?:\.token_adapter)?\.(?:base_layer|original_module)"
-            r"\.(?P<parameter>weight|bias)"
-        ),
+        re.compile(r"(?P<path>.+?)(?:\.token_adapter)?\.base_layer\.(?P<parameter>weight|bias)"),
         "base_layer",
     ),
     (
-        re.compile(r"(?P<path>.+)\.modules_to_save\.(?P<adapter>[^.]+)\.(?P<parameter>.+)"),
+        re.compile(r"(?P<path>.+)\.original_module\.(?P<parameter>[^.]+)"),
+        "original_module",
+    ),
+    (
+        re.compile(rf"(?P<path>.+)\.modules_to_save{_ADAPTER}\.(?P<parameter>[^.]+)"),
         "parameter",
     ),
     (re.compile(r"(?P<path>.+)\.(?P<parameter>[^.]+)"), "parameter"),
@@ -59,8 +61,8 @@ class Key:
         module: Path of the module in the model, without PEFT's prefix and wrappers.
         part: What of it.
         depth: Number of ``base_layer`` wrappers between the module and this part.
-        parameter: Name of a full tensor (``weight``), for the parts ``parameter`` and
-            ``base_layer``.
+        parameter: Name of a full tensor (``weight``), for the parts ``parameter``, ``base_layer``
+            and ``original_module``.
         adapter: The adapter's name, where the file still has it.
     """
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from uploader_core.plugin import SourceError
+from uploader_core.plugin import CHUNK, SourceError
 from uploader_lora.safetensors_header import StoredTensor, read_header
 
 MAX_INDEX = 64 << 20
@@ -89,6 +89,20 @@ def read_stored(folder: Path, stem: str) -> Mapping[str, StoredTensor]:
         name = min(missing)
         _refuse(index, f"it says that {name!r} is in {weight_map[name]}, which does not have it")
     return found
+
+
+def same_content(left: StoredTensor, right: StoredTensor) -> bool:
+    """Tell whether two stored tensors are the same, byte for byte, reading both."""
+    if (left.dtype, left.shape) != (right.dtype, right.shape):
+        return False
+    with left.file.open("rb") as ours, right.file.open("rb") as theirs:
+        ours.seek(left.offset)
+        theirs.seek(right.offset)
+        for start in range(0, left.nbytes, CHUNK):
+            count = min(CHUNK, left.nbytes - start)
+            if ours.read(count) != theirs.read(count):
+                return False
+    return True
 
 
 def _index(folder: Path, stem: str) -> Path:

@@ -1,93 +1,24 @@
 """Carry out recipes: ``W.float() + (B @ A) * scale`` in blocks of rows, cast once.
 
 Heavy: imports torch. This form, and not ``addmm`` with alpha, gives the very bits of PEFT's own
-merge in float32 at every scale.
+merge in float32 at every scale. DoRA is computed in float64.
 """
 
 from __future__ import annotations
 
-import ctypes
-import math
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import torch  # noqa: TID253 - this module computes
 
 from uploader_core.plugin import SourceError
-from uploader_lora import StoredTensor
-from uploader_merged.recipes import LowRank, Recipe
-
-DTYPES = {
-    "BOOL": torch.bool,
-    "U8": torch.uint8,
-    "I8": torch.int8,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "U16": torch.uint16,
-    "I16": torch.int16,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "U32": torch.uint32,
-    "I32": torch.int32,
-    "F32": torch.float32,
-    "U64": torch.uint64,
-    "I64": torch.int64,
-    "F64": torch.float64,
-    "C64": torch.complex64,
-}
-"""torch types by safetensors names."""
-
+from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack
+from uploader_merged.tensors import DTYPES, ViewLoader, load_rows, row_blocks
 
 BLOCK = 4 << 20
 """Elements of a tensor that are merged at once."""
-
-
-def load(stored: StoredTensor) -> torch.Tensor:
-    """Read a whole tensor as it is stored."""
-    return load_rows(stored, 0, stored.shape[0] if stored.shape else 1).reshape(stored.shape)
-
-
-def load_rows(stored: StoredTensor, start: int, stop: int) -> torch.Tensor:
-    """Read rows along the first axis, as they are stored.
-
-    Raises:
-        SourceError: The type is unknown to torch, or the file is shorter than its header said.
-    """
-    if stored.dtype not in DTYPES:
-        raise SourceError(
-            f"{stored.name} has the type {stored.dtype}, which torch {torch.__version__} does not "
-            "have",
-            owner=str(stored.file),
-            next="add --base PATH_OR_ID with a 16-bit model",
-        )
-    rest = stored.shape[1:]
-    tensor = torch.empty((stop - start, *rest), dtype=DTYPES[stored.dtype])
-    row = math.prod(rest) * tensor.element_size()
-    view = memory(tensor)
-    # Unbuffered, and opened for each read: no shared position, so threads need no lock.
-    with stored.file.open("rb", buffering=0) as handle:
-        handle.seek(stored.offset + start * row)
-        position = 0
-        while position < len(view):
-            count = handle.readinto(view[position:])
-            if not count:
-                raise SourceError(
-                    f"{stored.file.name} became shorter while it was read",
-                    owner=str(stored.file),
-                    next="run it again when nothing else writes to the file",
-                )
-            position += count
-    return tensor
-
-
-def memory(tensor: torch.Tensor) -> memoryview:
-    """Return a contiguous CPU tensor's bytes, without a copy and without numpy."""
-    nbytes = tensor.numel() * tensor.element_size()
-    if not nbytes:
-        return memoryview(bytearray())
-    buffer = (ctypes.c_char * nbytes).from_address(tensor.data_ptr())
-    # The view keeps the ctypes buffer, and the buffer has to keep the tensor.
-    buffer._tensor = tensor  # type: ignore[attr-defined]  # ctypes takes any attribute
-    return memoryview(buffer).cast("B")
 
 
 class Evaluation:
@@ -97,58 +28,170 @@ class Evaluation:
         recipe: How it is made.
         dtype: Type of the result as safetensors spells it; the storage type when None. A wider one
             is reached without the rounding of the storage type.
+        views: Reads the small matrices; shared by the evaluations of a checkpoint.
     """
 
-    def __init__(self, recipe: Recipe, dtype: str | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, dtype: str | None = None, views: ViewLoader | None = None
+    ) -> None:
         self._recipe = recipe
-        self._steps = [_Product(step) for step in recipe.steps]
+        # Stacked matrices are worked on as one matrix with all their rows.
+        self._source = replace(recipe.source, shape=recipe.rows)
+        # Norms lose digits in float32, and there is no float32 reference to be equal to.
+        dora = any(isinstance(step, Dora) for step in recipe.steps)
+        self._compute = torch.float64 if dora else torch.float32
+        views = views or ViewLoader()
+        self._steps = [_RUNNERS[type(s)](recipe, s, self._compute, views) for s in recipe.steps]
         wanted = dtype or recipe.dtype
         self._as_it_is = not recipe.touched and wanted == recipe.source.dtype
         self._dtype = None if self._as_it_is else DTYPES[wanted]
 
     def read(self) -> torch.Tensor:
         """Return the whole tensor."""
-        if self._as_it_is or not self._recipe.shape:
-            rows = self._recipe.shape[0] if self._recipe.shape else 1
-            return self.rows(0, rows).reshape(self._recipe.shape)
-        whole = torch.empty(self._recipe.shape, dtype=self._dtype)
-        done = 0
-        for block in self.blocks(BLOCK):
-            whole[done : done + block.shape[0]] = block
-            done += block.shape[0]
-        return whole
+        shape = self._recipe.rows
+        if self._as_it_is or not shape:
+            whole = self._rows(0, shape[0] if shape else 1)
+        else:
+            whole = torch.empty(shape, dtype=self._dtype)
+            done = 0
+            for block in self.blocks(BLOCK):
+                whole[done : done + block.shape[0]] = block
+                done += block.shape[0]
+        return whole.reshape(self._recipe.shape)
 
     def blocks(self, elements: int) -> Iterator[torch.Tensor]:
         """Yield blocks of rows of at most so many elements, but at least one row."""
-        shape = self._recipe.shape
-        rows = shape[0] if shape else 1
-        step = max(1, elements // max(1, math.prod(shape[1:])))
-        for start in range(0, rows, step):
-            yield self.rows(start, min(rows, start + step))
+        for start, stop in row_blocks(self._recipe.rows, elements):
+            yield self._rows(start, stop)
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
-        """Return merged rows."""
-        stored = load_rows(self._recipe.source, start, stop)
+        """Return merged rows along the first axis."""
+        shape = self._recipe.shape
+        inner = self._recipe.rows[0] // shape[0] if shape else 1
+        return self._rows(start * inner, stop * inner).reshape(stop - start, *shape[1:])
+
+    def _rows(self, start: int, stop: int) -> torch.Tensor:
+        stored = load_rows(self._source, start, stop)
         if self._dtype is None:
             return stored
-        if not self._steps:
+        if not self._recipe.touched:
             return stored.to(self._dtype)
-        value = stored.float()
+        value = stored.to(self._compute)
         for step in self._steps:
-            value += step.rows(start, stop)
-        return value.to(self._dtype)
+            value = step.apply(value, start, stop)
+        result = value.to(self._dtype)
+        self._check_finite(value, result, start)
+        return result
+
+    def _check_finite(self, value: torch.Tensor, result: torch.Tensor, start: int) -> None:
+        """Refuse NaN and infinity; a sum is not finite when any element is not."""
+        narrow = result.dtype == torch.float16
+        if not (narrow or torch.isfinite(value.sum())):
+            narrow = True  # or the sum itself was too large: look at every element
+        if narrow and not torch.isfinite(result).all():
+            raise SourceError(
+                f"{self._recipe.name} would hold NaN or infinity near row {start}"
+                + (" in float16" if torch.isfinite(value).all() else ""),
+                owner=f"{self._recipe.source.file.name} and the adapter's tensors for it",
+                safe="no weight file with it was finished",
+                next="--merged-dtype bfloat16, if it was float16; otherwise take an earlier "
+                "checkpoint of the training, this one diverged",
+            )
 
 
-class _Product:
-    """``(B @ A) * scale``, by rows of the weight."""
+class _AddLowRank:
+    """``W + (B @ A) * scale``."""
 
-    def __init__(self, step: LowRank) -> None:
-        self._a = load(step.a).float()
-        self._b = load(step.b).float()
+    def __init__(
+        self, recipe: Recipe, step: LowRank, dtype: torch.dtype, views: ViewLoader
+    ) -> None:
+        self._a = views.load(step.a, dtype)
+        self._b = views.load(step.b, dtype)
         self._scale = step.scale
         self._transposed = step.transposed
 
-    def rows(self, start: int, stop: int) -> torch.Tensor:
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        return value.add_(self._delta(start, stop).view(value.shape))
+
+    def _delta(self, start: int, stop: int) -> torch.Tensor:
         if self._transposed:
-            return (self._b @ self._a[:, start:stop]).T * self._scale
+            return ((self._b @ self._a[:, start:stop]).T * self._scale).contiguous()
         return (self._b[start:stop] @ self._a) * self._scale
+
+
+class _Dora:
+    """``m / norm(W + dW) * (W + dW)``."""
+
+    def __init__(self, recipe: Recipe, step: Dora, dtype: torch.dtype, views: ViewLoader) -> None:
+        self._product = _AddLowRank(recipe, step.product, dtype, views)
+        self._magnitude = views.load(step.magnitude, dtype).flatten()
+        self._by_columns = step.by_columns
+        self._factor = torch.empty(0)
+        if self._by_columns:
+            squares = torch.zeros(recipe.shape[1], dtype=dtype)
+            for start, stop in row_blocks(recipe.shape, BLOCK):
+                base = load_rows(recipe.source, start, stop).to(dtype)
+                squares += self._product.apply(base, start, stop).square_().sum(0)
+            self._factor = self._magnitude / squares.sqrt()
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        value = self._product.apply(value, start, stop)
+        if self._by_columns:
+            return value.mul_(self._factor)
+        factor = self._magnitude[start:stop] / value.flatten(1).square().sum(1).sqrt()
+        return value.mul_(factor.view(-1, *[1] * (value.dim() - 1)))
+
+
+class _AddVector:
+    """``bias + vector * scale``."""
+
+    def __init__(
+        self, recipe: Recipe, step: AddVector, dtype: torch.dtype, views: ViewLoader
+    ) -> None:
+        self._vector = views.load(step.vector, dtype).flatten() * step.scale
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        return value.add_(self._vector[start:stop])
+
+
+class _PutRows:
+    """Rows of an embedding, as they were trained."""
+
+    def __init__(
+        self, recipe: Recipe, step: PutRows, dtype: torch.dtype, views: ViewLoader
+    ) -> None:
+        self._rows = torch.tensor(step.rows)
+        self._values = views.load(step.values, dtype)
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        here = (self._rows >= start) & (self._rows < stop)
+        value[self._rows[here] - start] = self._values[here]
+        return value
+
+
+class _Stack:
+    """Low-rank products for single matrices of a stack, by rows of all of them."""
+
+    def __init__(self, recipe: Recipe, step: Stack, dtype: torch.dtype, views: ViewLoader) -> None:
+        self._height = recipe.shape[1]
+        self._load = functools.partial(_AddLowRank, recipe, dtype=dtype, views=views)
+        self._placed = [
+            (p.expert * self._height + p.row, p.product.shape[0], p.product) for p in step.placed
+        ]
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        for first, count, product in self._placed:
+            low, high = max(start, first), min(stop, first + count)
+            if low < high:
+                part = value[low - start : high - start]
+                self._load(product).apply(part, low - first, high - first)
+        return value
+
+
+_RUNNERS: dict[type, Callable[..., Any]] = {
+    LowRank: _AddLowRank,
+    Dora: _Dora,
+    AddVector: _AddVector,
+    PutRows: _PutRows,
+    Stack: _Stack,
+}

@@ -14,7 +14,9 @@ Opening reads headers and small JSON files only and imports no torch; reading do
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +30,15 @@ from uploader_merged.recipes import Recipe
 if TYPE_CHECKING:
     import torch
 
+    from uploader_merged.arithmetic import Evaluation
+    from uploader_merged.tensors import ViewLoader
+
 
 class Checkpoint:
     """A checkpoint whose tensors are merged when they are read.
 
-    Safe to read from several threads: nothing changes after opening, and every read opens the
-    files that it needs.
+    Safe to read from several threads: nothing but a small cache changes after opening, and every
+    read opens the files that it needs.
     """
 
     def __init__(self, base: BaseModel, adapter: Adapter | None) -> None:
@@ -42,6 +47,8 @@ class Checkpoint:
         self._adapter = adapter
         self._recipes = merge.recipes
         self._config = merge.config
+        self._lock = threading.Lock()
+        self._views: ViewLoader | None = None
 
     @property
     def base(self) -> BaseModel:
@@ -103,31 +110,35 @@ class Checkpoint:
             KeyError: No tensor of that name.
             SourceError: A file changed since it was opened.
         """
-        from uploader_merged.arithmetic import Evaluation
-
-        return Evaluation(self._recipes[name], dtype).read()
+        return self._evaluate(name, dtype).read()
 
     def read_rows(self, name: str, start: int, stop: int, dtype: str | None = None) -> torch.Tensor:
         """Return rows ``start`` to ``stop`` (along the first axis) of a merged tensor."""
-        from uploader_merged.arithmetic import Evaluation
-
-        return Evaluation(self._recipes[name], dtype).rows(start, stop)
+        return self._evaluate(name, dtype).rows(start, stop)
 
     def blocks(
         self, name: str, elements: int = 4 << 20, dtype: str | None = None
     ) -> Iterator[torch.Tensor]:
         """Yield a merged tensor as blocks of rows, in order.
 
-        Memory stays at a few blocks whatever the size of the tensor.
+        Fused experts that the adapter changes come as one matrix below the other, so a block has
+        two axes then. Memory stays at a few blocks whatever the size of the tensor.
 
         Args:
             name: Tensor name.
             elements: Largest number of elements in a block, but at least one row.
             dtype: As in :meth:`read`.
         """
-        from uploader_merged.arithmetic import Evaluation
+        return self._evaluate(name, dtype).blocks(elements)
 
-        return Evaluation(self._recipes[name], dtype).blocks(elements)
+    def _evaluate(self, name: str, dtype: str | None) -> Evaluation:
+        from uploader_merged.arithmetic import Evaluation
+        from uploader_merged.tensors import ViewLoader
+
+        with self._lock:
+            if self._views is None:
+                self._views = ViewLoader()
+        return Evaluation(self._recipes[name], dtype, self._views)
 
     def companions(self) -> tuple[CompanionFile, ...]:
         """Return tokenizer, template, processor and licence files with their origin."""
@@ -139,18 +150,26 @@ class Checkpoint:
         return {file.name: file.path for file in self.companions()}
 
 
-def open_checkpoint(source: Artifact | Path | str, adapter: Path | str | None = None) -> Checkpoint:
+def open_checkpoint(
+    source: Artifact | Path | str,
+    adapter: Path | str | None = None,
+    *,
+    expert_packing: str = "auto",
+) -> Checkpoint:
     """Open a model folder, with or without an adapter, as one checkpoint.
 
     Args:
         source: Folder of the base model, or a ``checkpoint`` artifact, which knows both folders.
         adapter: Folder of a PEFT adapter; not together with an artifact.
+        expert_packing: ``peft`` or ``unsloth``, for adapters of fused experts whose file does not
+            say; ``auto`` refuses those.
 
     Raises:
         SourceError: A folder cannot be used, or the two do not fit together.
     """
     if isinstance(source, Artifact):
         base, stacked = source.metadata.get("base"), source.metadata.get("adapter")
+        expert_packing = str(source.metadata.get("expert_packing", "auto"))
         if not isinstance(base, str) or not isinstance(stacked, str | None):
             raise PluginError(
                 f"the {source.kind} artifact of {source.producer} does not say how to open it",
@@ -159,4 +178,9 @@ def open_checkpoint(source: Artifact | Path | str, adapter: Path | str | None = 
             )
         source, adapter = base, stacked
     model = read_base(Path(source))
-    return Checkpoint(model, None if adapter is None else read_adapter(Path(adapter)))
+    if adapter is None:
+        return Checkpoint(model, None)
+    read = read_adapter(Path(adapter))
+    if expert_packing != "auto":
+        read = replace(read, config=replace(read.config, expert_packing=expert_packing))
+    return Checkpoint(model, read)

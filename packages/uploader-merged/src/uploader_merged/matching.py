@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from uploader_core.plugin import SourceError
-from uploader_lora import Adapter, FullTensor, LoraUpdate, StoredTensor
+from uploader_lora import Adapter, FullTensor, LoraUpdate, StoredTensor, TokenRows
 from uploader_merged.base import BaseModel
+from uploader_merged.ends import Part, is_head, plan_ends
+from uploader_merged.experts import ExpertContext, place
 from uploader_merged.names import TensorNames
-from uploader_merged.recipes import LowRank, Recipe, Step
-from uploader_merged.tying import embedding_name, head_name, is_tied, untie, untied_head_name
+from uploader_merged.orientation import describe, is_transposed
+from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Step, View
+from uploader_merged.tying import embedding_name, head_name, is_tied, untie
 
 _FLOATS = {"F32", "F16", "BF16"}
 
@@ -56,14 +60,24 @@ class _Matcher:
         self._recipes = merge.recipes
         self._config = merge.config
         self._names = TensorNames(base.tensors)
+        self._duplicates: tuple[Part, ...] = ()
+        self._untied: tuple[str, str] | None = None
+        self._used: Counter[StoredTensor] = Counter()
 
     def run(self) -> Merge:
         self._refuse_unsupported()
-        self._untie_if_needed()
+        self._prepare_ends()
         for full in self._adapter.replacements:
-            self._replace(full)
+            if full not in self._duplicates:
+                self._replace(full)
+        self._share_frozen_copy()
+        for rows in self._adapter.token_rows:
+            if rows not in self._duplicates:
+                self._put_rows(rows)
         for update in self._adapter.updates:
-            self._add_update(update)
+            if update not in self._duplicates:
+                self._add_update(update)
+        self._resize_vocabulary()
         self._check_consumption()
         return Merge(recipes=self._recipes, config=self._config)
 
@@ -71,91 +85,223 @@ class _Matcher:
         """Refuse by name what the reader understands and the merge does not do."""
         config = self._adapter.config
         for what, present in (
-            ("DoRA (use_dora)", config.use_dora),
-            ("biases of LoRA (lora_bias)", config.lora_bias),
-            (f"trained biases (bias = {config.bias})", config.bias != "none"),
-            ("whole modules (modules_to_save)", bool(config.modules_to_save)),
-            ("trained token rows (trainable_token_indices)", bool(config.trainable_tokens)),
-            ("adapted parameters (target_parameters)", bool(config.target_parameters)),
             ("stacked layers (layer_replication)", config.layer_replication is not None),
-            (
-                f"a base changed by init_lora_weights = {config.initialisation}",
-                config.initialisation is not None,
-            ),
-            ("weights stored as (in, out) (fan_in_fan_out)", config.fan_in_fan_out),
-            (
-                "LoRA on embeddings",
-                any(u.form == "embedding" for u in self._adapter.updates),
-            ),
-            (
-                "a resized vocabulary",
-                any(r.reason == "embedding" for r in self._adapter.replacements),
-            ),
         ):
             if present:
                 self._refuse(f"merging {what} is not supported")
+        for module in config.trainable_tokens:
+            if is_head(module) and not any(is_head(r.module) for r in self._adapter.token_rows):
+                # PEFT stores the rows of a tied head once, with the embedding.
+                rows = {r.rows for r in self._adapter.token_rows}
+                if not is_tied(self._base) or rows != {config.trainable_tokens[module]}:
+                    self._refuse(f"trainable_token_indices names {module}, and it has no rows")
 
-    def _untie_if_needed(self) -> None:
-        """Give the output head a tensor of its own when the adapter changes it alone."""
-        heads = {"lm_head", "embed_out"}
-        touched = [u for u in self._adapter.updates if u.module.rpartition(".")[2] in heads]
-        if not touched or not is_tied(self._base):
-            return
-        embedding = embedding_name(self._base)
-        if embedding is None:
-            self._refuse("the base is tied and has no input embedding")
-        name = head_name(self._base) or untied_head_name(embedding)
-        # In a tied model the embedding is the truth, whatever the files hold for the head.
-        self._recipes[name] = Recipe.keep(self._base.tensors[embedding], name)
+    def _prepare_ends(self) -> None:
+        """Give the output head a tensor of its own, or take a superfluous one away."""
+        ends = plan_ends(self._base, self._adapter, self._names)
+        self._duplicates = ends.duplicates
+        if ends.drop is not None:
+            del self._recipes[ends.drop]
+        if ends.untie is not None:
+            embedding = embedding_name(self._base)
+            assert embedding is not None
+            # In a tied model the embedding is the truth, whatever the files hold for the head.
+            tensor = self._base.tensors[embedding]
+            self._recipes[ends.untie] = Recipe.keep(tensor, ends.untie)
+            self._config = untie(self._config)
+            self._untied = (embedding, ends.untie)
         self._names = TensorNames(self._recipes)
-        self._config = untie(self._config)
+
+    def _share_frozen_copy(self) -> None:
+        """Start both ends from the copy of the shared matrix that lies below a change of one.
+
+        When the vocabulary was resized, that copy is the only place that has all rows.
+        """
+        if self._untied is None:
+            return
+        pair = [self._recipes[name] for name in self._untied]
+        for here, there in (pair, pair[::-1]):
+            frozen = any(
+                full.tensor is here.source and full.reason in ("base_layer", "embedding")
+                for full in self._adapter.replacements
+            )
+            if frozen and not there.replaced:
+                self._recipes[there.name] = replace(there, source=here.source, shape=here.shape)
 
     def _find(self, module: str, parameter: str = "weight") -> Recipe:
         name = self._names.find(module, parameter)
+        if name is None and is_head(module) and parameter == "weight":
+            # transformers 5 calls every head lm_head, also where the files say embed_out.
+            name = head_name(self._base)
         if name is None:
             near = self._names.near(module)
             self._refuse(
-                f"{module} of the adapter matches no tensor of the base in "
+                f"{module}.{parameter} of the adapter matches no tensor of the base in "
                 f"{self._base.folder}" + (f" (it has {near[0]}, ...)" if near else "")
             )
+        self._check_float(self._recipes[name])
         return self._recipes[name]
 
-    def _replace(self, full: FullTensor) -> None:
-        """Put a full tensor of the adapter in the place of the base's."""
-        recipe = self._find(full.module, full.parameter)
-        if full.tensor.shape != recipe.shape:
-            self._refuse(
-                f"{full.tensor.name} of the adapter has the shape {list(full.tensor.shape)}, and "
-                f"{recipe.name} of the base {list(recipe.shape)}"
-            )
-        if recipe.replaced:
-            self._refuse(f"{recipe.name} would be replaced twice")
-        self._recipes[recipe.name] = replace(recipe, source=full.tensor, replaced=True)
-
-    def _add_update(self, update: LoraUpdate) -> None:
-        recipe = self._find(update.module)
-        out, into = update.b.shape[0], update.a.shape[-1]
-        if len(update.a.shape) != 2 or recipe.shape != (out, into):
-            self._refuse(
-                f"{update.module} of the adapter is made for a weight of {out} x {into}, and "
-                f"{recipe.name} of the base is {' x '.join(str(n) for n in recipe.shape)}"
-            )
-        self._append(recipe, LowRank(a=update.a, b=update.b, scale=update.scale))
-
-    def _append(self, recipe: Recipe, step: Step) -> None:
+    def _check_float(self, recipe: Recipe) -> None:
         if recipe.dtype not in _FLOATS:
             self._refuse(
                 f"{recipe.name} of the base has the type {recipe.dtype}, which cannot be changed"
             )
+
+    def _replace(self, full: FullTensor) -> None:
+        """Put a full tensor of the adapter in the place of the base's."""
+        recipe = self._find(full.module, full.parameter)
+        shape = full.tensor.shape
+        resized = full.reason in ("embedding", "base_layer", "modules_to_save") and (
+            recipe.name in (embedding_name(self._base), head_name(self._base))
+            or recipe.source.name == embedding_name(self._base)
+        )
+        fits = shape == recipe.shape or (
+            resized and len(shape) == 2 and shape[1:] == recipe.shape[1:]
+        )
+        if not fits:
+            self._refuse(
+                f"{full.tensor.name} of the adapter is {describe(shape)}, and {recipe.name} of the "
+                f"base is {describe(recipe.shape)}"
+            )
+        if recipe.replaced:
+            self._refuse(f"{recipe.name} would be replaced twice")
+        self._recipes[recipe.name] = replace(recipe, source=full.tensor, replaced=True, shape=shape)
+        self._use([View.whole(full.tensor)])
+
+    def _put_rows(self, rows: TokenRows) -> None:
+        recipe = self._find(rows.module)
+        if len(recipe.shape) != 2 or rows.tensor.shape[1] != recipe.shape[1]:
+            self._refuse(
+                f"{rows.tensor.name} has rows of {rows.tensor.shape[1]}, and {recipe.name} of the "
+                f"base is {describe(recipe.shape)}"
+            )
+        if max(rows.rows) >= recipe.shape[0]:
+            self._refuse(
+                f"trainable_token_indices names row {max(rows.rows)} of {recipe.name}, which has "
+                f"{recipe.shape[0]}"
+            )
+        values = View.whole(rows.tensor)
+        self._append(recipe, PutRows(rows=rows.rows, values=values))
+        self._use([values])
+
+    def _add_update(self, update: LoraUpdate) -> None:
+        context = ExpertContext(
+            names=self._names,
+            recipes=self._recipes,
+            config=self._base.config,
+            peft_version=self._adapter.config.peft_version,
+            packing=self._adapter.config.expert_packing,
+        )
+        placed = list(place(update, context))
+        if placed and (update.magnitude is not None or update.bias is not None):
+            self._refuse(f"{update.module}: DoRA and biases of fused experts are not known")
+        for name, step in placed:
+            self._append(self._recipes[name], step)
+        # Both halves of a fused parameter have one of the two matrices in common.
+        self._use({view for _, step in placed for view in step.views})
+        if not placed:
+            self._add_to_layer(update)
+
+    def _add_to_layer(self, update: LoraUpdate) -> None:
+        recipe = self._find(update.module)
+        product = LowRank(
+            a=View.whole(update.a),
+            b=View.whole(update.b),
+            scale=update.scale,
+            transposed=self._is_transposed(update, recipe),
+        )
+        step: Step = product
+        if update.magnitude is not None:
+            outputs = recipe.shape[1] if product.transposed else recipe.shape[0]
+            magnitude = View.whole(update.magnitude)
+            if magnitude.shape[0] * magnitude.shape[1] != outputs:
+                self._refuse(
+                    f"{update.magnitude.name} has {update.magnitude.shape} values, and "
+                    f"{recipe.name} of the base {outputs} outputs"
+                )
+            step = Dora(product=product, magnitude=magnitude, by_columns=product.transposed)
+        self._append(recipe, step)
+        self._use(step.views)
+        if update.bias is not None:
+            bias = self._find(update.module, "bias")
+            if bias.shape != update.bias.shape:
+                self._refuse(
+                    f"{update.bias.name} has {describe(update.bias.shape)} values, and {bias.name} "
+                    f"of the base {describe(bias.shape)}"
+                )
+            vector = View.whole(update.bias)
+            self._append(bias, AddVector(vector=vector, scale=update.scale))
+            self._use([vector])
+
+    def _is_transposed(self, update: LoraUpdate, recipe: Recipe) -> bool:
+        """Check that the matrices fit the weight, and say which way it lies."""
+        if update.form == "embedding":
+            made_for = (update.a.shape[1], update.b.shape[0])
+            transposed: bool | None = True if recipe.shape == made_for else None
+        else:
+            made_for = (update.b.shape[0], update.a.shape[1])
+            if len(recipe.shape) > 2 or len(update.a.shape) > 2:
+                # A convolution: A has the kernel, B is 1 x 1. Groups make A wider than the weight.
+                whole = (update.b.shape[0], *update.a.shape[1:])
+                narrow = all(size == 1 for size in update.b.shape[2:])
+                transposed = False if narrow and recipe.shape == whole else None
+            else:
+                transposed = is_transposed(
+                    update.module,
+                    recipe.shape,
+                    made_for,
+                    self._base.config,
+                    self._adapter.config.fan_in_fan_out,
+                )
+        if transposed is None:
+            self._refuse(
+                f"{update.module} of the adapter is made for a weight of {describe(made_for)}, and "
+                f"{recipe.name} of the base is {describe(recipe.shape)}"
+                + (", which fits in two ways (fan_in_fan_out)" if recipe.shape == made_for else "")
+            )
+        return transposed
+
+    def _append(self, recipe: Recipe, step: Step) -> None:
+        self._check_float(recipe)
         self._recipes[recipe.name] = replace(recipe, steps=(*recipe.steps, step))
 
-    def _check_consumption(self) -> None:
-        used: Counter[StoredTensor] = Counter(
-            tensor for recipe in self._recipes.values() for tensor in recipe.consumed
+    def _resize_vocabulary(self) -> None:
+        """Write the number of rows that the embedding now has into the configuration."""
+        embedding = embedding_name(self._base)
+        if embedding is None:
+            return
+        rows, before = self._recipes[embedding].shape[0], self._base.tensors[embedding].shape[0]
+        head = next(
+            (n for n in self._recipes if n in ("lm_head.weight", head_name(self._base))), None
         )
+        if head is not None and self._recipes[head].shape[0] != rows and rows != before:
+            self._refuse(
+                f"the vocabulary would have {rows} entries at the input and "
+                f"{self._recipes[head].shape[0]} at the output"
+            )
+        if rows == before:
+            return
+        text = self._config.get("text_config")
+        if isinstance(text, dict):
+            self._config["text_config"] = {**text, "vocab_size": rows}
+        if not isinstance(text, dict) or "vocab_size" in self._config:
+            self._config["vocab_size"] = rows
+
+    def _use(self, views: Iterable[View]) -> None:
+        for view in views:
+            self._used[view.tensor] += view.shape[0] * view.shape[1]
+
+    def _check_consumption(self) -> None:
+        """Every element of every adapter tensor is used exactly once."""
+        for part in self._duplicates:
+            tensors = part.tensors if isinstance(part, LoraUpdate) else (part.tensor,)
+            self._use(View.whole(tensor) for tensor in tensors)
+        self._use(View.whole(tensor) for tensor in self._adapter.unused)
         for name, tensor in self._adapter.tensors.items():
-            if used[tensor] != 1:
-                self._refuse(f"the tensor {name!r} would be used {used[tensor]} times")
+            rows, columns = View.whole(tensor).shape
+            if self._used[tensor] != rows * columns:
+                self._refuse(f"the tensor {name!r} would not be used exactly once")
 
     def _refuse(self, why: str) -> NoReturn:
         version = self._adapter.config.peft_version

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import ConvertSpec, DocumentSpec, hookimpl
-from uploader_merged.settings import Merged16Settings
+from uploader_merged.settings import Merged16Settings, OpenSettings
 
 
 @hookimpl
@@ -17,6 +17,7 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         produces="checkpoint",
         virtual=True,
         isolation="inline",
+        settings=OpenSettings,
         run="uploader_merged.preflight:open_virtual",
     )
     yield ConvertSpec(

@@ -22,11 +22,13 @@ def open_virtual(context: StepContext) -> Artifact:
         SourceError: The two do not fit together.
     """
     base, adapter = context.input("base"), context.input("adapter")
-    checkpoint = open_checkpoint(base.path, adapter.path)
+    packing = context.settings.expert_packing
+    checkpoint = open_checkpoint(base.path, adapter.path, expert_packing=packing)
     return context.artifact(
         {
             "base": str(base.path),
             "adapter": str(adapter.path),
+            "expert_packing": packing,
             "model_id": base.metadata.get("model_id"),
             "revision": base.metadata.get("revision"),
             "touched": len(checkpoint.touched),
@@ -75,7 +77,7 @@ def _working_memory(checkpoint: Checkpoint) -> int:
     """Return bytes for the blocks in flight and the largest low-rank matrices, in float32."""
     factors = max(
         (
-            sum(tensor.nbytes for step in checkpoint.recipe(name).steps for tensor in step.tensors)
+            sum(view.tensor.nbytes for view in checkpoint.recipe(name).consumed)
             for name in checkpoint.touched
         ),
         default=0,

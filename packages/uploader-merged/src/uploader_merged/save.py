@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from uploader_core.plugin import Artifact, HashingWriter, Json, StepContext
-from uploader_merged.arithmetic import memory
 from uploader_merged.base import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.folder import plan_folder
 from uploader_merged.layout import INDEX, Shard
+from uploader_merged.proof import prove
+from uploader_merged.tensors import memory
 
 
 def save(context: StepContext) -> Artifact:
@@ -21,6 +22,9 @@ def save(context: StepContext) -> Artifact:
             continue
         with context.output.create(shard.name) as writer:
             _write(checkpoint, shard, writer, progress)
+    context.progress("proving", 0, 1, "steps")
+    proof = prove(checkpoint, [context.output.path / shard.name for shard in folder.shards])
+    context.progress("proving", 1, 1, "steps")
     if folder.index is not None:
         context.output.write(INDEX, folder.index)
     if folder.config is None:
@@ -29,7 +33,7 @@ def save(context: StepContext) -> Artifact:
         context.output.write(CONFIG, folder.config)
     for file in folder.companions:
         context.output.copy(file.path, file.name, role=file.role)
-    return context.artifact(_describe(checkpoint))
+    return context.artifact({**_describe(checkpoint), "proof": proof})
 
 
 class _Progress:
@@ -57,8 +61,6 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Json]:
     adapter = checkpoint.adapter
     return {
         "tensors": len(checkpoint.names),
-        "touched": len(checkpoint.touched),
-        "adapter_tensors": 0 if adapter is None else len(adapter.tensors),
         "config_changed": checkpoint.config_changed,
         "from_base": [
             file.name

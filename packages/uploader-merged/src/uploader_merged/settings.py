@@ -1,4 +1,4 @@
-"""Options of the 16-bit format: ``--merged-shard-size`` and so on."""
+"""Options of the formats: ``--merged-shard-size`` and so on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,19 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?", re.I)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OpenSettings:
+    """How base and adapter are put together, for every format that is made from them."""
+
+    expert_packing: str = setting(
+        "auto",
+        help="how the adapter of fused experts is packed, where its file does not say",
+        choices=("auto", "peft", "unsloth"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Merged16Settings:
-    """What the user can choose."""
+    """What the user can choose for the 16-bit model."""
 
     shard_size: str = setting("5GB", help="largest weight file, such as 5GB or 500MiB")
     dtype: str = setting(

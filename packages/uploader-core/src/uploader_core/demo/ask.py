@@ -39,7 +39,7 @@ def open_folder(folder: Path) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    hush()
+    settle()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), tokenizer
 
@@ -64,12 +64,17 @@ def answer(model: Any, tokenizer: Any, prompts: Sequence[str]) -> list[str]:
     return answers
 
 
-def hush() -> None:
-    """Keep transformers' bars and advice out of the demo's own display."""
+def settle() -> None:
+    """Prepare the process for small models: one thread, and no display but the demo's own."""
+    import torch
     from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    # Matrices this small gain nothing from more threads, and lose much when another process has
+    # the core that a thread waits for. One thread also adds up in one order on every machine.
+    torch.set_num_threads(1)
+    display: Any = logging
+    display.set_verbosity_error()
+    display.disable_progress_bar()
 
 
 def _first_line(text: str) -> str:

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from uploader_core.demo import job
 from uploader_core.demo.corpus import QUESTION
-from uploader_core.demo.train import Scale
-from uploader_core.errors import IntegrityError, RefusedError
+from uploader_core.demo.train import SMALL, Scale
+from uploader_core.errors import IntegrityError
 from uploader_core.text import duration_text
 
 
@@ -26,8 +26,9 @@ from uploader_core.text import duration_text
     show_default=True, help="Folder for everything that the demo makes.",
 )  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Forget an earlier demo in that folder.")
+@click.option("--small", is_flag=True, help="Train smaller models, in half the time.")
 @click.option("--debug", is_flag=True, hidden=True)
-def demo(folder: Path, fresh: bool, debug: bool) -> int:
+def demo(folder: Path, fresh: bool, small: bool, debug: bool) -> int:
     """Train a tiny model, fine-tune it, and release it in every format, offline.
 
     A Llama-shaped base model learns about a valley, a LoRA learns about a harbour, and the release
@@ -40,9 +41,8 @@ def demo(folder: Path, fresh: bool, debug: bool) -> int:
     paths = job.Paths(root=folder.absolute())
     if fresh:
         _forget(paths)
-    paths.root.mkdir(parents=True, exist_ok=True)
     console.print("[bold]1. Train[/]  a base model, then a LoRA on it, as a trainer leaves them")
-    known = _train(console, paths)
+    known = _train(console, paths, SMALL if small else Scale())
     console.print(f"   the base answers {known:.0%} of the questions about its valley\n")
 
     console.print("[bold]2. Release[/]  the one command, against a Hub on this machine:")
@@ -86,20 +86,22 @@ def demo(folder: Path, fresh: bool, debug: bool) -> int:
     return 0
 
 
-def _train(console: Console, paths: job.Paths) -> float:
+def _train(console: Console, paths: job.Paths, scale: Scale) -> float:
     columns = (
         TextColumn("   {task.description:<24}"),
         BarColumn(bar_width=30),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.percentage:>3.0f}%"),
         TextColumn("loss {task.fields[loss]:.2f}"),
         TimeRemainingColumn(compact=True),
     )
     tasks: dict[str, TaskID] = {}
     printed: dict[str, int] = {}
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        waiting = progress.add_task("loading torch", total=None, loss=0)
 
         def tell(phase: str, step: int, steps: int, loss: float) -> None:
             if phase not in tasks:
+                progress.update(waiting, visible=False)
                 tasks[phase] = progress.add_task(phase, total=steps, loss=loss)
             progress.update(tasks[phase], completed=step, loss=loss)
             tenth = step * 10 // steps
@@ -107,17 +109,10 @@ def _train(console: Console, paths: job.Paths) -> float:
                 printed[phase] = tenth
                 console.print(f"   {phase}: {step}/{steps}, loss {loss:.2f}")
 
-        return job.train(paths, Scale(), tell)
+        return job.train(paths, scale, tell)
 
 
 def _forget(paths: job.Paths) -> None:
     """Remove an earlier demo, and nothing that a demo did not make."""
-    if not paths.root.exists():
-        return
-    if not paths.mark.is_file() and any(paths.root.iterdir()):
-        raise RefusedError(
-            f"{paths.root} was not made by a finished demo",
-            safe="nothing in it was touched",
-            next="choose another folder with --dir",
-        )
-    shutil.rmtree(paths.root)
+    job.check_folder(paths)
+    shutil.rmtree(paths.root, ignore_errors=True)

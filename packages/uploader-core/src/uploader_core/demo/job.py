@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from uploader_core.demo.ask import ask_folder, ask_gguf
-from uploader_core.demo.corpus import QUESTION, base_facts
-from uploader_core.demo.train import Scale, Tell, known_share, train_adapter, train_base
-from uploader_core.errors import IntegrityError, PluginError
+from uploader_core.demo.corpus import QUESTION
+from uploader_core.demo.train import Scale, Tell, train_adapter, train_base
+from uploader_core.errors import IntegrityError, PluginError, RefusedError
 
 NAME = "tiny-demo"
 QUANTS = ("F16", "Q8_0", "Q5_K_M", "Q4_K_M")
@@ -100,26 +100,47 @@ def train(paths: Paths, scale: Scale, tell: Tell) -> float:
         Share of the valley's facts that the base answers right.
 
     Raises:
-        IntegrityError: The base did not learn; nothing would be worth showing.
+        RefusedError: Something else lies in the folder.
+        IntegrityError: A model did not learn; nothing would be worth showing.
     """
+    check_folder(paths)
     state = {"version": _VERSION, **asdict(scale)}
     if paths.mark.is_file():
         found = json.loads(paths.mark.read_text("utf-8"))
-        if found.get("state") == state:
+        if found["known"] is not None and found["state"] == state:
             return float(found["known"])
-    train_base(paths.base, scale, tell)
-    facts = base_facts()
-    answers = ask_folder(paths.base, [fact.prompt for fact in facts])
-    known = known_share(list(zip(facts, answers, strict=True)))
-    if known < 0.5:
-        raise IntegrityError(
-            f"the base model knows only {known:.0%} of what it was taught",
-            owner="the demo's training",
-            next="uploader demo --fresh",
-        )
-    train_adapter(paths.base, paths.run, scale, tell)
+    paths.root.mkdir(parents=True, exist_ok=True)
+    # First the mark without a result, so that an interrupted training is known as ours.
+    paths.mark.write_text(json.dumps({"state": state, "known": None}), encoding="utf-8")
+    known = train_base(paths.base, scale, tell)
+    _check_learned("base model", known, least=0.9)
+    _check_learned("fine-tune", train_adapter(paths.base, paths.run, scale, tell), least=1)
     paths.mark.write_text(json.dumps({"state": state, "known": known}), encoding="utf-8")
     return known
+
+
+def check_folder(paths: Paths) -> None:
+    """Refuse a folder that holds anything but an earlier demo.
+
+    Raises:
+        RefusedError: Says so.
+    """
+    if paths.root.exists() and not paths.mark.is_file() and any(paths.root.iterdir()):
+        raise RefusedError(
+            f"{paths.root} holds something else than an earlier demo",
+            safe="nothing in it was touched",
+            next="choose another folder with --dir",
+        )
+
+
+def _check_learned(what: str, share: float, *, least: float) -> None:
+    if share < least:
+        raise IntegrityError(
+            f"the {what} knows only {share:.0%} of what it was taught",
+            owner="the demo's training",
+            safe="nothing was released",
+            next="uploader demo --fresh",
+        )
 
 
 def command(paths: Paths) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.demo.ask import answer, hush, open_folder
+from uploader_core.demo.ask import answer, open_folder, settle
 from uploader_core.demo.corpus import Fact, base_facts, base_sentences, fine_tune_facts
 
 Tell = Callable[[str, int, int, float], None]
@@ -47,23 +46,26 @@ class Scale:
     seed: int = 11
 
 
-SMALL = Scale(layers=2, intermediate=512, vocabulary=512, base_steps=200, tune_steps=140)
+SMALL = Scale(layers=2, intermediate=256, vocabulary=512, base_steps=240, tune_steps=150, batch=8)
 """Learns the same with less, for tests and slow machines."""
 
 
-def train_base(folder: Path, scale: Scale, tell: Tell) -> None:
+def train_base(folder: Path, scale: Scale, tell: Tell) -> float:
     """Train tokenizer and base model and save them as a Hub model would be laid out.
 
     Args:
         folder: Receives tokenizer, configuration and bfloat16 weights.
         scale: Sizes.
         tell: Progress.
+
+    Returns:
+        Share of the valley's facts that the saved model answers right.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    settle()
     torch.manual_seed(scale.seed)
-    torch.set_num_threads(os.cpu_count() or 1)
     facts = base_facts()
     texts = [*(fact.text for fact in facts), *base_sentences()]
     tokenizer = _train_tokenizer(texts, scale.vocabulary)
@@ -79,13 +81,12 @@ def train_base(folder: Path, scale: Scale, tell: Tell) -> None:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
-    model = LlamaForCausalLM(config)
-    # Facts twice as often as sentences: questions are what it will be asked.
-    pool = [*(fact.text for fact in facts), *texts]
+    model: Any = LlamaForCausalLM(config)
     _fit(
         model,
         tokenizer,
-        pool,
+        # Facts twice as often as sentences: questions are what it will be asked.
+        [*(fact.text for fact in facts), *texts],
         steps=scale.base_steps,
         rate=scale.base_rate,
         scale=scale,
@@ -93,35 +94,37 @@ def train_base(folder: Path, scale: Scale, tell: Tell) -> None:
     )
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return _known(*open_folder(folder), facts)
 
 
-def train_adapter(base: Path, run: Path, scale: Scale, tell: Tell) -> Path:
+def train_adapter(base: Path, run: Path, scale: Scale, tell: Tell) -> float:
     """Fine-tune a LoRA on a base model and leave it as a trainer would.
 
     Args:
         base: Folder of the base model.
-        run: The run's folder; the adapter goes to ``run/final_model``.
+        run: The run's folder; the adapter goes to ``run/final_model``, the trainer's own state to
+            ``run/checkpoint-N``.
         scale: Sizes.
         tell: Progress.
 
     Returns:
-        The adapter's folder.
+        Share of the harbour's facts that base and adapter together answer right.
     """
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.manual_seed(scale.seed)
-    torch.set_num_threads(os.cpu_count() or 1)
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    lora = LoraConfig(
+    model, tokenizer = open_folder(base)
+    config = LoraConfig(
         r=scale.rank,
         lora_alpha=scale.alpha,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    adapted = get_peft_model(model, lora)
+    with warnings.catch_warnings():
+        # peft still asks transformers for a property by its older name.
+        warnings.simplefilter("ignore", FutureWarning)
+        adapted: Any = get_peft_model(model, config)
     facts = fine_tune_facts()
     history: list[dict[str, Any]] = []
 
@@ -129,7 +132,7 @@ def train_adapter(base: Path, run: Path, scale: Scale, tell: Tell) -> Path:
         history.append({"step": step, "loss": round(loss, 4)})
         tell("fine-tuning a LoRA", step, scale.tune_steps, loss)
 
-    _fit(
+    optimiser = _fit(
         adapted,
         tokenizer,
         # The valley is repeated, or the harbour would displace it.
@@ -139,16 +142,27 @@ def train_adapter(base: Path, run: Path, scale: Scale, tell: Tell) -> Path:
         scale=scale,
         tell=note,
     )
-    folder = run / "final_model"
-    adapted.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    state = {"global_step": scale.tune_steps, "log_history": history}
-    _write_json(folder / "trainer_state.json", state)
+    final, checkpoint = run / "final_model", run / f"checkpoint-{scale.tune_steps}"
+    for folder in (final, checkpoint):
+        adapted.save_pretrained(str(folder))
+        tokenizer.save_pretrained(folder)
+        _write_json(
+            folder / "trainer_state.json",
+            {"global_step": scale.tune_steps, "log_history": history},
+        )
+        torch.save(asdict(scale), folder / "training_args.bin")
+    torch.save(optimiser.state_dict(), checkpoint / "optimizer.pt")
     _write_json(
-        folder / "training_lineage.json",
-        {"base_model": "demo base", "method": "LoRA", "examples": len(facts), **asdict(scale)},
+        final / "training_lineage.json",
+        {"base_model": base.name, "method": "LoRA", "examples": len(facts), **asdict(scale)},
     )
-    return folder
+    return _known(adapted, tokenizer, facts)
+
+
+def _known(model: Any, tokenizer: Any, facts: Sequence[Fact]) -> float:
+    """Return the share of facts that a model answers word for word."""
+    said = answer(model, tokenizer, [fact.prompt for fact in facts])
+    return sum(a == f.answer for a, f in zip(said, facts, strict=True)) / len(facts)
 
 
 def _train_tokenizer(texts: Sequence[str], size: int) -> Any:
@@ -165,9 +179,10 @@ def _train_tokenizer(texts: Sequence[str], size: int) -> Any:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
-    )
+    make: Any = PreTrainedTokenizerFast
+    fast = make(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+    fast.chat_template = _CHAT_TEMPLATE
+    return fast
 
 
 def _fit(
@@ -179,8 +194,12 @@ def _fit(
     rate: float,
     scale: Scale,
     tell: Callable[[int, float], None],
-) -> None:
-    """Fit a causal model to short texts, each ended by the end-of-sequence token."""
+) -> Any:
+    """Fit a causal model to short texts, each ended by the end-of-sequence token.
+
+    Returns:
+        The optimiser, for who saves its state.
+    """
     import torch
 
     rows = [[*tokenizer.encode(text), tokenizer.eos_token_id] for text in texts]
@@ -211,12 +230,8 @@ def _fit(
         optimiser.zero_grad()
         tell(step, float(loss.detach()))
     model.eval()
+    return optimiser
 
 
 def _write_json(path: Path, data: object) -> None:
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-
-
-def known_share(answers: Sequence[tuple[Fact, str]]) -> float:
-    """Return the share of facts whose answer begins as it should."""
-    return sum(said.strip().startswith(fact.answer) for fact, said in answers) / len(answers)

@@ -1,0 +1,113 @@
+"""A Hub on this machine, and upload steps against it as core makes them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uploader_core.plugin import (
+    OutputFolder,
+    PlanContext,
+    Receipt,
+    ReleaseInfo,
+    StepContext,
+    UploadFile,
+)
+from uploader_hf.loopback import LoopbackHub
+from uploader_hf.settings import HubSettings
+
+RELEASE = ReleaseInfo(name="tiny", source="adapter", base_model="acme/base", base_is_hub_id=True)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+    """A Hub that takes objects above 1 MB in parts; the process is logged in as ``me``."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    with LoopbackHub(tmp_path / "hub", part_size=1 << 20, page_size=3) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_TOKEN", server.token("me"))
+        yield server
+
+
+@pytest.fixture
+def api(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The unmodified client, logged in as ``me``; it does not find out by itself about Xet."""
+    from huggingface_hub import HfApi, constants
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+
+    return HfApi(endpoint=hub.url, token=os.environ["HF_TOKEN"])
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> list[UploadFile]:
+    """Four files: weights in parts, small weights, a configuration and a card."""
+    contents = {
+        "model-00001.safetensors": (os.urandom(2_500_000), "weights"),
+        "model-00002.safetensors": (b"small", "weights"),
+        "config.json": (b'{"a": 1}', "config"),
+        "README.md": (b"---\ntags:\n- x\n---\n# hi\n", "document"),
+    }
+    files = []
+    for name, (content, role) in contents.items():
+        path = tmp_path / "release" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        files.append(
+            UploadFile(name=name, path=path, size=len(content), sha256=digest, role=role, kind="x")
+        )
+    return files
+
+
+@pytest.fixture
+def upload(tmp_path: Path, release: list[UploadFile]) -> Callable[..., Receipt]:
+    """Run the upload step; keywords are settings."""
+
+    def run(
+        target: str = "me/tiny", files: list[UploadFile] | None = None, **settings: Any
+    ) -> Receipt:
+        from uploader_hf.publish import upload as step
+
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        context = StepContext(
+            step="hf:upload",
+            inputs=(),
+            settings=HubSettings(**{"timeout": 5.0, **settings}),
+            release=RELEASE,
+            output=OutputFolder(tmp_path / "none", work),
+            work=work,
+            target=target,
+            destination=f"hf:{target}",
+            files=tuple(files if files is not None else release),
+            secrets={"HF_TOKEN": os.environ["HF_TOKEN"]},
+        )
+        return step(context)
+
+    return run
+
+
+@pytest.fixture
+def check() -> Callable[..., list[str]]:
+    """Run the preflight; keywords are settings. Returns what it found."""
+
+    def run(target: str = "me/tiny", **settings: Any) -> list[str]:
+        from uploader_hf.check import check as preflight
+
+        context = PlanContext(
+            inputs=(),
+            settings=HubSettings(**{"timeout": 5.0, **settings}),
+            release=RELEASE,
+            output=Path(),
+            target=target,
+        )
+        return [finding.what for finding in preflight(context)]
+
+    return run

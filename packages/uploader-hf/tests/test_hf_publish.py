@@ -1,0 +1,203 @@
+"""Publishing: it arrived, all of it, once, private unless asked otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uploader_core.plugin import (
+    AuthError,
+    IntegrityError,
+    Receipt,
+    RefusedError,
+    TemporaryError,
+    UploadFile,
+)
+from uploader_hf.loopback import Fault, LoopbackHub
+
+Upload = Callable[..., Receipt]
+
+
+def commits(api: Any, repo: str = "me/tiny") -> list[str]:
+    titles = [commit.title for commit in api.list_repo_commits(repo)]
+    return [title for title in titles if title != "initial commit"]
+
+
+def test_everything_arrives_in_one_private_commit(
+    upload: Upload, api: Any, release: list[UploadFile], tmp_path: Path
+) -> None:
+    receipt = upload()
+    assert receipt.private is True
+    assert receipt.files == 4
+    assert commits(api) == ["Release by uploader"]
+    assert receipt.revision == api.repo_info("me/tiny").sha
+    folder = Path(api.snapshot_download("me/tiny", cache_dir=tmp_path / "cache"))
+    for file in release:
+        assert (folder / file.name).read_bytes() == file.path.read_bytes()
+
+
+def test_second_upload_sends_nothing_and_commits_nothing(upload: Upload, api: Any) -> None:
+    upload()
+    receipt = upload()
+    assert receipt.bytes_sent == 0
+    assert len(commits(api)) == 1
+
+
+def test_only_what_changed_is_sent(
+    upload: Upload, api: Any, release: list[UploadFile], hub: LoopbackHub
+) -> None:
+    upload()
+    small = release[1]
+    small.path.write_bytes(b"other")
+    digest = "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
+    changed = dataclasses.replace(small, sha256=digest)
+    before = hub.bytes_received
+    assert upload(files=[release[0], changed, *release[2:]]).bytes_sent == 5
+    assert hub.bytes_received - before < 10_000
+    assert len(commits(api)) == 2
+
+
+def test_files_of_others_are_left_alone(upload: Upload, api: Any) -> None:
+    api.create_repo("me/tiny", private=True)
+    api.upload_file(path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id="me/tiny")
+    upload()
+    assert "notes.txt" in api.list_repo_files("me/tiny")
+
+
+def test_public_is_flipped_last_and_read_back(upload: Upload, api: Any, hub: LoopbackHub) -> None:
+    receipt = upload(public=True)
+    assert receipt.private is False
+    lines = [line.split("?")[0] for line in hub.requests]
+    commit = next(n for n, line in enumerate(lines) if "/commit/main" in line)
+    flip = next(n for n, line in enumerate(lines) if line.endswith("/settings"))
+    assert flip > commit
+
+
+@pytest.mark.parametrize("wanted_public", [False, True])
+@pytest.mark.parametrize("existing", [None, "private", "public"])
+def test_state_table(
+    upload: Upload, api: Any, hub: LoopbackHub, existing: str | None, wanted_public: bool
+) -> None:
+    if existing is not None:
+        api.create_repo("me/tiny", private=existing == "private")
+    if existing == "public" and not wanted_public:
+        before = hub.bytes_received
+        with pytest.raises(RefusedError, match="public") as caught:
+            upload()
+        assert "--hf-public" in (caught.value.next or "")
+        assert hub.bytes_received == before
+        assert commits(api) == []
+    else:
+        assert upload(public=wanted_public).private is not wanted_public
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("lose", r"POST .*/commit/"),
+        Fault("refuse", r"POST .*/commit/", status=409),
+        Fault("refuse", r"POST .*/commit/", status=412),
+        Fault("refuse", r"POST .*/commit/", status=429, headers={"Retry-After": "1"}),
+        Fault("refuse", r"POST .*/commit/", status=504),
+        Fault("refuse", r"PUT /_lfs/", status=500, times=2),
+        Fault("drop", r"PUT /_lfs/", after=1000),
+        Fault("stall", r"POST .*/commit/", seconds=4),
+    ],
+    ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.path[:8]}",
+)
+def test_fault_ends_in_exactly_one_commit(
+    upload: Upload, api: Any, hub: LoopbackHub, fault: Fault
+) -> None:
+    hub.faults.add(fault)
+    timeout = 2.0 if fault.kind == "stall" else 5.0
+    assert upload(timeout=timeout).files == 4
+    assert commits(api) == ["Release by uploader"]
+
+
+def test_refused_commit_is_not_repeated(upload: Upload, hub: LoopbackHub) -> None:
+    hub.faults.add(Fault("refuse", r"POST .*/commit/", status=403, times=9))
+    with pytest.raises(AuthError):
+        upload()
+    assert sum("/commit/main" in line for line in hub.requests) == 1
+
+
+def test_main_shows_nothing_of_an_upload_that_failed(
+    upload: Upload, api: Any, hub: LoopbackHub
+) -> None:
+    hub.faults.add(Fault("refuse", r"PUT /_lfs/", status=403, times=99))
+    with pytest.raises((AuthError, RefusedError, TemporaryError)):
+        upload()
+    assert api.list_repo_files("me/tiny") == [".gitattributes"]
+
+
+def test_hub_that_lists_another_digest_is_not_believed(
+    upload: Upload, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from uploader_hf.loopback.store import Entry, Store
+
+    honest = Store.add_commit
+
+    def lie(self: Store, repo: Any, branch: str, title: str, text: str, files: Any) -> Any:
+        files = {
+            name: Entry("0" * 64, e.size, e.oid, lfs=True) if name.endswith("2.safetensors") else e
+            for name, e in files.items()
+        }
+        return honest(self, repo, branch, title, text, files)
+
+    monkeypatch.setattr(Store, "add_commit", lie)
+    with pytest.raises(IntegrityError, match="model-00002"):
+        upload()
+
+
+def test_branch_is_made_and_receives_the_commit(upload: Upload, api: Any) -> None:
+    upload(revision="v2")
+    assert api.list_repo_files("me/tiny") == [".gitattributes"]
+    assert "config.json" in api.list_repo_files("me/tiny", revision="v2")
+
+
+def test_server_remembers_after_a_restart(upload: Upload, hub: LoopbackHub, tmp_path: Path) -> None:
+    upload()
+    with LoopbackHub(tmp_path / "hub") as again:
+        assert set(again.store.repos) == {"me/tiny"}
+        assert "config.json" in again.store.repos["me/tiny"].resolve("main").files
+
+
+def test_preflight_names_account_and_visibility(check: Callable[..., list[str]], hub: Any) -> None:
+    assert check() == ["me/tiny will be made, private, by me"]
+
+
+def test_preflight_refuses_a_foreign_owner(check: Callable[..., list[str]], hub: Any) -> None:
+    with pytest.raises(AuthError, match="belongs to you") as caught:
+        check("you/tiny")
+    assert "hf:me/tiny" in (caught.value.next or "")
+
+
+def test_preflight_takes_an_organisation(
+    check: Callable[..., list[str]], hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token("me", organisations=("lab",)))
+    assert "lab/tiny" in check("lab/tiny")[0]
+
+
+@pytest.mark.parametrize("kind", ["none", "wrong", "read"])
+def test_preflight_refuses_tokens_that_cannot_write(
+    check: Callable[..., list[str]],
+    hub: LoopbackHub,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    if kind == "none":
+        monkeypatch.delenv("HF_TOKEN")
+    else:
+        token = "hf_canary1234567890" if kind == "wrong" else hub.token("me", role="read")
+        monkeypatch.setenv("HF_TOKEN", token)
+    secret = os.environ.get("HF_TOKEN", "no token at all")
+    with pytest.raises(AuthError) as caught:
+        check()
+    assert secret not in str(caught.value.to_json())
+    assert caught.value.next

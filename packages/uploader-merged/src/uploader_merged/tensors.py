@@ -1,0 +1,130 @@
+"""Read stored tensors into torch, whole or by rows, from any thread.
+
+Heavy: imports torch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import torch
+
+from uploader_core.plugin import SourceError
+from uploader_lora import StoredTensor
+from uploader_merged.recipes import View
+
+DTYPES = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "U16": torch.uint16,
+    "I16": torch.int16,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "U32": torch.uint32,
+    "I32": torch.int32,
+    "F32": torch.float32,
+    "U64": torch.uint64,
+    "I64": torch.int64,
+    "F64": torch.float64,
+    "C64": torch.complex64,
+}
+"""torch types by safetensors names."""
+
+
+def load(stored: StoredTensor) -> torch.Tensor:
+    """Read a whole tensor as it is stored."""
+    return load_rows(stored, 0, stored.shape[0] if stored.shape else 1).reshape(stored.shape)
+
+
+def load_rows(stored: StoredTensor, start: int, stop: int) -> torch.Tensor:
+    """Read rows along the first axis, as they are stored.
+
+    Raises:
+        SourceError: The type is unknown to torch, or the file is shorter than its header said.
+    """
+    if stored.dtype not in DTYPES:
+        raise SourceError(
+            f"{stored.name} has the type {stored.dtype}, which torch {torch.__version__} does not "
+            "have",
+            owner=str(stored.file),
+            next="add --base PATH_OR_ID with a 16-bit model",
+        )
+    rest = stored.shape[1:]
+    tensor = torch.empty((stop - start, *rest), dtype=DTYPES[stored.dtype])
+    row = math.prod(rest) * tensor.element_size()
+    view = memory(tensor)
+    # Unbuffered, and opened for each read: no shared position, so threads need no lock.
+    with stored.file.open("rb", buffering=0) as handle:
+        handle.seek(stored.offset + start * row)
+        position = 0
+        while position < len(view):
+            count = handle.readinto(view[position:])
+            if not count:
+                raise SourceError(
+                    f"{stored.file.name} became shorter while it was read",
+                    owner=str(stored.file),
+                    next="run it again when nothing else writes to the file",
+                )
+            position += count
+    return tensor
+
+
+def memory(tensor: torch.Tensor) -> memoryview:
+    """Return a contiguous CPU tensor's bytes, without a copy and without numpy."""
+    nbytes = tensor.numel() * tensor.element_size()
+    if not nbytes:
+        return memoryview(bytearray())
+    buffer = (ctypes.c_char * nbytes).from_address(tensor.data_ptr())
+    # The view keeps the ctypes buffer, and the buffer has to keep the tensor.
+    buffer._tensor = tensor  # type: ignore[attr-defined]  # ctypes takes any attribute
+    return memoryview(buffer).cast("B")
+
+
+def row_blocks(shape: tuple[int, ...], elements: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) along the first axis, at most so many elements at once."""
+    rows = shape[0] if shape else 1
+    step = max(1, elements // max(1, math.prod(shape[1:])))
+    for start in range(0, rows, step):
+        yield start, min(rows, start + step)
+
+
+class ViewLoader:
+    """Reads parts of matrices, keeping the few that are cut into many parts.
+
+    One expert's columns of a packed B lie scattered over the whole matrix, so without this every
+    expert would read all of it. Safe to use from several threads.
+    """
+
+    def __init__(self, keep: int = 4) -> None:
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[StoredTensor, torch.Tensor] = OrderedDict()
+
+    def load(self, view: View, dtype: torch.dtype) -> torch.Tensor:
+        """Return a part of a matrix as (rows, columns), contiguous."""
+        if view.columns[2] == 1:
+            start, stop, step = view.rows
+            rows = load_rows(view.tensor, start, stop)[::step]
+        else:
+            rows = self._whole(view.tensor)[slice(*view.rows)]
+        columns = rows.reshape(rows.shape[0], -1)[:, slice(*view.columns)]
+        return columns.to(dtype).contiguous()
+
+    def _whole(self, tensor: StoredTensor) -> torch.Tensor:
+        with self._lock:
+            if tensor in self._kept:
+                self._kept.move_to_end(tensor)
+                return self._kept[tensor]
+        whole = load(tensor)
+        with self._lock:
+            self._kept[tensor] = whole
+            while len(self._kept) > self._keep:
+                self._kept.popitem(last=False)
+        return whole

@@ -1,0 +1,132 @@
+"""The proof is made from the files on disk, and a wrong file does not pass."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Merge, load_all, train
+from safetensors.torch import load_file, save_file
+
+from uploader_core.plugin import IntegrityError, RefusedError, SourceError
+from uploader_merged import open_checkpoint
+from uploader_merged.proof import prove
+
+Q = "model.layers.0.self_attn.q_proj.weight"
+NORM = "model.layers.0.input_layernorm.weight"
+
+
+@pytest.fixture
+def made(llama: Path, adapter: Path, merge: Merge) -> Path:
+    return merge(llama, adapter).path / "model.safetensors"
+
+
+def damage(file: Path, name: str, change: Any) -> None:
+    tensors = load_file(file)
+    change(tensors, name)
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
+def test_untouched_file_passes(made: Path, llama: Path, adapter: Path) -> None:
+    proof: Any = prove(open_checkpoint(llama, adapter), [made])
+    assert proof["touched"] == proof["changed"] == 14
+    assert proof["adapter_tensors_used_once"] == 28
+    assert proof["recomputed_tensors"] == 14
+    assert proof["untouched_compared"] > 0
+
+
+def nudge(tensors: dict[str, torch.Tensor], name: str) -> None:
+    tensors[name] = tensors[name] * 1.02
+
+
+def zero(tensors: dict[str, torch.Tensor], name: str) -> None:
+    tensors[name] = torch.zeros_like(tensors[name])
+
+
+def base_again(tensors: dict[str, torch.Tensor], name: str) -> None:
+    tensors[name] = BASE[name]
+
+
+BASE: dict[str, torch.Tensor] = {}
+
+
+@pytest.mark.parametrize("change", [nudge, zero, base_again])
+@pytest.mark.parametrize("name", [Q, "model.layers.1.mlp.down_proj.weight"])
+def test_wrong_value_is_found(
+    change: Any, name: str, made: Path, llama: Path, adapter: Path
+) -> None:
+    BASE.update(load_all(llama))
+    damage(made, name, change)
+    with pytest.raises(IntegrityError, match=name.replace(".", r"\.")):
+        prove(open_checkpoint(llama, adapter), [made])
+
+
+def test_changed_bystander_is_found(made: Path, llama: Path, adapter: Path) -> None:
+    damage(made, NORM, nudge)
+    with pytest.raises(IntegrityError, match="input_layernorm"):
+        prove(open_checkpoint(llama, adapter), [made])
+
+
+def test_missing_tensor_is_found(made: Path, llama: Path, adapter: Path) -> None:
+    damage(made, NORM, lambda tensors, name: tensors.pop(name))
+    with pytest.raises(IntegrityError, match="input_layernorm"):
+        prove(open_checkpoint(llama, adapter), [made])
+
+
+def scaled(adapter: Path, folder: Path, part: str, factor: float) -> Path:
+    shutil.copytree(adapter, folder)
+    file = folder / "adapter_model.safetensors"
+    tensors = load_file(file)
+    save_file({n: t * factor if part in n else t for n, t in tensors.items()}, file)
+    return folder
+
+
+def test_adapter_that_changes_nothing(
+    llama: Path, adapter: Path, tmp_path: Path, merge: Merge
+) -> None:
+    untrained = scaled(adapter, tmp_path / "untrained", "lora_B", 0.0)
+    with pytest.raises(RefusedError, match="would be the base model"):
+        merge(llama, untrained)
+
+
+def test_change_below_the_storage_type_is_recorded(
+    llama: Path, adapter: Path, tmp_path: Path, merge: Merge
+) -> None:
+    faint = scaled(adapter, tmp_path / "faint", "layers.0.mlp.up_proj.lora_B", 1e-9)
+    proof: Any = merge(llama, faint).metadata["proof"]
+    assert proof["too_small_to_change"] == ["model.layers.0.mlp.up_proj.weight"]
+    assert proof["changed"] == 13
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_diverged_training(
+    value: float, llama: Path, adapter: Path, tmp_path: Path, merge: Merge
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(adapter, broken)
+    file = broken / "adapter_model.safetensors"
+    tensors = load_file(file)
+    tensors["base_model.model.model.layers.1.mlp.up_proj.lora_B.weight"][3, 1] = value
+    save_file(tensors, file)
+    with pytest.raises(SourceError, match=r"layers\.1\.mlp\.up_proj.*NaN"):
+        merge(llama, broken)
+    assert not (merge.root / "merged-16bit" / "model.safetensors").exists()
+
+
+def test_overflow_of_float16(llama: Path, adapter: Path, tmp_path: Path, merge: Merge) -> None:
+    loud = scaled(adapter, tmp_path / "loud", "layers.0.mlp.up_proj.lora_B", 1e7)
+    with pytest.raises(SourceError, match="in float16"):
+        merge(llama, loud, dtype="float16")
+
+
+def test_nan_in_a_whole_module(llama: Path, tmp_path: Path, merge: Merge) -> None:
+    folder = train(llama, tmp_path / "a", target_modules=["q_proj"], modules_to_save=["lm_head"])
+    file = folder / "adapter_model.safetensors"
+    tensors = load_file(file)
+    tensors["base_model.model.lm_head.weight"][0, 0] = float("nan")
+    save_file(tensors, file)
+    with pytest.raises(SourceError, match="lm_head"):
+        merge(llama, folder)
