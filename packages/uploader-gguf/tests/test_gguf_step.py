@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from gguf_oracles import context, convert
+from gguf_oracles import context, convert, tensor_bytes
 
-from uploader_core.plugin import IntegrityError, ReleaseInfo
+from uploader_core.plugin import IntegrityError, ReleaseInfo, UsageError
 from uploader_gguf import card, generate, smoke, step
 from uploader_gguf.gguf_file import read_header
 from uploader_gguf.release_files import file_name
@@ -100,3 +100,41 @@ def test_the_licence_of_the_base_stays(llama_folder: Path, tmp_path: Path) -> No
     assert keys["general.languages"] == ["en", "de"]
     assert keys["general.quantized_by"] == "me"
     assert "general.tags" not in keys
+
+
+def test_cut_files_load_as_one_and_hold_the_same(llama_folder: Path, tmp_path: Path) -> None:
+    whole = convert(llama_folder, tmp_path / "a", ("Q8_0",))["Q8_0"]
+    artifact = step.convert(
+        context(llama_folder, tmp_path / "b", quants=("Q8_0",), split_size="1M")
+    )
+    names = [file.name for file in artifact.files]
+    assert names == [f"Tiny-Llama-Q8_0-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
+    assert generate(artifact.path / names[0], "The", 8) == generate(whole, "The", 8)
+    cut: dict[str, bytes] = {}
+    for name in names:
+        cut |= tensor_bytes(artifact.path / name, read_header(artifact.path / name))
+    assert cut == tensor_bytes(whole, read_header(whole))
+    assert all(file.size < 1_100_000 for file in artifact.files)
+    assert "Q8_0-00001-of-00003.gguf" in card.render(artifact)
+
+
+def test_a_cut_file_is_finished_where_it_was_interrupted(
+    llama_folder: Path, tmp_path: Path
+) -> None:
+    given = context(llama_folder, tmp_path, quants=("Q8_0", "F16"), split_size="1M")
+    first = step.convert(given)
+    lost = given.output.path / "Tiny-Llama-Q8_0-00002-of-00003.gguf"
+    before, kept = lost.read_bytes(), given.output.path / "Tiny-Llama-Q8_0-00001-of-00003.gguf"
+    lost.unlink()
+    time = kept.stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "work")
+    again = step.convert(context(llama_folder, tmp_path, quants=("Q8_0", "F16"), split_size="1M"))
+    assert lost.read_bytes() == before
+    assert kept.stat().st_mtime_ns == time
+    assert again.files == first.files
+
+
+@pytest.mark.parametrize("text", ["0", "big", "-1G", "5X"])
+def test_a_wrong_size_is_refused(text: str, llama_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a size"):
+        convert(llama_folder, tmp_path, ("Q8_0",), split_size=text)

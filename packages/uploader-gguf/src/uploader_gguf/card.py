@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uploader_core.plugin import Artifact, StepContext
+from uploader_core.plugin import Artifact, ArtifactFile, StepContext
 
 _FAVOURITES = ("Q4_K_M", "Q5_K_M", "Q4_K_S", "Q6_K", "Q8_0", "BF16", "F16")
 
@@ -20,17 +20,23 @@ def render(artifact: Artifact) -> str:
     quants = artifact.metadata.get("quants")
     kinds = {str(k): str(v) for k, v in quants.items()} if isinstance(quants, dict) else {}
     weights = artifact.metadata.get("parameters")
-    lines = ["| file | kind | size | bits per weight |", "| --- | --- | ---: | ---: |"]
-    files = sorted((f for f in artifact.files if f.name in kinds), key=lambda f: f.size)
-    for file in files:
-        bits = f"{8 * file.size / weights:.2f}" if isinstance(weights, int) and weights else ""
-        size = f"{file.size / 1e9:.2f} GB" if file.size >= 1e9 else f"{file.size / 1e6:.1f} MB"
-        lines.append(f"| [`{file.name}`]({file.name}) | {kinds[file.name]} | {size} | {bits} |")
-    if not files:
+    by_kind: dict[str, list[ArtifactFile]] = {}
+    for file in sorted(artifact.files, key=lambda file: file.name):
+        if file.name in kinds:
+            by_kind.setdefault(kinds[file.name], []).append(file)
+    if not by_kind:
         return ""
-    by_kind = {kinds[file.name]: file.name for file in files}
-    kind = next((k for k in _FAVOURITES if k in by_kind), kinds[files[0].name])
-    name = by_kind[kind]
+    lines = ["| file | kind | size | bits per weight |", "| --- | --- | ---: | ---: |"]
+    for kind, files in sorted(by_kind.items(), key=lambda item: _size(item[1])):
+        # The first of several: it leads llama.cpp to the others.
+        first = f"[`{files[0].name}`]({files[0].name})"
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        size = _size(files)
+        bits = f"{8 * size / weights:.2f}" if isinstance(weights, int) and weights else ""
+        text = f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+        lines.append(f"| {first}{more} | {kind} | {text} | {bits} |")
+    kind = next((k for k in _FAVOURITES if k in by_kind), next(iter(by_kind)))
+    name = by_kind[kind][0].name
     lines += [
         "",
         "With [llama.cpp](https://github.com/ggml-org/llama.cpp):",
@@ -45,3 +51,7 @@ def render(artifact: Artifact) -> str:
         f"or straight from a repository on the Hub: `ollama run hf.co/<owner>/<repo>:{kind}`.",
     ]
     return "\n".join(lines)
+
+
+def _size(files: list[ArtifactFile]) -> int:
+    return sum(file.size for file in files)

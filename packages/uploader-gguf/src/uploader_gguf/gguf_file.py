@@ -87,14 +87,6 @@ def header(
     return bytes(out) + bytes(padding(len(out), alignment))
 
 
-def file_size(
-    keys: Mapping[str, bytes], tensors: Sequence[TensorInfo], alignment: int = ALIGNMENT
-) -> int:
-    """Return the bytes of the whole file."""
-    data = sum(t.nbytes + padding(t.nbytes, alignment) for t in tensors)
-    return len(header(keys, tensors, alignment)) + data
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
     """What a file says about itself.

@@ -10,7 +10,7 @@ from typing import Any
 from uploader_core.plugin import Estimate, Finding, PlanContext
 from uploader_gguf import imatrix, library, sizes, toolchain
 from uploader_gguf.quants import QUANTS
-from uploader_gguf.release_files import file_name
+from uploader_gguf.release_files import file_name, parse_size
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.weights import Weights, open_weights
 
@@ -42,6 +42,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
                 next="give one with --gguf-imatrix FILE, or choose Q2_K, Q3_K_S or IQ4_XS",
             )
     settings.overrides()
+    parse_size(settings.split_size)
     if settings.imatrix is not None:
         imatrix.look_at(settings.imatrix)
     config = open_weights(context.input("checkpoint")).config

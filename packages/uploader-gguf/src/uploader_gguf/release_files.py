@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import ReleaseInfo
+from uploader_core.plugin import ReleaseInfo, UsageError
 from uploader_gguf.gguf_file import uint32
 from uploader_gguf.quants import Quant
 from uploader_gguf.weights import Weights
@@ -18,7 +18,29 @@ FILE_TYPE = "general.file_type"
 QUANTIZATION_VERSION = "general.quantization_version"
 METADATA = "uploader-metadata.json"
 
+HUB_LIMIT = 500_000_000_000
+"""Bytes of the largest file that the Hub takes. Nothing smaller is cut unless asked."""
+
 _INHERITED = ("license", "license_name", "license_link", "language", "pipeline_tag")
+
+
+def parse_size(text: str | None) -> int:
+    """Return the bytes of ``20G``; thousands, as llama.cpp counts them.
+
+    Raises:
+        UsageError: Not a size.
+    """
+    if text is None:
+        return HUB_LIMIT
+    match = re.fullmatch(r"(\d+)\s*([KMGT]?)B?", text.strip().upper())
+    size = int(match[1]) * 1000 ** " KMGT".index(match[2] or " ") if match else 0
+    if size < 1:
+        raise UsageError(
+            f"--gguf-split-size {text!r} is not a size",
+            owner="option --gguf-split-size",
+            next="write a number with M or G, such as 20G",
+        )
+    return min(size, HUB_LIMIT)
 
 
 def file_name(model: str, quant: str) -> str:

@@ -38,6 +38,9 @@ class GgufSettings:
     pre_tokenizer: str | None = setting(
         None, help="llama.cpp's name of the pre-tokenizer, when it is not recognised (qwen2)"
     )
+    split_size: str | None = setting(
+        None, help="cut files after so many bytes (20G); Ollama does not take cut files"
+    )
     quantized_by: str | None = setting(
         None, help="who made the files, written into them (general.quantized_by)"
     )

@@ -15,14 +15,13 @@ from pathlib import Path
 from uploader_core.plugin import Artifact, StepContext
 from uploader_gguf import gguf_file, imatrix, library, roundtrip, smoke, toolchain, vocabulary
 from uploader_gguf.converter import Conversion, plan
-from uploader_gguf.gguf_file import TensorInfo
-from uploader_gguf.imatrix import Importance
-from uploader_gguf.mixture import Overrides, TensorShape, select_types
+from uploader_gguf.layout import lay_out
+from uploader_gguf.mixture import Overrides
 from uploader_gguf.quants import QUANTS, Quant
-from uploader_gguf.release_files import file_name, keys_for, prepare_folder
+from uploader_gguf.release_files import file_name, parse_size, prepare_folder
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.weights import open_weights
-from uploader_gguf.writer import File, write
+from uploader_gguf.writer import write
 
 
 def convert(context: StepContext) -> Artifact:
@@ -33,53 +32,94 @@ def convert(context: StepContext) -> Artifact:
         IntegrityError: A file does not load, or a value does not fit its type.
     """
     settings: GgufSettings = context.settings
-    overrides = settings.overrides()
-    quants = tuple(_wanted(name, overrides) for name in dict.fromkeys(settings.quants))
-    names = {quant: file_name(context.release.name, quant.name) for quant in quants}
-    missing = [quant for quant in quants if context.output.done(names[quant]) is None]
     chain = toolchain.find(settings.llama_cpp)
-    paths = [context.output.path / names[quant] for quant in quants]
-    checkpoint = context.input("checkpoint")
-    weights = open_weights(checkpoint)
-    base = _base(checkpoint)
-    work = context.work / "converter"
-    folder = prepare_folder(weights, context.release, work, base, settings.quantized_by)
-    if not missing:
-        shapes = [tensor.shape for tensor in gguf_file.read_header(paths[0]).tensors]
-    else:
-        importance = None if settings.imatrix is None else imatrix.load(settings.imatrix)
-        context.progress("reading the model's description", 0, None, "steps")
-        conversion = plan(
-            chain,
-            weights,
-            folder,
-            kinds={quant.name for quant in missing if quant.direct},
-            pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, base),
-            log=context.log,
-        )
-        write(
-            context,
-            conversion,
-            [lay_out(q, names[q], conversion, importance, overrides) for q in missing],
-        )
+    folder = _prepare(context)
+    files = _finished(context)
+    if files is None:
+        conversion = _plan(context, chain, folder)
+        files = _write(context, conversion)
         shapes = [tensor.shape for tensor in conversion.tensors]
-    _check(context, settings, paths, folder)
+    else:
+        shapes = [t.shape for t in gguf_file.read_header(_path(context, files[0])).tensors]
+    _check(context, [_path(context, names) for names in files], folder)
+    kinds = list(dict.fromkeys(settings.quants))
     return context.artifact(
         {
             "llama_cpp": chain.version,
             "library": library.version(),
             "parameters": sum(map(prod, shapes)),
-            "quants": {names[quant]: quant.name for quant in quants},
+            "quants": {
+                name: kind for kind, names in zip(kinds, files, strict=True) for name in names
+            },
         }
     )
 
 
-def _check(context: StepContext, settings: GgufSettings, paths: list[Path], folder: Path) -> None:
+def _quants(settings: GgufSettings) -> list[Quant]:
+    overrides = settings.overrides()
+    return [_wanted(name, overrides) for name in dict.fromkeys(settings.quants)]
+
+
+def _path(context: StepContext, names: tuple[str, ...]) -> Path:
+    """Return the first file of a kind, which llama.cpp finds the others from."""
+    return context.output.path / names[0]
+
+
+def _finished(context: StepContext) -> list[tuple[str, ...]] | None:
+    """Return the names by kind when an interrupted attempt finished all files; else None."""
+    names = [file_name(context.release.name, quant.name) for quant in _quants(context.settings)]
+    if all(context.output.done(name) is not None for name in names):
+        return [(name,) for name in names]
+    return None
+
+
+def _prepare(context: StepContext) -> Path:
+    checkpoint = context.input("checkpoint")
+    base = _base(checkpoint)
+    work, author = context.work / "converter", context.settings.quantized_by
+    return prepare_folder(open_weights(checkpoint), context.release, work, base, author)
+
+
+def _plan(context: StepContext, chain: toolchain.Toolchain, folder: Path) -> Conversion:
+    settings: GgufSettings = context.settings
+    checkpoint = context.input("checkpoint")
+    context.progress("reading the model's description", 0, None, "steps")
+    return plan(
+        chain,
+        open_weights(checkpoint),
+        folder,
+        kinds={quant.name for quant in _quants(settings) if quant.direct},
+        pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, _base(checkpoint)),
+        log=context.log,
+    )
+
+
+def _write(context: StepContext, conversion: Conversion) -> list[tuple[str, ...]]:
+    """Write what is not finished yet, and return the names of all files by kind."""
+    settings: GgufSettings = context.settings
+    importance = None if settings.imatrix is None else imatrix.load(settings.imatrix)
+    files = [
+        lay_out(
+            quant,
+            file_name(context.release.name, quant.name),
+            conversion,
+            importance,
+            settings.overrides(),
+            parse_size(settings.split_size),
+        )
+        for quant in _quants(settings)
+    ]
+    write(context, conversion, files)
+    return [tuple(shard.name for shard in file.shards) for file in files]
+
+
+def _check(context: StepContext, paths: list[Path], folder: Path) -> None:
     """Try the finished files, also those that an interrupted attempt left.
 
     Raises:
         IntegrityError: One does not run, or tokenises otherwise than the model.
     """
+    settings: GgufSettings = context.settings
     # The vocabulary is the same in all of them, so the smallest file stands for all.
     smallest = min(paths, key=lambda path: path.stat().st_size)
     texts = roundtrip.texts_for(folder) if settings.tokenizer_check else ()
@@ -103,45 +143,3 @@ def _wanted(name: str, overrides: Overrides) -> Quant:
         # Types of single tensors are llama-quantize's notion; the converter has none for Q8_0.
         return dataclasses.replace(quant, direct=False)
     return quant
-
-
-def lay_out(
-    quant: Quant,
-    name: str,
-    conversion: Conversion,
-    importance: Importance | None,
-    overrides: Overrides,
-) -> File:
-    """Decide the type of every tensor of a file, and with that its layout.
-
-    Raises:
-        RefusedError: A type does not fit, or needs an importance matrix that is not there.
-    """
-    # What the converter stores in one way only (already quantised experts) stays like that.
-    kinds = {t.name: t.stored[quant.name if quant.direct else "F16"] for t in conversion.tensors}
-    keys = keys_for(quant, conversion.keys)
-    if quant.direct:
-        importance = None
-    else:
-        shapes = {
-            t.name: TensorShape(name=t.name, shape=t.shape, stored=t.stored["F16"])
-            for t in conversion.tensors
-        }
-        chosen = select_types(
-            quant,
-            shapes,
-            conversion.model,
-            imatrix=importance is not None,
-            overrides=overrides,
-        )
-        kinds |= {t.name: chosen[t.name] for t in conversion.tensors if t.values is not None}
-        imatrix.require(importance, quant, kinds)
-        if importance is not None:
-            keys |= importance.keys()
-            for tensor in conversion.tensors:
-                importance.of(tensor.name, tensor.shape)
-    tensors = tuple(
-        TensorInfo(name=t.name, shape=t.shape, kind=kinds[t.name]) for t in conversion.tensors
-    )
-    header = gguf_file.header(keys, tensors, conversion.alignment)
-    return File(name=name, quant=quant, tensors=tensors, header=header, importance=importance)

@@ -12,17 +12,16 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from uploader_core.plugin import StepContext
+from uploader_core.plugin import HashingWriter, StepContext
 from uploader_gguf import gguf_file, kernels
 from uploader_gguf.converter import Conversion, Planned
 from uploader_gguf.gguf_file import TensorInfo
-from uploader_gguf.imatrix import Importance
+from uploader_gguf.layout import File
 from uploader_gguf.lazy import Array, as_float32
-from uploader_gguf.quants import Quant, TensorType
+from uploader_gguf.quants import TensorType
 
 _SPLIT = 4
 """Pieces of a block that threads work on."""
@@ -31,38 +30,70 @@ _AHEAD = 8
 """Pieces that are in work or wait to be written; two blocks."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class File:
-    """One file to be written.
-
-    Attributes:
-        name: ``<Model>-<QUANT>.gguf``.
-        quant: Its kind.
-        tensors: In the order of their data.
-        header: Everything before the data.
-        importance: Used for the kinds that ``llama-quantize`` makes.
-    """
-
-    name: str
-    quant: Quant
-    tensors: tuple[TensorInfo, ...]
-    header: bytes
-    importance: Importance | None
-
-
 def write(context: StepContext, conversion: Conversion, files: list[File]) -> None:
-    """Write all files side by side, each tensor of the checkpoint read once."""
+    """Write all files side by side, each tensor of the checkpoint read once.
+
+    A file on disk that an interrupted attempt finished is not written again.
+    """
     kernels.prepare({tensor.kind for file in files for tensor in file.tensors})
-    total = sum(len(f.header) + sum(t.nbytes for t in f.tensors) for f in files)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=os.cpu_count() or 1))
-        sinks = [stack.enter_context(context.output.create(file.name)) for file in files]
-        for sink, file in zip(sinks, files, strict=True):
-            sink.write(file.header)
-        for piece in _in_order(_pieces(conversion, files, pool)):
+        sinks = [stack.enter_context(_Sink(context, file)) for file in files]
+        open_files = [file for file, sink in zip(files, sinks, strict=True) if sink.total]
+        sinks = [sink for sink in sinks if sink.total]
+        total = sum(sink.total for sink in sinks)
+        for piece in _in_order(_pieces(conversion, open_files, pool)):
             for sink, data in zip(sinks, piece, strict=True):
-                sink.write(data if isinstance(data, bytes) else data.data)
+                sink.write(data)
             context.progress("writing", sum(sink.size for sink in sinks), total)
+
+
+class _Sink:
+    """The shards of one file, opened and committed one after the other.
+
+    Attributes:
+        total: Bytes that will be written; 0 when everything is finished already.
+        size: Bytes that were written.
+    """
+
+    def __init__(self, context: StepContext, file: File) -> None:
+        self._output = context.output
+        self._stack = contextlib.ExitStack()
+        # A shard is done with when its data is; what is finished already is passed over.
+        self._shards = deque(
+            (shard, context.output.done(shard.name) is not None) for shard in file.shards
+        )
+        self._left = 0
+        self._open: HashingWriter | None = None
+        self.total = sum(shard.nbytes for shard, done in self._shards if not done)
+        self.size = 0
+
+    def __enter__(self) -> _Sink:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
+
+    def write(self, data: Array | bytes) -> None:
+        """Write a piece of a tensor, or its padding; pieces never reach over two tensors."""
+        size = len(data) if isinstance(data, bytes) else data.nbytes
+        if size == 0:
+            return
+        if self._left == 0:
+            self._next()
+        self._left -= size
+        if self._open is not None:
+            self.size += self._open.write(data if isinstance(data, bytes) else data.data)
+        if self._left == 0:
+            self._stack.close()
+
+    def _next(self) -> None:
+        shard, done = self._shards.popleft()
+        self._left = shard.data
+        self._open = None
+        if not done:
+            self._open = self._stack.enter_context(self._output.create(shard.name))
+            self.size += self._open.write(shard.header)
 
 
 _Stored = list["Array | bytes"]
