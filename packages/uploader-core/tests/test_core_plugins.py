@@ -53,6 +53,26 @@ BROKEN = {
 }
 
 
+TWO_SETTINGS = """
+from dataclasses import dataclass
+from uploader_core.plugin import SaveSpec, hookimpl, setting
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class One:
+    size: str = setting("5GB", help="largest file")
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Two:
+    size: str = setting("{default}", help="largest file")
+
+@hookimpl
+def uploader_savers():
+    for name, settings in (("one", One), ("two", Two)):
+        yield SaveSpec(name=name, summary=name, consumes=("adapter",), produces=f"acme.{{name}}",
+                       run="a.b:c", settings=settings)
+"""
+
+
 @pytest.fixture
 def entry(install: Callable[..., None]) -> Callable[[str, str], Entry]:
     def make(name: str, source: str) -> Entry:
@@ -79,6 +99,14 @@ def test_broken_plugin_is_named_with_distribution_cause_and_fix(
     assert cause in caught.value.what
     assert f"acme-{case} 1.0" in (caught.value.owner or "")
     assert caught.value.next
+
+
+def test_formats_of_a_plugin_may_share_a_setting_and_must_agree_on_it(
+    entry: Callable[[str, str], Entry],
+) -> None:
+    assert Registry([entry("same", TWO_SETTINGS.format(default="5GB"))]).load("same").specs
+    with pytest.raises(PluginBrokenError, match="differently"):
+        Registry([entry("other", TWO_SETTINGS.format(default="1GB"))]).load("other")
 
 
 def test_broken_plugin_harms_nobody_else(entry: Callable[[str, str], Entry]) -> None:

@@ -23,7 +23,7 @@ from uploader_core.errors import (
     PluginNotInstalledError,
     UploaderError,
 )
-from uploader_core.settings import fields_of
+from uploader_core.settings import Setting, fields_of
 from uploader_core.specs import (
     SUPPORTED_API,
     ConvertSpec,
@@ -285,12 +285,14 @@ def _validate(entry: Entry, hook: str, cls: type[Spec], spec: Any) -> None:
 
 
 def _check_settings_names(entry: Entry, specs: list[Spec]) -> None:
-    """Two settings classes of one plugin share the option prefix, so no field may be in both."""
-    seen: dict[str, type] = {}
-    for cls in {spec.settings for spec in specs if spec.settings is not None}:
+    """Settings classes of one plugin share the option prefix, so equal names must mean the same."""
+    seen: dict[str, Setting] = {}
+    for cls in {spec.settings: None for spec in specs if spec.settings is not None}:
         for field in fields_of(entry.name, cls):
-            if seen.setdefault(field.name, cls) is not cls:
-                raise PluginBrokenError(f"two settings classes declare the field {field.name!r}")
+            if seen.setdefault(field.name, field) != field:
+                raise PluginBrokenError(
+                    f"two settings classes declare the field {field.name!r} differently"
+                )
 
 
 def missing_requirements(needs: Iterable[str]) -> tuple[str, ...]:
