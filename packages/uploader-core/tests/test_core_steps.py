@@ -108,3 +108,48 @@ def test_what_a_library_prints_goes_to_the_log(uploader: Any, adapter: Path) -> 
     json.loads(result.stdout)
     (log,) = (adapter.parent / "m" / ".uploader" / "logs").glob("pair-good.log")
     assert "library noise" in log.read_text()
+
+
+SECTION = """
+from uploader_core.plugin import DocumentSpec, SaveSpec, hookimpl
+
+@hookimpl
+def uploader_savers():
+    for name in ("one", "two"):
+        yield SaveSpec(name=name, summary=name, consumes=("adapter",), produces=f"acme.{name}",
+                       run="section_work:save")
+
+@hookimpl
+def uploader_documenters():
+    for name in ("works", "fails"):
+        yield DocumentSpec(name=name, summary="s", section=f"How it {name}",
+                           describes=("acme.two",), run=f"section_work:{name}")
+"""
+
+SECTION_WORK = """
+def save(context):
+    context.output.write("a.txt", "a")
+    return context.artifact()
+
+def works(context):
+    return "See [the file](a.txt)."
+
+def fails(context):
+    raise RuntimeError("no words")
+"""
+
+
+def test_sections_stand_under_their_format_and_a_failing_one_is_left_out(
+    uploader: Any, adapter: Path, install: Callable[..., None]
+) -> None:
+    install(
+        "acme-section",
+        {"section_plugin": SECTION, "section_work": SECTION_WORK},
+        {"plugins": {"section": "section_plugin"}},
+    )
+    result = uploader("run", adapter, "--plugins", "section", "--name", "m")
+    assert result.returncode == 0, result.stderr
+    text = (adapter.parent / "m" / "README.md").read_text()
+    assert "## acme.two\n\n### How it works\n\nSee [the file](acme.two/a.txt)." in text
+    assert "How it fails" not in text
+    assert "How it fails" in result.stdout

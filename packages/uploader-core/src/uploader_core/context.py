@@ -142,11 +142,19 @@ class FetchedSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """A rendered section that a document may include."""
+    """A rendered section that a document may include.
+
+    Attributes:
+        heading: Without Markdown's signs.
+        text: Markdown. Links to the artifact's files are relative to the artifact's folder.
+        plugin: Who wrote it.
+        kind: Artifact kind that it is about.
+    """
 
     heading: str
     text: str
     plugin: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

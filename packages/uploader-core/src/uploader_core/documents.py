@@ -20,8 +20,12 @@ def write_readme(context: StepContext) -> Artifact:
             f"| [`{artifact.kind}/`]({artifact.kind}/) | {len(artifact.files)} "
             f"| {size_text(artifact.size)} |"
         )
-    for section in context.sections:
-        lines += ["", f"## {section.heading}", "", section.text.strip()]
+    for artifact in context.inputs:
+        about = [section for section in context.sections if section.kind == artifact.kind]
+        if about:
+            lines += ["", f"## {artifact.kind}"]
+        for section in about:
+            lines += ["", f"### {section.heading}", "", _with_folder(section.text, artifact)]
     lines += [
         "",
         "## Check this folder",
@@ -33,3 +37,11 @@ def write_readme(context: StepContext) -> Artifact:
     ]
     context.output.write("README.md", "\n".join(lines), role="document")
     return context.artifact()
+
+
+def _with_folder(text: str, artifact: Artifact) -> str:
+    """Let links to an artifact's files work from the folder above."""
+    text = text.strip()
+    for file in artifact.files:
+        text = text.replace(f"]({file.name})", f"]({artifact.kind}/{file.name})")
+    return text

@@ -149,7 +149,12 @@ def _render(
         return None
     if not text:
         return None
-    return Section(heading=section["heading"], text=str(text), plugin=section["plugin"])
+    return Section(
+        heading=section["heading"],
+        text=str(text),
+        plugin=section["plugin"],
+        kind=section["kind"],
+    )
 
 
 def _check(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]) -> Json:
