@@ -9,8 +9,8 @@ import torch
 
 SMALL: dict[str, Any] = {
     "vocab_size": 96,
-    "hidden_size": 48,
-    "intermediate_size": 80,
+    "hidden_size": 64,
+    "intermediate_size": 128,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
@@ -32,18 +32,18 @@ def build(kind: str) -> Any:
         case "llama-tied":
             config = t.LlamaConfig(**SMALL, tie_word_embeddings=True)
         case "mistral":
-            config = t.MistralConfig(**SMALL, head_dim=12)
+            config = t.MistralConfig(**SMALL, head_dim=16)
         case "qwen2":
             config = t.Qwen2Config(**SMALL, tie_word_embeddings=True)
         case "qwen3":
             config = t.Qwen3Config(**SMALL, head_dim=16, tie_word_embeddings=False)
         case "gemma3":
-            config = t.Gemma3TextConfig(**SMALL, head_dim=12, sliding_window=8)
+            config = t.Gemma3TextConfig(**SMALL, head_dim=16, sliding_window=8)
         case "phi3":
             config = t.Phi3Config(**SMALL)
         case "gpt2":
             config = t.GPT2Config(
-                vocab_size=96, n_embd=48, n_layer=2, n_head=4, n_positions=64,
+                vocab_size=96, n_embd=64, n_layer=2, n_head=4, n_positions=64,
                 bos_token_id=1, eos_token_id=2,
             )  # fmt: skip
         case "gpt-neox":
@@ -55,17 +55,17 @@ def build(kind: str) -> Any:
             config = t.MixtralConfig(**SMALL, num_local_experts=4, num_experts_per_tok=2)
         case "qwen3-moe":
             config = t.Qwen3MoeConfig(
-                **SMALL, head_dim=12, num_experts=4, num_experts_per_tok=2,
+                **SMALL, head_dim=16, num_experts=4, num_experts_per_tok=2,
                 moe_intermediate_size=40, tie_word_embeddings=False,
             )  # fmt: skip
         case "square-moe":
             config = t.Qwen3MoeConfig(
-                **SMALL, head_dim=12, num_experts=3, num_experts_per_tok=2,
-                moe_intermediate_size=24, tie_word_embeddings=False,
+                **SMALL, head_dim=16, num_experts=3, num_experts_per_tok=2,
+                moe_intermediate_size=32, tie_word_embeddings=False,
             )  # fmt: skip
         case "gpt-oss":
             config = t.GptOssConfig(
-                **{**SMALL, "intermediate_size": 40}, head_dim=12, num_local_experts=4,
+                **{**SMALL, "intermediate_size": 40}, head_dim=16, num_local_experts=4,
                 num_experts_per_tok=2,
             )  # fmt: skip
         case "granite-moe":
@@ -75,7 +75,7 @@ def build(kind: str) -> Any:
                 **{**SMALL, "num_key_value_heads": 4}, moe_intermediate_size=40,
                 n_routed_experts=4, num_experts_per_tok=2, n_group=2, topk_group=1,
                 first_k_dense_replace=1, q_lora_rank=16, kv_lora_rank=16, qk_rope_head_dim=8,
-                qk_nope_head_dim=8, v_head_dim=12,
+                qk_nope_head_dim=8, v_head_dim=16,
             )  # fmt: skip
         case _:
             raise ValueError(kind)

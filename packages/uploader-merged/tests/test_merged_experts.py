@@ -129,8 +129,8 @@ def test_square_experts_are_told_apart_by_version(tmp_path: Path) -> None:
 
     torch.manual_seed(5)
     config = t.Qwen3MoeConfig(
-        **SMALL, head_dim=12, num_experts=EXPERTS, num_experts_per_tok=2, moe_intermediate_size=24
-    )  # gate and up together are 48 x 48
+        **SMALL, head_dim=16, num_experts=EXPERTS, num_experts_per_tok=2, moe_intermediate_size=32
+    )  # gate and up together are 64 x 64
     base = tmp_path / "base"
     t.Qwen3MoeForCausalLM(config).bfloat16().save_pretrained(base)
     flags: dict[str, Any] = {"target_modules": [], "target_parameters": FUSED}
@@ -176,7 +176,7 @@ def test_files_that_keep_experts_fused(
     checkpoint = open_checkpoint(tmp_path / "base", fused_adapter)
     name = "model.layers.0.mlp.experts.gate_up_proj"
     whole = checkpoint.read(name)
-    assert whole.shape == (EXPERTS, 80, 48)
+    assert whole.shape == (EXPERTS, 80, 64)
     assert same_bits(checkpoint.read_rows(name, 1, 3), whole[1:3])
     assert same_bits(torch.cat(list(checkpoint.blocks(name, 700))).view(whole.shape), whole)
 

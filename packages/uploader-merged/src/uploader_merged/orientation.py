@@ -38,10 +38,15 @@ def is_transposed(
         return fits.get(True)
     if stored != made_for:
         return None
-    known = config.get("model_type") in _CONV1D_MODELS
-    if known:
-        return module.rpartition(".")[2] in _CONV1D_LAYERS
+    if config.get("model_type") in _CONV1D_MODELS:
+        return is_conv1d(module, config)
     return None if flag else False
+
+
+def is_conv1d(module: str, config: Mapping[str, Any]) -> bool:
+    """Tell whether a layer is known to be one of transformers' Conv1D."""
+    known = config.get("model_type") in _CONV1D_MODELS
+    return known and module.rpartition(".")[2] in _CONV1D_LAYERS
 
 
 def describe(stored: Iterable[int]) -> str:

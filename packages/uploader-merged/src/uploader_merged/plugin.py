@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import ConvertSpec, DocumentSpec, hookimpl
-from uploader_merged.settings import Merged16Settings, OpenSettings
+from uploader_merged.settings import Merged4Settings, Merged16Settings, OpenSettings
 
 
 @hookimpl
@@ -30,6 +30,17 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         check="uploader_merged.preflight:check",
         estimate="uploader_merged.preflight:estimate",
     )
+    yield ConvertSpec(
+        name="4bit",
+        summary="the merged model in 4 bits, for transformers with bitsandbytes",
+        consumes=("checkpoint",),
+        produces="merged-4bit",
+        default=False,
+        settings=Merged4Settings,
+        run="uploader_merged.four_bit_save:save",
+        check="uploader_merged.preflight:check_4bit",
+        estimate="uploader_merged.preflight:estimate_4bit",
+    )
 
 
 @hookimpl
@@ -38,7 +49,7 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         name="merged-use",
         summary="how to load the merged model with transformers",
         section="How to use",
-        describes=("merged-16bit",),
+        describes=("merged-16bit", "merged-4bit"),
         order=10,
         isolation="inline",
         run="uploader_merged.card:section",

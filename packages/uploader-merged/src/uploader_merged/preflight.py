@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from uploader_core.plugin import Artifact, Estimate, Finding, PlanContext, StepContext
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.folder import plan_folder
+from uploader_merged.four_bit_layout import plan_shards as plan_4bit
+from uploader_merged.four_bit_layout import select
 from uploader_merged.layout import main_dtype
 
 # Private memory of an interpreter with torch loaded, beyond one without (torch 2.13, measured).
@@ -38,26 +40,52 @@ def open_virtual(context: StepContext) -> Artifact:
 
 
 def check(context: PlanContext) -> Iterator[Finding]:
-    """Open everything that the step will read; what cannot be used raises."""
+    """Open everything that the 16-bit step will read; what cannot be used raises."""
     checkpoint = open_checkpoint(context.input("checkpoint"))
-    folder = plan_folder(checkpoint, context.settings)
-    borrowed = [file.name for file in folder.companions if file.origin == "base"]
-    if checkpoint.adapter is not None and borrowed:
-        yield Finding(
-            level="note",
-            what=f"taken from the base model, because the adapter has none: {', '.join(borrowed)}",
-        )
-    if not any(file.role == "tokenizer" for file in folder.companions):
-        yield Finding(
-            level="warning",
-            what="neither the adapter nor the base model has tokenizer files",
-            next="save the tokenizer beside the adapter: tokenizer.save_pretrained(FOLDER)",
-        )
+    plan_folder(checkpoint, context.settings)
+    yield from _companions(checkpoint)
     if context.settings.dtype == "auto" and main_dtype(checkpoint) == "F32":
         yield Finding(
             level="note",
             what="the base model is stored in float32, and so is the merged one",
             next="--merged-dtype bfloat16",
+        )
+
+
+def check_4bit(context: PlanContext) -> Iterator[Finding]:
+    """Open everything that the 4-bit step will read; what cannot be used raises."""
+    checkpoint = open_checkpoint(context.input("checkpoint"))
+    selection = select(checkpoint, context.settings)
+    plan_4bit(checkpoint, selection, context.settings)
+    yield from _companions(checkpoint)
+    if not selection.names:
+        yield Finding(
+            level="error",
+            what="no linear layer of this model is known here, so nothing would become 4-bit",
+            next="leave merged-4bit out of --plugins",
+        )
+    elif selection.experts:
+        yield Finding(
+            level="warning",
+            what="the experts stay in 16 bits: transformers holds them in fused parameters, which "
+            "bitsandbytes does not quantise, so the 4-bit model is hardly smaller",
+            next="a GGUF quantises them: --plugins gguf",
+        )
+
+
+def _companions(checkpoint: Checkpoint) -> Iterator[Finding]:
+    files = checkpoint.companions()
+    borrowed = [file.name for file in files if file.origin == "base"]
+    if checkpoint.adapter is not None and borrowed:
+        yield Finding(
+            level="note",
+            what=f"taken from the base model, because the adapter has none: {', '.join(borrowed)}",
+        )
+    if not any(file.role == "tokenizer" for file in files):
+        yield Finding(
+            level="warning",
+            what="neither the adapter nor the base model has tokenizer files",
+            next="save the tokenizer beside the adapter: tokenizer.save_pretrained(FOLDER)",
         )
 
 
@@ -69,6 +97,22 @@ def estimate(context: PlanContext) -> Estimate:
         bytes_written=sum(sizes.values()),
         peak_memory=_TORCH + _working_memory(checkpoint),
         exact=True,
+        files=tuple(sizes.items()),
+    )
+
+
+def estimate_4bit(context: PlanContext) -> Estimate:
+    """Count bytes from headers; a few bytes for each tensor depend on the weights."""
+    checkpoint = open_checkpoint(context.input("checkpoint"))
+    settings = context.settings
+    shards = plan_4bit(checkpoint, select(checkpoint, settings), settings)
+    companions = checkpoint.companions()
+    sizes = {shard.name: shard.largest for shard in shards}
+    sizes |= {file.name: file.path.stat().st_size for file in companions}
+    largest = max(checkpoint.recipe(name).nbytes for name in checkpoint.names)
+    return Estimate(
+        bytes_written=sum(sizes.values()) + (64 << 10),
+        peak_memory=_TORCH + _working_memory(checkpoint) + largest,
         files=tuple(sizes.items()),
     )
 

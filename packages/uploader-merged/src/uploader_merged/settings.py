@@ -35,6 +35,24 @@ class Merged16Settings:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Merged4Settings:
+    """What the user can choose for the 4-bit model."""
+
+    shard_size: str = setting("5GB", help="largest weight file, such as 5GB or 500MiB")
+    bnb_type: str = setting("nf4", help="4-bit type of bitsandbytes", choices=("nf4", "fp4"))
+    bnb_double_quant: bool = setting(True, help="quantise the scales of the 4-bit blocks as well")
+    bnb_block_size: int = setting(64, help="weights that share a scale in the 4-bit model")
+    bnb_compute_dtype: str = setting(
+        "auto",
+        help="type that the 4-bit model computes in; auto is the one of the 16-bit weights",
+        choices=("auto", "bfloat16", "float16", "float32"),
+    )
+    bnb_skip: tuple[str, ...] = setting(
+        (), help="modules that stay in 16 bits in the 4-bit model, such as o_proj or layers.0"
+    )
+
+
 def parse_size(text: str) -> int:
     """Return bytes for ``5GB`` (decimal) or ``500MiB`` (binary).
 

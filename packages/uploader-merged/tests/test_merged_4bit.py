@@ -1,0 +1,194 @@
+"""The 4-bit model is what transformers writes when it quantises the merged model."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Merge, checkpoint_artifact, load_all, same_bits, train
+from merged_models import save as save_model
+from safetensors.torch import load_file, save_file
+
+from uploader_core.plugin import (
+    Artifact,
+    IntegrityError,
+    OutputFolder,
+    PlanContext,
+    ReleaseInfo,
+    StepContext,
+    UsageError,
+)
+from uploader_lora import read_header
+from uploader_merged import open_checkpoint
+from uploader_merged.four_bit import Quantiser, dynamic_map
+from uploader_merged.four_bit_save import _prove, save
+from uploader_merged.preflight import check_4bit, estimate_4bit
+from uploader_merged.settings import Merged4Settings
+
+pytest.importorskip("bitsandbytes")
+RELEASE = ReleaseInfo(name="tiny", source="adapter")
+
+
+def quantise(root: Path, base: Path, adapter: Path | None, **settings: Any) -> Artifact:
+    return save(
+        StepContext(
+            step="merged:4bit",
+            inputs=(checkpoint_artifact(base, adapter),),
+            settings=Merged4Settings(**settings),
+            release=RELEASE,
+            output=OutputFolder(root / "merged-4bit", root / "scratch", root / "units"),
+            work=root / "scratch",
+            produces="merged-4bit",
+        )
+    )
+
+
+def plan(base: Path, adapter: Path | None, **settings: Any) -> PlanContext:
+    return PlanContext(
+        inputs=(checkpoint_artifact(base, adapter),),
+        settings=Merged4Settings(**settings),
+        release=RELEASE,
+        output=base,
+    )
+
+
+def transformers_4bit(merged: Path, folder: Path, **flags: Any) -> dict[str, torch.Tensor]:
+    """Let transformers quantise a merged folder and save it."""
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    defaults = {
+        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": True,
+        "bnb_4bit_compute_dtype": torch.bfloat16,
+    }
+    config = BitsAndBytesConfig(load_in_4bit=True, **{**defaults, **flags})
+    model = AutoModelForCausalLM.from_pretrained(merged, quantization_config=config)
+    model.save_pretrained(folder)
+    return load_all(folder)
+
+
+@pytest.mark.parametrize("block", [64, 128, 32, 4096])
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("kind", ["nf4", "fp4"])
+def test_every_byte_is_that_of_bitsandbytes(kind: str, nested: bool, block: int) -> None:
+    import bitsandbytes.functional as bnb
+
+    torch.manual_seed(3)
+    with ThreadPoolExecutor(2) as pool:
+        for shape in [(48, 80), (600, 257), (7, 9), (3, 64), (1, 1)]:
+            for dtype in (torch.bfloat16, torch.float16, torch.float32):
+                weight = (torch.randn(shape) * 0.1).to(dtype)
+                packed, state = bnb.quantize_4bit(
+                    weight, blocksize=block, compress_statistics=nested, quant_type=kind
+                )
+                ours = Quantiser(kind, block, nested, pool).quantise([weight], shape)
+                expected = state.as_dict(packed=True)
+                assert same_bits(ours.packed, packed)
+                assert ours.state.keys() == expected.keys()
+                assert not [n for n in expected if not same_bits(ours.state[n], expected[n])]
+
+
+def test_dynamic_map_is_that_of_bitsandbytes() -> None:
+    import bitsandbytes.functional as bnb
+
+    assert same_bits(dynamic_map(), bnb.create_dynamic_map())
+
+
+@pytest.mark.parametrize("architecture", ["llama", "llama-tied", "gpt2", "qwen3", "mixtral"])
+def test_files_are_those_of_transformers(architecture: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    base = save_model(architecture, tmp_path / "base")
+    adapter = train(base, tmp_path / "adapter", r=4, lora_alpha=7, target_modules="all-linear")
+    merged = Merge(tmp_path)(base, adapter)
+    made = quantise(tmp_path, base, adapter)
+    ours, theirs = load_all(made.path), transformers_4bit(merged.path, tmp_path / "theirs")
+    assert ours.keys() == theirs.keys()
+    assert not [name for name in ours if not same_bits(ours[name], theirs[name])]
+    configs = [
+        json.loads((folder / "config.json").read_text())["quantization_config"]
+        for folder in (made.path, tmp_path / "theirs")
+    ]
+    if architecture == "mixtral":
+        # For transformers 4, which quantises experts and routers where nothing forbids it.
+        assert "block_sparse_moe.experts" in configs[0].pop("llm_int8_skip_modules")
+        configs[1].pop("llm_int8_skip_modules")
+    assert configs[0] == configs[1]
+    model = AutoModelForCausalLM.from_pretrained(made.path)
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path / "theirs")
+    prompt = torch.arange(1, 30)[None]
+    with torch.no_grad():
+        assert torch.equal(model(prompt).logits, reference(prompt).logits)
+
+
+@pytest.mark.parametrize(
+    ("settings", "flags"),
+    [
+        ({"bnb_type": "fp4"}, {"bnb_4bit_quant_type": "fp4"}),
+        ({"bnb_double_quant": False}, {"bnb_4bit_use_double_quant": False}),
+        ({"bnb_skip": ("o_proj",)}, {"llm_int8_skip_modules": ["lm_head", "o_proj"]}),
+    ],
+    ids=["fp4", "single", "skip"],
+)
+def test_settings(
+    settings: dict[str, Any], flags: dict[str, Any], llama: Path, adapter: Path, tmp_path: Path
+) -> None:
+    merged = Merge(tmp_path)(llama, adapter)
+    ours = load_all(quantise(tmp_path, llama, adapter, **settings).path)
+    theirs = transformers_4bit(merged.path, tmp_path / "theirs", **flags)
+    assert ours.keys() == theirs.keys()
+    assert not [name for name in ours if not same_bits(ours[name], theirs[name])]
+
+
+def test_shards_and_resume(llama: Path, adapter: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    whole = quantise(tmp_path / "whole", llama, adapter)
+    parts = quantise(tmp_path / "parts", llama, adapter, shard_size="20KB")
+    files = sorted(p.name for p in parts.path.glob("*.safetensors"))
+    assert len(files) > 2
+    times = [(parts.path / name).stat().st_mtime_ns for name in files]
+    again = quantise(tmp_path / "parts", llama, adapter, shard_size="20KB")
+    assert [(again.path / name).stat().st_mtime_ns for name in files] == times
+    ours, theirs = load_all(parts.path), load_all(whole.path)
+    assert ours.keys() == theirs.keys()
+    assert all(same_bits(ours[name], theirs[name]) for name in ours)
+    AutoModelForCausalLM.from_pretrained(parts.path)
+
+
+def test_everything_is_aligned(llama: Path, adapter: Path, tmp_path: Path) -> None:
+    made = quantise(tmp_path, llama, adapter)
+    for tensor in read_header(made.path / "model.safetensors").tensors.values():
+        width = {"F32": 4, "BF16": 2, "U8": 1}[tensor.dtype]
+        assert tensor.offset % width == 0
+
+
+def test_estimate_is_close_and_never_too_small(llama: Path, adapter: Path, tmp_path: Path) -> None:
+    made = quantise(tmp_path, llama, adapter)
+    weights = (made.path / "model.safetensors").stat().st_size
+    guess = dict(estimate_4bit(plan(llama, adapter)).files)["model.safetensors"]
+    assert weights <= guess <= weights + 16 * 14
+
+
+def test_block_size_that_is_none(llama: Path, adapter: Path) -> None:
+    with pytest.raises(UsageError, match="block size"):
+        list(check_4bit(plan(llama, adapter, bnb_block_size=100)))
+
+
+def test_experts_in_16_bits_are_said(tmp_path: Path) -> None:
+    base = save_model("qwen3-moe", tmp_path / "base")
+    assert any("experts" in finding.what for finding in check_4bit(plan(base, None)))
+
+
+def test_wrong_value_is_found(llama: Path, adapter: Path, tmp_path: Path) -> None:
+    file = quantise(tmp_path, llama, adapter).path / "model.safetensors"
+    tensors = load_file(file)
+    name = "model.layers.0.self_attn.q_proj.weight"
+    tensors[name] = tensors[name] ^ 0x80
+    save_file(tensors, file)
+    with pytest.raises(IntegrityError, match="q_proj"):
+        _prove(open_checkpoint(llama, adapter), dict(read_header(file).tensors), Merged4Settings())
