@@ -77,9 +77,16 @@ def texts_for(folder: Path) -> tuple[str, ...]:
     """Return the texts that a tokenizer can be compared with."""
     path = folder / "tokenizer.json"
     if path.is_file() and '"BertNormalizer"' in path.read_text("utf-8"):
-        # llama.cpp takes Hangul apart in another way than BERT's normaliser, for every such model.
-        return tuple(text for text in TEXTS if not any("가" <= c <= "힣" for c in text))
+        return tuple(text for text in TEXTS if not any(_unlike_bert(c) for c in text))
     return TEXTS
+
+
+def _unlike_bert(character: str) -> bool:
+    """Whether llama.cpp strips accents otherwise than BERT's normaliser, for every such model.
+
+    It takes Hangul apart in another way, and drops spacing marks of Indic scripts as accents.
+    """
+    return "가" <= character <= "힣" or "\u0900" <= character <= "\u0dff"
 
 
 def _reference(

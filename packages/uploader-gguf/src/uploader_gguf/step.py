@@ -90,7 +90,6 @@ def _plan(context: StepContext, chain: toolchain.Toolchain, folder: Path) -> Con
         folder,
         kinds={quant.name for quant in _quants(settings) if quant.direct},
         pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, _base(checkpoint)),
-        log=context.log,
     )
 
 
