@@ -31,6 +31,12 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with LoopbackHub(tmp_path / "hub", part_size=1 << 20, page_size=3) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
+        # A worker has the variable before it imports the client; this process had not.
+        where = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+        for module in ("constants", "file_download"):  # 0.36 keeps a second reference to it
+            name = f"huggingface_hub.{module}.HUGGINGFACE_CO_URL_TEMPLATE"
+            monkeypatch.setattr(name, where, raising=False)
         monkeypatch.setenv("HF_TOKEN", server.token("me"))
         yield server
 

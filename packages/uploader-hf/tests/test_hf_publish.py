@@ -201,3 +201,34 @@ def test_preflight_refuses_tokens_that_cannot_write(
         check()
     assert secret not in str(caught.value.to_json())
     assert caught.value.next
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", " "])
+def test_white_space_around_a_token_is_not_part_of_it(
+    check: Callable[..., list[str]], hub: Any, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", os.environ["HF_TOKEN"] + ending)
+    assert check() == ["me/tiny will be made, private, by me"]
+
+
+@pytest.mark.parametrize("token", ["selfhosted\rcanary", "canary-é", "two canaries"])
+def test_token_that_no_header_can_carry_is_not_quoted(
+    check: Callable[..., list[str]], hub: Any, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(AuthError) as caught:
+        check()
+    assert "canar" not in str(caught.value.to_json())
+
+
+def test_token_in_a_servers_words_is_masked(
+    upload: Upload, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token of another hub need not begin with ``hf_``."""
+    hub.know("canary-of-another-hub", "me")
+    monkeypatch.setenv("HF_TOKEN", "canary-of-another-hub")
+    said = {"X-Error-Message": "canary-of-another-hub may not do this"}
+    hub.faults.add(Fault("refuse", r"POST .*/commit/", status=403, headers=said))
+    with pytest.raises(AuthError, match="may not do this") as caught:
+        upload()
+    assert "canary" not in str(caught.value.to_json())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import threading
 import time
 from collections.abc import Mapping
@@ -42,11 +41,6 @@ class State:
     requests: list[str] = field(default_factory=list)
     bytes_received: int = 0
     guard: threading.Lock = field(default_factory=threading.Lock)
-
-    def add_token(self, user: str, role: str, organisations: tuple[str, ...]) -> str:
-        token = "hf_" + secrets.token_hex(12)
-        self.tokens[token] = Token(user, role, organisations)
-        return token
 
 
 class Refusal(Exception):
