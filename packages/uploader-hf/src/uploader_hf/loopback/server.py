@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
@@ -81,8 +81,14 @@ class Body:
                 size -= len(block)
         return b"".join(parts)
 
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the body in pieces as they arrive."""
+        while block := self.read(1 << 20):
+            yield block
+
     def drain(self) -> None:
-        while self.read(1 << 20):
+        """Read what is left, so that the connection can be used again."""
+        for _ in self.blocks():
             pass
 
     def _next(self, size: int) -> bytes:
