@@ -77,7 +77,11 @@ def upload(tmp_path: Path, release: list[UploadFile]) -> Callable[..., Receipt]:
     """Run the upload step; keywords are settings."""
 
     def run(
-        target: str = "me/tiny", files: list[UploadFile] | None = None, **settings: Any
+        target: str = "me/tiny",
+        files: list[UploadFile] | None = None,
+        on_progress: Callable[..., None] = lambda *_: None,
+        on_cancelled: Callable[[], bool] = lambda: False,
+        **settings: Any,
     ) -> Receipt:
         from uploader_hf.publish import upload as step
 
@@ -94,6 +98,8 @@ def upload(tmp_path: Path, release: list[UploadFile]) -> Callable[..., Receipt]:
             destination=f"hf:{target}",
             files=tuple(files if files is not None else release),
             secrets={"HF_TOKEN": os.environ["HF_TOKEN"]},
+            on_progress=on_progress,
+            on_cancelled=on_cancelled,
         )
         return step(context)
 

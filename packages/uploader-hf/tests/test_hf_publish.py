@@ -12,6 +12,7 @@ import pytest
 
 from uploader_core.plugin import (
     AuthError,
+    CancelledError,
     IntegrityError,
     Receipt,
     RefusedError,
@@ -232,3 +233,55 @@ def test_token_in_a_servers_words_is_masked(
     with pytest.raises(AuthError, match="may not do this") as caught:
         upload()
     assert "canary" not in str(caught.value.to_json())
+
+
+def test_object_that_the_hub_has_already_is_not_sent(
+    upload: Upload, hub: LoopbackHub, release: list[UploadFile]
+) -> None:
+    upload("me/first")
+    before = hub.bytes_received
+    receipt = upload("me/second")
+    assert receipt.bytes_sent == sum(f.size for f in release if f.name.endswith((".json", ".md")))
+    assert hub.bytes_received - before < 10_000
+
+
+def test_what_is_sent_again_is_reported(
+    upload: Upload, hub: LoopbackHub, release: list[UploadFile]
+) -> None:
+    """The objects are kept when the commit is refused; what stands in the commit goes twice."""
+    hub.faults.add(Fault("refuse", r"POST .*/commit/", status=503))
+    small = sum(f.size for f in release if f.name.endswith((".json", ".md")))
+    assert upload().bytes_sent == sum(f.size for f in release) + small
+
+
+def test_stopping_in_the_middle_is_no_failure(upload: Upload, api: Any, hub: LoopbackHub) -> None:
+    def parts_arrived() -> bool:
+        return any("/part/1" in line for line in hub.requests)
+
+    with pytest.raises(CancelledError):
+        upload(on_cancelled=parts_arrived)
+    assert commits(api) == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "7"}, {"RateLimit": '"api";r=0;t=7'}], ids=lambda h: next(iter(h))
+)
+def test_wait_is_as_long_as_the_hub_says_and_visible(
+    upload: Upload,
+    hub: LoopbackHub,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+) -> None:
+    waited: list[float] = []
+    said: list[str] = []
+    monkeypatch.setattr("uploader_hf.publish.time.sleep", waited.append)
+    hub.faults.add(Fault("refuse", r"POST .*/commit/", status=429, headers=headers))
+    upload(on_progress=lambda what, *_: said.append(what))
+    assert sum(waited) == 7
+    assert "me/tiny: trying again in 7 s" in said
+
+
+def test_hub_without_error_codes(upload: Upload, hub: LoopbackHub) -> None:
+    """Not every self-hosted hub sends ``X-Error-Code`` with its 404."""
+    hub.faults.add(Fault("refuse", r"GET /api/models/me/tiny$", status=404))
+    assert upload().files == 4

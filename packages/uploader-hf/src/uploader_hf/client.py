@@ -132,8 +132,29 @@ def status_of(error: BaseException) -> int | None:
 
 def is_passing(error: BaseException) -> bool:
     """Tell whether an attempt may have worked unseen, or may work in a moment."""
+    if own_error(error) is not None:
+        return False
     status = status_of(error)
     return _is_connection(error) if status is None else status in PASSING
+
+
+def own_error(error: BaseException) -> UploaderError | None:
+    """Return an error of ours that the client wrapped, such as a stop during a transfer."""
+    return next((part for part in _chain(error) if isinstance(part, UploaderError)), None)
+
+
+def asked_to_wait(error: BaseException) -> int | None:
+    """Return the seconds that the Hub wants us to wait, None when it did not say.
+
+    It says so as ``RateLimit: "api";r=0;t=55``, other hubs as ``Retry-After: 55``.
+    """
+    for part in _chain(error):
+        headers: Mapping[str, str] = getattr(getattr(part, "response", None), "headers", None) or {}
+        limit = re.search(r"\br=0\b.*\bt=(\d+)", headers.get("RateLimit", ""))
+        after = headers.get("Retry-After", "")
+        if limit or after.isdigit():
+            return int(limit[1] if limit else after)
+    return None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -152,14 +173,12 @@ def translated(what: str, *, repo: str | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except UploaderError:
-        raise
     except Exception as error:
         raise translate(error, what, repo=repo) from None
 
 
 def translate(error: BaseException, what: str, *, repo: str | None = None) -> UploaderError:
-    """Return our error for one of the client."""
+    """Return our error for one of the client; one of ours, wrapped or not, as it is."""
     from huggingface_hub.errors import (
         GatedRepoError,
         LocalTokenNotFoundError,
@@ -167,6 +186,9 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
         RevisionNotFoundError,
     )
 
+    own = own_error(error)
+    if own is not None:
+        return own
     status = status_of(error)
     lines = str(getattr(error, "server_message", None) or error).strip().splitlines()
     said = mask(lines[0], error) if lines else ""
