@@ -31,6 +31,12 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with LoopbackHub(tmp_path / "hub", part_size=1 << 20, page_size=3) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
+        # A worker has the variable before it imports the client; this process had not.
+        where = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+        for module in ("constants", "file_download"):  # 0.36 keeps a second reference to it
+            name = f"huggingface_hub.{module}.HUGGINGFACE_CO_URL_TEMPLATE"
+            monkeypatch.setattr(name, where, raising=False)
         monkeypatch.setenv("HF_TOKEN", server.token("me"))
         yield server
 
@@ -71,7 +77,11 @@ def upload(tmp_path: Path, release: list[UploadFile]) -> Callable[..., Receipt]:
     """Run the upload step; keywords are settings."""
 
     def run(
-        target: str = "me/tiny", files: list[UploadFile] | None = None, **settings: Any
+        target: str = "me/tiny",
+        files: list[UploadFile] | None = None,
+        on_progress: Callable[..., None] = lambda *_: None,
+        on_cancelled: Callable[[], bool] = lambda: False,
+        **settings: Any,
     ) -> Receipt:
         from uploader_hf.publish import upload as step
 
@@ -88,6 +98,8 @@ def upload(tmp_path: Path, release: list[UploadFile]) -> Callable[..., Receipt]:
             destination=f"hf:{target}",
             files=tuple(files if files is not None else release),
             secrets={"HF_TOKEN": os.environ["HF_TOKEN"]},
+            on_progress=on_progress,
+            on_cancelled=on_cancelled,
         )
         return step(context)
 

@@ -56,3 +56,12 @@ def test_the_hub_takes_it(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_kind_of_a_third_party_gets_a_card() -> None:
     assert "acme.onnx" in str(card("acme.onnx"))
+
+
+def test_section_with_nothing_to_say_has_no_heading() -> None:
+    assert "## silent" not in str(card("gguf", silent="\n"))
+
+
+def test_no_heading_stands_twice() -> None:
+    """A plugin's section is called "Files" when it lists them."""
+    assert str(card("gguf", Files="a table")).count("## Files\n") == 1

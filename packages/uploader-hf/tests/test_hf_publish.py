@@ -12,6 +12,7 @@ import pytest
 
 from uploader_core.plugin import (
     AuthError,
+    CancelledError,
     IntegrityError,
     Receipt,
     RefusedError,
@@ -201,3 +202,86 @@ def test_preflight_refuses_tokens_that_cannot_write(
         check()
     assert secret not in str(caught.value.to_json())
     assert caught.value.next
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", " "])
+def test_white_space_around_a_token_is_not_part_of_it(
+    check: Callable[..., list[str]], hub: Any, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", os.environ["HF_TOKEN"] + ending)
+    assert check() == ["me/tiny will be made, private, by me"]
+
+
+@pytest.mark.parametrize("token", ["selfhosted\rcanary", "canary-é", "two canaries"])
+def test_token_that_no_header_can_carry_is_not_quoted(
+    check: Callable[..., list[str]], hub: Any, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(AuthError) as caught:
+        check()
+    assert "canar" not in str(caught.value.to_json())
+
+
+def test_token_in_a_servers_words_is_masked(
+    upload: Upload, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token of another hub need not begin with ``hf_``."""
+    hub.know("canary-of-another-hub", "me")
+    monkeypatch.setenv("HF_TOKEN", "canary-of-another-hub")
+    said = {"X-Error-Message": "canary-of-another-hub may not do this"}
+    hub.faults.add(Fault("refuse", r"POST .*/commit/", status=403, headers=said))
+    with pytest.raises(AuthError, match="may not do this") as caught:
+        upload()
+    assert "canary" not in str(caught.value.to_json())
+
+
+def test_object_that_the_hub_has_already_is_not_sent(
+    upload: Upload, hub: LoopbackHub, release: list[UploadFile]
+) -> None:
+    upload("me/first")
+    before = hub.bytes_received
+    receipt = upload("me/second")
+    assert receipt.bytes_sent == sum(f.size for f in release if f.name.endswith((".json", ".md")))
+    assert hub.bytes_received - before < 10_000
+
+
+def test_what_is_sent_again_is_reported(
+    upload: Upload, hub: LoopbackHub, release: list[UploadFile]
+) -> None:
+    """The objects are kept when the commit is refused; what stands in the commit goes twice."""
+    hub.faults.add(Fault("refuse", r"POST .*/commit/", status=503))
+    small = sum(f.size for f in release if f.name.endswith((".json", ".md")))
+    assert upload().bytes_sent == sum(f.size for f in release) + small
+
+
+def test_stopping_in_the_middle_is_no_failure(upload: Upload, api: Any, hub: LoopbackHub) -> None:
+    def parts_arrived() -> bool:
+        return any("/part/1" in line for line in hub.requests)
+
+    with pytest.raises(CancelledError):
+        upload(on_cancelled=parts_arrived)
+    assert commits(api) == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "7"}, {"RateLimit": '"api";r=0;t=7'}], ids=lambda h: next(iter(h))
+)
+def test_wait_is_as_long_as_the_hub_says_and_visible(
+    upload: Upload,
+    hub: LoopbackHub,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+) -> None:
+    waited: list[float] = []
+    said: list[str] = []
+    monkeypatch.setattr("uploader_hf.publish.time.sleep", waited.append)
+    hub.faults.add(Fault("refuse", r"POST .*/commit/", status=429, headers=headers))
+    upload(on_progress=lambda what, *_: said.append(what))
+    assert sum(waited) == 7
+    assert "me/tiny: trying again in 7 s" in said
+
+
+def test_hub_without_error_codes(upload: Upload, hub: LoopbackHub) -> None:
+    """Not every self-hosted hub sends ``X-Error-Code`` with its 404."""
+    hub.faults.add(Fault("refuse", r"GET /api/models/me/tiny$", status=404))
+    assert upload().files == 4

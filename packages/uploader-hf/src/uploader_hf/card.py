@@ -25,8 +25,6 @@ _TITLES = {
     "gguf": "GGUF for llama.cpp and Ollama",
     "gguf-lora": "LoRA adapter as GGUF",
 }
-PLACEHOLDER = "THIS_REPOSITORY"
-"""Sections write this where the repository's id belongs; a reader replaces it."""
 
 
 def write(context: StepContext) -> Artifact:
@@ -59,10 +57,11 @@ def render(artifact: Artifact, release: ReleaseInfo, sections: list[tuple[str, s
     lines = ["---", data.to_yaml().strip(), "---", "", f"# {release.name}", ""]
     lines += [_introduction(artifact, release)]
     for heading, text in sections:
-        lines += ["", f"## {heading}", "", text.strip()]
+        if text.strip():
+            lines += ["", f"## {heading}", "", text.strip()]
     lines += [
         "",
-        "## Files",
+        "## Check a download",
         "",
         "Every file with size and sha256 is in `upload_manifest.json`; compare a download with",
         "`uploader verify .`.",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from uploader_core.plugin import AuthError, Finding, PlanContext, RefusedError
-from uploader_hf.client import make_api, no_token, translated
+from uploader_hf.client import make_api, no_token, status_of, translated
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -69,13 +69,14 @@ def check_rights(account: dict[str, Any], repo_id: str) -> None:
 
 def find_repo(api: HfApi, repo_id: str) -> Any | None:
     """Return what the Hub says of a repository, None when there is none."""
-    from huggingface_hub.errors import RepositoryNotFoundError
-
     with translated(f"asking for {repo_id}", repo=repo_id):
         try:
             return api.repo_info(repo_id)
-        except RepositoryNotFoundError:
-            return None
+        except Exception as error:
+            # By status: not every hub sends the code by which the client tells errors apart.
+            if status_of(error) == 404:
+                return None
+            raise
 
 
 def check_visibility(repo_id: str, *, private: bool, public_wanted: bool) -> None:

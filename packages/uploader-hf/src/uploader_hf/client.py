@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 PASSING = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 """Statuses after which the same request may work, or may have worked although it says not."""
 
+_CONNECTION_ERRORS = frozenset(
+    {
+        *("ConnectionError", "TimeoutError"),  # Python, requests
+        *("Timeout", "ChunkedEncodingError"),  # requests
+        *("TransportError", "TimeoutException"),  # httpx and httpx2
+    }
+)
+
 _TOKEN = re.compile(r"hf_\w+")
 
 
@@ -34,6 +42,9 @@ def make_api(secrets: Mapping[str, str], *, timeout: float) -> HfApi:
     Args:
         secrets: ``HF_TOKEN``, where set; otherwise the token that ``hf auth login`` stored.
         timeout: Seconds without an answer before a request fails; the client has none of its own.
+
+    Raises:
+        AuthError: The token has characters that no request can carry.
     """
     import huggingface_hub
     from huggingface_hub import HfApi, constants
@@ -41,7 +52,7 @@ def make_api(secrets: Mapping[str, str], *, timeout: float) -> HfApi:
     _set_timeout(timeout)
     # A stored resume point every two seconds; the default of twenty loses most of an upload.
     os.environ.setdefault("HF_XET_DATA_SESSION_XORB_METADATA_FLUSH_INTERVAL", "2s")
-    token = secrets.get("HF_TOKEN") or huggingface_hub.get_token()
+    token = clean_token(secrets.get("HF_TOKEN") or huggingface_hub.get_token() or "")
     return HfApi(
         endpoint=os.environ.get("HF_ENDPOINT") or constants.ENDPOINT,
         token=token or False,
@@ -49,15 +60,33 @@ def make_api(secrets: Mapping[str, str], *, timeout: float) -> HfApi:
     )
 
 
+def clean_token(token: str) -> str:
+    """Return a token without the white space that copying and Windows line ends leave around it.
+
+    Raises:
+        AuthError: What is left cannot stand in a request's header. The HTTP libraries would quote
+            it in their own error, token and all.
+    """
+    token = token.strip()
+    if not re.fullmatch(r"[!-~]*", token):
+        raise AuthError(
+            "the token for the Hub has characters in it that no token has",
+            owner="HF_TOKEN, or the stored login",
+            safe="nothing was sent",
+            next="copy it again from https://huggingface.co/settings/tokens, then hf auth login",
+        )
+    return token
+
+
 def _set_timeout(seconds: float) -> None:
-    """Give the client's sessions a timeout, where this version of it can take one."""
+    """Give the client's sessions a timeout, whatever HTTP library this version of it uses."""
     import huggingface_hub
+    from huggingface_hub.utils import _http
 
     set_factory = getattr(huggingface_hub, "set_client_factory", None)
     if set_factory is None:
-        return  # 0.x uses requests and has timeouts per call
-    from huggingface_hub.utils import _http
-
+        _set_requests_timeout(seconds)
+        return
     default = _http.default_client_factory
 
     def factory() -> Any:
@@ -66,6 +95,30 @@ def _set_timeout(seconds: float) -> None:
         return client
 
     set_factory(factory)
+
+
+def _set_requests_timeout(seconds: float) -> None:
+    """Do the same for the client before 1.0; requests has no timeout of a session."""
+    import huggingface_hub
+    from huggingface_hub.utils import _http
+
+    # Any: these names are of 0.36 and unknown to the newer client's types.
+    old: Any = _http
+    configure: Any = getattr(huggingface_hub, "configure_http_backend")  # noqa: B009
+
+    def factory() -> Any:
+        session = old._default_backend_factory()
+        request = session.request
+
+        def request_in_time(*args: Any, **options: Any) -> Any:
+            if options.get("timeout") is None:
+                options["timeout"] = seconds
+            return request(*args, **options)
+
+        session.request = request_in_time
+        return session
+
+    configure(backend_factory=factory)
 
 
 def status_of(error: BaseException) -> int | None:
@@ -79,8 +132,29 @@ def status_of(error: BaseException) -> int | None:
 
 def is_passing(error: BaseException) -> bool:
     """Tell whether an attempt may have worked unseen, or may work in a moment."""
+    if own_error(error) is not None:
+        return False
     status = status_of(error)
     return _is_connection(error) if status is None else status in PASSING
+
+
+def own_error(error: BaseException) -> UploaderError | None:
+    """Return an error of ours that the client wrapped, such as a stop during a transfer."""
+    return next((part for part in _chain(error) if isinstance(part, UploaderError)), None)
+
+
+def asked_to_wait(error: BaseException) -> int | None:
+    """Return the seconds that the Hub wants us to wait, None when it did not say.
+
+    It says so as ``RateLimit: "api";r=0;t=55``, other hubs as ``Retry-After: 55``.
+    """
+    for part in _chain(error):
+        headers: Mapping[str, str] = getattr(getattr(part, "response", None), "headers", None) or {}
+        limit = re.search(r"\br=0\b.*\bt=(\d+)", headers.get("RateLimit", ""))
+        after = headers.get("Retry-After", "")
+        if limit or after.isdigit():
+            return int(limit[1] if limit else after)
+    return None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -99,14 +173,12 @@ def translated(what: str, *, repo: str | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except UploaderError:
-        raise
     except Exception as error:
         raise translate(error, what, repo=repo) from None
 
 
 def translate(error: BaseException, what: str, *, repo: str | None = None) -> UploaderError:
-    """Return our error for one of the client."""
+    """Return our error for one of the client; one of ours, wrapped or not, as it is."""
     from huggingface_hub.errors import (
         GatedRepoError,
         LocalTokenNotFoundError,
@@ -114,8 +186,12 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
         RevisionNotFoundError,
     )
 
+    own = own_error(error)
+    if own is not None:
+        return own
     status = status_of(error)
-    said = mask(str(getattr(error, "server_message", None) or error).strip().splitlines()[0:1])
+    lines = str(getattr(error, "server_message", None) or error).strip().splitlines()
+    said = mask(lines[0], error) if lines else ""
     text = f"{what} failed: {said}" if said else f"{what} failed"
     if isinstance(error, LocalTokenNotFoundError):
         return no_token()
@@ -159,7 +235,7 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
 def _is_connection(error: BaseException) -> bool:
     # By name: the client's HTTP library is requests, httpx or httpx2, as its version goes.
     names = {cls.__name__ for part in _chain(error) for cls in type(part).__mro__}
-    return bool(names & {"ConnectionError", "TransportError", "TimeoutException", "TimeoutError"})
+    return bool(names & _CONNECTION_ERRORS)
 
 
 def no_token() -> AuthError:
@@ -172,6 +248,15 @@ def no_token() -> AuthError:
     )
 
 
-def mask(lines: list[str]) -> str:
-    """Join lines with everything that looks like a token masked."""
-    return _TOKEN.sub("hf_***", " ".join(lines))
+def mask(text: str, error: BaseException) -> str:
+    """Mask the token that an error's request carried, and all that looks like one, in a text."""
+    for part in _chain(error):
+        for source in (getattr(part, "response", None), part):
+            # Never getattr on httpx's errors blindly: their ``request`` raises when there is none.
+            try:
+                header = str(source.request.headers["Authorization"])  # type: ignore[union-attr]
+            except (AttributeError, KeyError, RuntimeError):
+                continue
+            token = header.removeprefix("Bearer ")
+            text = text.replace(token, "***") if token else text
+    return _TOKEN.sub("hf_***", text)

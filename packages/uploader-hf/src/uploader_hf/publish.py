@@ -10,11 +10,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from uploader_core.plugin import (
     CHUNK,
@@ -26,7 +27,7 @@ from uploader_core.plugin import (
     UploadFile,
 )
 from uploader_hf.check import check_visibility, find_repo
-from uploader_hf.client import is_passing, make_api, no_token, translate, translated
+from uploader_hf.client import asked_to_wait, is_passing, make_api, no_token, translate, translated
 from uploader_hf.stream import CountingFile, Progress
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 _PATHS_PER_CALL = 500
+_LONGEST_WAIT = 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +100,7 @@ def _choose_transport(api: HfApi, repo_id: str, revision: str) -> None:
 
     if getattr(constants, "HF_HUB_DISABLE_XET", True):
         return
-    url = f"{api.endpoint}/api/models/{repo_id}/xet-write-token/{revision}"
+    url = f"{api.endpoint}/api/models/{repo_id}/xet-write-token/{quote(revision, safe='')}"
     try:
         answer = get_session().get(url, headers={"Authorization": f"Bearer {api.token}"})
         available = answer.status_code == 200
@@ -149,47 +151,54 @@ def _send(context: StepContext, api: HfApi, repo_id: str, files: list[UploadFile
     """Send files and commit them, exactly once.
 
     Returns:
-        Bytes of the files that were sent.
+        Bytes that were sent, those of every attempt: an object that the Hub has already costs
+        nothing. Xet does not tell; there it is the size of the files.
     """
+    from huggingface_hub import constants
+
     ordered = sorted(files, key=lambda f: (f.role == "document", f.name))
     total = sum(file.size for file in ordered)
-    error: BaseException | None = None
+    counted = bool(getattr(constants, "HF_HUB_DISABLE_XET", True))
+    sent = 0
     for attempt in range(1, ATTEMPTS + 1):
-        remote = list_remote(api, repo_id, context.settings.revision, [f.name for f in ordered])
-        if all(matches(file, remote.get(file.name)) for file in ordered):
-            return total
-        context.progress(f"sending to {repo_id}", 0, total)
+        progress = Progress(context, f"sending to {repo_id}", total)
         try:
-            _commit(context, api, repo_id, ordered, total)
-            return total
+            _commit(context, api, repo_id, ordered, progress)
+            error = None
         except Exception as caught:
             if not is_passing(caught):
                 raise translate(caught, f"sending to {repo_id}", repo=repo_id) from None
             error = caught
+        sent += progress.done
+        # Whatever the answer was, or none: what is listed now decides.
+        if error is None or _arrived(api, repo_id, context.settings.revision, ordered):
+            return sent if counted else total
         if attempt < ATTEMPTS:
             _wait(context, error, attempt, repo_id)
-    remote = list_remote(api, repo_id, context.settings.revision, [f.name for f in ordered])
-    if all(matches(file, remote.get(file.name)) for file in ordered):
-        return total
+            # It may have come through late, while we waited.
+            if _arrived(api, repo_id, context.settings.revision, ordered):
+                return sent if counted else total
     assert error is not None
     raise translate(error, f"sending to {repo_id}", repo=repo_id) from None
 
 
+def _arrived(api: HfApi, repo_id: str, revision: str, files: list[UploadFile]) -> bool:
+    remote = list_remote(api, repo_id, revision, [f.name for f in files])
+    return all(matches(file, remote.get(file.name)) for file in files)
+
+
 def _commit(
-    context: StepContext, api: HfApi, repo_id: str, files: list[UploadFile], total: int
+    context: StepContext, api: HfApi, repo_id: str, files: list[UploadFile], progress: Progress
 ) -> None:
     from huggingface_hub import CommitOperationAdd, constants
 
-    progress = Progress(context, f"sending to {repo_id}", total)
-    streams: list[CountingFile] = []
-    try:
+    with contextlib.ExitStack() as streams:
         operations = []
         for file in files:
             # A stream of our own reports its bytes; Xet takes paths only.
             source: Any = str(file.path)
             if getattr(constants, "HF_HUB_DISABLE_XET", True):
-                source = CountingFile(file.path, progress)
-                streams.append(source)
+                source = streams.enter_context(CountingFile(file.path, progress))
             operations.append(CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=source))
         progress.start()
         api.create_commit(
@@ -198,17 +207,11 @@ def _commit(
             commit_message=context.settings.message,
             revision=context.settings.revision,
         )
-    finally:
-        for stream in streams:
-            stream.close()
 
 
 def _wait(context: StepContext, error: BaseException, attempt: int, repo_id: str) -> None:
     """Wait before the next attempt, as long as the Hub says, with a visible countdown."""
-    response = getattr(error, "response", None)
-    headers: Mapping[str, str] = getattr(response, "headers", None) or {}
-    asked = headers.get("Retry-After", "")
-    seconds = min(300, int(asked)) if asked.isdigit() else 2 ** (attempt - 1)
+    seconds = min(_LONGEST_WAIT, asked_to_wait(error) or 2 ** (attempt - 1))
     for left in range(seconds, 0, -1):
         context.progress(f"{repo_id}: trying again in {left} s", 0, None, "steps")
         time.sleep(1)

@@ -16,13 +16,14 @@ It serves models only. Xet is answered with "not here", as self-hosted hubs do.
 
 from __future__ import annotations
 
+import secrets
 import threading
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 
 from uploader_hf.loopback.faults import Fault, Faults
-from uploader_hf.loopback.server import Handler, State
+from uploader_hf.loopback.server import Handler, State, Token
 from uploader_hf.loopback.store import Store, blob_id
 
 __all__ = ["Fault", "LoopbackHub", "blob_id"]
@@ -78,7 +79,15 @@ class LoopbackHub:
             role: ``write`` or ``read``.
             organisations: Names that the account may write to besides its own.
         """
-        return self._state.add_token(user, role, organisations)
+        token = "hf_" + secrets.token_hex(12)
+        self.know(token, user, role=role, organisations=organisations)
+        return token
+
+    def know(
+        self, token: str, user: str, *, role: str = "write", organisations: tuple[str, ...] = ()
+    ) -> None:
+        """Accept a given token for an account, as :meth:`token` does with one of its own."""
+        self._state.tokens[token] = Token(user, role, organisations)
 
     def __enter__(self) -> LoopbackHub:
         state = self._state
@@ -89,7 +98,8 @@ class LoopbackHub:
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), BoundHandler)
         self._server.daemon_threads = True
         state.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        # The default of half a second between looks would be spent at the end of every test.
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(

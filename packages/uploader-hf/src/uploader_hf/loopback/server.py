@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
@@ -42,11 +41,6 @@ class State:
     requests: list[str] = field(default_factory=list)
     bytes_received: int = 0
     guard: threading.Lock = field(default_factory=threading.Lock)
-
-    def add_token(self, user: str, role: str, organisations: tuple[str, ...]) -> str:
-        token = "hf_" + secrets.token_hex(12)
-        self.tokens[token] = Token(user, role, organisations)
-        return token
 
 
 class Refusal(Exception):
@@ -87,8 +81,14 @@ class Body:
                 size -= len(block)
         return b"".join(parts)
 
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the body in pieces as they arrive."""
+        while block := self.read(1 << 20):
+            yield block
+
     def drain(self) -> None:
-        while self.read(1 << 20):
+        """Read what is left, so that the connection can be used again."""
+        for _ in self.blocks():
             pass
 
     def _next(self, size: int) -> bytes:

@@ -7,12 +7,14 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 CHUNK = 1 << 20
+_TAG = 32
+"""Digits of a part's digest that serve as its ETag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,11 @@ def pointer(sha256: str, size: int) -> bytes:
     return text.encode("ascii")
 
 
+def pointer_size(sha256: str, size: int) -> int:
+    """Return the bytes of an object's pointer file."""
+    return len(pointer(sha256, size))
+
+
 class Store:
     """Repositories and objects below a folder; a new server on the folder finds them again."""
 
@@ -107,28 +114,73 @@ class Store:
     def has(self, sha256: str) -> bool:
         return self.object(sha256).is_file()
 
+    def size(self, sha256: str) -> int | None:
+        """Return the bytes of an object, None when it was never stored."""
+        return self.object(sha256).stat().st_size if self.has(sha256) else None
+
     def put(self, content: bytes) -> str:
         """Store a small object and return its digest."""
         digest = hashlib.sha256(content).hexdigest()
         if not self.has(digest):
-            partial = self.folder / f"{digest}.{threading.get_ident()}.partial"
-            partial.write_bytes(content)
-            partial.replace(self.object(digest))
+            self._write(self.object(digest), [content])
         return digest
 
-    def receive(self, source: BinaryIO, sha256: str) -> bool:
+    def receive(self, blocks: Iterable[bytes], sha256: str) -> bool:
         """Store a stream; False when its digest is another, and then nothing is kept."""
-        partial = self.folder / f"{sha256}.{threading.get_ident()}.partial"
-        digest = hashlib.sha256()
-        with partial.open("wb") as file:
-            while block := source.read(CHUNK):
-                digest.update(block)
-                file.write(block)
-        if digest.hexdigest() != sha256:
-            partial.unlink()
+        return self._write(self.object(sha256), blocks, sha256=sha256) is not None
+
+    def put_part(self, sha256: str, number: int, blocks: Iterable[bytes]) -> str:
+        """Store one part of an object that comes in several; return the part's tag."""
+        return str(self._write(self._part(sha256, number), blocks))[:_TAG]
+
+    def join_parts(self, sha256: str, parts: list[tuple[int, str]]) -> bool:
+        """Make an object of its parts.
+
+        Args:
+            sha256: Digest that the whole must have.
+            parts: Number and tag of each, in order.
+
+        Returns:
+            False when a part is missing or is not the one with this tag, or when the whole has
+            another digest.
+        """
+        paths = [self._part(sha256, number) for number, _ in parts]
+        tags = [_digest(path)[:_TAG] if path.is_file() else None for path in paths]
+        if tags != [tag for _, tag in parts]:
             return False
-        partial.replace(self.object(sha256))
+        blocks = (block for path in paths for block in _blocks(path))
+        if not self.receive(blocks, sha256):
+            return False
+        for path in paths:
+            path.unlink()
         return True
+
+    def _part(self, sha256: str, number: int) -> Path:
+        return self.folder / f"{sha256}.part{number:05}"
+
+    def _write(
+        self, path: Path, blocks: Iterable[bytes], *, sha256: str | None = None
+    ) -> str | None:
+        """Write a file that is there whole or not at all, also after a power cut.
+
+        Returns:
+            Its digest, or None when ``sha256`` was given and is another.
+        """
+        digest = hashlib.sha256()
+        partial = self.folder / f"{path.name}.{threading.get_ident()}.partial"
+        try:
+            with partial.open("wb") as file:
+                for block in blocks:
+                    digest.update(block)
+                    file.write(block)
+                file.flush()
+                os.fsync(file.fileno())
+            if sha256 not in (None, digest.hexdigest()):
+                return None
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return digest.hexdigest()
 
     def create(self, repo_id: str, *, private: bool) -> Repo:
         """Create a repository with the commit that the Hub makes at first."""
@@ -155,10 +207,8 @@ class Store:
         return commit
 
     def save(self, repo: Repo) -> None:
-        path = self._path(repo.id)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(repo)), encoding="utf-8")
-        os.replace(partial, path)  # noqa: PTH105
+        """Write a repository's file."""
+        self._write(self._path(repo.id), [json.dumps(asdict(repo)).encode()])
 
     def delete(self, repo_id: str) -> None:
         del self.repos[repo_id]
@@ -166,6 +216,19 @@ class Store:
 
     def _path(self, repo_id: str) -> Path:
         return self.folder / "repos" / (repo_id.replace("/", "--") + ".json")
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(CHUNK):
+            yield block
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    for block in _blocks(path):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _repo_from_json(data: dict[str, Any]) -> Repo:
