@@ -43,6 +43,7 @@ class Job:
     folder: Path
     target: Path
     kind: str
+    flags: tuple[str, ...] = ()
 
 
 def context(
@@ -84,7 +85,10 @@ def run_script(jobs: list[Job]) -> None:
     """Run the unmodified ``convert_hf_to_gguf.py`` on folders, in one process."""
     given = [
         (
-            [str(job.folder), "--outfile", str(job.target), "--outtype", job.kind.lower()],
+            [
+                *(str(job.folder), "--outfile", str(job.target)),
+                *("--outtype", job.kind.lower(), *job.flags),
+            ],
             _known(job.folder / "tokenizer.json"),
         )
         for job in jobs

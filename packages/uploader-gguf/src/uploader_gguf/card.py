@@ -35,13 +35,18 @@ def render(artifact: Artifact) -> str:
         bits = f"{8 * size / weights:.2f}" if isinstance(weights, int) and weights else ""
         text = f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
         lines.append(f"| {first}{more} | {kind} | {text} | {bits} |")
+    projector = artifact.metadata.get("mmproj")
+    if isinstance(projector, str):
+        lines.append(f"| [`{projector}`]({projector}) | for images and sound | | |")
     kind = next((k for k in _FAVOURITES if k in by_kind), next(iter(by_kind)))
     name = by_kind[kind][0].name
     lines += [
         "",
         "With [llama.cpp](https://github.com/ggml-org/llama.cpp):",
         "",
-        f"    llama-cli -m {name}",
+        f"    llama-mtmd-cli -m {name} --mmproj {projector}"
+        if isinstance(projector, str)
+        else f"    llama-cli -m {name}",
         "",
         "With [Ollama](https://ollama.com), from the downloaded file:",
         "",

@@ -10,7 +10,7 @@ from typing import Any
 from uploader_core.plugin import Estimate, Finding, PlanContext
 from uploader_gguf import imatrix, library, sizes, toolchain
 from uploader_gguf.quants import QUANTS
-from uploader_gguf.release_files import file_name, parse_size
+from uploader_gguf.release_files import file_name, parse_size, projector_name
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.weights import Weights, open_weights
 
@@ -64,20 +64,9 @@ def quantization(config: Mapping[str, Any]) -> Iterator[Finding]:
             return
 
 
-def architecture_of(config: Mapping[str, Any]) -> str | None:
-    """Return the name that llama.cpp's converter goes by (``get_model_architecture``)."""
-    own = config.get("architectures") or [None]
-    text = config.get("text_config")
-    inner = (text.get("architectures") if isinstance(text, dict) else None) or [None]
-    if own[0] is None and "ssm_cfg" in config:
-        return str(config["ssm_cfg"].get("layer", "Mamba")) + "ForCausalLM"
-    name = inner[0] or own[0]
-    return None if name is None else str(name)
-
-
 def _architecture(config: Mapping[str, Any], chain: toolchain.Toolchain) -> Iterator[Finding]:
     known = chain.architectures()["text"]
-    name = architecture_of(config)
+    name = toolchain.architecture_of(config)
     top = (config.get("architectures") or [None])[0]
     if name in known or top in known:
         return
@@ -108,6 +97,11 @@ def estimate(context: PlanContext) -> Estimate:
         for quant in quants
     )
     work = sum(sizes.seconds(model, quant) for quant in quants)
+    if settings.mmproj != "none" and toolchain.find(settings.llama_cpp).has_projector(
+        weights.config
+    ):
+        name = projector_name(context.release.name, settings.mmproj)
+        files = (*files, (name, sizes.projector_bytes(weights, QUANTS[settings.mmproj])))
     return Estimate(
         bytes_written=sum(size for _, size in files),
         peak_memory=_RESIDENT + 3 * model.largest,

@@ -48,6 +48,11 @@ def file_name(model: str, quant: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', model).strip('-.') or 'model'}-{quant}.gguf"
 
 
+def projector_name(model: str, kind: str) -> str:
+    """Return ``mmproj-<Model>-<TYPE>.gguf``, the form that llama.cpp's tools look for."""
+    return f"mmproj-{file_name(model, kind)}"
+
+
 def keys_for(quant: Quant, keys: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the keys of one file.
 

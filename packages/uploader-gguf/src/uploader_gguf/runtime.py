@@ -27,7 +27,7 @@ class _Parameters(ctypes.Structure):
     _fields_ = [("n_ctx", ctypes.c_uint32), ("rest", ctypes.c_uint8 * 1020)]
 
 
-class _ModelParameters(ctypes.Structure):
+class _Opaque(ctypes.Structure):
     _fields_ = [("rest", ctypes.c_uint64 * 128)]
 
 
@@ -97,6 +97,9 @@ class Llama:
         """Return the bytes of a token; control tokens are empty."""
         buffer = ctypes.create_string_buffer(256)
         count = self._lib.llama_token_to_piece(self._vocab, token, buffer, 256, 0, False)
+        if count < 0:  # it says how much room it needs
+            buffer = ctypes.create_string_buffer(-count)
+            count = self._lib.llama_token_to_piece(self._vocab, token, buffer, -count, 0, False)
         return buffer.raw[: max(0, count)]
 
     def generate(self, prompt: list[int], limit: int) -> Iterator[int]:
@@ -135,6 +138,18 @@ class Llama:
         finally:
             lib.llama_free(context)
 
+    def load_projector(self, path: Path) -> None:
+        """Load an encoder of images and sound for this model, and let it go again.
+
+        Raises:
+            IntegrityError: It cannot be loaded, or does not fit the model.
+        """
+        parameters = self._lib.mtmd_context_params_default()
+        projector = self._lib.mtmd_init_from_file(str(path).encode(), self._model, parameters)
+        if not projector:
+            raise IntegrityError(f"llama.cpp cannot load {path.name}", owner=library.version())
+        self._lib.mtmd_free(projector)
+
     def close(self) -> None:
         self._lib.llama_model_free(self._model)
 
@@ -151,8 +166,8 @@ def _declared() -> ctypes.CDLL:
     pointer, integer = ctypes.c_void_p, ctypes.c_int32
     for name, result, arguments in (
         ("llama_backend_init", None, []),
-        ("llama_model_default_params", _ModelParameters, []),
-        ("llama_model_load_from_file", pointer, [ctypes.c_char_p, _ModelParameters]),
+        ("llama_model_default_params", _Opaque, []),
+        ("llama_model_load_from_file", pointer, [ctypes.c_char_p, _Opaque]),
         ("llama_model_free", None, [pointer]),
         ("llama_model_get_vocab", pointer, [pointer]),
         ("llama_model_has_decoder", ctypes.c_bool, [pointer]),
@@ -167,6 +182,9 @@ def _declared() -> ctypes.CDLL:
                 ctypes.POINTER(ctypes.c_float),
             ],
         ),
+        ("mtmd_context_params_default", _Opaque, []),
+        ("mtmd_init_from_file", pointer, [ctypes.c_char_p, pointer, _Opaque]),
+        ("mtmd_free", None, [pointer]),
         ("llama_context_default_params", _Parameters, []),
         ("llama_init_from_model", pointer, [pointer, _Parameters]),
         ("llama_free", None, [pointer]),
@@ -203,13 +221,16 @@ def _declared() -> ctypes.CDLL:
 def main() -> None:
     """Answer one request from standard input with JSON on standard output.
 
-    Request: ``{"path", "lora", "prompt", "max_tokens", "texts"}``. Answer: ``{"text", "tokens",
+    Request: ``{"path", "lora", "projector", "prompt",
+    "max_tokens", "texts"}``. Answer: ``{"text", "tokens",
     "texts"}``, the last with the token ids of each given text.
     """
     request = json.loads(sys.stdin.read())
     lora = request["lora"]
     llama = Llama(Path(request["path"]), Path(lora) if lora else None)
     try:
+        if request["projector"]:
+            llama.load_projector(Path(request["projector"]))
         tokens: list[int] = []
         if request["max_tokens"] and llama.generates:
             tokens = list(llama.generate(llama.tokenize(request["prompt"]), request["max_tokens"]))

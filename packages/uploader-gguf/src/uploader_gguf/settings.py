@@ -23,6 +23,11 @@ class GgufSettings:
         help="kinds of file, comma separated; all are made in one pass",
         choices=tuple(QUANTS),
     )
+    mmproj: str = setting(
+        "F16",
+        help="how the encoder of images and sound of a multimodal model is stored",
+        choices=("F16", "BF16", "F32", "Q8_0", "none"),
+    )
     imatrix: Path | None = setting(
         None, help="importance matrix from llama-imatrix, for K and IQ kinds"
     )

@@ -162,6 +162,19 @@ def file_bytes(described: Described, quant: Quant) -> int:
     return described.header + data
 
 
+def projector_bytes(weights: Weights, quant: Quant) -> int:
+    """Return the size of the file with the encoder of images and sound, about."""
+    total = 4096
+    for name in weights.names:
+        shape = weights.shape(name)
+        if any(part in name for part in _NOT_TEXT):
+            # Kernels of convolutions and positions stay in F32.
+            matrix = len(shape) == 2 and "embedding" not in name
+            fits = matrix and shape[-1] % quant.default.block == 0
+            total += (quant.default if fits else TensorType.F32).nbytes(shape)
+    return total
+
+
 def seconds(described: Described, quant: Quant) -> float:
     """Return the seconds that one thread needs for a file of a kind, about."""
     try:

@@ -35,6 +35,7 @@ def ask(
     max_tokens: int,
     texts: tuple[str, ...] = (),
     lora: Path | None = None,
+    projector: Path | None = None,
 ) -> Answer:
     """Load a file in a child process, generate greedily, and tokenise texts.
 
@@ -45,6 +46,7 @@ def ask(
     request = {
         "path": str(path),
         "lora": str(lora) if lora else None,
+        "projector": str(projector) if projector else None,
         "prompt": prompt,
         "max_tokens": max_tokens,
         "texts": list(texts),
@@ -77,18 +79,25 @@ def _broken(path: Path, why: str) -> IntegrityError:
     )
 
 
-def check(path: Path, texts: tuple[str, ...] = (), *, run: bool = True) -> list[list[int]]:
+def check(
+    path: Path,
+    texts: tuple[str, ...] = (),
+    *,
+    run: bool = True,
+    projector: Path | None = None,
+) -> list[list[int]]:
     """Fail unless llama.cpp loads the file and computes a few tokens.
 
     Args:
         path: The file.
         texts: To be tokenised on the way.
         run: False to load it only.
+        projector: Encoder of images and sound that is to be loaded with it.
 
     Returns:
         Token ids of each text.
     """
-    return ask(path, "Hello", 4 if run else 0, texts).texts
+    return ask(path, "Hello", 4 if run else 0, texts, projector=projector).texts
 
 
 def generate(

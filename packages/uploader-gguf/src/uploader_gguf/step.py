@@ -18,7 +18,7 @@ from uploader_gguf.converter import Conversion, plan
 from uploader_gguf.layout import lay_out
 from uploader_gguf.mixture import Overrides
 from uploader_gguf.quants import QUANTS, Quant
-from uploader_gguf.release_files import file_name, parse_size, prepare_folder
+from uploader_gguf.release_files import file_name, parse_size, prepare_folder, projector_name
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.weights import open_weights
 from uploader_gguf.writer import write
@@ -41,7 +41,8 @@ def convert(context: StepContext) -> Artifact:
         shapes = [tensor.shape for tensor in conversion.tensors]
     else:
         shapes = [t.shape for t in gguf_file.read_header(_path(context, files[0])).tensors]
-    _check(context, [_path(context, names) for names in files], folder)
+    projector = _projector(context, chain, folder)
+    _check(context, [_path(context, names) for names in files], folder, projector)
     kinds = list(dict.fromkeys(settings.quants))
     return context.artifact(
         {
@@ -51,6 +52,7 @@ def convert(context: StepContext) -> Artifact:
             "quants": {
                 name: kind for kind, names in zip(kinds, files, strict=True) for name in names
             },
+            "mmproj": projector.name if projector else None,
         }
     )
 
@@ -112,7 +114,27 @@ def _write(context: StepContext, conversion: Conversion) -> list[tuple[str, ...]
     return [tuple(shard.name for shard in file.shards) for file in files]
 
 
-def _check(context: StepContext, paths: list[Path], folder: Path) -> None:
+def _projector(context: StepContext, chain: toolchain.Toolchain, folder: Path) -> Path | None:
+    """Write the encoder of images and sound of a multimodal model, and return its path."""
+    settings: GgufSettings = context.settings
+    weights = open_weights(context.input("checkpoint"))
+    if settings.mmproj == "none" or not chain.has_projector(weights.config):
+        return None
+    name = projector_name(context.release.name, settings.mmproj)
+    if context.output.done(name) is None:
+        conversion = plan(
+            chain,
+            weights,
+            folder,
+            kinds={settings.mmproj},
+            pre_tokenizer=vocabulary.resolver(None),
+            part="mmproj",
+        )
+        write(context, conversion, [lay_out(QUANTS[settings.mmproj], name, conversion)])
+    return context.output.path / name
+
+
+def _check(context: StepContext, paths: list[Path], folder: Path, projector: Path | None) -> None:
     """Try the finished files, also those that an interrupted attempt left.
 
     Raises:
@@ -126,7 +148,8 @@ def _check(context: StepContext, paths: list[Path], folder: Path) -> None:
         asked = texts if path == smallest else ()
         if settings.smoke_test or asked:
             context.progress(f"running {path.name}", index, len(paths), "files")
-            theirs = smoke.check(path, asked, run=settings.smoke_test)
+            fitting = projector if path == smallest else None
+            theirs = smoke.check(path, asked, run=settings.smoke_test, projector=fitting)
             if asked:
                 roundtrip.compare(asked, theirs, folder, context.log)
 

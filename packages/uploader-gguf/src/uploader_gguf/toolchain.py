@@ -11,8 +11,10 @@ import ast
 import importlib.util
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from uploader_core.plugin import PluginError, UsageError
 
@@ -57,6 +59,13 @@ class Toolchain:
             )
         return found
 
+    def has_projector(self, config: Mapping[str, Any]) -> bool:
+        """Return whether a model has an encoder of images or sound that can be converted."""
+        vision = config.get("vision_config")
+        inner = (vision.get("architectures") if isinstance(vision, dict) else None) or [None]
+        own = config.get("architectures") or [None]
+        return (inner[0] or own[0]) in self.architectures()["mmproj"]
+
     def activate(self) -> None:
         """Put the tree first on ``sys.path`` and make sure that its own ``gguf`` is what loads.
 
@@ -75,6 +84,17 @@ class Toolchain:
                     owner="another plugin in the same process",
                     next="run the gguf step in a worker process (isolation='process')",
                 )
+
+
+def architecture_of(config: Mapping[str, Any]) -> str | None:
+    """Return the name that llama.cpp's converter goes by (``get_model_architecture``)."""
+    own = config.get("architectures") or [None]
+    text = config.get("text_config")
+    inner = (text.get("architectures") if isinstance(text, dict) else None) or [None]
+    if own[0] is None and "ssm_cfg" in config:
+        return str(config["ssm_cfg"].get("layer", "Mamba")) + "ForCausalLM"
+    name = inner[0] or own[0]
+    return None if name is None else str(name)
 
 
 def find(own: Path | None = None) -> Toolchain:
