@@ -80,6 +80,8 @@ def tests(session: nox.Session) -> None:
         except nox.command.CommandFailed:
             failed.append(folder)
     session.run("coverage", "combine", silent=True)
+    for torn in ROOT.glob(".coverage.*"):
+        torn.unlink()  # of a process that a test killed while it wrote
     if failed:
         session.error(f"failing: {', '.join(failed)}")
     session.run("coverage", "report")
