@@ -27,6 +27,8 @@ DIST = ROOT / "dist"
 # In the order of their dependencies.
 PACKAGES = ("core", "lora", "merged", "gguf", "hf")
 TEST_TOOLS = (
+    "accelerate",
+    "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
     "cyllama>=0.2.18",  # llama.cpp's own quantiser, the reference of gguf's tests
     "hatchling",
     "hypothesis",
