@@ -17,8 +17,8 @@ from uploader_core.plugin import SourceError
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack
 from uploader_merged.tensors import DTYPES, ViewLoader, load_rows, row_blocks
 
-BLOCK = 4 << 20
-"""Elements of a tensor that are merged at once."""
+BLOCK = 1 << 18
+"""Elements of a tensor that are merged at once: they fit the processor's cache."""
 
 
 class Evaluation:
@@ -64,6 +64,11 @@ class Evaluation:
         for start, stop in row_blocks(self._recipe.rows, elements):
             yield self._rows(start, stop)
 
+    def pieces(self, elements: int) -> Iterator[Callable[[], torch.Tensor]]:
+        """Yield the same blocks as work to be done, in any thread."""
+        for start, stop in row_blocks(self._recipe.rows, elements):
+            yield functools.partial(self._rows, start, stop)
+
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Return merged rows along the first axis."""
         shape = self._recipe.shape
@@ -76,7 +81,7 @@ class Evaluation:
             return stored
         if not self._recipe.touched:
             return stored.to(self._dtype)
-        value = stored.to(self._compute)
+        value = stored
         for step in self._steps:
             value = step.apply(value, start, stop)
         result = value.to(self._dtype)
@@ -99,6 +104,9 @@ class Evaluation:
             )
 
 
+# A step takes rows in any floating type and returns them in the type that is computed in.
+
+
 class _AddLowRank:
     """``W + (B @ A) * scale``."""
 
@@ -111,12 +119,12 @@ class _AddLowRank:
         self._transposed = step.transposed
 
     def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        return value.add_(self._delta(start, stop).view(value.shape))
-
-    def _delta(self, start: int, stop: int) -> torch.Tensor:
         if self._transposed:
-            return ((self._b @ self._a[:, start:stop]).T * self._scale).contiguous()
-        return (self._b[start:stop] @ self._a) * self._scale
+            delta = (self._b @ self._a[:, start:stop]).T.contiguous()
+        else:
+            delta = self._b[start:stop] @ self._a
+        # The weight is widened while it is added: the same sum, one pass less over memory.
+        return delta.mul_(self._scale).view(value.shape).add_(value)
 
 
 class _Dora:
@@ -130,7 +138,7 @@ class _Dora:
         if self._by_columns:
             squares = torch.zeros(recipe.shape[1], dtype=dtype)
             for start, stop in row_blocks(recipe.shape, BLOCK):
-                base = load_rows(recipe.source, start, stop).to(dtype)
+                base = load_rows(recipe.source, start, stop)
                 squares += self._product.apply(base, start, stop).square_().sum(0)
             self._factor = self._magnitude / squares.sqrt()
 
@@ -151,7 +159,7 @@ class _AddVector:
         self._vector = views.load(step.vector, dtype).flatten() * step.scale
 
     def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        return value.add_(self._vector[start:stop])
+        return self._vector[start:stop] + value
 
 
 class _PutRows:
@@ -164,6 +172,7 @@ class _PutRows:
         self._values = views.load(step.values, dtype)
 
     def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        value = value.to(self._values.dtype, copy=True)
         here = (self._rows >= start) & (self._rows < stop)
         value[self._rows[here] - start] = self._values[here]
         return value
@@ -174,17 +183,19 @@ class _Stack:
 
     def __init__(self, recipe: Recipe, step: Stack, dtype: torch.dtype, views: ViewLoader) -> None:
         self._height = recipe.shape[1]
+        self._dtype = dtype
         self._load = functools.partial(_AddLowRank, recipe, dtype=dtype, views=views)
         self._placed = [
             (p.expert * self._height + p.row, p.product.shape[0], p.product) for p in step.placed
         ]
 
     def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        value = value.to(self._dtype, copy=True)
         for first, count, product in self._placed:
             low, high = max(start, first), min(stop, first + count)
             if low < high:
                 part = value[low - start : high - start]
-                self._load(product).apply(part, low - first, high - first)
+                part.copy_(self._load(product).apply(part, low - first, high - first))
         return value
 
 

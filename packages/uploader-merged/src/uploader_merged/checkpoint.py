@@ -15,7 +15,7 @@ Opening reads headers and small JSON files only and imports no torch; reading do
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,7 +117,7 @@ class Checkpoint:
         return self._evaluate(name, dtype).rows(start, stop)
 
     def blocks(
-        self, name: str, elements: int = 4 << 20, dtype: str | None = None
+        self, name: str, elements: int = 1 << 18, dtype: str | None = None
     ) -> Iterator[torch.Tensor]:
         """Yield a merged tensor as blocks of rows, in order.
 
@@ -130,6 +130,12 @@ class Checkpoint:
             dtype: As in :meth:`read`.
         """
         return self._evaluate(name, dtype).blocks(elements)
+
+    def pieces(
+        self, name: str, elements: int = 1 << 18, dtype: str | None = None
+    ) -> Iterator[Callable[[], torch.Tensor]]:
+        """Yield what :meth:`blocks` yields as work, to be done in any thread and order."""
+        return self._evaluate(name, dtype).pieces(elements)
 
     def _evaluate(self, name: str, dtype: str | None) -> Evaluation:
         from uploader_merged.arithmetic import Evaluation

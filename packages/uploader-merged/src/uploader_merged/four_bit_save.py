@@ -5,7 +5,6 @@ Heavy: imports torch.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -30,10 +29,10 @@ from uploader_merged.four_bit_layout import (
 )
 from uploader_merged.layout import INDEX
 from uploader_merged.orientation import is_conv1d
+from uploader_merged.pipeline import WORKERS, one_thread_each
 from uploader_merged.settings import Merged4Settings
 from uploader_merged.tensors import load, memory
 
-_WORKERS = 2
 _BLOCK = 1 << 21
 _PROVED = 12
 
@@ -44,7 +43,7 @@ def save(context: StepContext) -> Artifact:
     settings: Merged4Settings = context.settings
     selection = select(checkpoint, settings)
     shards = plan_shards(checkpoint, selection, settings)
-    with _one_thread_each(), ThreadPoolExecutor(_WORKERS) as pool:
+    with one_thread_each(), ThreadPoolExecutor(WORKERS) as pool:
         quantiser = Quantiser(
             settings.bnb_type, settings.bnb_block_size, settings.bnb_double_quant, pool
         )
@@ -75,17 +74,6 @@ def save(context: StepContext) -> Artifact:
             "proof": {"recomputed_tensors": _PROVED, "largest_error_of_a_scale": round(error, 4)},
         }
     )
-
-
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    # Pieces are small enough for the cache; splitting each over threads costs more than it brings.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _write(

@@ -124,10 +124,11 @@ def _recompute(
     written = replace(written, shape=recipe_rows)
     rows = recipe_rows[0] if recipe_rows else 1
     wanted = sorted(choose.sample(range(rows), min(ROWS, rows)))
-    factors = _column_factors(recipe)
+    load = _Loader()
+    factors = _column_factors(recipe, load)
     operations = 4 + max((_rank(step) for step in recipe.steps), default=0)
     for row in wanted:
-        exact, size = _expected(recipe, row, factors)
+        exact, size = _expected(recipe, row, factors, load)
         found = load_rows(written, row, row + 1).double().flatten()
         error = (found - exact).abs()
         allowed = 0.51 * _spacing(exact, written.dtype) + operations * _FLOAT32 * size
@@ -161,7 +162,7 @@ def _smallest(dtype: str) -> float:
 
 
 def _expected(
-    recipe: Recipe, row: int, factors: Mapping[int, torch.Tensor]
+    recipe: Recipe, row: int, factors: Mapping[int, torch.Tensor], load: _Loader
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a merged row in float64, and the size of the terms that it is made of."""
     source = replace(recipe.source, shape=recipe.rows)
@@ -170,61 +171,70 @@ def _expected(
     for number, step in enumerate(recipe.steps):
         if isinstance(step, LowRank | Dora):
             product = step.product if isinstance(step, Dora) else step
-            change, terms = _product_row(product, row)
+            change, terms = _product_row(product, row, load)
             value, size = value + change, size + terms
         if isinstance(step, Dora):
-            factor = factors[number] if step.by_columns else _row_factor(step, row, value)
+            factor = factors[number] if step.by_columns else _row_factor(step, row, value, load)
             value, size = value * factor, size * factor.abs()
         elif isinstance(step, Stack):
             for placed in step.placed:
                 inside = row - placed.expert * recipe.shape[1] - placed.row
                 if 0 <= inside < placed.product.shape[0]:
-                    change, terms = _product_row(placed.product, inside)
+                    change, terms = _product_row(placed.product, inside, load)
                     value, size = value + change, size + terms
         elif isinstance(step, AddVector):
-            change = _load(step.vector).flatten()[row] * step.scale
+            change = load(step.vector).flatten()[row] * step.scale
             value, size = value + change, size + change.abs()
         elif isinstance(step, PutRows) and row in step.rows:
-            value = _load(step.values)[step.rows.index(row)]
+            value = load(step.values)[step.rows.index(row)]
             size = value.abs()
     return value, size
 
 
-def _product_row(step: LowRank, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _product_row(step: LowRank, row: int, load: _Loader) -> tuple[torch.Tensor, torch.Tensor]:
     """Return one row of ``scale * B @ A`` as a sum of products, and the size of its terms."""
-    a, b = _load(step.a), _load(step.b)
+    a, b = load(step.a), load(step.b)
     products = (b * a[:, row]).T if step.transposed else b[row, :, None] * a
     return products.sum(0) * step.scale, products.abs().sum(0) * abs(step.scale)
 
 
-def _load(view: View) -> torch.Tensor:
-    return ViewLoader().load(view, torch.float64)
+class _Loader:
+    """Reads the small matrices of one tensor once, in float64."""
+
+    def __init__(self) -> None:
+        self._views = ViewLoader()
+        self._known: dict[View, torch.Tensor] = {}
+
+    def __call__(self, view: View) -> torch.Tensor:
+        if view not in self._known:
+            self._known[view] = self._views.load(view, torch.float64)
+        return self._known[view]
 
 
-def _row_factor(step: Dora, row: int, value: torch.Tensor) -> torch.Tensor:
-    magnitude = _load(step.magnitude).flatten()[row]
+def _row_factor(step: Dora, row: int, value: torch.Tensor, load: _Loader) -> torch.Tensor:
+    magnitude = load(step.magnitude).flatten()[row]
     return magnitude / math.sqrt(float((value * value).sum()))
 
 
-def _column_factors(recipe: Recipe) -> dict[int, torch.Tensor]:
+def _column_factors(recipe: Recipe, load: _Loader) -> dict[int, torch.Tensor]:
     """Return DoRA's factors of whole columns, which no single row tells."""
     return {
-        number: _factors(recipe, step)
+        number: _factors(recipe, step, load)
         for number, step in enumerate(recipe.steps)
         if isinstance(step, Dora) and step.by_columns
     }
 
 
-def _factors(recipe: Recipe, step: Dora) -> torch.Tensor:
-    a = _load(step.product.a)
-    b = _load(step.product.b)
+def _factors(recipe: Recipe, step: Dora, load: _Loader) -> torch.Tensor:
+    a = load(step.product.a)
+    b = load(step.product.b)
     squares = torch.zeros(recipe.shape[1], dtype=torch.float64)
     for start, stop in row_blocks(recipe.shape, 1 << 20):
         block = load_rows(recipe.source, start, stop).double()
         for rank in range(a.shape[0]):
             block += torch.outer(a[rank, start:stop], b[:, rank]) * step.product.scale
         squares += (block * block).sum(0)
-    return _load(step.magnitude).flatten() / squares.sqrt()
+    return load(step.magnitude).flatten() / squares.sqrt()
 
 
 def _compare(base: StoredTensor, written: StoredTensor, choose: random.Random) -> None:

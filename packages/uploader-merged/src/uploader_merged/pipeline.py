@@ -1,0 +1,52 @@
+"""Do pieces of work ahead in threads and hand them out in order.
+
+Heavy: imports torch. torch, file reads, file writes and hashing all let other threads run, so two
+threads that merge and one that writes keep two processors busy. Each piece is small enough for the
+processor's cache and is therefore not split over threads by torch itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch  # noqa: TID253 - this module computes
+
+WORKERS = 2
+_AHEAD = 8
+
+T = TypeVar("T")
+
+
+def in_order(pool: ThreadPoolExecutor, work: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """Yield the results of callables in their order, a few of them ahead.
+
+    Args:
+        pool: Runs them.
+        work: Taken one by one, only as far as needed, so memory stays at a few results.
+    """
+    waiting: deque[Future[T]] = deque()
+    try:
+        for call in work:
+            waiting.append(pool.submit(call))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Keep torch from splitting every small operation over threads of its own."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
