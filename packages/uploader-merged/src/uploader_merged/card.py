@@ -8,9 +8,12 @@ from uploader_core.plugin import StepContext
 def section(context: StepContext) -> str:
     """Return Markdown."""
     name = context.release.name
+    needed = "transformers is needed"
+    if any(artifact.kind == "merged-4bit" for artifact in context.inputs):
+        needed = "transformers, accelerate and bitsandbytes are needed"
     return "\n".join(
         [
-            "The adapter is merged into the base model; nothing but transformers is needed.",
+            f"The adapter is merged into the base model; nothing but {needed}.",
             "",
             "```python",
             "from transformers import AutoModelForCausalLM, AutoTokenizer",

@@ -15,6 +15,7 @@ from uploader_merged.experts import ExpertContext, place
 from uploader_merged.names import TensorNames
 from uploader_merged.orientation import describe, is_transposed
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Step, View
+from uploader_merged.replication import replicate, replicated_config
 from uploader_merged.tying import embedding_name, head_name, is_tied, untie
 
 _FLOATS = {"F32", "F16", "BF16"}
@@ -44,8 +45,12 @@ def plan_merge(base: BaseModel, adapter: Adapter | None) -> Merge:
         SourceError: A tensor of the adapter matches nothing, matches twice, has the wrong shape,
             or asks for something that is not done here.
     """
-    recipes = {name: Recipe.keep(tensor) for name, tensor in base.tensors.items()}
-    merge = Merge(recipes=recipes, config=dict(base.config))
+    config = dict(base.config)
+    if adapter is not None and adapter.config.layer_replication is not None:
+        base = replicate(base, adapter.config.layer_replication)
+        config = replicated_config(config, adapter.config.layer_replication)
+    recipes = {name: Recipe.keep(tensor, name) for name, tensor in base.tensors.items()}
+    merge = Merge(recipes=recipes, config=config)
     if adapter is None:
         return merge
     return _Matcher(base, adapter, merge).run()
@@ -84,11 +89,14 @@ class _Matcher:
     def _refuse_unsupported(self) -> None:
         """Refuse by name what the reader understands and the merge does not do."""
         config = self._adapter.config
-        for what, present in (
-            ("stacked layers (layer_replication)", config.layer_replication is not None),
-        ):
-            if present:
-                self._refuse(f"merging {what} is not supported")
+        if config.initialisation is not None:
+            self._refuse(
+                f"init_lora_weights = {config.initialisation} also changed the base weights, so "
+                "the adapter alone does not say what the model is",
+                following="save it again in the training script with model.save_pretrained(FOLDER, "
+                "path_initial_model_for_weight_conversion=FIRST_ADAPTER), which makes an ordinary "
+                "adapter of it",
+            )
         for module in config.trainable_tokens:
             if is_head(module) and not any(is_head(r.module) for r in self._adapter.token_rows):
                 # PEFT stores the rows of a tied head once, with the embedding.
@@ -303,12 +311,13 @@ class _Matcher:
             if self._used[tensor] != rows * columns:
                 self._refuse(f"the tensor {name!r} would not be used exactly once")
 
-    def _refuse(self, why: str) -> NoReturn:
+    def _refuse(self, why: str, following: str | None = None) -> NoReturn:
         version = self._adapter.config.peft_version
         raise SourceError(
             why + (f" (adapter saved by peft {version[:40]})" if version else ""),
             owner=f"{self._adapter.folder} on {self._base.folder}",
             safe="nothing was written",
-            next="add --base PATH_OR_ID with the model that the adapter was trained on, or merge "
+            next=following
+            or "add --base PATH_OR_ID with the model that the adapter was trained on, or merge "
             "it with the tool that trained it and run: uploader run MERGED_FOLDER",
         )

@@ -66,7 +66,7 @@ def prove(checkpoint: Checkpoint, files: Iterable[Path]) -> dict[str, Json]:
         raise _broken(missing, "it is in only one of the checkpoint and the files")
     choose = random.Random(SEED)  # noqa: S311 - a sample, not a secret
     touched = list(checkpoint.touched)
-    unchanged = [n for n in touched if not _changed(checkpoint, checkpoint.recipe(n), written[n])]
+    unchanged = [n for n in touched if not _changed(checkpoint.recipe(n), written[n])]
     if touched and len(unchanged) == len(touched):
         raise RefusedError(
             "the merged model would be the base model: no tensor changes",
@@ -100,10 +100,10 @@ def _some(choose: random.Random, names: list[str]) -> list[str]:
     return choose.sample(names, min(TENSORS, len(names)))
 
 
-def _changed(checkpoint: Checkpoint, recipe: Recipe, written: StoredTensor) -> bool:
+def _changed(recipe: Recipe, written: StoredTensor) -> bool:
     """Look for the first row that differs from the base's, in blocks that grow."""
-    base = checkpoint.base.tensors.get(recipe.name)
-    if base is None or base.shape != written.shape:
+    base = recipe.origin
+    if base.shape != written.shape:
         return True
     rows = base.shape[0] if base.shape else 1
     start, count = 0, 16

@@ -167,6 +167,7 @@ class Recipe:
         name: Its name, in the style of the base's files.
         dtype: Storage type.
         shape: Shape.
+        origin: The base's tensor.
         source: The tensor that it starts from: the base's, or one of the adapter's that takes its
             place.
         replaced: Whether the source is the adapter's.
@@ -176,6 +177,7 @@ class Recipe:
     name: str
     dtype: str
     shape: tuple[int, ...]
+    origin: StoredTensor
     source: StoredTensor
     replaced: bool = False
     steps: tuple[Step, ...] = ()
@@ -183,7 +185,13 @@ class Recipe:
     @classmethod
     def keep(cls, tensor: StoredTensor, name: str | None = None) -> Recipe:
         """Return the recipe of a tensor that stays as it is, perhaps under another name."""
-        return cls(name=name or tensor.name, dtype=tensor.dtype, shape=tensor.shape, source=tensor)
+        return cls(
+            name=name or tensor.name,
+            dtype=tensor.dtype,
+            shape=tensor.shape,
+            origin=tensor,
+            source=tensor,
+        )
 
     @property
     def rows(self) -> tuple[int, ...]:
