@@ -9,6 +9,7 @@ from typing import Any
 
 from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor, has_weights, read_json, read_stored
+from uploader_merged.packed import quantisation, widen
 
 CONFIG = "config.json"
 STEM = "model"
@@ -21,13 +22,15 @@ class BaseModel:
 
     Attributes:
         folder: Where it lies.
-        config: ``config.json``.
+        config: ``config.json``; without ``quantization_config`` where tensors are widened.
         tensors: By name, in the order of the files.
+        quantised: How the files are quantised (``bitsandbytes``, ``fp8``), or None.
     """
 
     folder: Path
     config: Mapping[str, Any]
     tensors: Mapping[str, StoredTensor]
+    quantised: str | None = None
 
 
 def read_base(folder: Path) -> BaseModel:
@@ -44,11 +47,18 @@ def read_base(folder: Path) -> BaseModel:
             safe="nothing was written",
             next="add --base PATH with the folder of the base model",
         )
-    config = read_json(folder / CONFIG)
-    _refuse_quantised(folder, config)
+    config: Mapping[str, Any] = read_json(folder / CONFIG)
+    _refuse_quantised_parts(folder, config)
     if not has_weights(folder, STEM):
         _refuse_without_weights(folder)
-    return BaseModel(folder=folder, config=config, tensors=read_stored(folder, STEM))
+    tensors = read_stored(folder, STEM)
+    method = quantisation(config)
+    if method is None:
+        return BaseModel(folder=folder, config=config, tensors=tensors)
+    config, tensors = widen(folder, config, tensors)
+    return BaseModel(
+        folder=folder, config=config, tensors=tensors, quantised=str(method["quant_method"])
+    )
 
 
 def nested_configs(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -59,14 +69,15 @@ def nested_configs(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from nested_configs(value)
 
 
-def _refuse_quantised(folder: Path, config: Mapping[str, Any]) -> None:
+def _refuse_quantised_parts(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse quantisation that only a part of the model declares."""
     for part in nested_configs(config):
-        quantisation = part.get("quantization_config")
-        if isinstance(quantisation, dict):
-            method = str(quantisation.get("quant_method", "unknown"))[:40]
+        method = quantisation(part)
+        if part is not config and method is not None:
             raise SourceError(
-                f"the model in {folder} is quantised ({method}), so an adapter cannot be merged "
-                "into it without loss",
+                f"a part of the model in {folder} is quantised "
+                f"({str(method.get('quant_method', 'unknown'))[:40]}), so an adapter cannot be "
+                "merged into it",
                 owner=str(folder / CONFIG),
                 safe="nothing was written",
                 next="add --base PATH_OR_ID with the 16-bit model that it was made from",

@@ -68,7 +68,7 @@ class Checkpoint:
     @property
     def config_changed(self) -> bool:
         """Whether :attr:`config` differs from the base's file."""
-        return self._config != self._base.config
+        return self._base.quantised is not None or self._config != self._base.config
 
     @property
     def names(self) -> tuple[str, ...]:

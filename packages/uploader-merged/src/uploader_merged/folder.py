@@ -58,7 +58,7 @@ def _config(checkpoint: Checkpoint, dtype: str) -> str | None:
     if dtype != "auto" and names[main_dtype(checkpoint)] != dtype:
         config = _with_dtype(config, dtype)
         config.setdefault("torch_dtype" if "torch_dtype" in config else "dtype", dtype)
-    if config == checkpoint.base.config:
+    if not checkpoint.config_changed and config == checkpoint.config:
         return None
     return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
 

@@ -10,6 +10,7 @@ from uploader_merged.folder import plan_folder
 from uploader_merged.four_bit_layout import plan_shards as plan_4bit
 from uploader_merged.four_bit_layout import select
 from uploader_merged.layout import main_dtype
+from uploader_merged.packed import original_name
 
 # Private memory of an interpreter with torch loaded, beyond one without (torch 2.13, measured).
 _TORCH = 190 << 20
@@ -43,6 +44,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     """Open everything that the 16-bit step will read; what cannot be used raises."""
     checkpoint = open_checkpoint(context.input("checkpoint"))
     plan_folder(checkpoint, context.settings)
+    yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
     if context.settings.dtype == "auto" and main_dtype(checkpoint) == "F32":
         yield Finding(
@@ -57,6 +59,7 @@ def check_4bit(context: PlanContext) -> Iterator[Finding]:
     checkpoint = open_checkpoint(context.input("checkpoint"))
     selection = select(checkpoint, context.settings)
     plan_4bit(checkpoint, selection, context.settings)
+    yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
     if not selection.names:
         yield Finding(
@@ -71,6 +74,19 @@ def check_4bit(context: PlanContext) -> Iterator[Finding]:
             "bitsandbytes does not quantise, so the 4-bit model is hardly smaller",
             next="a GGUF quantises them: --plugins gguf",
         )
+
+
+def _losses(context: PlanContext, checkpoint: Checkpoint) -> Iterator[Finding]:
+    if checkpoint.base.quantised is None:
+        return
+    name = context.input("checkpoint").metadata.get("model_id")
+    original = original_name(name) if isinstance(name, str) else None
+    yield Finding(
+        level="warning",
+        what=f"the base model is quantised ({checkpoint.base.quantised}); it is widened tensor by "
+        "tensor, and what its quantisation lost stays lost in the merged model",
+        next=f"--base {original or 'PATH_OR_ID of the 16-bit model'}",
+    )
 
 
 def _companions(checkpoint: Checkpoint) -> Iterator[Finding]:

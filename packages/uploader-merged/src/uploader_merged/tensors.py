@@ -10,11 +10,13 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
 from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor
+from uploader_merged.packed import PackedTensor
 from uploader_merged.recipes import View
 
 DTYPES = {
@@ -49,6 +51,8 @@ def load_rows(stored: StoredTensor, start: int, stop: int) -> torch.Tensor:
     Raises:
         SourceError: The type is unknown to torch, or the file is shorter than its header said.
     """
+    if isinstance(stored, PackedTensor):
+        return _widened_rows(stored, start, stop)
     if stored.dtype not in DTYPES:
         raise SourceError(
             f"{stored.name} has the type {stored.dtype}, which torch {torch.__version__} does not "
@@ -74,6 +78,37 @@ def load_rows(stored: StoredTensor, start: int, stop: int) -> torch.Tensor:
                 )
             position += count
     return tensor
+
+
+def _widened_rows(packed: PackedTensor, start: int, stop: int) -> torch.Tensor:
+    """Undo the quantisation of some rows, as the libraries do that load such files."""
+    columns = math.prod(packed.shape[1:])
+    if packed.codes.dtype == "F8_E4M3":
+        high, wide = packed.block
+        scale = load(packed.part("scale")).float()[start // high : math.ceil(stop / high)]
+        scale = scale.repeat_interleave(high, 0)[start % high :][: stop - start]
+        scale = scale.repeat_interleave(wide, 1)[:, :columns]
+        value = load_rows(packed.codes, start, stop).float() * scale
+        return value.to(DTYPES[packed.dtype])
+    first, last = start * columns, stop * columns
+    # Two codes share a byte.
+    stored = replace(packed.codes, shape=(packed.codes.nbytes,), dtype="U8")
+    both = load_rows(stored, first // 2, (last + 1) // 2)
+    codes = torch.stack([both >> 4, both & 15], 1).view(-1)[first % 2 :][: last - first]
+    (size,) = packed.block
+    blocks = slice(first // size, math.ceil(last / size))
+    scales = _block_scales(packed)[blocks].repeat_interleave(size)[first % size :][: last - first]
+    value = load(packed.part("quant_map"))[codes.long()] * scales
+    return value.view(stop - start, *packed.shape[1:]).to(DTYPES[packed.dtype])
+
+
+def _block_scales(packed: PackedTensor) -> torch.Tensor:
+    absmax = load(packed.part("absmax"))
+    if not packed.nested_block:
+        return absmax
+    values = load(packed.part("nested_quant_map"))[absmax.long()]
+    outer = load(packed.part("nested_absmax")).repeat_interleave(packed.nested_block)
+    return values * outer[: values.numel()] + packed.nested_offset
 
 
 def memory(tensor: torch.Tensor) -> memoryview:

@@ -1,0 +1,187 @@
+"""Bases that lie in a quantised form: bitsandbytes' 4 bits and block-scaled fp8. No torch.
+
+An adapter can be merged into such a base after its tensors are widened, one by one. What the
+quantisation lost stays lost, so the plan says it, and names the 16-bit model where its name tells.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from uploader_core.plugin import SourceError
+from uploader_lora import StoredTensor, tensor_bytes
+
+_STATE = re.compile(r"(?P<name>.+)\.quant_state\.bitsandbytes__(?P<kind>nf4|fp4)")
+_SIBLINGS = ("absmax", "quant_map", "nested_absmax", "nested_quant_map")
+_DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+_SUFFIX = re.compile(r"(-unsloth)?-bnb-4bit$|-FP8$", re.I)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedTensor(StoredTensor):
+    """A tensor that has to be widened when it is read.
+
+    ``dtype``, ``shape`` and ``nbytes`` are those of the widened tensor; ``file`` and ``offset``
+    tell where the codes lie.
+
+    Attributes:
+        codes: 4-bit codes as bytes, or fp8 values.
+        parts: What belongs to them by name (``absmax``, ``scale``, ...).
+        block: Weights that share a scale: (count,) of flat ones for 4 bits, (rows, columns) for
+            fp8.
+        nested_block: Scales that share a scale; 0 when scales are not quantised.
+        nested_offset: Added to scales that were quantised.
+    """
+
+    codes: StoredTensor
+    parts: tuple[tuple[str, StoredTensor], ...]
+    block: tuple[int, ...]
+    nested_block: int = 0
+    nested_offset: float = 0.0
+
+    def part(self, name: str) -> StoredTensor:
+        """Return a part; KeyError when there is none."""
+        return dict(self.parts)[name]
+
+
+def quantisation(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return how a model is quantised by its outer configuration, or None."""
+    found = config.get("quantization_config")
+    return found if isinstance(found, dict) else None
+
+
+def widen(
+    folder: Path, config: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
+) -> tuple[dict[str, Any], dict[str, StoredTensor]]:
+    """Return configuration and tensors of a quantised model as those of a 16-bit one.
+
+    Args:
+        folder: Of the model, for messages.
+        config: Its ``config.json``, with ``quantization_config``.
+        tensors: As they are stored.
+
+    Raises:
+        SourceError: A form that is not known here, or parts that do not fit together.
+    """
+    method = quantisation(config)
+    assert method is not None
+    if method.get("quant_method") == "bitsandbytes" and method.get("load_in_4bit"):
+        found = _widen_4bit(folder, tensors)
+    elif method.get("quant_method") == "fp8" and method.get("weight_block_size"):
+        found = _widen_fp8(folder, config, method, tensors)
+    else:
+        _refuse(folder, f"is quantised ({str(method.get('quant_method', 'unknown'))[:40]})")
+    return {k: v for k, v in config.items() if k != "quantization_config"}, found
+
+
+def original_name(model_id: str) -> str | None:
+    """Return the name of the 16-bit model that a quantised one was made from, if it tells."""
+    name = _SUFFIX.sub("", model_id)
+    return name if name != model_id else None
+
+
+def _widen_4bit(folder: Path, tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    states = {m["name"]: t for n, t in tensors.items() if (m := _STATE.fullmatch(n))}
+    siblings = {f"{name}.{part}" for name in states for part in _SIBLINGS}
+    found: dict[str, StoredTensor] = {}
+    for name, tensor in tensors.items():
+        if name in states:
+            found[name] = _packed_4bit(folder, name, tensors, states[name])
+        elif name not in siblings and not _STATE.fullmatch(name):
+            found[name] = tensor
+    return found
+
+
+def _packed_4bit(
+    folder: Path, name: str, tensors: Mapping[str, StoredTensor], state: StoredTensor
+) -> PackedTensor:
+    if state.nbytes > 4096:
+        _refuse(folder, f"has an impossible quantisation state for {name}")
+    with state.file.open("rb") as handle:
+        handle.seek(state.offset)
+        text = handle.read(state.nbytes)
+    try:
+        said = json.loads(text)
+        shape = tuple(int(n) for n in said["shape"])
+        block, dtype = int(said["blocksize"]), _DTYPES[said["dtype"]]
+        nested_block = int(said.get("nested_blocksize", 0))
+        offset = float(said.get("nested_offset", 0.0))
+    except (ValueError, KeyError, TypeError) as error:
+        _refuse(folder, f"has a malformed quantisation state for {name} ({error})")
+    count = math.prod(shape)
+    blocks = math.ceil(count / block) if block > 0 else 0
+    expected = {"absmax": blocks, "quant_map": 16}
+    if nested_block > 0:
+        expected |= {
+            "nested_absmax": math.ceil(blocks / nested_block),
+            "nested_quant_map": 256,
+        }
+    parts = {part: tensors.get(f"{name}.{part}") for part in expected}
+    codes = tensors[name]
+    sizes = {p: 0 if t is None else math.prod(t.shape) for p, t in parts.items()}
+    if codes.nbytes != math.ceil(count / 2) or sizes != expected:
+        _refuse(folder, f"has 4-bit parts of {name} that do not fit together")
+    return PackedTensor(
+        name=name,
+        dtype=dtype,
+        shape=shape,
+        file=codes.file,
+        offset=codes.offset,
+        nbytes=tensor_bytes(dtype, shape),
+        codes=codes,
+        parts=tuple((p, t) for p, t in parts.items() if t is not None),
+        block=(block,),
+        nested_block=nested_block,
+        nested_offset=offset,
+    )
+
+
+def _widen_fp8(
+    folder: Path,
+    config: Mapping[str, Any],
+    method: Mapping[str, Any],
+    tensors: Mapping[str, StoredTensor],
+) -> dict[str, StoredTensor]:
+    block = method["weight_block_size"]
+    if not isinstance(block, list) or len(block) != 2 or not all(type(n) is int for n in block):
+        _refuse(folder, "has an impossible weight_block_size")
+    said = config.get("dtype") or config.get("torch_dtype") or "bfloat16"
+    dtype = _DTYPES.get(str(said), "BF16")
+    found: dict[str, StoredTensor] = {}
+    for name, tensor in tensors.items():
+        if name.endswith("_scale_inv") and name.removesuffix("_scale_inv") in tensors:
+            continue
+        if tensor.dtype != "F8_E4M3":
+            found[name] = tensor
+            continue
+        scale = tensors.get(f"{name}_scale_inv")
+        wanted = tuple(math.ceil(n / b) for n, b in zip(tensor.shape, block, strict=False))
+        if scale is None or len(tensor.shape) != 2 or scale.shape != wanted:
+            _refuse(folder, f"has fp8 weights {name} without fitting scales")
+        found[name] = PackedTensor(
+            name=name,
+            dtype=dtype,
+            shape=tensor.shape,
+            file=tensor.file,
+            offset=tensor.offset,
+            nbytes=tensor_bytes(dtype, tensor.shape),
+            codes=tensor,
+            parts=(("scale", scale),),
+            block=tuple(block),
+        )
+    return found
+
+
+def _refuse(folder: Path, what: str) -> NoReturn:
+    raise SourceError(
+        f"the model in {folder} {what}, so an adapter cannot be merged into it",
+        owner=str(folder / "config.json"),
+        safe="nothing was written",
+        next="add --base PATH_OR_ID with the 16-bit model that it was made from",
+    )
