@@ -1,64 +1,13 @@
-"""Small real adapters, made on the spot with peft."""
+"""Fixtures; the tools behind them are in lora_tools."""
 
 from __future__ import annotations
 
-import json
-import warnings
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from uploader_core.plugin import Artifact, OutputFolder, PlanContext, ReleaseInfo, StepContext
-
-warnings.filterwarnings("ignore", module="peft")
-
-
-def save_adapter(folder: Path, base: str | None = "someone/tiny", **flags: Any) -> Path:
-    """Save an untrained adapter of a two-layer Llama."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
-    model = get_peft_model(LlamaForCausalLM(config), LoraConfig(task_type="CAUSAL_LM", **flags))
-    model.save_pretrained(folder, save_embedding_layers=False)
-    edit_json(folder / "adapter_config.json", base_model_name_or_path=base)
-    return folder
-
-
-def edit_json(path: Path, **changes: object) -> None:
-    data = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps({**data, **changes}), "utf-8")
+from lora_tools import save_adapter
 
 
 @pytest.fixture
 def adapter(tmp_path: Path) -> Path:
     return save_adapter(tmp_path / "final_model", target_modules=["q_proj", "v_proj"])
-
-
-def source(folder: Path) -> tuple[Artifact, ...]:
-    return (Artifact(kind="adapter", path=folder),)
-
-
-def plan_context(folder: Path) -> PlanContext:
-    release = ReleaseInfo(name="tiny", source="adapter")
-    return PlanContext(inputs=source(folder), settings=None, release=release, output=folder)
-
-
-def step_context(folder: Path, root: Path, **more: Any) -> StepContext:
-    return StepContext(
-        step="lora:lora",
-        inputs=source(folder),
-        settings=None,
-        release=ReleaseInfo(name="tiny", source="adapter", **more),
-        output=OutputFolder(root / "lora", root / "scratch", root / "units"),
-        work=root / "scratch",
-        produces="lora",
-    )

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from conftest import edit_json, plan_context, save_adapter, step_context
+from lora_tools import edit_json, plan_context, save_adapter, step_context
 
 from uploader_core.plugin import SourceError
 from uploader_lora.card import section

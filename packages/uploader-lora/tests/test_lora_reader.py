@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import edit_json, save_adapter
+from lora_tools import edit_json, save_adapter
 from safetensors.torch import load_file, save_file
 
 from uploader_core.plugin import SourceError

@@ -1,152 +1,12 @@
-"""Small real models and adapters, made on the spot with transformers and peft."""
+"""Fixtures; the tools behind them are in merged_tools."""
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
-
-from uploader_core.plugin import Artifact as Made
-from uploader_core.plugin import OutputFolder, PlanContext, ReleaseInfo, StepContext
-from uploader_merged import open_checkpoint
-from uploader_merged.save import save
-from uploader_merged.settings import Merged16Settings
-
-LLAMA = {
-    "vocab_size": 96,
-    "hidden_size": 48,
-    "intermediate_size": 80,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "tie_word_embeddings": False,
-}
-
-
-def save_llama(folder: Path, **changes: Any) -> Path:
-    """Save a random Llama in bfloat16."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    shards = {"max_shard_size": changes.pop("shards", "5GB")}
-    torch.manual_seed(1)
-    model = LlamaForCausalLM(LlamaConfig(**{**LLAMA, **changes}))
-    model.to(torch.bfloat16).save_pretrained(folder, **shards)
-    return folder
-
-
-def train(
-    base: Path,
-    folder: Path,
-    vocabulary: int | None = None,
-    dtype: torch.dtype | None = None,
-    **flags: Any,
-) -> Path:
-    """Save an adapter whose every parameter is as if training had moved it."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(2)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype or "auto")
-    if vocabulary is not None:
-        model.resize_token_embeddings(vocabulary, mean_resizing=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # patterns and targets that only some models have
-        model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **flags))
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data += 0.05 * torch.randn_like(parameter)
-    model.save_pretrained(folder)
-    return folder
-
-
-def peft_merged(
-    base: Path,
-    adapter: Path,
-    dtype: torch.dtype | None = None,
-    compute: torch.dtype = torch.float32,
-) -> tuple[dict[str, torch.Tensor], Any]:
-    """Merge with peft in ``compute``, cast once to ``dtype``, by default the base's type."""
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).to(compute)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        merged = PeftModel.from_pretrained(model, adapter).to(compute).merge_and_unload()
-    if dtype is None:
-        (dtype,) = {t.dtype for t in load_all(base).values() if t.is_floating_point()}
-    return {name: tensor.to(dtype) for name, tensor in merged.state_dict().items()}, merged
-
-
-def load_all(folder: Path) -> dict[str, torch.Tensor]:
-    tensors: dict[str, torch.Tensor] = {}
-    for file in sorted(folder.glob("model*.safetensors")):
-        tensors |= load_file(file)
-    return tensors
-
-
-def same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
-    return (
-        left.dtype == right.dtype
-        and left.shape == right.shape
-        and torch.equal(left.contiguous().view(torch.uint8), right.contiguous().view(torch.uint8))
-    )
-
-
-def checkpoint_artifact(base: Path, adapter: Path | None) -> Made:
-    """The record that the virtual step makes, or core for a full model."""
-    metadata: dict[str, Any] = {
-        "base": str(base),
-        "adapter": None if adapter is None else str(adapter),
-    }
-    return Made(kind="checkpoint", path=base, metadata=metadata)
-
-
-class Merge:
-    """Runs the 16-bit step as core does."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.steps: list[str] = []
-
-    def plan(self, base: Path, adapter: Path | None, **settings: Any) -> PlanContext:
-        return PlanContext(
-            inputs=(checkpoint_artifact(base, adapter),),
-            settings=Merged16Settings(**settings),
-            release=ReleaseInfo(name="tiny", source="adapter"),
-            output=self.root / "merged-16bit",
-        )
-
-    def __call__(
-        self,
-        base: Path,
-        adapter: Path | None,
-        *,
-        on_progress: Callable[..., None] = lambda *_: None,
-        **settings: Any,
-    ) -> Made:
-        output = OutputFolder(
-            self.root / "merged-16bit", self.root / "scratch", self.root / "units"
-        )
-        return save(
-            StepContext(
-                step="merged:16bit",
-                inputs=(checkpoint_artifact(base, adapter),),
-                settings=Merged16Settings(**settings),
-                release=ReleaseInfo(name="tiny", source="adapter"),
-                output=output,
-                work=self.root / "scratch",
-                produces="merged-16bit",
-                on_progress=on_progress,
-            )
-        )
+from merged_tools import Merge, save_llama, train
 
 
 @pytest.fixture
@@ -171,11 +31,6 @@ def adapter(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(llama, folder, r=8, lora_alpha=13, target_modules="all-linear")
 
 
-def edit_json(path: Path, **changes: object) -> None:
-    data = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps({**data, **changes}), "utf-8")
-
-
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     from transformers.utils import logging
@@ -183,6 +38,3 @@ def quiet() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     yield
-
-
-__all__ = ["open_checkpoint"]

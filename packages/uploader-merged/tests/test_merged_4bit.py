@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Merge, checkpoint_artifact, load_all, same_bits, train
 from merged_models import save as save_model
+from merged_tools import Merge, checkpoint_artifact, load_all, same_bits, train
 from safetensors.torch import load_file, save_file
 
 from uploader_core.plugin import (

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Merge, edit_json, load_all, same_bits, train
 from merged_models import save
+from merged_tools import Merge, edit_json, load_all, same_bits, train
 from safetensors.torch import save_file
 
 from uploader_core.plugin import SourceError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import checkpoint_artifact, load_all, same_bits
+from merged_tools import checkpoint_artifact, load_all, same_bits
 
 from uploader_core.plugin import Artifact, PluginError
 from uploader_merged import open_checkpoint

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Merge, edit_json, load_all, same_bits, save_llama, train
+from merged_tools import Merge, load_all, same_bits, save_llama
 
 from uploader_merged.preflight import check, estimate
 from uploader_merged.settings import parse_size
@@ -223,6 +223,3 @@ def test_trained_adapter_is_not_changed_by_reading(
     before = {p: p.stat().st_mtime_ns for f in (llama, adapter) for p in f.iterdir()}
     merge(llama, adapter)
     assert before == {p: p.stat().st_mtime_ns for f in (llama, adapter) for p in f.iterdir()}
-
-
-__all__ = ["edit_json", "train"]

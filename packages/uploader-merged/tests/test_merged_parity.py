@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Merge, load_all, peft_merged, same_bits, train
 from merged_models import save
+from merged_tools import Merge, load_all, peft_merged, same_bits, train
 
 from uploader_core.plugin import SourceError
 

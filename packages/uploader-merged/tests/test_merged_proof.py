@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Merge, load_all, train
+from merged_tools import Merge, load_all, train
 from safetensors.torch import load_file, save_file
 
 from uploader_core.plugin import IntegrityError, RefusedError, SourceError

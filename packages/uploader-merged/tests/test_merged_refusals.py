@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Merge, edit_json, load_all
+from merged_tools import Merge, edit_json, load_all
 from safetensors.torch import load_file, save_file
 
 from uploader_core.plugin import SourceError

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Merge, edit_json, load_all, peft_merged, same_bits, train
 from merged_models import save
+from merged_tools import Merge, edit_json, load_all, peft_merged, same_bits, train
 
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
