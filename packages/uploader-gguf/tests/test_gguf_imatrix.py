@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gguf_models import build
 from gguf_oracles import convert, llama_quantize, same
 
 from uploader_core.plugin import RefusedError
-from uploader_gguf import gguf_file, imatrix, library
+from uploader_gguf import calibration, gguf_file, imatrix, library
 from uploader_gguf.gguf_file import TensorInfo, read_header
 from uploader_gguf.mixture import TensorShape, allows_quantization
 from uploader_gguf.quants import TensorType
@@ -132,3 +133,47 @@ def test_a_file_that_is_no_matrix_is_refused(content: bytes, tmp_path: Path) -> 
     (tmp_path / "x.gguf").write_bytes(content)
     with pytest.raises(RefusedError, match=r"x\.gguf is not an importance matrix"):
         imatrix.load(tmp_path / "x.gguf")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["llama3-rope", "mixtral"])
+def test_a_matrix_is_computed_from_text(architecture: str, tmp_path: Path) -> None:
+    folder = build(architecture, tmp_path)
+    files = convert(folder, tmp_path, ("IQ4_NL", "Q8_0"), calibration="builtin")
+    keys = read_header(files["IQ4_NL"]).keys
+    assert keys["quantize.imatrix.dataset"] == "calibration.txt"
+    matrix = imatrix.load(files["IQ4_NL"].parent / f"{folder.name}-imatrix.gguf")
+    assert keys["quantize.imatrix.entries_count"] == len(matrix.entries)
+    matrices = {
+        t.name
+        for t in read_header(files["Q8_0"]).tensors
+        if t.name.startswith("blk.") and t.name.endswith("weight") and "norm" not in t.name
+    }
+    assert set(matrix.entries) == matrices
+    assert all((values > 0).all() for values in matrix.entries.values())
+
+
+def test_what_is_added_up_are_the_squares_of_the_inputs(odd_folder: Path, tmp_path: Path) -> None:
+    """The first layer's inputs can be told without llama.cpp: normalised embeddings."""
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import AutoModelForCausalLM
+
+    text = calibration.text_path("builtin")
+    model = convert(odd_folder, tmp_path, ("F32",), smoke_test=False)["F32"]
+    calibration.compute(model, text, tmp_path / "matrix.gguf", lambda *_: None)
+    ours = imatrix.load(tmp_path / "matrix.gguf").entries["blk.0.attn_q.weight"]
+
+    tokenizer = Tokenizer.from_file(str(odd_folder / "tokenizer.json"))
+    ids = tokenizer.encode(text.read_text("utf-8")).ids
+    network = AutoModelForCausalLM.from_pretrained(odd_folder, dtype=torch.float32).model
+    with torch.no_grad():
+        used = torch.tensor(ids[: len(ids) // 512 * 512])
+        inputs = network.layers[0].input_layernorm(network.embed_tokens(used))
+    assert np.allclose(ours, inputs.square().mean(dim=0).numpy(), rtol=1e-3)
+
+
+def test_a_text_that_is_too_short_is_refused(llama_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("Hello", "utf-8")
+    with pytest.raises(RefusedError, match="is not a text of at least"):
+        calibration.text_path(str(tmp_path / "short.txt"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from uploader_core.plugin import Estimate, Finding, PlanContext
-from uploader_gguf import imatrix, library, sizes, toolchain
+from uploader_gguf import calibration, imatrix, library, sizes, toolchain
 from uploader_gguf.quants import QUANTS
 from uploader_gguf.release_files import file_name, parse_size, projector_name
 from uploader_gguf.settings import GgufSettings
@@ -35,16 +35,26 @@ def check(context: PlanContext) -> Iterator[Finding]:
     chain = toolchain.find(settings.llama_cpp)
     library.locate()
     for name in settings.quants:
-        if QUANTS[name].needs_imatrix and settings.imatrix is None:
+        has_matrix = settings.imatrix is not None or settings.calibration is not None
+        if QUANTS[name].needs_imatrix and not has_matrix:
             yield Finding(
                 level="error",
                 what=f"{name} without an importance matrix would be garbage",
-                next="give one with --gguf-imatrix FILE, or choose Q2_K, Q3_K_S or IQ4_XS",
+                next="give --gguf-imatrix FILE or --gguf-calibration TEXT, or choose Q2_K, Q3_K_S"
+                " or IQ4_XS",
             )
     settings.overrides()
     parse_size(settings.split_size)
     if settings.imatrix is not None:
         imatrix.look_at(settings.imatrix)
+        if settings.calibration is not None:
+            yield Finding(
+                level="error",
+                what="an importance matrix is given and shall be computed as well",
+                next="leave --gguf-imatrix or --gguf-calibration away",
+            )
+    if settings.calibration is not None:
+        calibration.text_path(settings.calibration)
     config = open_weights(context.input("checkpoint")).config
     yield from quantization(config)
     yield from _architecture(config, chain)
@@ -102,7 +112,11 @@ def estimate(context: PlanContext) -> Estimate:
     ):
         name = projector_name(context.release.name, settings.mmproj)
         files = (*files, (name, sizes.projector_bytes(weights, QUANTS[settings.mmproj])))
+    scratch = 0
+    if settings.calibration is not None:
+        scratch = sizes.file_bytes(model, QUANTS["Q8_0"])
     return Estimate(
+        bytes_scratch=scratch,
         bytes_written=sum(size for _, size in files),
         peak_memory=_RESIDENT + 3 * model.largest,
         seconds=_STARTUP_SECONDS + work / (os.cpu_count() or 1),

@@ -9,14 +9,17 @@ than any real one, and every calling convention passes such a structure in memor
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
+import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from uploader_core.plugin import IntegrityError
+from uploader_core.plugin import IntegrityError, PluginError
 from uploader_gguf import library
 
 _Token = ctypes.c_int32
@@ -31,16 +34,40 @@ class _Opaque(ctypes.Structure):
     _fields_ = [("rest", ctypes.c_uint64 * 128)]
 
 
-class _Batch(ctypes.Structure):
+class Batch(ctypes.Structure):
+    """``struct llama_batch``: tokens with their positions."""
+
     _fields_ = [
         ("n_tokens", ctypes.c_int32),
-        ("token", ctypes.c_void_p),
+        ("token", ctypes.POINTER(_Token)),
         ("embd", ctypes.c_void_p),
-        ("pos", ctypes.c_void_p),
-        ("n_seq_id", ctypes.c_void_p),
-        ("seq_id", ctypes.c_void_p),
-        ("logits", ctypes.c_void_p),
+        ("pos", ctypes.POINTER(ctypes.c_int32)),
+        ("n_seq_id", ctypes.POINTER(ctypes.c_int32)),
+        ("seq_id", ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
+        ("logits", ctypes.POINTER(ctypes.c_int8)),
     ]
+
+    @classmethod
+    def of(cls, tokens: list[int]) -> Batch:
+        """Return one text from position 0, with an output for every token.
+
+        Without outputs llama.cpp skips most of the last layer.
+        """
+        count = len(tokens)
+        only = (ctypes.c_int32 * 1)(0)
+        texts = (ctypes.POINTER(ctypes.c_int32) * count)(
+            *(ctypes.cast(only, ctypes.POINTER(ctypes.c_int32)) for _ in tokens)
+        )
+        batch = cls(
+            n_tokens=count,
+            token=(_Token * count)(*tokens),
+            pos=(ctypes.c_int32 * count)(*range(count)),
+            n_seq_id=(ctypes.c_int32 * count)(*[1] * count),
+            seq_id=texts,
+            logits=(ctypes.c_int8 * count)(*[1] * count),
+        )
+        batch.only = only  # kept alive with the batch
+        return batch
 
 
 class Llama:
@@ -138,6 +165,46 @@ class Llama:
         finally:
             lib.llama_free(context)
 
+    @property
+    def bos(self) -> int | None:
+        """Token that begins a text, for models that want one."""
+        if not self._lib.llama_vocab_get_add_bos(self._vocab):
+            return None
+        return int(self._lib.llama_vocab_bos(self._vocab))
+
+    @contextlib.contextmanager
+    def context(self, size: int, callback: Any) -> Iterator[Callable[[Batch], bool]]:
+        """Open a context that calls back after every operation of a graph.
+
+        Args:
+            size: Tokens.
+            callback: ``ggml_backend_sched_eval_callback``.
+
+        Yields:
+            A function that computes a batch from an empty context; True means that it failed.
+
+        Raises:
+            PluginError: The place of the callback in the parameters cannot be told.
+        """
+        lib = self._lib
+        parameters = lib.llama_context_default_params()
+        parameters.n_ctx = size
+        _set_callback(parameters, callback)
+        context = lib.llama_init_from_model(self._model, parameters)
+        if not context:
+            raise IntegrityError("llama.cpp cannot make a context for the model")
+        threads = min(8, os.cpu_count() or 1)
+        lib.llama_set_n_threads(context, threads, threads)
+
+        def run(batch: Batch) -> bool:
+            lib.llama_memory_clear(lib.llama_get_memory(context), True)
+            return bool(lib.llama_decode(context, batch))
+
+        try:
+            yield run
+        finally:
+            lib.llama_free(context)
+
     def load_projector(self, path: Path) -> None:
         """Load an encoder of images and sound for this model, and let it go again.
 
@@ -152,6 +219,25 @@ class Llama:
 
     def close(self) -> None:
         self._lib.llama_model_free(self._model)
+
+
+def _set_callback(parameters: _Parameters, callback: Any) -> None:
+    """Put a callback into ``struct llama_context_params``, whose layout moves between versions.
+
+    In the defaults, the callback and its data are null and stand before the types of the two
+    caches, both F16 (1), after which two more nulls follow. That pattern is there once.
+    """
+    raw = ctypes.string_at(ctypes.addressof(parameters), ctypes.sizeof(parameters))
+    pattern = bytes(16) + struct.pack("<ii", 1, 1) + bytes(16)
+    found = [at for at in range(0, len(raw) - len(pattern), 8) if raw.startswith(pattern, at)]
+    if len(found) != 1:
+        raise PluginError(
+            "the place of the callback in llama.cpp's parameters cannot be told",
+            owner=library.version(),
+            next="compute the importance matrix with llama-imatrix and give it with --gguf-imatrix",
+        )
+    address = ctypes.addressof(parameters) + found[0]
+    ctypes.c_void_p.from_address(address).value = ctypes.cast(callback, ctypes.c_void_p).value
 
 
 def _argmax(logits: ctypes._Pointer[ctypes.c_float], size: int) -> int:
@@ -190,6 +276,10 @@ def _declared() -> ctypes.CDLL:
         ("llama_free", None, [pointer]),
         ("llama_set_n_threads", None, [pointer, integer, integer]),
         ("llama_vocab_n_tokens", integer, [pointer]),
+        ("llama_vocab_get_add_bos", ctypes.c_bool, [pointer]),
+        ("llama_vocab_bos", _Token, [pointer]),
+        ("llama_get_memory", pointer, [pointer]),
+        ("llama_memory_clear", None, [pointer, ctypes.c_bool]),
         ("llama_vocab_is_eog", ctypes.c_bool, [pointer, _Token]),
         (
             "llama_tokenize",
@@ -209,8 +299,8 @@ def _declared() -> ctypes.CDLL:
             integer,
             [pointer, _Token, ctypes.c_char_p, integer, integer, ctypes.c_bool],
         ),
-        ("llama_batch_get_one", _Batch, [ctypes.POINTER(_Token), integer]),
-        ("llama_decode", integer, [pointer, _Batch]),
+        ("llama_batch_get_one", Batch, [ctypes.POINTER(_Token), integer]),
+        ("llama_decode", integer, [pointer, Batch]),
         ("llama_get_logits_ith", ctypes.POINTER(ctypes.c_float), [pointer, integer]),
     ):
         function = getattr(lib, name)

@@ -31,6 +31,10 @@ class GgufSettings:
     imatrix: Path | None = setting(
         None, help="importance matrix from llama-imatrix, for K and IQ kinds"
     )
+    calibration: str | None = setting(
+        None,
+        help="text to compute an importance matrix from: a file, or builtin",
+    )
     output_tensor_type: str | None = setting(
         None, help="type of output.weight instead of the mixture's", choices=TYPES
     )

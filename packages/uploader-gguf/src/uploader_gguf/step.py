@@ -12,9 +12,19 @@ import dataclasses
 from math import prod
 from pathlib import Path
 
-from uploader_core.plugin import Artifact, StepContext
-from uploader_gguf import gguf_file, imatrix, library, roundtrip, smoke, toolchain, vocabulary
+from uploader_core.plugin import Artifact, OutputFolder, StepContext
+from uploader_gguf import (
+    calibration,
+    gguf_file,
+    imatrix,
+    library,
+    roundtrip,
+    smoke,
+    toolchain,
+    vocabulary,
+)
 from uploader_gguf.converter import Conversion, plan
+from uploader_gguf.imatrix import Importance
 from uploader_gguf.layout import lay_out
 from uploader_gguf.mixture import Overrides
 from uploader_gguf.quants import QUANTS, Quant
@@ -36,8 +46,10 @@ def convert(context: StepContext) -> Artifact:
     folder = _prepare(context)
     files = _finished(context)
     if files is None:
-        conversion = _plan(context, chain, folder)
-        files = _write(context, conversion)
+        importance = _importance(context, chain, folder)
+        wanted = {quant.name for quant in _quants(settings) if quant.direct}
+        conversion = _plan(context, chain, folder, wanted)
+        files = _write(context, conversion, importance)
         shapes = [tensor.shape for tensor in conversion.tensors]
     else:
         shapes = [t.shape for t in gguf_file.read_header(_path(context, files[0])).tensors]
@@ -70,8 +82,10 @@ def _path(context: StepContext, names: tuple[str, ...]) -> Path:
 def _finished(context: StepContext) -> list[tuple[str, ...]] | None:
     """Return the names by kind when an interrupted attempt finished all files; else None."""
     names = [file_name(context.release.name, quant.name) for quant in _quants(context.settings)]
+    if context.settings.calibration is not None:
+        names.append(file_name(context.release.name, "imatrix"))
     if all(context.output.done(name) is not None for name in names):
-        return [(name,) for name in names]
+        return [(name,) for name in names[: len(_quants(context.settings))]]
     return None
 
 
@@ -82,7 +96,9 @@ def _prepare(context: StepContext) -> Path:
     return prepare_folder(open_weights(checkpoint), context.release, work, base, author)
 
 
-def _plan(context: StepContext, chain: toolchain.Toolchain, folder: Path) -> Conversion:
+def _plan(
+    context: StepContext, chain: toolchain.Toolchain, folder: Path, kinds: set[str]
+) -> Conversion:
     settings: GgufSettings = context.settings
     checkpoint = context.input("checkpoint")
     context.progress("reading the model's description", 0, None, "steps")
@@ -90,15 +106,41 @@ def _plan(context: StepContext, chain: toolchain.Toolchain, folder: Path) -> Con
         chain,
         open_weights(checkpoint),
         folder,
-        kinds={quant.name for quant in _quants(settings) if quant.direct},
+        kinds=kinds,
         pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, _base(checkpoint)),
     )
 
 
-def _write(context: StepContext, conversion: Conversion) -> list[tuple[str, ...]]:
+def _importance(
+    context: StepContext, chain: toolchain.Toolchain, folder: Path
+) -> Importance | None:
+    """Load the importance matrix, or compute one and keep it beside the files.
+
+    It is computed on Q8_0 in a scratch file: as good as F16 for this, in half the memory.
+    """
+    settings: GgufSettings = context.settings
+    if settings.imatrix is not None:
+        return imatrix.load(settings.imatrix)
+    if settings.calibration is None:
+        return None
+    name = file_name(context.release.name, "imatrix")
+    if context.output.done(name) is None:
+        conversion = _plan(context, chain, folder, {"Q8_0"})
+        scratch = OutputFolder(context.work / "calibration", context.work / "calibration")
+        file = lay_out(QUANTS["Q8_0"], "model.gguf", conversion)
+        write(dataclasses.replace(context, output=scratch), conversion, [file])
+        text = calibration.text_path(settings.calibration)
+        with context.output.reserve(name, role="other") as target:
+            calibration.compute(scratch.path / "model.gguf", text, target, context.progress)
+        (scratch.path / "model.gguf").unlink()
+    return imatrix.load(context.output.path / name)
+
+
+def _write(
+    context: StepContext, conversion: Conversion, importance: Importance | None
+) -> list[tuple[str, ...]]:
     """Write what is not finished yet, and return the names of all files by kind."""
     settings: GgufSettings = context.settings
-    importance = None if settings.imatrix is None else imatrix.load(settings.imatrix)
     files = [
         lay_out(
             quant,
