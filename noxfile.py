@@ -127,6 +127,22 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Run a benchmark: ``nox -s bench -- merge_speed --shape 0.5b``; without a name, all, tiny."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    name, *options = session.posargs or [""]
+    scripts = sorted((ROOT / "benchmarks").glob(f"{name or '*'}.py"))
+    if not scripts:
+        session.error(f"there is no benchmarks/{name}.py")
+    for script in scripts:
+        session.run(
+            "python", str(script), "--work", str(Path(session.create_tmp()) / script.stem),
+            *(options or ("--shape", "tiny", "--rounds", "1")),
+        )  # fmt: skip
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build wheels and sdists of all packages and check them."""
     session.install("build", "twine")

@@ -12,14 +12,14 @@ from conftest import byte_level_tokenizer, sentencepiece_tokenizer, wordpiece_to
 
 _gemma_tokenizer = partial(sentencepiece_tokenizer, prefix=False)
 _DENSE = {
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 128,
 }
-_MOE = {**_DENSE, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64}
+_MOE = {**_DENSE, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 256}
 
 # Class, configuration, tokenizer.
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any], Callable[[Path], int]]] = {
@@ -42,7 +42,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], Callable[[Path], int]]] = {
     "mistral": ("MistralForCausalLM", _DENSE, sentencepiece_tokenizer),
     "mixtral": (
         "MixtralForCausalLM",
-        {**_DENSE, "num_local_experts": 4, "num_experts_per_tok": 2},
+        {**_DENSE, "num_local_experts": 8, "num_experts_per_tok": 2},
         sentencepiece_tokenizer,
     ),
     "qwen2": ("Qwen2ForCausalLM", _DENSE, byte_level_tokenizer),
@@ -53,7 +53,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], Callable[[Path], int]]] = {
     "phi3": ("Phi3ForCausalLM", {**_DENSE, "pad_token_id": 0}, sentencepiece_tokenizer),
     "gpt2": (
         "GPT2LMHeadModel",
-        {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 128, "n_ctx": 128},
+        {"n_embd": 256, "n_layer": 3, "n_head": 4, "n_positions": 128, "n_ctx": 128},
         byte_level_tokenizer,
     ),
     "gpt-neox": (
@@ -63,7 +63,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], Callable[[Path], int]]] = {
     ),
     "falcon": (
         "FalconForCausalLM",
-        {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_kv_heads": 1},
+        {"hidden_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4, "num_kv_heads": 1},
         byte_level_tokenizer,
     ),
     "starcoder2": ("Starcoder2ForCausalLM", _DENSE, byte_level_tokenizer),

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 from gguf_models import ARCHITECTURES, build
-from gguf_oracles import Job, convert, run_script, same
+from gguf_oracles import Job, convert, llama_quantize, run_script, same
 
 pytestmark = pytest.mark.slow
 
 # With transformers 5 the script misses values in the configuration of these and stops.
 SCRIPT_FAILS = ("gpt-neox",)
 KINDS = ("F16", "BF16", "Q8_0")
+
+
+MIXTURES = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q3_K_M", "Q3_K_L", "Q2_K", "IQ4_XS", "MXFP4_MOE")
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +41,16 @@ def theirs(
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_equals_the_unmodified_script(
+def test_equals_llama_cpps_own_tools(
     name: str, folders: dict[str, Path], theirs: dict[tuple[str, str], Path], tmp_path: Path
 ) -> None:
-    ours = convert(folders[name], tmp_path, (*KINDS, "Q4_K_M"))
+    ours = convert(folders[name], tmp_path, (*KINDS, *MIXTURES), smoke_test=False)
     for kind in () if name in SCRIPT_FAILS else KINDS:
         same(ours[kind], theirs[name, kind])
+    for kind in MIXTURES:
+        same(ours[kind], llama_quantize(ours["F16"], tmp_path / "theirs.gguf", kind))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_runs_in_llama_cpp(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    convert(folders[name], tmp_path, ("F16", "Q4_K_M"))

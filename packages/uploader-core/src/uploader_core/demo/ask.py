@@ -66,15 +66,19 @@ def answer(model: Any, tokenizer: Any, prompts: Sequence[str]) -> list[str]:
 
 def settle() -> None:
     """Prepare the process for small models: one thread, and no display but the demo's own."""
+    import logging
+
     import torch
-    from transformers.utils import logging
+    from transformers.utils import logging as display_of_transformers
 
     # Matrices this small gain nothing from more threads, and lose much when another process has
     # the core that a thread waits for. One thread also adds up in one order on every machine.
     torch.set_num_threads(1)
-    display: Any = logging
+    display: Any = display_of_transformers
     display.set_verbosity_error()
     display.disable_progress_bar()
+    # On processors with AVX512-BF16 it warns of an optional package, `kernels`, as it is imported.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _first_line(text: str) -> str:
