@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from uploader_core.artifact import ArtifactFile, Json
 from uploader_core.errors import IntegrityError, SpaceError, UploaderError
+from uploader_core.writeback import Writeback
 
 PARTIAL = ".partial"
 CHUNK = 4 << 20
@@ -96,11 +97,12 @@ def _existing(path: Path) -> Path:
 
 
 class HashingWriter:
-    """A binary file that is hashed while it is written. Forward only."""
+    """A binary file that is hashed and stored while it is written. Forward only."""
 
     def __init__(self, handle: BinaryIO) -> None:
         self._handle = handle
         self._hash = hashlib.sha256()
+        self._writeback = Writeback(handle.fileno())
         self.size = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
@@ -109,7 +111,17 @@ class HashingWriter:
         self._handle.write(view)
         self._hash.update(view)
         self.size += len(view)
+        self._writeback.advance(self.size)
         return len(view)
+
+    def finish(self) -> None:
+        """Return when everything is on disk."""
+        self._handle.flush()
+        self._writeback.finish()
+
+    def stop(self) -> None:
+        """Use the file no more; it may be closed then."""
+        self._writeback.stop()
 
     def tell(self) -> int:
         return self.size
@@ -173,9 +185,11 @@ def create(
         partial.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as handle:
             writer = HashingWriter(handle)
-            yield writer
-            handle.flush()
-            os.fsync(handle.fileno())
+            try:
+                yield writer
+                writer.finish()
+            finally:
+                writer.stop()
         if before_commit is not None:
             before_commit(writer)
         commit(partial, path)

@@ -53,10 +53,8 @@ class Evaluation:
             whole = self._rows(0, shape[0] if shape else 1)
         else:
             whole = torch.empty(shape, dtype=self._dtype)
-            done = 0
-            for block in self.blocks(BLOCK):
-                whole[done : done + block.shape[0]] = block
-                done += block.shape[0]
+            for start, stop in row_blocks(shape, BLOCK):
+                whole[start:stop] = self._rows(start, stop)
         return whole.reshape(self._recipe.shape)
 
     def blocks(self, elements: int) -> Iterator[torch.Tensor]:
@@ -81,11 +79,12 @@ class Evaluation:
             return stored
         if not self._recipe.touched:
             return stored.to(self._dtype)
-        value = stored
-        for step in self._steps:
-            value = step.apply(value, start, stop)
-        result = value.to(self._dtype)
-        self._check_finite(value, result, start)
+        result = torch.empty(stored.shape, dtype=self._dtype)
+        for low, high in row_blocks(tuple(stored.shape), BLOCK):
+            value = stored[low:high]
+            for step in self._steps:
+                value = step.apply(value, start + low, start + high)
+            self._check_finite(value, result[low:high].copy_(value), start + low)
         return result
 
     def _check_finite(self, value: torch.Tensor, result: torch.Tensor, start: int) -> None:
@@ -123,8 +122,8 @@ class _AddLowRank:
             delta = (self._b @ self._a[:, start:stop]).T.contiguous()
         else:
             delta = self._b[start:stop] @ self._a
-        # The weight is widened while it is added: the same sum, one pass less over memory.
-        return delta.mul_(self._scale).view(value.shape).add_(value)
+        # Widened first: adding two types at once is slower than both passes.
+        return delta.mul_(self._scale).view(value.shape).add_(value.to(delta.dtype))
 
 
 class _Dora:

@@ -29,12 +29,13 @@ from uploader_merged.four_bit_layout import (
 )
 from uploader_merged.layout import INDEX
 from uploader_merged.orientation import is_conv1d
-from uploader_merged.pipeline import WORKERS, one_thread_each
+from uploader_merged.pipeline import one_thread_each
 from uploader_merged.settings import Merged4Settings
 from uploader_merged.tensors import load, memory
 
 _BLOCK = 1 << 21
 _PROVED = 12
+_THREADS = 2  # bitsandbytes lets other threads run
 
 
 def save(context: StepContext) -> Artifact:
@@ -43,7 +44,7 @@ def save(context: StepContext) -> Artifact:
     settings: Merged4Settings = context.settings
     selection = select(checkpoint, settings)
     shards = plan_shards(checkpoint, selection, settings)
-    with one_thread_each(), ThreadPoolExecutor(WORKERS) as pool:
+    with one_thread_each(), ThreadPoolExecutor(_THREADS) as pool:
         quantiser = Quantiser(
             settings.bnb_type, settings.bnb_block_size, settings.bnb_double_quant, pool
         )

@@ -1,8 +1,9 @@
 """Do pieces of work ahead in threads and hand them out in order.
 
-Heavy: imports torch. torch, file reads, file writes and hashing all let other threads run, so two
-threads that merge and one that writes keep two processors busy. Each piece is small enough for the
-processor's cache and is therefore not split over threads by torch itself.
+Heavy: imports torch. torch, file reads, file writes and hashing all let other threads run, so one
+thread that merges and one that hashes and writes keep two processors busy. A second one that merges
+makes it slower: every small operation of torch takes Python's lock again when it is done, and two
+such threads wait for each other more than they work.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 import torch  # noqa: TID253 - this module computes
 
-WORKERS = 2
+WORKERS = 1
 _AHEAD = 8
 
 T = TypeVar("T")

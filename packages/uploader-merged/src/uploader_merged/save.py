@@ -16,9 +16,8 @@ from uploader_merged.pipeline import WORKERS, in_order, one_thread_each
 from uploader_merged.proof import prove
 from uploader_merged.tensors import memory
 
-# Elements of one piece: merging is fastest in the processor's cache, copying in larger steps.
-_MERGED = 1 << 18
-_COPIED = 1 << 20
+# Elements of one piece: large enough that handing it over costs nothing beside the work.
+_PIECE = 1 << 20
 
 
 def save(context: StepContext) -> Artifact:
@@ -64,10 +63,7 @@ class _Progress:
 def _pieces(checkpoint: Checkpoint, shard: Shard) -> Iterator[Callable[[], torch.Tensor]]:
     """Yield the work that makes a shard's bytes, in their order."""
     for tensor in shard.tensors:
-        touched = checkpoint.recipe(tensor.name).touched
-        yield from checkpoint.pieces(
-            tensor.name, elements=_MERGED if touched else _COPIED, dtype=tensor.dtype
-        )
+        yield from checkpoint.pieces(tensor.name, elements=_PIECE, dtype=tensor.dtype)
 
 
 def _describe(checkpoint: Checkpoint) -> dict[str, Json]:
