@@ -7,6 +7,7 @@ merge in float32 at every scale. DoRA is computed in float64.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -90,7 +91,7 @@ class Evaluation:
     def _check_finite(self, value: torch.Tensor, result: torch.Tensor, start: int) -> None:
         """Refuse NaN and infinity; a sum is not finite when any element is not."""
         narrow = result.dtype == torch.float16
-        if not (narrow or torch.isfinite(value.sum())):
+        if not (narrow or math.isfinite(value.sum().item())):
             narrow = True  # or the sum itself was too large: look at every element
         if narrow and not torch.isfinite(result).all():
             raise SourceError(

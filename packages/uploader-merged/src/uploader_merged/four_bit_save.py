@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
@@ -31,10 +32,11 @@ from uploader_merged.layout import INDEX
 from uploader_merged.orientation import is_conv1d
 from uploader_merged.pipeline import one_thread_each
 from uploader_merged.settings import Merged4Settings
-from uploader_merged.tensors import load, memory
+from uploader_merged.tensors import load, load_rows, memory
 
 _BLOCK = 1 << 21
-_PROVED = 12
+_PROVED = 24  # tensors
+_SAMPLE = 1 << 18  # elements of each
 _THREADS = 2  # bitsandbytes lets other threads run
 
 
@@ -149,14 +151,16 @@ def _prove(
     quantised = [n for n in checkpoint.names if f"{n}.{state_ending(settings)}" in written]
     largest = 0.0
     for name in quantised[:: max(1, len(quantised) // _PROVED)][:_PROVED]:
-        merged = checkpoint.read(name).float()
+        first, rows = _sample(checkpoint, name, settings)
         if is_conv1d(name.removesuffix(".weight"), checkpoint.config):
-            merged = merged.T
-        flat = merged.reshape(-1)
-        scale = _scales(name, written, settings)
-        packed = load(written[name]).view(-1)
+            flat = checkpoint.read(name).T[first : first + rows].float().reshape(-1)
+        else:
+            flat = checkpoint.read_rows(name, first, first + rows).float().reshape(-1)
+        start = first * (math.prod(checkpoint.shape(name)) // _outputs(checkpoint, name))
+        packed = load_rows(written[name], start // 2, (start + flat.numel() + 1) // 2).view(-1)
         codes = torch.stack([packed >> 4, packed & 15], 1).view(-1)[: flat.numel()]
-        scales = scale.repeat_interleave(settings.bnb_block_size)[: flat.numel()]
+        scales = _scales(name, written, settings)[start // settings.bnb_block_size :]
+        scales = scales.repeat_interleave(settings.bnb_block_size)[: flat.numel()]
         error = (code[codes.long()] * scales - flat).abs()
         worst = float((error / scales.abs().clamp(min=1e-30)).max())
         largest = max(largest, worst)
@@ -168,6 +172,22 @@ def _prove(
                 next="run it again; if it fails at the same place, report it with this line",
             )
     return largest
+
+
+def _outputs(checkpoint: Checkpoint, name: str) -> int:
+    """Return the rows of a matrix as bitsandbytes stores it."""
+    conv1d = is_conv1d(name.removesuffix(".weight"), checkpoint.config)
+    return checkpoint.shape(name)[1 if conv1d else 0]
+
+
+def _sample(checkpoint: Checkpoint, name: str, settings: Merged4Settings) -> tuple[int, int]:
+    """Return the first row and the number of rows to look at; blocks and bytes begin with it."""
+    outputs = _outputs(checkpoint, name)
+    columns = math.prod(checkpoint.shape(name)) // outputs
+    unit = settings.bnb_block_size // math.gcd(settings.bnb_block_size, columns)
+    rows = min(outputs, max(unit, _SAMPLE // columns))
+    units = random.Random(name).randrange((outputs - rows) // unit + 1)  # noqa: S311 - a sample
+    return units * unit, rows
 
 
 def _scales(name: str, written: dict[str, StoredTensor], settings: Merged4Settings) -> torch.Tensor:
