@@ -18,8 +18,8 @@ from uploader_core.plugin import SourceError
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack
 from uploader_merged.tensors import DTYPES, ViewLoader, load_rows, row_blocks
 
-BLOCK = 1 << 18
-"""Elements of a tensor that are merged at once: they fit the processor's cache."""
+BLOCK = 1 << 17
+"""Elements of a tensor that are merged at once: all that is computed fits a core's own cache."""
 
 
 class Evaluation:
@@ -117,14 +117,26 @@ class _AddLowRank:
         self._b = views.load(step.b, dtype)
         self._scale = step.scale
         self._transposed = step.transposed
+        self._scratch = views.scratch
 
     def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        shape = value.shape
+        total = self._scratch.take("sum", shape, self._a.dtype)
+        if total.data_ptr() != value.data_ptr():
+            total.copy_(value)
         if self._transposed:
             delta = (self._b @ self._a[:, start:stop]).T.contiguous()
         else:
-            delta = self._b[start:stop] @ self._a
-        # Widened first: adding two types at once is slower than both passes.
-        return delta.mul_(self._scale).view(value.shape).add_(value.to(delta.dtype))
+            delta = self._scratch.take("delta", (stop - start, self._a.shape[1]), self._a.dtype)
+            torch.mm(self._b[start:stop], self._a, out=delta)
+        if _is_power_of_two(self._scale):
+            # The product with it is exact, so one rounding less cannot be seen.
+            return total.add_(delta.view(shape), alpha=self._scale)
+        return total.add_(delta.mul_(self._scale).view(shape))
+
+
+def _is_power_of_two(scale: float) -> bool:
+    return abs(math.frexp(scale)[0]) == 0.5
 
 
 class _Dora:

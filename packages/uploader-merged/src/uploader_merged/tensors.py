@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -40,6 +41,9 @@ DTYPES = {
 """torch types by safetensors names."""
 
 
+_LARGE = 1 << 20
+
+
 def load(stored: StoredTensor) -> torch.Tensor:
     """Read a whole tensor as it is stored."""
     return load_rows(stored, 0, stored.shape[0] if stored.shape else 1).reshape(stored.shape)
@@ -67,6 +71,7 @@ def load_rows(stored: StoredTensor, start: int, stop: int) -> torch.Tensor:
     # Unbuffered, and opened for each read: no shared position, so threads need no lock.
     with stored.file.open("rb", buffering=0) as handle:
         handle.seek(stored.offset + start * row)
+        _read_ahead(handle.fileno(), stored.offset + start * row, len(view))
         position = 0
         while position < len(view):
             count = handle.readinto(view[position:])
@@ -78,6 +83,16 @@ def load_rows(stored: StoredTensor, start: int, stop: int) -> torch.Tensor:
                 )
             position += count
     return tensor
+
+
+def _read_ahead(handle: int, offset: int, size: int) -> None:
+    """Let the disk fetch what follows while this part is worked on.
+
+    The kernel does it by itself for one reader that goes through a file, and not for a file that
+    is opened anew for each part.
+    """
+    if size >= _LARGE and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(handle, offset + size, 4 * size, os.POSIX_FADV_WILLNEED)
 
 
 def _widened_rows(packed: PackedTensor, start: int, stop: int) -> torch.Tensor:
@@ -130,14 +145,33 @@ def row_blocks(shape: tuple[int, ...], elements: int) -> Iterator[tuple[int, int
         yield start, min(rows, start + step)
 
 
+class Scratch(threading.local):
+    """Memory of a thread that is used again for every block, and so stays in its cache."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, torch.dtype], torch.Tensor] = {}
+
+    def take(self, use: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        """Return memory with whatever is in it; what was taken for the same use is gone."""
+        size = math.prod(shape)
+        kept = self._kept.get((use, dtype))
+        if kept is None or kept.numel() < size:
+            kept = self._kept[use, dtype] = torch.empty(size, dtype=dtype)
+        return kept[:size].view(shape)
+
+
 class ViewLoader:
     """Reads parts of matrices, keeping the few that are cut into many parts.
 
     One expert's columns of a packed B lie scattered over the whole matrix, so without this every
     expert would read all of it. Safe to use from several threads.
+
+    Attributes:
+        scratch: Memory for what is computed with the parts.
     """
 
     def __init__(self, keep: int = 4) -> None:
+        self.scratch = Scratch()
         self._keep = keep
         self._lock = threading.Lock()
         self._kept: OrderedDict[StoredTensor, torch.Tensor] = OrderedDict()
