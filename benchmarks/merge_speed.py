@@ -113,7 +113,7 @@ def run_ours(base: Path, adapter: Path, target: Path, four_bit: bool) -> None:
                 Artifact(
                     kind="checkpoint",
                     path=base,
-                    metadata={"base": str(base), "adapter": str(adapter)},
+                    metadata={"base": str(base), "adapters": [[str(adapter), 1.0]]},
                 ),
             ),
             settings=Merged4Settings() if four_bit else Merged16Settings(),

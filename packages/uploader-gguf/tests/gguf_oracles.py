@@ -61,7 +61,10 @@ def context(
             Artifact(
                 kind="checkpoint",
                 path=folder,
-                metadata={"base": str(folder), "adapter": str(adapter) if adapter else None},
+                metadata={
+                    "base": str(folder),
+                    "adapters": [[str(adapter), 1.0]] if adapter else [],
+                },
             ),
         ),
         settings=GgufSettings(**settings),

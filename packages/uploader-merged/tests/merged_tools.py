@@ -102,7 +102,7 @@ def checkpoint_artifact(base: Path, adapter: Path | None) -> Made:
     """The record that the virtual step makes, or core for a full model."""
     metadata: dict[str, Any] = {
         "base": str(base),
-        "adapter": None if adapter is None else str(adapter),
+        "adapters": [] if adapter is None else [[str(adapter), 1.0]],
     }
     return Made(kind="checkpoint", path=base, metadata=metadata)
 

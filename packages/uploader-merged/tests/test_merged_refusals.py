@@ -140,7 +140,7 @@ def test_opening_checking_and_estimating_need_no_torch(llama: Path, adapter: Pat
         "from uploader_core.plugin import *;"
         "from uploader_merged.settings import Merged16Settings;"
         "a = Artifact(kind='checkpoint', path=Path('.'),"
-        " metadata={'base': sys.argv[1], 'adapter': sys.argv[2]});"
+        " metadata={'base': sys.argv[1], 'adapters': [[sys.argv[2], 1.0]]});"
         "c = PlanContext(inputs=(a,), settings=Merged16Settings(), output=Path('.'),"
         " release=ReleaseInfo(name='x', source='adapter'));"
         "list(p.check(c)); p.estimate(c);"

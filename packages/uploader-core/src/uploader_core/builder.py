@@ -25,7 +25,7 @@ from uploader_core.registry import (
     Registry,
     import_dotted,
 )
-from uploader_core.source import Sources
+from uploader_core.source import SOURCE_KINDS, Sources
 from uploader_core.specs import ConvertSpec, DocumentSpec, Finding, SaveSpec, UploadSpec
 
 MakeSpec = SaveSpec | ConvertSpec
@@ -127,6 +127,9 @@ class PlanBuilder:
         ]
         preferred = [(p, s) for p, s in found if p.id in self._requested] or found
         if len(preferred) > 1:
+            # A plugin may make one kind from different sources; this source decides then.
+            preferred = [(p, s) for p, s in preferred if self._reaches(s, (kind,))] or preferred
+        if len(preferred) > 1:
             raise UsageError(
                 f"{kind} can be made by {' and by '.join(p.id for p, _ in preferred)}",
                 next=f"name the one you want: --plugins {preferred[0][0].id}",
@@ -190,7 +193,7 @@ class PlanBuilder:
             error = self.sources.missing[kind]
             error.owner = f"{error.owner or 'the source'}; needed by {consumer}"
             raise error
-        if kind in ("adapter", "base"):
+        if kind in SOURCE_KINDS:
             raise RefusedError(
                 f"{consumer} needs {kind}, and this source is a {self.sources.kind}",
                 next="leave it out of --plugins",

@@ -31,6 +31,7 @@ class Request:
         output: Release folder; beside the source when None.
         name: Name of the release; from the destination or the source when None.
         base: Overrides the base model that the adapter names.
+        adapters: More adapters to merge after the source, ``REFERENCE`` or ``REFERENCE=WEIGHT``.
         command: The command line, for the manifest.
     """
 
@@ -40,6 +41,7 @@ class Request:
     output: Path | None = None
     name: str | None = None
     base: str | None = None
+    adapters: tuple[str, ...] = ()
     command: str = ""
 
 
@@ -49,7 +51,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     Raises:
         UploaderError: The request cannot be planned; the error says what to type instead.
     """
-    sources = open_source(request.source, request.base, fetch)
+    sources = open_source(request.source, request.base, fetch, request.adapters)
     destinations = [_split(d, registry) for d in request.destinations]
     name = request.name or _name_from(destinations) or default_name(sources.folder)
     release = ReleaseInfo(

@@ -24,6 +24,7 @@ from uploader_core.plan import Plan, PlannedStep
 from uploader_core.preflight import make_request, open_virtual
 from uploader_core.report import Outcome, Report
 from uploader_core.settings import to_json
+from uploader_core.source import STACK
 from uploader_core.specs import DocumentSpec, UploadSpec
 from uploader_core.store import Record, ReleaseStore, canonical_digest, safe_name
 
@@ -273,6 +274,8 @@ class Runner:
                     artifact = self._records[source].artifact
                 assert artifact is not None
                 inputs.append([[f.name, f.sha256] for f in artifact.files])
+                if kind == STACK:
+                    inputs.append(artifact.metadata["adapters"])
             entry = step.plugin.entry
             self._keys[step.id] = canonical_digest(
                 {

@@ -1,20 +1,26 @@
 """What the user points at: an adapter folder, a model folder, or a reference that a plugin fetches.
 
-Core knows three source kinds: ``adapter`` (a PEFT folder), ``base`` (the model under it) and
-``checkpoint`` (a full model). What is in the files is the plugins' business.
+Core knows four source kinds: ``adapter`` (a PEFT folder), ``base`` (the model under it),
+``adapter-stack`` (several adapters in order, each with a weight) and ``checkpoint`` (a full model).
+What is in the files is the plugins' business.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
 from uploader_core.artifact import Artifact, ArtifactFile, Json
 from uploader_core.context import FetchedSource
 from uploader_core.errors import SourceError, UploaderError, UsageError
+
+STACK = "adapter-stack"
+SOURCE_KINDS = ("adapter", "base", STACK)
+"""Kinds that no step makes; with ``checkpoint`` all that a source can be."""
 
 Fetch = Callable[[str, str], "FetchedSource | None"]
 """(reference, purpose) -> folder, or None when no plugin answers to the reference."""
@@ -31,7 +37,7 @@ class Sources:
     """Everything that a plan can start from.
 
     Attributes:
-        kind: ``adapter`` or ``checkpoint``.
+        kind: ``adapter``, ``adapter-stack`` or ``checkpoint``.
         folder: The source's folder.
         artifacts: By kind.
         missing: Kinds that would be there but for an error, which is raised only when a step
@@ -50,13 +56,17 @@ class Sources:
     base_revision: str | None = None
 
 
-def open_source(reference: str, base: str | None, fetch: Fetch) -> Sources:
+def open_source(
+    reference: str, base: str | None, fetch: Fetch, adapters: Sequence[str] = ()
+) -> Sources:
     """Find out what the user points at.
 
     Args:
         reference: A folder, or something that a source plugin understands.
         base: The same for the base model; overrides what the adapter says.
         fetch: Asks the source plugins.
+        adapters: More adapters, ``REFERENCE`` or ``REFERENCE=WEIGHT``, merged after the source in
+            this order. The source may be the base model itself then.
 
     Raises:
         UsageError: There is no such folder.
@@ -64,13 +74,16 @@ def open_source(reference: str, base: str | None, fetch: Fetch) -> Sources:
     """
     folder = _resolve_folder(reference, fetch)
     if (folder / "adapter_config.json").is_file():
-        return _adapter(folder, base, fetch)
+        opened = _adapter(folder, base, fetch)
+        return _stack(opened, [(folder, 1.0)], adapters, fetch) if adapters else opened
+    if (folder / "config.json").is_file() and adapters:
+        return _on_base(reference, folder, base, adapters, fetch)
     if (folder / "config.json").is_file():
         artifact = Artifact(
             kind="checkpoint",
             path=folder,
             files=list_files(folder),
-            metadata={"base": str(folder), "adapter": None},
+            metadata={"base": str(folder), "adapters": []},
         )
         hub = None if _is_local(reference) else reference.split("@")[0]
         return Sources(
@@ -184,6 +197,76 @@ def _base(
         metadata={"model_id": model_id, "revision": revision},
     )
     return artifact, revision
+
+
+def _on_base(
+    reference: str, folder: Path, base: str | None, adapters: Sequence[str], fetch: Fetch
+) -> Sources:
+    """Open a source that is the base model of the adapters given beside it."""
+    if base is not None:
+        raise UsageError(
+            f"SOURCE is a base model already ({folder}), and --base names another",
+            next="leave --base out, or give an adapter as SOURCE",
+        )
+    first, weight = _weighted(adapters[0], fetch)
+    opened = _adapter(first, reference, fetch)
+    if weight == 1 and len(adapters) == 1:
+        return opened
+    return _stack(opened, [(first, weight)], adapters[1:], fetch)
+
+
+def _stack(
+    opened: Sources, first: list[tuple[Path, float]], more: Sequence[str], fetch: Fetch
+) -> Sources:
+    """Put several adapters in the place of the one that was opened."""
+    parts = [*first, *(_weighted(adapter, fetch) for adapter in more)]
+    try:
+        root = Path(os.path.commonpath([folder for folder, _ in parts]))
+    except ValueError as error:
+        raise UsageError(
+            "the adapters lie on different drives", next="copy them to the same drive"
+        ) from error
+    names = [folder.relative_to(root).as_posix() for folder, _ in parts]
+    files = {
+        (PurePosixPath(name) / file.name).as_posix(): file
+        for name, (folder, _) in zip(names, parts, strict=True)
+        for file in list_files(folder)
+    }
+    artifact = Artifact(
+        kind=STACK,
+        path=root,
+        files=tuple(replace(files[name], name=name) for name in sorted(files)),
+        metadata={
+            "adapters": [
+                {"folder": name, "weight": weight}
+                for name, (_, weight) in zip(names, parts, strict=True)
+            ]
+        },
+    )
+    kept = {kind: made for kind, made in opened.artifacts.items() if kind == "base"}
+    return replace(opened, kind=STACK, artifacts={**kept, STACK: artifact})
+
+
+def _weighted(adapter: str, fetch: Fetch) -> tuple[Path, float]:
+    """Open ``REFERENCE`` or ``REFERENCE=WEIGHT``."""
+    reference, weight = adapter, 1.0
+    match = re.fullmatch(r"(.+)=([-+]?[\d.]+(?:e[-+]?\d+)?)", adapter)
+    if match is not None and not Path(adapter).expanduser().is_dir():
+        try:
+            reference, weight = match[1], float(match[2])
+        except ValueError as error:
+            raise UsageError(
+                f"--adapter {adapter}: {match[2]!r} is no weight", next=f"--adapter {match[1]}=0.5"
+            ) from error
+    folder = _resolve_folder(reference, fetch)
+    if not (folder / "adapter_config.json").is_file():
+        raise SourceError(
+            f"{folder} holds no adapter: there is no adapter_config.json",
+            owner=f"--adapter {adapter}",
+            safe="nothing was written",
+            next="give the folder that the trainer saved",
+        )
+    return folder, weight
 
 
 def _read_config(path: Path) -> dict[str, Json]:

@@ -5,5 +5,6 @@ from __future__ import annotations
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.companions import CompanionFile
 from uploader_merged.recipes import Recipe
+from uploader_merged.stacking import AdapterChoice
 
-__all__ = ["Checkpoint", "CompanionFile", "Recipe", "open_checkpoint"]
+__all__ = ["AdapterChoice", "Checkpoint", "CompanionFile", "Recipe", "open_checkpoint"]

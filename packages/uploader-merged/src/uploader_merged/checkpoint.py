@@ -15,17 +15,17 @@ Opening reads headers and small JSON files only and imports no torch; reading do
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uploader_core.plugin import Artifact, PluginError
-from uploader_lora import Adapter, read_adapter
+from uploader_core.plugin import Artifact, Json, PluginError
+from uploader_lora import Adapter
 from uploader_merged.base import BaseModel, read_base
 from uploader_merged.companions import CompanionFile, collect
 from uploader_merged.matching import plan_merge
 from uploader_merged.recipes import Recipe
+from uploader_merged.stacking import AdapterChoice, read_adapters
 
 if TYPE_CHECKING:
     import torch
@@ -41,10 +41,10 @@ class Checkpoint:
     read opens the files that it needs.
     """
 
-    def __init__(self, base: BaseModel, adapter: Adapter | None) -> None:
-        merge = plan_merge(base, adapter)
+    def __init__(self, base: BaseModel, adapters: tuple[Adapter, ...] = ()) -> None:
+        merge = plan_merge(base, adapters)
         self._base = base
-        self._adapter = adapter
+        self._adapters = adapters
         self._recipes = merge.recipes
         self._config = merge.config
         self._lock = threading.Lock()
@@ -56,9 +56,9 @@ class Checkpoint:
         return self._base
 
     @property
-    def adapter(self) -> Adapter | None:
-        """The adapter; None for a checkpoint that is the base itself."""
-        return self._adapter
+    def adapters(self) -> tuple[Adapter, ...]:
+        """The adapters in the order of merging; none for a checkpoint that is the base itself."""
+        return self._adapters
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -148,8 +148,7 @@ class Checkpoint:
 
     def companions(self) -> tuple[CompanionFile, ...]:
         """Return tokenizer, template, processor and licence files with their origin."""
-        folder = None if self._adapter is None else self._adapter.folder
-        return collect(self._base.folder, folder)
+        return collect(self._base.folder, [adapter.folder for adapter in self._adapters])
 
     def auxiliary(self) -> Mapping[str, Path]:
         """Return the paths of :meth:`companions` by name."""
@@ -158,35 +157,39 @@ class Checkpoint:
 
 def open_checkpoint(
     source: Artifact | Path | str,
-    adapter: Path | str | None = None,
+    adapter: AdapterChoice | Sequence[AdapterChoice] | None = None,
     *,
     expert_packing: str = "auto",
 ) -> Checkpoint:
-    """Open a model folder, with or without an adapter, as one checkpoint.
+    """Open a model folder, with or without adapters, as one checkpoint.
 
     Args:
-        source: Folder of the base model, or a ``checkpoint`` artifact, which knows both folders.
-        adapter: Folder of a PEFT adapter; not together with an artifact.
+        source: Folder of the base model, or a ``checkpoint`` artifact, which knows all folders.
+        adapter: Folder of a PEFT adapter, alone or as (folder, weight), or a list of these that is
+            merged in order; not together with an artifact.
         expert_packing: ``peft`` or ``unsloth``, for adapters of fused experts whose file does not
             say; ``auto`` refuses those.
 
     Raises:
-        SourceError: A folder cannot be used, or the two do not fit together.
+        SourceError: A folder cannot be used, or they do not fit together.
     """
     if isinstance(source, Artifact):
-        base, stacked = source.metadata.get("base"), source.metadata.get("adapter")
-        expert_packing = str(source.metadata.get("expert_packing", "auto"))
-        if not isinstance(base, str) or not isinstance(stacked, str | None):
+        base, pairs = source.metadata.get("base"), source.metadata.get("adapters")
+        if not isinstance(base, str) or not isinstance(pairs, list):
             raise PluginError(
                 f"the {source.kind} artifact of {source.producer} does not say how to open it",
                 owner=source.version or source.producer,
                 next="pip install -U uploader-core uploader-merged",
             )
-        source, adapter = base, stacked
-    model = read_base(Path(source))
-    if adapter is None:
-        return Checkpoint(model, None)
-    read = read_adapter(Path(adapter))
-    if expert_packing != "auto":
-        read = replace(read, config=replace(read.config, expert_packing=expert_packing))
-    return Checkpoint(model, read)
+        expert_packing = str(source.metadata.get("expert_packing", "auto"))
+        source, adapter = base, _choices(pairs)
+    elif adapter is None:
+        adapter = []
+    elif isinstance(adapter, (str, Path, tuple)):
+        adapter = [adapter]
+    return Checkpoint(read_base(Path(source)), read_adapters(adapter, expert_packing))
+
+
+def _choices(pairs: list[Json]) -> list[AdapterChoice]:
+    """Read the adapters of a ``checkpoint`` artifact: pairs of folder and weight."""
+    return [(str(p[0]), float(str(p[1]))) for p in pairs if isinstance(p, list)]

@@ -6,7 +6,7 @@ not have is taken from the base, unless that would say something else than the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,20 +36,26 @@ class CompanionFile:
     origin: str
 
 
-def collect(base: Path, adapter: Path | None) -> tuple[CompanionFile, ...]:
+def collect(base: Path, adapters: Sequence[Path]) -> tuple[CompanionFile, ...]:
     """Return the files of a merged model, sorted by name.
+
+    Args:
+        base: Folder of the base model.
+        adapters: Folders of the adapters; the last one has the last word.
 
     Raises:
         SourceError: One of them is a link out of its folder, or is not what its name says.
     """
-    theirs = companion_files(base)
-    ours: Mapping[str, Path] = {} if adapter is None else companion_files(adapter)
-    missing = theirs if adapter is None else dict(_missing(ours, theirs))
-    files = [(name, path, "fine-tune") for name, path in ours.items()]
-    files += [(name, path, "base") for name, path in missing.items()]
+    files: dict[str, tuple[Path, str]] = {}
+    for folder in (*reversed(adapters), base):
+        theirs = companion_files(folder)
+        origin = "base" if folder == base else "fine-tune"
+        ours = {name: path for name, (path, _) in files.items()}
+        fitting = _missing(ours, theirs) if files or (origin == "base" and adapters) else theirs
+        files |= {name: (path, origin) for name, path in dict(fitting).items()}
     return tuple(
         CompanionFile(name=name, path=path, role=companion_role(name) or "other", origin=origin)
-        for name, path, origin in sorted(files)
+        for name, (path, origin) in sorted(files.items())
     )
 
 

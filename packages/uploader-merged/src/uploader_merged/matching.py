@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from uploader_core.plugin import SourceError
 from uploader_lora import Adapter, FullTensor, LoraUpdate, StoredTensor, TokenRows
 from uploader_merged.base import BaseModel
-from uploader_merged.ends import Part, is_head, plan_ends
+from uploader_merged.ends import Ends, Part, is_head, plan_ends
 from uploader_merged.experts import ExpertContext, place
 from uploader_merged.names import TensorNames
 from uploader_merged.orientation import describe, is_transposed
@@ -19,6 +19,10 @@ from uploader_merged.replication import replicate, replicated_config
 from uploader_merged.tying import embedding_name, head_name, is_tied, untie
 
 _FLOATS = {"F32", "F16", "BF16"}
+_ONE_BY_ONE = (
+    "merge the adapters one after the other: uploader run FIRST --plugins merged-16bit "
+    "--output OUT, then uploader run SECOND --base OUT/merged-16bit"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,34 +38,45 @@ class Merge:
     config: dict[str, Any]
 
 
-def plan_merge(base: BaseModel, adapter: Adapter | None) -> Merge:
+def plan_merge(base: BaseModel, adapters: Sequence[Adapter]) -> Merge:
     """Plan a merge from headers alone.
 
     Args:
         base: The base model.
-        adapter: The adapter; None leaves the base as it is.
+        adapters: Merged in this order; none leaves the base as it is.
 
     Raises:
         SourceError: A tensor of the adapter matches nothing, matches twice, has the wrong shape,
             or asks for something that is not done here.
     """
     config = dict(base.config)
-    if adapter is not None and adapter.config.layer_replication is not None:
-        base = replicate(base, adapter.config.layer_replication)
-        config = replicated_config(config, adapter.config.layer_replication)
+    for adapter in adapters:
+        if adapter.config.layer_replication is not None:
+            if len(adapters) > 1:
+                raise _refusal("layer_replication stacks layers", adapter, base, _ONE_BY_ONE)
+            base = replicate(base, adapter.config.layer_replication)
+            config = replicated_config(config, adapter.config.layer_replication)
     recipes = {name: Recipe.keep(tensor, name) for name, tensor in base.tensors.items()}
     merge = Merge(recipes=recipes, config=config)
-    if adapter is None:
-        return merge
-    return _Matcher(base, adapter, merge).run()
+    for adapter in adapters:
+        merge = _Matcher(base, adapter, merge, alone=len(adapters) == 1).run()
+    return merge
 
 
 class _Matcher:
-    """One planning; the result grows while the adapter is walked through."""
+    """One planning; the result grows while the adapter is walked through.
 
-    def __init__(self, base: BaseModel, adapter: Adapter, merge: Merge) -> None:
+    Args:
+        base: What is below all adapters.
+        adapter: The one whose turn it is.
+        merge: What the adapters before it made of the base.
+        alone: There is no other adapter.
+    """
+
+    def __init__(self, base: BaseModel, adapter: Adapter, merge: Merge, *, alone: bool) -> None:
         self._base = base
         self._adapter = adapter
+        self._alone = alone
         self._recipes = merge.recipes
         self._config = merge.config
         self._names = TensorNames(base.tensors)
@@ -107,6 +122,11 @@ class _Matcher:
     def _prepare_ends(self) -> None:
         """Give the output head a tensor of its own, or take a superfluous one away."""
         ends = plan_ends(self._base, self._adapter, self._names)
+        if ends != Ends() and not self._alone:
+            self._refuse(
+                "it changes the embedding that this model shares between input and output",
+                following=_ONE_BY_ONE,
+            )
         self._duplicates = ends.duplicates
         if ends.drop is not None:
             del self._recipes[ends.drop]
@@ -172,8 +192,8 @@ class _Matcher:
                 f"{full.tensor.name} of the adapter is {describe(shape)}, and {recipe.name} of the "
                 f"base is {describe(recipe.shape)}"
             )
-        if recipe.replaced:
-            self._refuse(f"{recipe.name} would be replaced twice")
+        if recipe.touched:
+            self._refuse(f"{recipe.name} would be replaced after it was changed already")
         self._recipes[recipe.name] = replace(recipe, source=full.tensor, replaced=True, shape=shape)
         self._use([View.whole(full.tensor)])
 
@@ -227,6 +247,12 @@ class _Matcher:
                 self._refuse(
                     f"{update.magnitude.name} has {update.magnitude.shape} values, and "
                     f"{recipe.name} of the base {outputs} outputs"
+                )
+            if recipe.steps:
+                self._refuse(
+                    f"{recipe.name} was changed already, and DoRA needs the lengths of what it was "
+                    "trained on",
+                    following=_ONE_BY_ONE,
                 )
             step = Dora(product=product, magnitude=magnitude, by_columns=product.transposed)
         self._append(recipe, step)
@@ -312,12 +338,18 @@ class _Matcher:
                 self._refuse(f"the tensor {name!r} would not be used exactly once")
 
     def _refuse(self, why: str, following: str | None = None) -> NoReturn:
-        version = self._adapter.config.peft_version
-        raise SourceError(
-            why + (f" (adapter saved by peft {version[:40]})" if version else ""),
-            owner=f"{self._adapter.folder} on {self._base.folder}",
-            safe="nothing was written",
-            next=following
-            or "add --base PATH_OR_ID with the model that the adapter was trained on, or merge "
-            "it with the tool that trained it and run: uploader run MERGED_FOLDER",
-        )
+        raise _refusal(why, self._adapter, self._base, following)
+
+
+def _refusal(
+    why: str, adapter: Adapter, base: BaseModel, following: str | None = None
+) -> SourceError:
+    version = adapter.config.peft_version
+    return SourceError(
+        why + (f" (adapter saved by peft {version[:40]})" if version else ""),
+        owner=f"{adapter.folder} on {base.folder}",
+        safe="nothing was written",
+        next=following
+        or "add --base PATH_OR_ID with the model that the adapter was trained on, or merge "
+        "it with the tool that trained it and run: uploader run MERGED_FOLDER",
+    )

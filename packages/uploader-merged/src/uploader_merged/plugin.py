@@ -21,6 +21,16 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         run="uploader_merged.preflight:open_virtual",
     )
     yield ConvertSpec(
+        name="open-stack",
+        summary="base and several adapters as one checkpoint, merged when it is read",
+        consumes=("adapter-stack", "base"),
+        produces="checkpoint",
+        virtual=True,
+        isolation="inline",
+        settings=OpenSettings,
+        run="uploader_merged.preflight:open_stack",
+    )
+    yield ConvertSpec(
         name="16bit",
         summary="the merged model as safetensors, for transformers, vLLM and others",
         consumes=("checkpoint",),

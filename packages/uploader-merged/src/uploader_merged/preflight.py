@@ -11,6 +11,7 @@ from uploader_merged.four_bit_layout import plan_shards as plan_4bit
 from uploader_merged.four_bit_layout import select
 from uploader_merged.layout import main_dtype
 from uploader_merged.packed import original_name
+from uploader_merged.stacking import AdapterChoice
 
 # Private memory of an interpreter with torch loaded, beyond one without (torch 2.13, measured).
 _TORCH = 190 << 20
@@ -24,13 +25,32 @@ def open_virtual(context: StepContext) -> Artifact:
     Raises:
         SourceError: The two do not fit together.
     """
-    base, adapter = context.input("base"), context.input("adapter")
+    return _describe(context, [(str(context.input("adapter").path), 1.0)])
+
+
+def open_stack(context: StepContext) -> Artifact:
+    """Describe base and several adapters as one checkpoint; nothing is written.
+
+    Raises:
+        SourceError: They do not fit together.
+    """
+    stack = context.input("adapter-stack")
+    parts = stack.metadata["adapters"]
+    assert isinstance(parts, list)
+    pairs = [part for part in parts if isinstance(part, dict)]
+    return _describe(
+        context, [(str(stack.path / str(p["folder"])), float(str(p["weight"]))) for p in pairs]
+    )
+
+
+def _describe(context: StepContext, adapters: list[AdapterChoice]) -> Artifact:
+    base = context.input("base")
     packing = context.settings.expert_packing
-    checkpoint = open_checkpoint(base.path, adapter.path, expert_packing=packing)
+    checkpoint = open_checkpoint(base.path, adapters, expert_packing=packing)
     return context.artifact(
         {
             "base": str(base.path),
-            "adapter": str(adapter.path),
+            "adapters": [[str(c[0]), c[1]] for c in adapters if isinstance(c, tuple)],
             "expert_packing": packing,
             "model_id": base.metadata.get("model_id"),
             "revision": base.metadata.get("revision"),
@@ -92,7 +112,7 @@ def _losses(context: PlanContext, checkpoint: Checkpoint) -> Iterator[Finding]:
 def _companions(checkpoint: Checkpoint) -> Iterator[Finding]:
     files = checkpoint.companions()
     borrowed = [file.name for file in files if file.origin == "base"]
-    if checkpoint.adapter is not None and borrowed:
+    if checkpoint.adapters and borrowed:
         yield Finding(
             level="note",
             what=f"taken from the base model, because the adapter has none: {', '.join(borrowed)}",

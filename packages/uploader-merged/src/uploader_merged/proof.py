@@ -81,9 +81,8 @@ def prove(checkpoint: Checkpoint, files: Iterable[Path]) -> dict[str, Json]:
     others = [n for n in checkpoint.names if not checkpoint.recipe(n).touched]
     for name in _some(choose, others):
         _compare(checkpoint.recipe(name).source, written[name], choose)
-    adapter = checkpoint.adapter
     return {
-        "adapter_tensors_used_once": 0 if adapter is None else len(adapter.tensors),
+        "adapter_tensors_used_once": sum(len(a.tensors) for a in checkpoint.adapters),
         "touched": len(touched),
         "changed": len(touched) - len(unchanged),
         "too_small_to_change": list(unchanged),

@@ -67,13 +67,12 @@ def _pieces(checkpoint: Checkpoint, shard: Shard) -> Iterator[Callable[[], torch
 
 
 def _describe(checkpoint: Checkpoint) -> dict[str, Json]:
-    adapter = checkpoint.adapter
     return {
         "tensors": len(checkpoint.names),
         "config_changed": checkpoint.config_changed,
         "from_base": [
             file.name
             for file in checkpoint.companions()
-            if adapter is not None and file.origin == "base"
+            if checkpoint.adapters and file.origin == "base"
         ],
     }

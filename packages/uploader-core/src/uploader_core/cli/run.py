@@ -54,6 +54,14 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="Base model, when the adapter names none or another place.",
             ),
             click.option(
+                "--adapter",
+                "adapters",
+                multiple=True,
+                metavar="PATH_OR_ID[=WEIGHT]",
+                help="One more adapter, merged after SOURCE (which may be the base model itself); "
+                "may be repeated.",
+            ),
+            click.option(
                 "--jobs",
                 type=click.IntRange(1),
                 default=1,
@@ -87,6 +95,7 @@ def _request(params: dict[str, Any]) -> Request:
         output=params["output"],
         name=params["name"],
         base=params["base"],
+        adapters=tuple(params["adapters"]),
         command=" ".join(["uploader", *sys.argv[1:]]),
     )
 
