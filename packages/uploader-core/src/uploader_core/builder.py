@@ -195,7 +195,7 @@ class PlanBuilder:
             raise error
         if kind in SOURCE_KINDS:
             raise RefusedError(
-                f"{consumer} needs {kind}, and this source is a {self.sources.kind}",
+                f"{consumer} needs {kind}, and this source is of the kind {self.sources.kind}",
                 next="leave it out of --plugins",
             )
         producer, spec = self._producer(kind, needed_by=consumer)

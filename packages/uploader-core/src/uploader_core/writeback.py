@@ -1,7 +1,7 @@
 """Large files go to the disk while they are still being written.
 
 An operating system keeps what is written in memory and begins late to store it: then ``fsync``
-waits for gigabytes at once, and everything else that was cached is gone, the programs of the desktop
+waits for gigabytes at once, and everything else that was cached is gone, that of the desktop
 included. Here a thread stores each window behind the writer and gives its memory back, so that the
 disk works all the time and a release of 60 GB takes 100 MB of the page cache.
 """
