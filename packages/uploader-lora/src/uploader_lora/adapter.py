@@ -113,6 +113,8 @@ class Adapter:
         unused: Copies that PEFT saves beside what counts: the frozen original of a module that is
             stored whole, and repetitions of it.
         tensors: Every tensor of the file by its key.
+        weight: How often the low-rank changes count in a stack of adapters; the scales of
+            ``updates`` have it already.
     """
 
     folder: Path
@@ -122,6 +124,7 @@ class Adapter:
     token_rows: tuple[TokenRows, ...]
     unused: tuple[StoredTensor, ...]
     tensors: Mapping[str, StoredTensor]
+    weight: float = 1.0
 
 
 def read_adapter(folder: Path) -> Adapter:

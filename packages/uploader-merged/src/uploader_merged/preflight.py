@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from uploader_core.plugin import Artifact, Estimate, Finding, PlanContext, StepContext
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
+from uploader_merged.engines import check_engine
 from uploader_merged.folder import plan_folder
 from uploader_merged.four_bit_layout import plan_shards as plan_4bit
 from uploader_merged.four_bit_layout import select
 from uploader_merged.layout import main_dtype
 from uploader_merged.packed import original_name
+from uploader_merged.settings import STREAMING
 from uploader_merged.stacking import AdapterChoice
 
 # Private memory of an interpreter with torch loaded, beyond one without (torch 2.13, measured).
@@ -64,6 +67,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     """Open everything that the 16-bit step will read; what cannot be used raises."""
     checkpoint = open_checkpoint(context.input("checkpoint"))
     plan_folder(checkpoint, context.settings)
+    yield from check_engine(context.settings.engine, checkpoint)
     yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
     if context.settings.dtype == "auto" and main_dtype(checkpoint) == "F32":
@@ -129,9 +133,13 @@ def estimate(context: PlanContext) -> Estimate:
     """Count bytes exactly from headers."""
     checkpoint = open_checkpoint(context.input("checkpoint"))
     sizes = plan_folder(checkpoint, context.settings).sizes
+    whole = 0
+    if context.settings.engine != STREAMING:
+        whole = 4 * sum(math.prod(checkpoint.shape(name)) for name in checkpoint.names)
     return Estimate(
         bytes_written=sum(sizes.values()),
-        peak_memory=_TORCH + _working_memory(checkpoint),
+        bytes_scratch=whole,
+        peak_memory=_TORCH + _working_memory(checkpoint) + whole,
         exact=True,
         files=tuple(sizes.items()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,10 +11,12 @@ import torch  # noqa: TID253 - this module computes
 from uploader_core.plugin import Artifact, Json, StepContext
 from uploader_merged.base import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
+from uploader_merged.engines import merge_with
 from uploader_merged.folder import plan_folder
 from uploader_merged.layout import INDEX, Shard
 from uploader_merged.pipeline import WORKERS, in_order, one_thread_each
 from uploader_merged.proof import prove
+from uploader_merged.settings import STREAMING
 from uploader_merged.tensors import memory
 
 # Elements of one piece: large enough that handing it over costs nothing beside the work.
@@ -24,6 +27,7 @@ def save(context: StepContext) -> Artifact:
     """Merge and write the model."""
     checkpoint = open_checkpoint(context.input("checkpoint"))
     folder = plan_folder(checkpoint, context.settings)
+    source = _Merged(context, checkpoint)
     progress = _Progress(context, sum(shard.nbytes for shard in folder.shards))
     with one_thread_each(), ThreadPoolExecutor(WORKERS) as pool:
         for shard in folder.shards:
@@ -32,7 +36,7 @@ def save(context: StepContext) -> Artifact:
                 continue
             with context.output.create(shard.name) as writer:
                 progress.add(writer.write(shard.header))
-                for block in in_order(pool, _pieces(checkpoint, shard)):
+                for block in in_order(pool, _pieces(source.opened, shard)):
                     progress.add(writer.write(memory(block)))
     context.progress("proving", 0, 1, "steps")
     proof = prove(checkpoint, [context.output.path / shard.name for shard in folder.shards])
@@ -45,7 +49,24 @@ def save(context: StepContext) -> Artifact:
         context.output.write(CONFIG, folder.config)
     for file in folder.companions:
         context.output.copy(file.path, file.name, role=file.role)
-    return context.artifact({**_describe(checkpoint), "proof": proof})
+    engine = context.settings.engine
+    return context.artifact({**_describe(checkpoint), "engine": engine, "proof": proof})
+
+
+class _Merged:
+    """What is written: the checkpoint itself, or what another engine made of it when asked."""
+
+    def __init__(self, context: StepContext, checkpoint: Checkpoint) -> None:
+        self._context = context
+        self._checkpoint = checkpoint
+
+    @functools.cached_property
+    def opened(self) -> Checkpoint:
+        engine = self._context.settings.engine
+        if engine == STREAMING:
+            return self._checkpoint
+        self._context.progress(f"merging with {engine}", 0, 1, "models")
+        return merge_with(engine, self._checkpoint, self._context.work / "engine")
 
 
 class _Progress:

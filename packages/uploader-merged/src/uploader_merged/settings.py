@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from uploader_core.plugin import UsageError, setting
 
+STREAMING = "streaming"
+ENGINES = (STREAMING, "peft", "unsloth")
+
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{letter}I": 2 ** (10 * n) for n, letter in enumerate("KMGT", 1)}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?", re.I)
@@ -27,6 +30,11 @@ class OpenSettings:
 class Merged16Settings:
     """What the user can choose for the 16-bit model."""
 
+    engine: str = setting(
+        STREAMING,
+        help="who merges; peft and unsloth load the whole model, to cross-check",
+        choices=ENGINES,
+    )
     shard_size: str = setting("5GB", help="largest weight file, such as 5GB or 500MiB")
     dtype: str = setting(
         "auto",

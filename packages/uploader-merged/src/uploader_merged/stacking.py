@@ -58,5 +58,6 @@ def _weighted(adapter: Adapter, weight: float) -> Adapter:
         )
     return replace(
         adapter,
+        weight=weight,
         updates=tuple(replace(update, scale=update.scale * weight) for update in adapter.updates),
     )
