@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -15,6 +17,12 @@ from uploader_core.plugin import Artifact as Made
 from uploader_core.plugin import OutputFolder, PlanContext, ReleaseInfo, StepContext
 from uploader_merged.save import save
 from uploader_merged.settings import Merged16Settings
+
+FUSES_EXPERTS = int(version("transformers").partition(".")[0]) >= 5
+"""Whether transformers holds the experts of most architectures in fused parameters."""
+needs_fused_experts = pytest.mark.skipif(
+    not FUSES_EXPERTS, reason="transformers 4 holds experts as single modules"
+)
 
 LLAMA = {
     "vocab_size": 96,

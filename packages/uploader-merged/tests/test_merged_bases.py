@@ -39,7 +39,7 @@ def four_bit(request: pytest.FixtureRequest, wide: Path, tmp_path: Path) -> Path
         bnb_4bit_quant_type=request.param[:3],
         bnb_4bit_use_double_quant="single" not in request.param,
     )
-    model = AutoModelForCausalLM.from_pretrained(wide, quantization_config=config)
+    model = AutoModelForCausalLM.from_pretrained(wide, quantization_config=config, dtype="auto")
     model.save_pretrained(tmp_path / "four")
     return tmp_path / "four"
 
@@ -68,7 +68,7 @@ def test_merge_into_four_bits(four_bit: Path, adapter: Path, merge: Merge) -> No
     made = merge(four_bit, adapter)
     config = json.loads((made.path / "config.json").read_text())
     assert "quantization_config" not in config
-    model = AutoModelForCausalLM.from_pretrained(made.path)
+    model = AutoModelForCausalLM.from_pretrained(made.path, dtype="auto")
     assert model.dtype == torch.bfloat16
     (finding,) = [f for f in check(merge.plan(four_bit, adapter)) if "quantised" in f.what]
     assert finding.level == "warning"

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 from merged_models import save
-from merged_tools import Merge, edit_json, load_all, same_bits, train
+from merged_tools import Merge, edit_json, load_all, needs_fused_experts, same_bits, train
 from safetensors.torch import load_file, save_file
 
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
 
+pytestmark = needs_fused_experts
 FUSED = ["experts.gate_up_proj", "experts.down_proj"]
 EXPERTS = 4
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from merged_models import save
-from merged_tools import Merge, load_all, peft_merged, same_bits, train
+from merged_tools import FUSES_EXPERTS, Merge, load_all, peft_merged, same_bits, train
 
 from uploader_core.plugin import SourceError
 
@@ -65,6 +65,8 @@ EXPERTS: dict[str, dict[str, Any]] = {
     "everything linear": {"target_modules": "all-linear"},
 }
 KINDS |= EXPERTS
+FUSED_KINDS = list(EXPERTS)[:3]
+FUSED_EVER = ["gpt-oss"]
 # What is said of layers and patterns holds for every architecture.
 LINEAR = ["every linear layer", "rsLoRA", "patterns"]
 ARCHITECTURES = ["mistral", "qwen2", "qwen3", "gemma3", "phi3", "gpt2", "gpt-neox", "llama-tied"]
@@ -75,7 +77,7 @@ CASES += [(architecture, kind) for architecture in ("mixtral", "qwen3-moe") for 
 CASES += [
     (architecture, kind)
     for architecture in ("gpt-oss", "granite-moe", "deepseek-v3", "square-moe")
-    for kind in list(EXPERTS)[:3]
+    for kind in FUSED_KINDS
 ]
 
 
@@ -106,6 +108,8 @@ def assert_same(merged: dict[str, torch.Tensor], reference: dict[str, torch.Tens
 def test_bits_of_peft(
     architecture: str, kind: str, models: Any, tmp_path: Path, merge: Merge
 ) -> None:
+    if architecture not in FUSED_EVER and kind in FUSED_KINDS and not FUSES_EXPERTS:
+        pytest.skip("transformers 4 holds the experts of this architecture as single modules")
     base = models(architecture)
     adapter = train(base, tmp_path / "adapter", **KINDS[kind])
     made = merge(base, adapter)

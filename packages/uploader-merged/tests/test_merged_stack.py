@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from merged_models import save
-from merged_tools import load_all, same_bits, train
+from merged_tools import load_all, needs_fused_experts, same_bits, train
 
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
@@ -70,6 +70,7 @@ def test_bits_of_peft(
         assert same_bits(checkpoint.read(name), reference[name]), name
 
 
+@needs_fused_experts
 def test_fused_experts_below_another_adapter(models: Any, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 

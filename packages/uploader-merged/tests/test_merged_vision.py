@@ -68,7 +68,8 @@ def test_convolution(dora: bool, tmp_path: Path) -> None:
 
     single, exact = reference(torch.float32), reference(torch.float64)
     assert len(checkpoint.shape(name)) == 4
-    assert same_bits(checkpoint.read(name), single.bfloat16())
+    # PEFT's own norms of DoRA are rounded, so its bits are not always the right ones.
+    assert dora or same_bits(checkpoint.read(name), single.bfloat16())
     error = (checkpoint.read(name, "F32").double() - exact).abs().max()
     assert error <= (single.double() - exact).abs().max()
 
