@@ -101,6 +101,15 @@ def tests_of(session: nox.Session, name: str) -> None:
 
 
 @nox.session
+def tests_oldest(session: nox.Session) -> None:
+    """Run the tests of merging with the oldest peft and transformers that they are made for."""
+    install(session, "core", "lora", "merged")
+    session.install(*TEST_TOOLS, "transformers==4.57.*", "peft==0.19.0", *torch_options())
+    for name in ("lora", "merged"):
+        session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
+
+
+@nox.session
 def tests_across(session: nox.Session) -> None:
     """Run the tests across packages."""
     install(session, *PACKAGES)

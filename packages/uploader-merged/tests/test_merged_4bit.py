@@ -24,7 +24,7 @@ from uploader_core.plugin import (
 )
 from uploader_lora import read_header
 from uploader_merged import open_checkpoint
-from uploader_merged.four_bit import Quantiser, dynamic_map
+from uploader_merged.four_bit import Quantiser, best_device, dynamic_map
 from uploader_merged.four_bit_save import _prove, save
 from uploader_merged.preflight import check_4bit, estimate_4bit
 from uploader_merged.settings import Merged4Settings
@@ -90,6 +90,17 @@ def test_every_byte_is_that_of_bitsandbytes(kind: str, nested: bool, block: int)
                 assert same_bits(ours.packed, packed)
                 assert ours.state.keys() == expected.keys()
                 assert not [n for n in expected if not same_bits(ours.state[n], expected[n])]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("kind", ["nf4", "fp4"])
+def test_gpu_gives_the_bytes_of_the_cpu(kind: str) -> None:
+    weight = torch.randn(600, 257).bfloat16()
+    with ThreadPoolExecutor(2) as pool:
+        cpu = Quantiser(kind, 64, True, pool).quantise([weight], (600, 257))
+        gpu = Quantiser(kind, 64, True, pool, best_device()).quantise([weight], (600, 257))
+    assert same_bits(cpu.packed, gpu.packed)
+    assert all(same_bits(cpu.state[name], gpu.state[name]) for name in cpu.state)
 
 
 def test_dynamic_map_is_that_of_bitsandbytes() -> None:

@@ -68,9 +68,19 @@ class Quantiser:
         block: Elements that share a scale.
         nested: Quantise the scales to 8 bits as well.
         pool: Runs pieces of one matrix side by side.
+        device: Where codes are looked up; every operation there is exact or rounded as on a CPU,
+            so the bytes are the same.
     """
 
-    def __init__(self, kind: str, block: int, nested: bool, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        kind: str,
+        block: int,
+        nested: bool,
+        pool: ThreadPoolExecutor,
+        device: torch.device | None = None,
+    ) -> None:
+        self._device = device or torch.device("cpu")
         self._kind = kind
         self._block = block
         self._nested = nested
@@ -79,8 +89,9 @@ class Quantiser:
         self._code = code / code.abs().max()
         order = torch.argsort(self._code)
         ordered = self._code[order]
-        self._below, self._bound = _cells((ordered[:-1] + ordered[1:]) / 2)
-        self._order = None if kind == "nf4" else order.to(torch.uint8)
+        below, bound = _cells((ordered[:-1] + ordered[1:]) / 2)
+        self._below, self._bound = below.to(self._device), bound.to(self._device)
+        self._order = None if kind == "nf4" else order.to(self._device, torch.uint8)
         self._dynamic = dynamic_map()
         # bitsandbytes rounds to a grid first and looks the nearest code up there.
         grid = torch.arange(_GRID + 1, dtype=torch.float64) * (2 / _GRID) - 1
@@ -135,7 +146,7 @@ class Quantiser:
 
     def _pack(self, piece: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.dtype]:
         """Return packed codes, scales and the type of one piece."""
-        value = piece.float()
+        value = piece.to(self._device).float()
         whole = value.numel() - value.numel() % self._block
         matrix = value[:whole].view(-1, self._block)
         scales = matrix.abs().amax(1) if whole else value.new_empty(0)
@@ -155,7 +166,8 @@ class Quantiser:
             codes = self._order.index_select(0, codes.int())
         # The first code of a pair is the low byte here, and the high half of a byte in the file.
         pairs = codes.view(torch.int16)
-        return (pairs << 4).bitwise_or_(pairs >> 8).to(torch.uint8), scales, piece.dtype
+        packed = (pairs << 4).bitwise_or_(pairs >> 8).to(torch.uint8)
+        return packed.cpu(), scales.cpu(), piece.dtype
 
     def _quantise_scales(self, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return 8-bit codes of the scales, and one scale for each block of them."""
@@ -169,6 +181,16 @@ class Quantiser:
         codes = self._nearest[((scaled + 1.0) * (_GRID / 2) + 0.5).long().clamp_(0, _GRID)]
         codes = codes.view(count, NESTED_BLOCK) * (scales > 0).view(-1, 1)
         return codes.view(-1)[: value.numel()].contiguous(), scales
+
+
+def best_device() -> torch.device:
+    """Return a GPU that has room for a few blocks, or the CPU."""
+    if torch.cuda.is_available():
+        try:
+            return torch.zeros(_CHUNK * 16, device="cuda").device
+        except RuntimeError:
+            pass  # out of memory, or a driver that does not fit
+    return torch.device("cpu")
 
 
 def _cells(bounds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -19,7 +19,7 @@ from uploader_core.plugin import Artifact, IntegrityError, Json, StepContext
 from uploader_lora import StoredTensor, read_header
 from uploader_merged.base import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
-from uploader_merged.four_bit import FP4, NF4, Quantised, Quantiser
+from uploader_merged.four_bit import FP4, NF4, Quantised, Quantiser, best_device
 from uploader_merged.four_bit_layout import (
     FourBitShard,
     header_json,
@@ -48,7 +48,11 @@ def save(context: StepContext) -> Artifact:
     shards = plan_shards(checkpoint, selection, settings)
     with one_thread_each(), ThreadPoolExecutor(_THREADS) as pool:
         quantiser = Quantiser(
-            settings.bnb_type, settings.bnb_block_size, settings.bnb_double_quant, pool
+            settings.bnb_type,
+            settings.bnb_block_size,
+            settings.bnb_double_quant,
+            pool,
+            best_device(),
         )
         total, done = checkpoint.nbytes, 0
         for shard in shards:
