@@ -4,7 +4,7 @@
 
 Models of real shapes with random weights are made once in the work folder. Each round runs, one
 after the other and each in a process of its own: ``cp`` of the base with fsync, our merge (fsync,
-hashes and proof included), and on demand peft's merge and save. ``inner`` is the time of the work
+hashes and proof included), and on demand peft's merge and save, with fsync too. ``inner`` is the time of the work
 itself, without interpreter start and imports; memory is the peak of private pages (RssAnon) above
 what the process had after its imports. With --four-bit, our merged-4bit and transformers'
 load-with-quantise and save are compared instead.
@@ -145,7 +145,16 @@ def run_peft(base: Path, adapter: Path, target: Path, four_bit: bool) -> None:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
         model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     model.save_pretrained(target / "out")
+    make_durable(target / "out")
     report(started, memory)
+
+
+def make_durable(folder: Path) -> None:
+    """Wait until a folder's files are on disk, as our writer does."""
+    for file in folder.iterdir():
+        handle = os.open(file, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
 
 
 def run_cp(base: Path, target: Path) -> None:
@@ -153,10 +162,7 @@ def run_cp(base: Path, target: Path) -> None:
     started = time.perf_counter()
     (target / "out").mkdir(parents=True)
     subprocess.run(["cp", "-r", f"{base}/.", str(target / "out")], check=True)
-    for file in (target / "out").iterdir():
-        handle = os.open(file, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+    make_durable(target / "out")
     print(json.dumps({"inner": time.perf_counter() - started, "anonymous_mb": 0}))
 
 

@@ -92,7 +92,7 @@ def _read_ahead(handle: int, offset: int, size: int) -> None:
     is opened anew for each part.
     """
     if size >= _LARGE and hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(handle, offset + size, 4 * size, os.POSIX_FADV_WILLNEED)
+        os.posix_fadvise(handle, offset + 4 * size, size, os.POSIX_FADV_WILLNEED)
 
 
 def _widened_rows(packed: PackedTensor, start: int, stop: int) -> torch.Tensor:
