@@ -20,12 +20,13 @@ import numpy.typing as npt  # noqa: TID253
 
 from uploader_core.plugin import PluginError, RefusedError
 from uploader_gguf import gguf_file, library
+from uploader_gguf.calibration import PROGRESS
 from uploader_gguf.gguf_file import TensorInfo
 from uploader_gguf.quants import TensorType
 from uploader_gguf.runtime import Batch, Llama
 
 CHUNK = 512
-"""Tokens that are read at once, each piece from an empty context."""
+"""Tokens that are read at once, from an empty context; fewer when a model takes fewer."""
 
 _FEWEST_ROWS = 16  # smaller batches are no text; the collector of llama.cpp leaves them out, too
 
@@ -177,18 +178,20 @@ def compute(
     """
     llama = Llama(model)
     collector = Collector()
+    # Learned positions end where the model's training did, and llama.cpp aborts beyond them.
+    size = min(CHUNK, llama.trained_context)
     tokens = llama.tokenize(text.read_text("utf-8"))
-    count = len(tokens) // CHUNK
+    count = len(tokens) // size
     if count < 1:
         raise RefusedError(
-            f"{text.name} has {len(tokens)} tokens, and a calibration needs at least {CHUNK}",
+            f"{text.name} has {len(tokens)} tokens, and a calibration needs at least {size}",
             owner=str(text),
             next="take a longer text with --gguf-calibration",
         )
     count = min(count, chunks) if chunks else count
-    with llama.context(CHUNK, collector.callback) as run:
+    with llama.context(size, collector.callback) as run:
         for number in range(count):
-            piece = tokens[number * CHUNK : (number + 1) * CHUNK]
+            piece = tokens[number * size : (number + 1) * size]
             if llama.bos is not None:
                 piece[0] = llama.bos
             progress(number, count)
@@ -198,22 +201,22 @@ def compute(
             if failed:
                 raise RefusedError("llama.cpp cannot compute over the text", owner=model.name)
     progress(count, count)
-    _save(target, collector, text.name, count)
+    _save(target, collector, text.name, count, size)
 
 
-def _save(target: Path, collector: Collector, dataset: str, chunks: int) -> None:
+def _save(target: Path, collector: Collector, dataset: str, chunks: int, size: int) -> None:
     text = struct.pack("<I", 8)
     keys = {
         "general.type": text + gguf_file.string("imatrix"),
         "imatrix.datasets": struct.pack("<IIQ", 9, 8, 1) + gguf_file.string(dataset),
         "imatrix.chunk_count": gguf_file.uint32(chunks),
-        "imatrix.chunk_size": gguf_file.uint32(CHUNK),
+        "imatrix.chunk_size": gguf_file.uint32(size),
     }
     tensors, data = [], []
     for name in sorted(collector.sums):
         counts = collector.counts[name].astype(np.float32).reshape(-1, 1)
         for suffix, values in ((".in_sum2", collector.sums[name]), (".counts", counts)):
-            shape = tuple(values.shape)
+            shape = values.shape if len(values) > 1 else values.shape[1:]
             tensors.append(TensorInfo(name=name + suffix, shape=shape, kind=TensorType.F32))
             raw = values.tobytes()
             data.append(raw + bytes(gguf_file.padding(len(raw))))
@@ -225,7 +228,7 @@ def main() -> None:
     request = json.loads(sys.stdin.read())
 
     def progress(done: int, total: int) -> None:
-        sys.stdout.write(f"{done} {total}\n")
+        sys.stdout.write(f"{PROGRESS} {done} {total}\n")
         sys.stdout.flush()
 
     compute(

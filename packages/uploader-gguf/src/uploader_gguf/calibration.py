@@ -10,9 +10,13 @@ from importlib import resources
 from pathlib import Path
 
 from uploader_core.plugin import PluginError, RefusedError
+from uploader_gguf.smoke import child_environment
 
 BUILTIN = "builtin"
 """``--gguf-calibration builtin``: the short text that comes with this package."""
+
+PROGRESS = "progress"
+"""Begins a line about progress on standard output, where libraries may write as well."""
 
 _FEWEST_BYTES = 1000
 
@@ -56,15 +60,21 @@ def compute(
     with (
         log.open("wb") as errors,
         subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=child_environment(),
         ) as child,
     ):
         assert child.stdin is not None and child.stdout is not None
         child.stdin.write(json.dumps(request))
         child.stdin.close()
         for line in child.stdout:
-            done, total = map(int, line.split())
-            progress("calibrating", done, total, "steps")
+            if line.startswith(PROGRESS):
+                done, total = map(int, line.split()[1:])
+                progress("calibrating", done, total, "steps")
     if child.returncode != 0 or not target.is_file():
         lines = log.read_text("utf-8", errors="replace").strip().splitlines()
         raise PluginError(

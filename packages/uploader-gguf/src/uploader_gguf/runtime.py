@@ -166,6 +166,11 @@ class Llama:
             lib.llama_free(context)
 
     @property
+    def trained_context(self) -> int:
+        """Tokens that the model was trained to see at once."""
+        return int(self._lib.llama_model_n_ctx_train(self._model))
+
+    @property
     def bos(self) -> int | None:
         """Token that begins a text, for models that want one."""
         if not self._lib.llama_vocab_get_add_bos(self._vocab):
@@ -256,6 +261,7 @@ def _declared() -> ctypes.CDLL:
         ("llama_model_load_from_file", pointer, [ctypes.c_char_p, _Opaque]),
         ("llama_model_free", None, [pointer]),
         ("llama_model_get_vocab", pointer, [pointer]),
+        ("llama_model_n_ctx_train", integer, [pointer]),
         ("llama_model_has_decoder", ctypes.c_bool, [pointer]),
         ("llama_adapter_lora_init", pointer, [pointer, ctypes.c_char_p]),
         (

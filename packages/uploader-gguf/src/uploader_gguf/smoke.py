@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ def ask(
             capture_output=True,
             timeout=TIMEOUT,
             check=False,
+            env=child_environment(),
         )
     except subprocess.TimeoutExpired as error:
         raise _broken(path, f"no answer after {TIMEOUT} s") from error
@@ -68,6 +70,15 @@ def ask(
         raise _broken(path, "; ".join((telling or llama or [f"exit {done.returncode}"])[-3:]))
     answer = json.loads(done.stdout)
     return Answer(text=answer["text"], tokens=answer["tokens"], texts=answer["texts"])
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment for a child that runs llama.cpp.
+
+    When an assertion of its own fails, llama.cpp would call a debugger, which takes long and writes
+    on standard output.
+    """
+    return {**os.environ, "GGML_NO_BACKTRACE": "1"}
 
 
 def _broken(path: Path, why: str) -> IntegrityError:
