@@ -3,8 +3,8 @@
     python benchmarks/merge_speed.py --shape 0.5b --rounds 5 --work /tmp/bench [--peft]
 
 Models of real shapes with random weights are made once in the work folder. Each round runs, one
-after the other and each in a process of its own: ``cp`` of the base with fsync, our merge (fsync,
-hashes and proof included), and on demand peft's merge and save, with fsync too. ``inner`` is the time of the work
+after the other and each in a process of its own: ``cp`` of the base, our merge (hashes and proof
+included), and on demand peft's merge and save, all with fsync. ``inner`` is the time of the work
 itself, without interpreter start and imports; memory is the peak of private pages (RssAnon) above
 what the process had after its imports. With --four-bit, our merged-4bit and transformers'
 load-with-quantise and save are compared instead.

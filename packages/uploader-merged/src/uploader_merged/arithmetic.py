@@ -16,7 +16,7 @@ import torch  # noqa: TID253 - this module computes
 
 from uploader_core.plugin import SourceError
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack
-from uploader_merged.tensors import DTYPES, ViewLoader, load_rows, row_blocks
+from uploader_merged.tensors import DTYPES, ViewLoader, load_blocks, load_rows, row_blocks
 
 BLOCK = 1 << 17
 """Elements of a tensor that are merged at once: all that is computed fits a core's own cache."""
@@ -42,6 +42,7 @@ class Evaluation:
         dora = any(isinstance(step, Dora) for step in recipe.steps)
         self._compute = torch.float64 if dora else torch.float32
         views = views or ViewLoader()
+        self._scratch = views.scratch
         self._steps = [_RUNNERS[type(s)](recipe, s, self._compute, views) for s in recipe.steps]
         wanted = dtype or recipe.dtype
         self._as_it_is = not recipe.touched and wanted == recipe.source.dtype
@@ -75,17 +76,16 @@ class Evaluation:
         return self._rows(start * inner, stop * inner).reshape(stop - start, *shape[1:])
 
     def _rows(self, start: int, stop: int) -> torch.Tensor:
-        stored = load_rows(self._source, start, stop)
         if self._dtype is None:
-            return stored
-        if not self._recipe.touched:
-            return stored.to(self._dtype)
-        result = torch.empty(stored.shape, dtype=self._dtype)
-        for low, high in row_blocks(tuple(stored.shape), BLOCK):
-            value = stored[low:high]
+            return load_rows(self._source, start, stop)
+        result = torch.empty((stop - start, *self._recipe.rows[1:]), dtype=self._dtype)
+        for first, value in load_blocks(self._source, start, stop, BLOCK, self._scratch):
+            last = first + value.shape[0]
             for step in self._steps:
-                value = step.apply(value, start + low, start + high)
-            self._check_finite(value, result[low:high].copy_(value), start + low)
+                value = step.apply(value, first, last)
+            target = result[first - start : last - start].copy_(value)
+            if self._recipe.touched:
+                self._check_finite(value, target, first)
         return result
 
     def _check_finite(self, value: torch.Tensor, result: torch.Tensor, start: int) -> None:

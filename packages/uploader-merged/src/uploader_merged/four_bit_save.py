@@ -10,7 +10,6 @@ import math
 import os
 import random
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 import torch  # noqa: TID253 - this module computes
@@ -30,7 +29,7 @@ from uploader_merged.four_bit_layout import (
 )
 from uploader_merged.layout import INDEX
 from uploader_merged.orientation import is_conv1d
-from uploader_merged.pipeline import one_thread_each
+from uploader_merged.pipeline import thread_pool
 from uploader_merged.settings import Merged4Settings
 from uploader_merged.tensors import load, load_rows, memory
 
@@ -46,7 +45,7 @@ def save(context: StepContext) -> Artifact:
     settings: Merged4Settings = context.settings
     selection = select(checkpoint, settings)
     shards = plan_shards(checkpoint, selection, settings)
-    with one_thread_each(), ThreadPoolExecutor(_THREADS) as pool:
+    with thread_pool(_THREADS) as pool:
         quantiser = Quantiser(
             settings.bnb_type,
             settings.bnb_block_size,

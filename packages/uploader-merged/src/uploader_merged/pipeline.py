@@ -43,11 +43,17 @@ def in_order(pool: ThreadPoolExecutor, work: Iterable[Callable[[], T]]) -> Itera
 
 
 @contextlib.contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Keep torch from splitting every small operation over threads of its own."""
+def thread_pool(threads: int = WORKERS) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool whose threads, and this one, compute without threads of torch's own.
+
+    Args:
+        threads: How many.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        # The number is kept for each thread.
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
     finally:
         torch.set_num_threads(before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import torch  # noqa: TID253 - this module computes
 
@@ -14,7 +13,7 @@ from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.engines import merge_with
 from uploader_merged.folder import plan_folder
 from uploader_merged.layout import INDEX, Shard
-from uploader_merged.pipeline import WORKERS, in_order, one_thread_each
+from uploader_merged.pipeline import in_order, thread_pool
 from uploader_merged.proof import prove
 from uploader_merged.settings import STREAMING
 from uploader_merged.tensors import memory
@@ -29,7 +28,7 @@ def save(context: StepContext) -> Artifact:
     folder = plan_folder(checkpoint, context.settings)
     source = _Merged(context, checkpoint)
     progress = _Progress(context, sum(shard.nbytes for shard in folder.shards))
-    with one_thread_each(), ThreadPoolExecutor(WORKERS) as pool:
+    with thread_pool() as pool:
         for shard in folder.shards:
             if context.output.done(shard.name) is not None:
                 progress.add(shard.nbytes)

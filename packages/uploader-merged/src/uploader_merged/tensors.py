@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
+from io import FileIO
 
 import torch
 
@@ -41,7 +42,7 @@ DTYPES = {
 """torch types by safetensors names."""
 
 
-_LARGE = 1 << 20
+_AHEAD = 8 << 20
 
 
 def load(stored: StoredTensor) -> torch.Tensor:
@@ -64,35 +65,65 @@ def load_rows(stored: StoredTensor, start: int, stop: int) -> torch.Tensor:
             owner=str(stored.file),
             next="add --base PATH_OR_ID with a 16-bit model",
         )
-    rest = stored.shape[1:]
-    tensor = torch.empty((stop - start, *rest), dtype=DTYPES[stored.dtype])
-    row = math.prod(rest) * tensor.element_size()
-    view = memory(tensor)
+    tensor = torch.empty((stop - start, *stored.shape[1:]), dtype=DTYPES[stored.dtype])
     # Unbuffered, and opened for each read: no shared position, so threads need no lock.
     with stored.file.open("rb", buffering=0) as handle:
-        handle.seek(stored.offset + start * row)
-        _read_ahead(handle.fileno(), stored.offset + start * row, len(view))
-        position = 0
-        while position < len(view):
-            count = handle.readinto(view[position:])
-            if not count:
-                raise SourceError(
-                    f"{stored.file.name} became shorter while it was read",
-                    owner=str(stored.file),
-                    next="run it again when nothing else writes to the file",
-                )
-            position += count
+        _fill(tensor, handle, stored, start)
+        _read_ahead(handle.fileno(), stored, start, tensor)
     return tensor
 
 
-def _read_ahead(handle: int, offset: int, size: int) -> None:
-    """Let the disk fetch what follows while this part is worked on.
+def load_blocks(
+    stored: StoredTensor, start: int, stop: int, elements: int, scratch: Scratch
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Read rows in blocks that stay in the processor's cache, through one open file.
+
+    Yields:
+        The first row of each block, and its rows. They are valid until the next block.
+
+    Raises:
+        SourceError: As for :func:`load_rows`.
+    """
+    width = stored.shape[1:]
+    blocks = [(start + a, start + b) for a, b in row_blocks((stop - start, *width), elements)]
+    if isinstance(stored, PackedTensor) or stored.dtype not in DTYPES:
+        for first, last in blocks:
+            yield first, load_rows(stored, first, last)
+        return
+    with stored.file.open("rb", buffering=0) as handle:
+        for first, last in blocks:
+            rows = scratch.take("stored", (last - first, *width), DTYPES[stored.dtype])
+            _fill(rows, handle, stored, first)
+            yield first, rows
+        _read_ahead(handle.fileno(), stored, first, rows)
+
+
+def _fill(tensor: torch.Tensor, handle: FileIO, stored: StoredTensor, start: int) -> None:
+    """Read rows from ``start`` on into a tensor."""
+    view = memory(tensor)
+    handle.seek(stored.offset + start * math.prod(tensor.shape[1:]) * tensor.element_size())
+    position = 0
+    while position < len(view):
+        count = handle.readinto(view[position:])
+        if not count:
+            raise SourceError(
+                f"{stored.file.name} became shorter while it was read",
+                owner=str(stored.file),
+                next="run it again when nothing else writes to the file",
+            )
+        position += count
+
+
+def _read_ahead(handle: int, stored: StoredTensor, start: int, rows: torch.Tensor) -> None:
+    """Let the disk fetch what follows while these rows are worked on.
 
     The kernel does it by itself for one reader that goes through a file, and not for a file that
     is opened anew for each part.
     """
-    if size >= _LARGE and hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(handle, offset + 4 * size, size, os.POSIX_FADV_WILLNEED)
+    if stored.nbytes >= _AHEAD and hasattr(os, "posix_fadvise"):
+        row = math.prod(rows.shape[1:]) * rows.element_size()
+        end = stored.offset + (start + rows.shape[0]) * row
+        os.posix_fadvise(handle, end + _AHEAD // 2, _AHEAD // 2, os.POSIX_FADV_WILLNEED)
 
 
 def _widened_rows(packed: PackedTensor, start: int, stop: int) -> torch.Tensor:
