@@ -157,7 +157,7 @@ def _set_importance(parameters: Any, importance: dict[str, np.ndarray]) -> Any:
     return entries, arrays
 
 
-def same(ours: Path, theirs: Path, ignore: str = "\0", tolerate: float = 0.0) -> None:
+def same(ours: Path, theirs: Path, ignore: str = "\0", tolerate: float = 0.0) -> int:
     """Compare two files: keys with their values and every tensor's type, shape and bytes.
 
     Args:
@@ -165,6 +165,9 @@ def same(ours: Path, theirs: Path, ignore: str = "\0", tolerate: float = 0.0) ->
         theirs: One of llama.cpp's tools.
         ignore: Beginning of keys that may differ.
         tolerate: Share of a tensor's bytes that may differ.
+
+    Returns:
+        The number of tensors that were compared.
     """
     a, b = read_header(ours), read_header(theirs)
     keys = {k for k in a.keys.keys() | b.keys.keys() if not k.startswith(ignore)} - FOLDER_KEYS
@@ -173,6 +176,7 @@ def same(ours: Path, theirs: Path, ignore: str = "\0", tolerate: float = 0.0) ->
     ours_data, theirs_data = tensor_bytes(ours, a), tensor_bytes(theirs, b)
     shares = {n: _share(ours_data[n], theirs_data[n]) for n in ours_data}
     assert {name: share for name, share in shares.items() if share > tolerate} == {}
+    return len(shares)
 
 
 def _share(a: bytes, b: bytes) -> float:

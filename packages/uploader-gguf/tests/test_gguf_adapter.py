@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 from conftest import fine_tune
 from gguf_oracles import Job, convert, llama_quantize, run_script, same
+from safetensors.torch import save_file
+
+from uploader_merged import open_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +50,28 @@ def test_nothing_but_the_files_is_left_on_disk(
     convert(llama_folder, tmp_path, ("Q8_0",), adapter=tuned[0])
     weights = [p for p in tmp_path.rglob("*") if p.suffix in (".safetensors", ".bin", ".partial")]
     assert weights == []
+
+
+def test_a_base_in_four_bits_is_widened(llama_folder: Path, tmp_path: Path) -> None:
+    """The file is the one of the 16-bit model that its values make."""
+    pytest.importorskip("bitsandbytes")
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    packed, wide = tmp_path / "packed" / "Model", tmp_path / "wide" / "Model"
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    model = AutoModelForCausalLM.from_pretrained(
+        llama_folder, quantization_config=config, dtype="auto"
+    )
+    model.save_pretrained(packed)
+    widened = open_checkpoint(packed)  # its own tests compare the values with bitsandbytes
+    wide.mkdir(parents=True)
+    tensors = {name: widened.read(name) for name in widened.names}
+    save_file(tensors, wide / "model.safetensors", metadata={"format": "pt"})
+    (wide / "config.json").write_text(json.dumps(dict(widened.config)), "utf-8")
+    for path in llama_folder.glob("tokenizer*"):
+        shutil.copy(path, packed)
+        shutil.copy(path, wide)
+    from_packed, from_wide = (
+        convert(folder, folder.parent, ("Q8_0",))["Q8_0"] for folder in (packed, wide)
+    )
+    assert same(from_packed, from_wide) > 20

@@ -79,6 +79,15 @@ def test_both_parts_equal_the_unmodified_script(tmp_path: Path) -> None:
     assert "llama-mtmd-cli" in card.render(artifact)
 
 
+@pytest.mark.parametrize("kind", ["BF16", "Q8_0", "F32"])
+def test_the_encoder_of_every_type_equals_the_unmodified_script(kind: str, tmp_path: Path) -> None:
+    folder = build(tmp_path, as_on_the_hub=True)
+    artifact = step.convert(context(folder, tmp_path, quants=("Q8_0",), mmproj=kind))
+    eyes = Job(folder=folder, target=tmp_path / "eyes.gguf", kind=kind, flags=("--mmproj",))
+    run_script([eyes])
+    assert same(artifact.file(f"mmproj-Tiny-Eyes-{kind}.gguf"), eyes.target) > 20
+
+
 def test_the_names_of_transformers_5_work_as_well(tmp_path: Path) -> None:
     (tmp_path / "hub").mkdir(), (tmp_path / "new").mkdir()
     made = []

@@ -114,7 +114,7 @@ from uploader_gguf import plugin, preflight
 from uploader_gguf.settings import GgufSettings
 folder = {str(llama_folder)!r}
 checkpoint = Artifact(
-    kind="checkpoint", path=Path(folder), metadata=dict(base=folder, adapter=None)
+    kind="checkpoint", path=Path(folder), metadata=dict(base=folder, adapters=[])
 )
 context = PlanContext(
     inputs=(checkpoint,), settings=GgufSettings(), output=Path(folder),

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from gguf_oracles import context, convert, tensor_bytes
 
 from uploader_core.plugin import IntegrityError, ReleaseInfo, UsageError
-from uploader_gguf import card, generate, smoke, step
+from uploader_gguf import calibration, card, generate, smoke, step, toolchain
+from uploader_gguf.converter import Conversion, Planned
 from uploader_gguf.gguf_file import read_header
+from uploader_gguf.layout import lay_out
+from uploader_gguf.mixture import ModelShape
+from uploader_gguf.quants import QUANTS, TensorType
 from uploader_gguf.release_files import file_name
 
 
@@ -138,3 +144,71 @@ def test_a_cut_file_is_finished_where_it_was_interrupted(
 def test_a_wrong_size_is_refused(text: str, llama_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a size"):
         convert(llama_folder, tmp_path, ("Q8_0",), split_size=text)
+
+
+def test_nothing_is_cut_that_the_hub_takes(llama_folder: Path) -> None:
+    """A file of 400 GB stays whole, one of 800 GB is cut although nobody asked."""
+
+    def shards(width: int) -> int:
+        tensors = [
+            Planned(
+                name=f"blk.{i}.ffn_up.weight",
+                shape=(width, 1_000_000),
+                stored={"F16": TensorType.F16},
+                values=None,
+                fixed=None,
+            )
+            for i in range(4)
+        ]
+        model = ModelShape(architecture="llama", layers=4)
+        whole = Conversion(keys={}, tensors=tensors, model=model, alignment=32, blocks=iter)
+        files = lay_out(QUANTS["F16"], "m-F16.gguf", whole).shards
+        assert all(file.nbytes <= 500_000_000_000 for file in files)
+        return len(files)
+
+    assert shards(50_000) == 1
+    assert shards(100_000) == 2
+
+
+def test_folders_with_spaces_and_letters_of_all_kinds(llama_folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "mein Ordner — 模型 ñ"
+    shutil.copytree(llama_folder, place / "Tiny Llama ü")
+    text = place / "mein Text.txt"
+    text.write_text(calibration.text_path("builtin").read_text("utf-8")[:3000], "utf-8")
+    files = convert(place / "Tiny Llama ü", place, ("Q8_0",), calibration=str(text))
+    assert files["Q8_0"].name == "Tiny-Llama-Q8_0.gguf"
+    assert generate(files["Q8_0"], "The", 4) != ""
+    assert (files["Q8_0"].parent / "Tiny-Llama-imatrix.gguf").is_file()
+
+
+def test_a_checkout_of_the_users_own_converts(llama_folder: Path, tmp_path: Path) -> None:
+    """Its code runs, not ours; in a process of its own, because ours was imported here."""
+    own = tmp_path / "my llama.cpp"
+    shutil.copytree(toolchain.find().root, own, ignore=shutil.ignore_patterns("__pycache__"))
+    (own / "origin.json").unlink()  # a checkout has none
+    script = own / "conversion" / "base.py"
+    script.write_text(
+        script.read_text("utf-8").replace(
+            "    def prepare_metadata(self, vocab_only: bool):\n",
+            "    def prepare_metadata(self, vocab_only: bool):\n"
+            "        self.gguf_writer.add_string('general.made_with', 'my checkout')\n",
+            1,
+        ),
+        "utf-8",
+    )
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from gguf_oracles import context
+from uploader_gguf import step
+given = context(
+    Path({str(llama_folder)!r}), Path({str(tmp_path)!r}), quants=("Q8_0",),
+    llama_cpp=Path({str(own)!r}),
+)
+print(step.convert(given).metadata["llama_cpp"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"llama.cpp at {own}"
+    keys = read_header(tmp_path / "gguf" / "Tiny-Llama-Q8_0.gguf").keys
+    assert keys["general.made_with"] == "my checkout"

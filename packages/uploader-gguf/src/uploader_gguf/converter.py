@@ -71,6 +71,7 @@ def plan(
     kinds: set[str],
     pre_tokenizer: PreTokenizer,
     part: Part = "text",
+    mtp: bool = True,
 ) -> Conversion:
     """Let llama.cpp's converter describe the GGUF files of a checkpoint.
 
@@ -81,11 +82,12 @@ def plan(
         kinds: Direct kinds that are wanted besides F16 (``Q8_0``).
         pre_tokenizer: Asked when llama.cpp does not recognise the tokenizer.
         part: Of the model.
+        mtp: Keep the heads that predict several tokens at once.
 
     Raises:
         RefusedError: The converter cannot do this model; its own words are in the error.
     """
-    driver = Driver(chain, weights, folder, pre_tokenizer)
+    driver = Driver(chain, weights, folder, pre_tokenizer, mtp=mtp)
     stored: dict[str, dict[str, TensorType]] = {}
     try:
         main = driver.run(part, "F16", vocabulary=True)
@@ -118,7 +120,7 @@ def plan(
     # Only the plan holds on to graphs now, and lets go of each when it is written.
     driver.recorded.clear()
     keys = {
-        key: _strings(v.value)
+        key: _long_array(v.value, v.sub_type)
         or main._pack_val(v.value, v.type, add_vtype=True, sub_type=v.sub_type)
         for key, v in main.kv_data[0].items()
     }
@@ -131,14 +133,31 @@ def plan(
     )
 
 
-def _strings(value: Any) -> bytes | None:
-    """Pack a list of texts; the writer's own way takes seconds for a large vocabulary."""
+_STRING, _ARRAY = 8, 9
+_NUMBERS: tuple[tuple[type, int, str], ...] = ((int, 5, "i"), (float, 6, "f"))
+
+
+def _long_array(value: Any, kind: Any) -> bytes | None:
+    """Pack a list as the writer does; its own way takes seconds for a large vocabulary.
+
+    Args:
+        value: Of a key.
+        kind: Type of the items if the converter states one.
+
+    Returns:
+        None for what is no list of one of the types that vocabularies consist of.
+    """
     if not isinstance(value, list) or not value:
         return None
-    if not all(isinstance(item, (str, bytes)) for item in value):
-        return None
-    array, text = 9, 8
-    return struct.pack("<IIQ", array, text, len(value)) + b"".join(map(string, value))
+    if all(isinstance(item, (str, bytes)) for item in value):
+        return struct.pack("<IIQ", _ARRAY, _STRING, len(value)) + b"".join(map(string, value))
+    for python_type, code, letter in _NUMBERS:
+        if kind in (None, code) and all(
+            isinstance(item, python_type) and not isinstance(item, bool) for item in value
+        ):
+            head = struct.pack("<IIQ", _ARRAY, code, len(value))
+            return head + struct.pack(f"<{len(value)}{letter}", *value)
+    return None
 
 
 def _shape(writer: Any) -> ModelShape:

@@ -45,6 +45,7 @@ class Driver:
         weights: The checkpoint.
         folder: Copies of its configuration and tokenizer files, and overriding metadata.
         pre_tokenizer: Asked when llama.cpp does not recognise the tokenizer.
+        mtp: Keep the heads that predict several tokens at once (multi-token prediction).
 
     Attributes:
         recorded: By the identity of what the converter handed to its writer: that object, and the
@@ -55,7 +56,13 @@ class Driver:
     """
 
     def __init__(
-        self, chain: Toolchain, weights: Weights, folder: Path, pre_tokenizer: PreTokenizer
+        self,
+        chain: Toolchain,
+        weights: Weights,
+        folder: Path,
+        pre_tokenizer: PreTokenizer,
+        *,
+        mtp: bool = True,
     ) -> None:
         chain.activate()
         try:
@@ -71,6 +78,7 @@ class Driver:
         chain.activate()  # refuses a gguf that came from elsewhere
         self._weights, self._folder = weights, folder
         self._pre_tokenizer = pre_tokenizer
+        self._mtp = mtp
         self._source = source_type(self._base.LazyTorchTensor)
         self._extra: dict[str, Any] = {}
         self._tower_renamed = False
@@ -135,7 +143,11 @@ class Driver:
             )
             hparams = self._base.ModelBase.load_hparams(self._folder, False)
             architecture = self._conversion.get_model_architecture(hparams, model_type)
-            model = self._conversion.get_model_class(architecture, mmproj=part == "mmproj")(
+            model_class = self._conversion.get_model_class(architecture, mmproj=part == "mmproj")
+            if not self._mtp and getattr(model_class, "supports_mtp_export", False):
+                stack.callback(setattr, model_class, "no_mtp", model_class.no_mtp)
+                model_class.no_mtp = True
+            model = model_class(
                 self._folder,
                 ftype,
                 self._folder / "model.gguf",

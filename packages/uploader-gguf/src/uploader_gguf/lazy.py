@@ -20,7 +20,7 @@ from uploader_gguf.weights import Weights
 if TYPE_CHECKING:
     import torch
 
-BLOCK = 4 << 20
+BLOCK = 1 << 20
 """Values that are in flight at once, per tensor."""
 
 Array = npt.NDArray[Any]

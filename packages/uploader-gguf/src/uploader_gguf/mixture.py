@@ -436,7 +436,7 @@ def fallback(tensor: TensorShape, kind: T) -> T:
             f"{tensor.name} has rows of {row} values, which {kind.name} cannot store in blocks of"
             f" {kind.block}, and llama.cpp has no type to fall back to",
             owner="the model's shape",
-            next="choose a K quantisation (Q4_K_M, Q6_K), F16 or BF16 with --gguf-quants",
+            next="choose F16 or BF16 with --gguf-quants",
         )
     return T.F16 if row % other.block else other
 

@@ -18,8 +18,11 @@ FILE_TYPE = "general.file_type"
 QUANTIZATION_VERSION = "general.quantization_version"
 METADATA = "uploader-metadata.json"
 
-HUB_LIMIT = 500_000_000_000
-"""Bytes of the largest file that the Hub takes. Nothing smaller is cut unless asked."""
+HUB_LIMIT = 499_000_000_000
+"""Bytes of tensors in the largest file that the Hub takes: 500 GB with header and padding.
+
+Nothing smaller is cut unless asked.
+"""
 
 _INHERITED = ("license", "license_name", "license_link", "language", "pipeline_tag")
 

@@ -28,6 +28,9 @@ class GgufSettings:
         help="how the encoder of images and sound of a multimodal model is stored",
         choices=("F16", "BF16", "F32", "Q8_0", "none"),
     )
+    mtp: bool = setting(
+        True, help="keep the heads that predict several tokens at once, of models that have them"
+    )
     imatrix: Path | None = setting(
         None, help="importance matrix from llama-imatrix, for K and IQ kinds"
     )

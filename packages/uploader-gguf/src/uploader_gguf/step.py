@@ -108,6 +108,7 @@ def _plan(
         folder,
         kinds=kinds,
         pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, _base(checkpoint)),
+        mtp=settings.mtp,
     )
 
 

@@ -26,8 +26,8 @@ from uploader_gguf.quants import TensorType
 _SPLIT = 4
 """Pieces of a block that threads work on."""
 
-_AHEAD = 8
-"""Pieces that are in work or wait to be written; two blocks."""
+_AHEAD = 16
+"""Pieces that are in work or wait to be written; four blocks."""
 
 
 def write(context: StepContext, conversion: Conversion, files: list[File]) -> None:
@@ -37,6 +37,7 @@ def write(context: StepContext, conversion: Conversion, files: list[File]) -> No
     """
     kernels.prepare({tensor.kind for file in files for tensor in file.tensors})
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_merging_in_one_thread())
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=os.cpu_count() or 1))
         sinks = [stack.enter_context(_Sink(context, file)) for file in files]
         open_files = [file for file, sink in zip(files, sinks, strict=True) if sink.total]
@@ -46,6 +47,19 @@ def write(context: StepContext, conversion: Conversion, files: list[File]) -> No
             for sink, data in zip(sinks, piece, strict=True):
                 sink.write(data)
             context.progress("writing", sum(sink.size for sink in sinks), total)
+
+
+@contextlib.contextmanager
+def _merging_in_one_thread() -> Iterator[None]:
+    """Keep torch from taking the processors that store what was merged before."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Sink:
