@@ -150,6 +150,16 @@ def tests_across(session: nox.Session) -> None:
 
 
 @nox.session
+def faults_hub(session: nox.Session) -> None:
+    """Publish through a hundred seeded schedules of faults and thirty forced failures."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "packages/uploader-hf/tests/test_hf_schedules.py",
+                "-m", "slow or not slow", *session.posargs)  # fmt: skip
+    session.run("pytest", "tests/test_hub_canary.py", "-m", "slow or not slow")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, import rules and formatting."""
     session.install("ruff>=0.12")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from uploader_core.plugin import (
+    Artifact,
     OutputFolder,
     PlanContext,
     Receipt,
@@ -81,6 +82,8 @@ def upload(tmp_path: Path, release: list[UploadFile]) -> Callable[..., Receipt]:
         files: list[UploadFile] | None = None,
         on_progress: Callable[..., None] = lambda *_: None,
         on_cancelled: Callable[[], bool] = lambda: False,
+        targets: tuple[str, ...] = (),
+        destination: str | None = None,
         **settings: Any,
     ) -> Receipt:
         from uploader_hf.publish import upload as step
@@ -95,7 +98,8 @@ def upload(tmp_path: Path, release: list[UploadFile]) -> Callable[..., Receipt]:
             output=OutputFolder(tmp_path / "none", work),
             work=work,
             target=target,
-            destination=f"hf:{target}",
+            destination=destination or f"hf:{target}",
+            targets=targets or (target,),
             files=tuple(files if files is not None else release),
             secrets={"HF_TOKEN": os.environ["HF_TOKEN"]},
             on_progress=on_progress,
@@ -107,19 +111,32 @@ def upload(tmp_path: Path, release: list[UploadFile]) -> Callable[..., Receipt]:
 
 
 @pytest.fixture
-def check() -> Callable[..., list[str]]:
+def plan_context() -> Callable[..., PlanContext]:
+    """What a preflight is given; keywords are settings but for ``sizes`` and ``names``."""
+
+    def make(target: str = "me/tiny", sizes: Any = (), names: Any = (), **settings: Any) -> Any:
+        kinds = dict(sizes) | dict(names)
+        return PlanContext(
+            inputs=tuple(Artifact(kind=kind, path=Path()) for kind in kinds),
+            settings=HubSettings(**{"timeout": 5.0, **settings}),
+            release=RELEASE,
+            output=Path(),
+            target=target,
+            sizes=dict(sizes),
+            names=dict(names),
+        )
+
+    return make
+
+
+@pytest.fixture
+def check(plan_context: Callable[..., PlanContext]) -> Callable[..., list[str]]:
     """Run the preflight; keywords are settings. Returns what it found."""
 
     def run(target: str = "me/tiny", **settings: Any) -> list[str]:
         from uploader_hf.check import check as preflight
 
-        context = PlanContext(
-            inputs=(),
-            settings=HubSettings(**{"timeout": 5.0, **settings}),
-            release=RELEASE,
-            output=Path(),
-            target=target,
-        )
+        context = plan_context(target, **settings)
         return [finding.what for finding in preflight(context)]
 
     return run

@@ -57,8 +57,8 @@ class PlanContext:
         release: What the run is about.
         output: Folder that the step would write (it may not exist).
         target: For uploads, what stands behind the scheme.
-        files: For uploads, nothing yet: the files do not exist. ``sizes`` tells what is coming.
-        sizes: Estimated bytes by artifact kind.
+        sizes: Estimated bytes by artifact kind, also of what is still to be made.
+        names: Names and sizes of single files by artifact kind, where estimates tell them.
     """
 
     inputs: tuple[Artifact, ...]
@@ -67,6 +67,7 @@ class PlanContext:
     output: Path
     target: str | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
 
     def input(self, kind: str) -> Artifact:
         """Return the input of that kind; KeyError when there is none."""
@@ -173,6 +174,7 @@ class StepContext:
         version: Distribution and version of the plugin.
         target: Uploads: what stands behind the scheme, after grouping.
         destination: Uploads: what the user wrote, for messages.
+        targets: Uploads: the targets of all steps of that destination, this one's among them.
         files: Uploads: the explicit list of what shall arrive.
         sections: Documents: what the plugins had to say, in order.
         secrets: Uploads: the variables that the spec named, where set. Nobody else sees them.
@@ -189,6 +191,7 @@ class StepContext:
     version: str = ""
     target: str | None = None
     destination: str | None = None
+    targets: tuple[str, ...] = ()
     files: tuple[UploadFile, ...] = ()
     sections: tuple[Section, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)

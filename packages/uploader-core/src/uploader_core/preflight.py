@@ -65,10 +65,10 @@ def prepare(
             if step.is_virtual:
                 virtual[step.id] = open_virtual(plan, step, inputs)
                 continue
-            sizes = {s.kind: s.estimate.bytes_written for s in steps.values()}
-            estimate = _estimate(plan, step, inputs, sizes)
+            estimates = {s.kind: s.estimate for s in steps.values()}
+            estimate = _estimate(plan, step, inputs, estimates)
             steps[step.id] = replace(step, estimate=estimate)
-            findings = tuple(_check(plan, step, inputs, sizes, workers))
+            findings = tuple(_check(plan, step, inputs, estimates, workers))
         except UploaderError as error:
             error.owner = error.owner or step.plugin.entry.owner
             errors.append(error)
@@ -159,6 +159,9 @@ def make_request(
         "returns": returns,
         "target": step.target,
         "destination": step.destination,
+        "targets": [
+            s.target for s in plan.uploads if is_upload and s.destination == step.destination
+        ],
         "secrets": list(spec.secrets) if isinstance(spec, UploadSpec) else [],
         "network": is_upload,
         "sections": [
@@ -188,7 +191,10 @@ def _check_requirements(step: PlannedStep) -> None:
 
 
 def _plan_context(
-    plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...], sizes: Mapping[str, int]
+    plan: Plan,
+    step: PlannedStep,
+    inputs: tuple[Artifact, ...],
+    estimates: Mapping[str, Estimate],
 ) -> PlanContext:
     return PlanContext(
         inputs=inputs,
@@ -196,19 +202,27 @@ def _plan_context(
         release=plan.release,
         output=plan.output / (step.folder or "."),
         target=step.target,
-        sizes=sizes,
+        sizes={kind: estimate.bytes_written for kind, estimate in estimates.items()},
+        names={kind: estimate.files for kind, estimate in estimates.items()},
     )
 
 
 def _estimate(
-    plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...], sizes: Mapping[str, int]
+    plan: Plan,
+    step: PlannedStep,
+    inputs: tuple[Artifact, ...],
+    estimates: Mapping[str, Estimate],
 ) -> Estimate:
     if isinstance(step.spec, UploadSpec) and step.spec.estimate is None:
-        total = sum(sizes.get(artifact.kind, 0) for artifact in inputs)
+        total = sum(
+            estimates[artifact.kind].bytes_written
+            for artifact in inputs
+            if artifact.kind in estimates
+        )
         return Estimate(bytes_sent=total)
     if step.spec.estimate is None:
         return Estimate()
-    context = _plan_context(plan, step, inputs, sizes)
+    context = _plan_context(plan, step, inputs, estimates)
     estimate = _contained(step, step.spec.estimate, context)
     if not isinstance(estimate, Estimate):
         raise PluginBrokenError(f"{step.spec.estimate} did not return an Estimate")
@@ -219,7 +233,7 @@ def _check(
     plan: Plan,
     step: PlannedStep,
     inputs: tuple[Artifact, ...],
-    sizes: Mapping[str, int],
+    estimates: Mapping[str, Estimate],
     workers: Workers,
 ) -> list[Finding]:
     if step.spec.check is None:
@@ -228,11 +242,16 @@ def _check(
         request = make_request(
             plan, step, inputs, output=plan.output, work=plan.output, returns="findings"
         )
-        request |= {"op": "check", "run": step.spec.check, "sizes": dict(sizes)}
+        request |= {
+            "op": "check",
+            "run": step.spec.check,
+            "sizes": {kind: e.bytes_written for kind, e in estimates.items()},
+            "names": {kind: [[*file] for file in e.files] for kind, e in estimates.items()},
+        }
         result = workers.perform(request, lambda _: None)
         assert isinstance(result, list)
         return [_finding(item) for item in result]
-    context = _plan_context(plan, step, inputs, sizes)
+    context = _plan_context(plan, step, inputs, estimates)
     return list(_contained(step, step.spec.check, context, listed=True) or ())
 
 

@@ -115,6 +115,7 @@ def _step_context(
         version=request["owner"],
         target=request.get("target"),
         destination=request.get("destination"),
+        targets=tuple(request.get("targets", ())),
         files=tuple(UploadFile.from_json(f) for f in request.get("files", ())),
         secrets=_secrets(request),
         on_progress=on_progress,
@@ -165,6 +166,10 @@ def _check(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
         output=Path(request["output"]),
         target=request.get("target"),
         sizes=request.get("sizes", {}),
+        names={
+            kind: tuple((str(name), int(size)) for name, size in files)
+            for kind, files in request.get("names", {}).items()
+        },
     )
     findings = import_dotted(request["run"], request["owner"])(context) or ()
     return [{"level": f.level, "what": f.what, "next": f.next} for f in findings]

@@ -1,4 +1,4 @@
-"""Before anything is computed: account, rights, and the visibility of what exists."""
+"""Before anything is computed: account, rights, room, and the visibility of what exists."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from uploader_core.plugin import AuthError, Finding, PlanContext, RefusedError
+from uploader_core.plugin import AuthError, Finding, PlanContext, RefusedError, UsageError
+from uploader_hf import limits
 from uploader_hf.client import make_api, no_token, status_of, translated
 
 if TYPE_CHECKING:
@@ -19,38 +20,64 @@ def check(context: PlanContext) -> Iterable[Finding]:
     Raises:
         AuthError: No token, a wrong one, or one without the right to write there.
         RefusedError: The repository is public and ``--hf-public`` was not given.
+        UsageError: Options that contradict each other.
     """
-    repo_id = context.target or ""
-    api = make_api(os.environ, timeout=context.settings.timeout)
+    repo_id, settings = context.target or "", context.settings
+    check_options(settings)
+    api = make_api(os.environ, timeout=settings.timeout)
     if not api.token:
         raise no_token()
     with translated("asking the Hub who this token is"):
         account = api.whoami()
     check_rights(account, repo_id)
-    info = find_repo(api, repo_id)
+    with translated(f"asking for {repo_id}", repo=repo_id):
+        info = look_up(api, repo_id)
     if info is None:
-        visibility = "public" if context.settings.public else "private"
+        visibility = "public" if settings.public else "private"
         what = f"{repo_id} will be made, {visibility}, by {account['name']}"
     else:
-        check_visibility(repo_id, private=bool(info.private), public_wanted=context.settings.public)
+        check_visibility(repo_id, private=bool(info.private), public_wanted=settings.public)
         visibility = "private" if info.private else "public"
         what = f"{repo_id} exists, {visibility}; its other files are left alone"
     yield Finding(level="note", what=what)
+    yield from limits.check_files(context)
+    if visibility == "private":
+        yield from limits.check_quota(context, api, account)
+
+
+def check_options(settings: Any) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        UsageError: A pull request together with what cannot apply to one.
+    """
+    if not settings.pr:
+        return
+    for option, given in (
+        ("--hf-revision", settings.revision != "main"),
+        ("--hf-tag", bool(settings.tag)),
+        ("--hf-public", settings.public),
+    ):
+        if given:
+            raise UsageError(
+                f"--hf-pr opens a pull request to main, which {option} does not fit",
+                next=f"leave one of the two out; {option} can follow when it is merged",
+            )
 
 
 def check_rights(account: dict[str, Any], repo_id: str) -> None:
-    """Refuse an account that may not write to a repository's owner.
+    """Refuse an account that may not write to a repository.
 
     Args:
         account: Answer of ``whoami``.
         repo_id: ``owner/name``.
 
     Raises:
-        AuthError: A read-only token, or another owner.
+        AuthError: A read-only token, another owner, or a fine-grained token without this scope.
     """
     owner = repo_id.split("/")[0]
-    role = account.get("auth", {}).get("accessToken", {}).get("role")
-    if role == "read":
+    access = account.get("auth", {}).get("accessToken", {})
+    if access.get("role") == "read":
         raise AuthError(
             f"the token of {account['name']} can only read",
             owner="HF_TOKEN, or the stored login",
@@ -65,18 +92,34 @@ def check_rights(account: dict[str, Any], repo_id: str) -> None:
             safe="nothing was sent",
             next=f"--to hf:{account['name']}/{repo_id.split('/')[1]}, or log in as {owner}",
         )
+    if access.get("role") == "fineGrained" and not _may_write(access, repo_id):
+        raise AuthError(
+            f"the fine-grained token of {account['name']} may not write to {repo_id}",
+            owner="the token's scopes",
+            safe="nothing was sent",
+            next=f"give it write access to the repositories of {owner} at "
+            "https://huggingface.co/settings/tokens",
+        )
 
 
-def find_repo(api: HfApi, repo_id: str) -> Any | None:
-    """Return what the Hub says of a repository, None when there is none."""
-    with translated(f"asking for {repo_id}", repo=repo_id):
-        try:
-            return api.repo_info(repo_id)
-        except Exception as error:
-            # By status: not every hub sends the code by which the client tells errors apart.
-            if status_of(error) == 404:
-                return None
-            raise
+def _may_write(access: dict[str, Any], repo_id: str) -> bool:
+    owner = repo_id.split("/")[0]
+    return any(
+        "repo.write" in scope.get("permissions", ())
+        and scope.get("entity", {}).get("name") in (owner, repo_id)
+        for scope in access.get("fineGrained", {}).get("scoped", ())
+    )
+
+
+def look_up(api: HfApi, repo_id: str) -> Any | None:
+    """Return what the Hub says of a repository, None when there is none; raises as the client."""
+    try:
+        return api.repo_info(repo_id)
+    except Exception as error:
+        # By status: not every hub sends the code by which the client tells errors apart.
+        if status_of(error) == 404:
+            return None
+        raise
 
 
 def check_visibility(repo_id: str, *, private: bool, public_wanted: bool) -> None:

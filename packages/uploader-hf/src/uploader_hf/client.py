@@ -33,7 +33,7 @@ _CONNECTION_ERRORS = frozenset(
     }
 )
 
-_TOKEN = re.compile(r"hf_\w+")
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}")
 
 
 def make_api(secrets: Mapping[str, str], *, timeout: float) -> HfApi:
@@ -92,6 +92,15 @@ def _set_timeout(seconds: float) -> None:
     def factory() -> Any:
         client = default()
         client.timeout = seconds
+        build = client.build_request
+
+        def build_in_time(*args: Any, **options: Any) -> Any:
+            # The client itself asks for "no timeout" here and there, such as in repo_info.
+            if options.get("timeout", 0) is None:
+                del options["timeout"]
+            return build(*args, **options)
+
+        client.build_request = build_in_time  # type: ignore[method-assign]
         return client
 
     set_factory(factory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from uploader_core.plugin import GroupContext, UploadGroup, UsageError
 
@@ -44,16 +45,49 @@ def group(context: GroupContext) -> tuple[UploadGroup, ...]:
     """Split a request for ``hf:owner/name`` into repositories.
 
     A name that already ends with the suffix of the only kind asked for is taken as it is.
+
+    Raises:
+        UsageError: A repository that the Hub does not take, one for a kind that is not part of the
+            request, or one for two kinds.
     """
     name = check_repo_id(context.target)
+    owner = name.split("/")[0]
+    chosen = _chosen(context.settings.repo, owner)
     if context.settings.layout == "single":
+        if chosen:
+            raise UsageError(
+                "--hf-repo names a repository per format, and --hf-layout single has only one",
+                next="leave one of the two out",
+            )
         return (UploadGroup(target=name, kinds=context.kinds),)
-    groups = []
+    for kind in chosen.keys() - set(context.kinds):
+        raise UsageError(
+            f"--hf-repo {kind}=...: this release has no {kind}",
+            next=f"it has {', '.join(context.kinds)}",
+        )
+    groups: dict[str, UploadGroup] = {}
     for kind in context.kinds:
         suffix = suffix_of(kind)
         alone = len(context.kinds) == 1 and name.lower().endswith(suffix.lower())
-        target = name if alone else name + suffix
-        groups.append(
-            UploadGroup(target=check_repo_id(target), kinds=(kind,), flatten=True, documents=False)
-        )
-    return tuple(groups)
+        target = chosen.get(kind) or check_repo_id(name if alone else name + suffix)
+        if target in groups:
+            raise UsageError(
+                f"{target} would hold {groups[target].kinds[0]} and {kind}, and then load wrongly",
+                next=f"--hf-repo {kind}=ANOTHER-NAME, or --hf-layout single for sub-folders",
+            )
+        groups[target] = UploadGroup(target=target, kinds=(kind,), flatten=True, documents=False)
+    return tuple(groups.values())
+
+
+def _chosen(options: tuple[str, ...], owner: str) -> Mapping[str, str]:
+    """Read ``KIND=NAME`` or ``KIND=OWNER/NAME``."""
+    found = {}
+    for option in options:
+        kind, equals, repo = option.partition("=")
+        if not equals or not kind:
+            raise UsageError(
+                f"--hf-repo {option!r} is not of the form KIND=NAME",
+                next="for example --hf-repo gguf=my-model-GGUF",
+            )
+        found[kind] = check_repo_id(repo if "/" in repo else f"{owner}/{repo}")
+    return found

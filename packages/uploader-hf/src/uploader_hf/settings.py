@@ -16,7 +16,17 @@ class HubSettings:
         help="one repository per format, or a single one with a folder each",
         choices=("separate", "single"),
     )
+    repo: tuple[str, ...] = setting((), help="KIND=NAME: repository of one format, by another name")
     public: bool = setting(False, help="publish for everybody; otherwise repositories are private")
     revision: str = setting("main", help="branch that receives the commit; made when missing")
+    pr: bool = setting(False, help="a draft pull request where the repository holds files already")
+    tag: str = setting("", help="tag of the commit, set after everything was compared")
+    collection: bool = setting(True, help="join the repositories of a release in a collection")
     message: str = setting("Release by uploader", help="message of the commit")
     timeout: float = setting(60.0, help="seconds without any answer before a request is repeated")
+    quota: float = setting(
+        0.0, help="GB of private storage that the account has; 0: what its plan is known to have"
+    )
+    allow_secret: tuple[str, ...] = setting(
+        (), help="fingerprints of findings in text files that are no secrets"
+    )

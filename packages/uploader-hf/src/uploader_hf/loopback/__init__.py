@@ -37,12 +37,19 @@ class LoopbackHub:
         part_size: LFS objects larger than this many bytes are uploaded in parts.
         page_size: Entries of one page when a tree is listed.
         port: 0 takes a free one.
+        quota: Bytes of private storage that each account has; None for no end.
     """
 
     def __init__(
-        self, folder: Path, *, part_size: int = 8 << 20, page_size: int = 1000, port: int = 0
+        self,
+        folder: Path,
+        *,
+        part_size: int = 8 << 20,
+        page_size: int = 1000,
+        port: int = 0,
+        quota: int | None = None,
     ) -> None:
-        self._state = State(Store(folder), part_size=part_size, page_size=page_size)
+        self._state = State(Store(folder), part_size=part_size, page_size=page_size, quota=quota)
         self._port = port
         self._server: ThreadingHTTPServer | None = None
 
@@ -71,26 +78,41 @@ class LoopbackHub:
         """Bytes of all LFS objects and commit bodies so far."""
         return self._state.bytes_received
 
-    def token(self, user: str, *, role: str = "write", organisations: tuple[str, ...] = ()) -> str:
+    def token(
+        self,
+        user: str,
+        *,
+        role: str = "write",
+        organisations: tuple[str, ...] = (),
+        scopes: tuple[str, ...] = (),
+    ) -> str:
         """Create a token.
 
         Args:
             user: The account, which exists from now on.
-            role: ``write`` or ``read``.
-            organisations: Names that the account may write to besides its own.
+            role: ``write``, ``read`` or ``fineGrained``.
+            organisations: Names that the account belongs to.
+            scopes: What a fine-grained token may write to: owners and ``owner/name``.
         """
         token = "hf_" + secrets.token_hex(12)
-        self.know(token, user, role=role, organisations=organisations)
+        self.know(token, user, role=role, organisations=organisations, scopes=scopes)
         return token
 
     def know(
-        self, token: str, user: str, *, role: str = "write", organisations: tuple[str, ...] = ()
+        self,
+        token: str,
+        user: str,
+        *,
+        role: str = "write",
+        organisations: tuple[str, ...] = (),
+        scopes: tuple[str, ...] = (),
     ) -> None:
         """Accept a given token for an account, as :meth:`token` does with one of its own."""
-        self._state.tokens[token] = Token(user, role, organisations)
+        self._state.tokens[token] = Token(user, role, organisations, scopes)
 
     def __enter__(self) -> LoopbackHub:
         state = self._state
+        state.closing.clear()
 
         class BoundHandler(Handler):
             hub = state
@@ -109,6 +131,7 @@ class LoopbackHub:
         trace: TracebackType | None,
     ) -> None:
         if self._server is not None:
+            self._state.closing.set()
             self._server.shutdown()
             self._server.server_close()
             self._server = None

@@ -35,9 +35,25 @@ def find_repo(handler: Handler, repo_id: str, *, write: bool = False) -> Repo:
     if write:
         if token is None:
             raise Refusal(401, "Invalid username or password.")
-        if not token.may_write(owner):
+        if not token.may_write(repo_id):
             raise Refusal(403, "Forbidden: this token may not write here.")
     return repo
+
+
+def need_acceptance(handler: Handler, repo: Repo) -> None:
+    """Keep the files of a gated repository from those whom its owner has not accepted.
+
+    Raises:
+        Refusal: 401 or 403, with the code by which the client knows it.
+    """
+    token = handler.token()
+    if not repo.gated:
+        return
+    if token is None:
+        raise Refusal(401, f"Access to model {repo.id} is restricted.", "GatedRepo")
+    owner = repo.id.split("/")[0]
+    if token.user not in (owner, *repo.accepted) and owner not in token.organisations:
+        raise Refusal(403, f"Access to model {repo.id} is restricted.", "GatedRepo")
 
 
 def find_commit(repo: Repo, revision: str) -> Commit:

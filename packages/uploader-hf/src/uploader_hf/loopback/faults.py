@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["refuse", "stall", "drop", "lose"]
+Kind = Literal["refuse", "stall", "late", "drop", "lose"]
 
 
 @dataclass
@@ -15,14 +15,16 @@ class Fault:
     """What shall go wrong, where and how often.
 
     Attributes:
-        kind: ``refuse`` answers with ``status``; ``stall`` waits ``seconds`` before it answers;
-            ``drop`` closes the connection after ``after`` bytes of the request's body; ``lose``
-            does the work and closes the connection without an answer.
+        kind: ``refuse`` answers with ``status`` and does nothing; ``stall`` waits ``seconds``
+            before it does anything, so the work may be done when nobody waits for it any more;
+            ``late`` does the work at once and answers after ``seconds``; ``drop`` closes the
+            connection after ``after`` bytes of the request's body; ``lose`` does the work and
+            closes the connection without an answer.
         path: Regular expression, searched in ``METHOD /path``.
         times: How many requests it hits.
         status: For ``refuse``.
         headers: For ``refuse``, such as ``RateLimit`` or ``Retry-After``.
-        seconds: For ``stall``.
+        seconds: For ``stall`` and ``late``.
         after: For ``drop``, bytes.
     """
 
@@ -43,8 +45,14 @@ class Faults:
         self._waiting: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
+        """Order a fault; those ordered first are tried first."""
         with self._guard:
             self._waiting.append(fault)
+
+    def clear(self) -> None:
+        """Forget the faults that are still to come."""
+        with self._guard:
+            self._waiting.clear()
 
     def take(self, request: str) -> Fault | None:
         """Return the fault that hits a request (``METHOD /path``) and count it."""

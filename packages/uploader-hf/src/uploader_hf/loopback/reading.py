@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from uploader_hf.loopback.access import find_commit, find_repo
+from uploader_hf.loopback.access import find_commit, find_repo, need_acceptance
 from uploader_hf.loopback.server import Handler, Refusal
 from uploader_hf.loopback.store import Entry, pointer_size
 
@@ -83,7 +83,9 @@ def resolve(handler: Handler, repo_id: str, revision: str, path: str) -> None:
     LFS content comes from here as well: the client follows a redirect within the same origin and
     then misses the headers of the first answer.
     """
-    commit = find_commit(find_repo(handler, repo_id), revision)
+    repo = find_repo(handler, repo_id)
+    need_acceptance(handler, repo)
+    commit = find_commit(repo, revision)
     entry = commit.files.get(path)
     if entry is None:
         raise Refusal(404, f"Entry not found: {path}", "EntryNotFound")

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from uploader_hf.loopback import reading, writing
+from uploader_hf import rules
+from uploader_hf.loopback import community, reading, writing
 from uploader_hf.loopback.access import find_commit, find_repo, need_token
-from uploader_hf.loopback.server import Handler, Refusal
+from uploader_hf.loopback.server import Handler, Refusal, Token
 from uploader_hf.loopback.store import Entry, pointer_size
 
 
@@ -28,6 +29,10 @@ def dispatch(handler: Handler) -> None:
             _delete(handler)
         case ("POST", "api", "validate-yaml"):
             _validate_yaml(handler)
+        case ("GET", "api", "models"):
+            _list(handler)
+        case (_, "api", "collections", *rest):
+            community.collections(handler, tuple(rest))
         case (_, "api", "models", owner, name, *rest):
             _model(handler, f"{owner}/{name}", tuple(rest))
         case ("POST", owner, name, "info", "lfs", "objects", "batch") if name.endswith(".git"):
@@ -47,9 +52,21 @@ def _whoami(handler: Handler) -> None:
             "type": "user",
             "name": token.user,
             "orgs": [{"name": o, "roleInOrg": "write"} for o in token.organisations],
-            "auth": {"type": "access_token", "accessToken": {"role": token.role}},
+            "isPro": False,
+            "auth": {"type": "access_token", "accessToken": _access(token)},
         }
     )
+
+
+def _access(token: Token) -> dict[str, Any]:
+    if token.role != "fineGrained":
+        return {"role": token.role}
+    scoped = []
+    for scope in token.scopes:
+        kind = "model" if "/" in scope else "user" if scope == token.user else "org"
+        entity = {"_id": scope, "type": kind, "name": scope}
+        scoped.append({"entity": entity, "permissions": ["repo.content.read", "repo.write"]})
+    return {"role": token.role, "fineGrained": {"global": [], "scoped": scoped}}
 
 
 def _create(handler: Handler) -> None:
@@ -57,7 +74,7 @@ def _create(handler: Handler) -> None:
     data = handler.json_body()
     namespace = data.get("organization") or token.user
     repo_id = f"{namespace}/{data['name']}"
-    if not token.may_write(namespace):
+    if not token.may_write(repo_id):
         raise Refusal(403, f"You don't have the rights to create a model under {namespace!r}")
     url = f"{handler.hub.url}/{repo_id}"
     with handler.hub.store.guard:
@@ -77,15 +94,9 @@ def _delete(handler: Handler) -> None:
 
 
 def _validate_yaml(handler: Handler) -> None:
-    content = str(handler.json_body().get("content", ""))
-    head = re.match(r"---\n(.*?)\n---", content, re.DOTALL)
-    errors = [
-        {"message": '"base_model" must be a Hub id, not a local path'}
-        for line in (head[1].splitlines() if head else [])
-        if re.match(r"base_model:\s*[/~]", line)
-    ]
-    status = 400 if errors else 200
-    handler.answer({"errors": errors, "warnings": []}, status=status)
+    errors = rules.errors_of(str(handler.json_body().get("content", "")))
+    data = {"errors": [{"message": error} for error in errors], "warnings": []}
+    handler.answer(data, status=400 if errors else 200)
 
 
 def _model(handler: Handler, repo_id: str, rest: tuple[str, ...]) -> None:
@@ -107,6 +118,8 @@ def _model(handler: Handler, repo_id: str, rest: tuple[str, ...]) -> None:
         case ("GET", "auth-check", *kind):
             find_repo(handler, repo_id, write=kind == ["write"])
             handler.answer()
+        case (_, "discussions", *which):
+            community.discussions(handler, repo_id, tuple(which))
         case ("GET", "refs"):
             _refs(handler, repo_id)
         case ("GET", "commits", revision):
@@ -128,7 +141,8 @@ def _info(handler: Handler, repo_id: str, revision: str) -> None:
             "author": repo.id.split("/")[0],
             "sha": commit.sha,
             "private": repo.private,
-            "gated": False,
+            "gated": repo.gated,
+            "usedStorage": repo.size,
             "disabled": False,
             "downloads": 0,
             "likes": 0,
@@ -138,6 +152,25 @@ def _info(handler: Handler, repo_id: str, revision: str) -> None:
                 for name, e in sorted(commit.files.items())
             ],
         }
+    )
+
+
+def _list(handler: Handler) -> None:
+    token = handler.token()
+    author = handler.query.get("author", "")
+    sees = token is not None and (author == token.user or author in token.organisations)
+    handler.answer(
+        [
+            {
+                "_id": repo.id,
+                "id": repo.id,
+                "modelId": repo.id,
+                "private": repo.private,
+                "usedStorage": repo.size,
+            }
+            for repo in handler.hub.store.repos.values()
+            if repo.id.startswith(author + "/") and (sees or not repo.private)
+        ]
     )
 
 
@@ -158,8 +191,9 @@ def _settings(handler: Handler, repo_id: str) -> None:
     data = handler.json_body()
     if "private" in data or "visibility" in data:
         repo.private = data.get("visibility") == "private" or bool(data.get("private"))
-        handler.hub.store.save(repo)
-    handler.answer({"private": repo.private})
+    repo.gated = data.get("gated", repo.gated)
+    handler.hub.store.save(repo)
+    handler.answer({"private": repo.private, "gated": repo.gated})
 
 
 def _refs(handler: Handler, repo_id: str) -> None:
@@ -169,6 +203,7 @@ def _refs(handler: Handler, repo_id: str) -> None:
         return [
             {"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": sha}
             for name, sha in sorted(found.items())
+            if not name.startswith("refs/")
         ]
 
     handler.answer(

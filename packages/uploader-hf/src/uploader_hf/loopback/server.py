@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from uploader_hf.loopback.faults import Fault, Faults
+from uploader_hf.loopback.faults import Faults
 from uploader_hf.loopback.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Who a token stands for."""
+    """Who a token stands for.
+
+    Attributes:
+        user: The account.
+        role: ``write``, ``read`` or ``fineGrained``.
+        organisations: Names that the account belongs to.
+        scopes: For a fine-grained token, the owners and repositories that it may write to.
+    """
 
     user: str
     role: str
     organisations: tuple[str, ...]
+    scopes: tuple[str, ...] = ()
 
-    def may_write(self, namespace: str) -> bool:
-        owns = namespace == self.user or namespace in self.organisations
-        return self.role == "write" and owns
+    def may_write(self, repo_id: str) -> bool:
+        """Tell whether it may write to a repository, or to anything of an owner."""
+        owner = repo_id.split("/")[0]
+        if owner != self.user and owner not in self.organisations:
+            return False
+        if self.role == "fineGrained":
+            return owner in self.scopes or repo_id in self.scopes
+        return self.role == "write"
 
 
 @dataclass
@@ -35,12 +47,15 @@ class State:
     store: Store
     part_size: int
     page_size: int
+    quota: int | None = None
+    xet: bool = False
     url: str = ""
     faults: Faults = field(default_factory=Faults)
     tokens: dict[str, Token] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     bytes_received: int = 0
     guard: threading.Lock = field(default_factory=threading.Lock)
+    closing: threading.Event = field(default_factory=threading.Event)
 
 
 class Refusal(Exception):
@@ -121,6 +136,7 @@ class Handler(BaseHTTPRequestHandler):
     hub: ClassVar[State]
     protocol_version = "HTTP/1.1"
     body: Body
+    _late = 0.0
 
     def log_message(self, format: str, *args: Any) -> None:
         return
@@ -167,6 +183,9 @@ class Handler(BaseHTTPRequestHandler):
     ) -> None:
         """Send JSON or bytes."""
         self.body.drain()
+        if self._late:
+            self.hub.closing.wait(self._late)
+            self._late = 0.0
         body = json.dumps(data if data is not None else {}).encode() if content is None else content
         self.send_response(status)
         sent = {"Content-Type": "application/json", **(headers or {})}
@@ -187,10 +206,13 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.hub.faults.take(line)
         self.body = Body(self, fault.after if fault and fault.kind == "drop" else None)
         try:
-            if fault is not None and fault.kind in ("refuse", "stall"):
-                self._refuse_or_stall(fault)
-                if fault.kind == "refuse":
-                    return
+            if fault is not None and fault.kind == "refuse":
+                self.answer({"error": "ordered"}, status=fault.status, headers=fault.headers)
+                return
+            if fault is not None and fault.kind == "stall":
+                self.hub.closing.wait(fault.seconds)
+            if fault is not None and fault.kind == "late":
+                self._late = fault.seconds
             if fault is not None and fault.kind == "lose":
                 self._lose(dispatch)
             dispatch(self)
@@ -200,14 +222,9 @@ class Handler(BaseHTTPRequestHandler):
                 headers["X-Error-Code"] = refusal.code
             data = {"error": refusal.message, **refusal.extra}
             self.answer(data, status=refusal.status, headers=headers)
+            self.close_connection |= fault is not None and fault.kind == "lose"
         except (_Gone, BrokenPipeError, ConnectionResetError):
             self.close_connection = True
-
-    def _refuse_or_stall(self, fault: Fault) -> None:
-        if fault.kind == "stall":
-            time.sleep(fault.seconds)
-            return
-        self.answer({"error": "ordered"}, status=fault.status, headers=fault.headers)
 
     def _lose(self, dispatch: Any) -> None:
         """Do the work and swallow the answer."""

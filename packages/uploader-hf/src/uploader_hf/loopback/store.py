@@ -56,7 +56,10 @@ class Repo:
         commits: By sha.
         branches: Name to sha; ``main`` is always there.
         tags: Name to sha.
-        pulls: Branches of pull requests by number, as ``refs/pr/N``.
+        pulls: Title, author and status of pull requests by number; their branches are
+            ``refs/pr/N``.
+        gated: False, ``auto`` or ``manual``: who wants to read the files has to be accepted.
+        accepted: Users that were.
     """
 
     id: str
@@ -65,11 +68,19 @@ class Repo:
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     pulls: dict[str, dict[str, Any]] = field(default_factory=dict)
+    gated: bool | str = False
+    accepted: list[str] = field(default_factory=list)
 
     def resolve(self, revision: str) -> Commit | None:
         """Find a commit by branch, tag, pull request or sha."""
         sha = self.branches.get(revision) or self.tags.get(revision) or revision
         return self.commits.get(sha)
+
+    @property
+    def size(self) -> int:
+        """Bytes of every object that some commit holds, each once: what the Hub counts."""
+        entries = {e.sha256: e.size for c in self.commits.values() for e in c.files.values()}
+        return sum(entries.values())
 
     def history(self, revision: str) -> Iterator[Commit]:
         """Walk from a revision to the first commit."""
@@ -102,11 +113,14 @@ class Store:
         self.folder = folder
         self.guard = threading.RLock()
         self.repos: dict[str, Repo] = {}
+        self.collections: dict[str, dict[str, Any]] = {}
         (folder / "objects").mkdir(parents=True, exist_ok=True)
         (folder / "repos").mkdir(exist_ok=True)
         for path in sorted((folder / "repos").glob("*.json")):
             repo = _repo_from_json(json.loads(path.read_text("utf-8")))
             self.repos[repo.id] = repo
+        if (folder / "collections.json").is_file():
+            self.collections = json.loads((folder / "collections.json").read_text("utf-8"))
 
     def object(self, sha256: str) -> Path:
         return self.folder / "objects" / sha256
@@ -209,6 +223,10 @@ class Store:
     def save(self, repo: Repo) -> None:
         """Write a repository's file."""
         self._write(self._path(repo.id), [json.dumps(asdict(repo)).encode()])
+
+    def save_collections(self) -> None:
+        """Write the collections' file."""
+        self._write(self.folder / "collections.json", [json.dumps(self.collections).encode()])
 
     def delete(self, repo_id: str) -> None:
         del self.repos[repo_id]

@@ -38,12 +38,14 @@ def preupload(handler: Handler, repo_id: str, revision: str) -> None:
 
 def lfs_batch(handler: Handler, repo_id: str) -> None:
     """Answer where to send each object; one that is stored already needs no action."""
-    find_repo(handler, repo_id, write=True)
+    repo = find_repo(handler, repo_id, write=True)
+    wanted_bytes = 0
     objects = []
     for wanted in handler.json_body()["objects"]:
         oid, size = str(wanted["oid"]), int(wanted["size"])
         item: dict[str, Any] = {"oid": oid, "size": size}
         if not handler.hub.store.has(oid):
+            wanted_bytes += size
             where = f"{handler.hub.url}/_lfs/{oid}"
             upload: dict[str, Any] = {"href": where}
             if size > handler.hub.part_size:
@@ -55,6 +57,13 @@ def lfs_batch(handler: Handler, repo_id: str) -> None:
                 }
             item["actions"] = {"upload": upload, "verify": {"href": f"{where}/verify"}}
         objects.append(item)
+    quota = handler.hub.quota
+    if repo.private and quota is not None:
+        owner = repo_id.split("/")[0]
+        repos = handler.hub.store.repos.values()
+        used = sum(r.size for r in repos if r.private and r.id.startswith(owner + "/"))
+        if used + wanted_bytes > quota:
+            raise Refusal(403, "Private repository storage limit reached, please upgrade your plan")
     handler.answer({"transfer": "basic", "objects": objects})
 
 

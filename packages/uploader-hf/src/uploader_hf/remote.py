@@ -1,0 +1,73 @@
+"""What the Hub has: files by name with their digests, compared with those that are here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from uploader_core.plugin import CHUNK, UploadFile
+from uploader_hf.patience import Patience
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+_PATHS_PER_CALL = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remote:
+    """A file at the Hub: its size, and sha256 (LFS) or git blob id."""
+
+    size: int
+    sha256: str | None
+    blob_id: str
+
+
+def list_remote(
+    api: HfApi, patience: Patience, repo_id: str, revision: str, names: Iterable[str]
+) -> dict[str, Remote]:
+    """Ask the Hub what it has under some names.
+
+    Returns:
+        By name; a name that is not there is not among them.
+    """
+    from huggingface_hub.hf_api import RepoFile
+
+    names = list(names)
+    found: dict[str, Remote] = {}
+    for start in range(0, len(names), _PATHS_PER_CALL):
+        part = names[start : start + _PATHS_PER_CALL]
+        listing = patience.call(
+            f"listing {repo_id}",
+            lambda part=part: list(api.get_paths_info(repo_id, part, revision=revision)),  # type: ignore[misc]
+        )
+        for info in listing:
+            if isinstance(info, RepoFile):
+                digest = None if info.lfs is None else info.lfs.sha256
+                found[info.path] = Remote(size=info.size, sha256=digest, blob_id=info.blob_id)
+    return found
+
+
+def differing(files: Iterable[UploadFile], remote: Mapping[str, Remote]) -> list[UploadFile]:
+    """Return the files that the Hub does not have as they are here."""
+    return [file for file in files if not matches(file, remote.get(file.name))]
+
+
+def matches(file: UploadFile, remote: Remote | None) -> bool:
+    """Tell whether the Hub has a file as it is here."""
+    if remote is None or remote.size != file.size:
+        return False
+    if remote.sha256 is not None:
+        return remote.sha256 == file.sha256
+    return remote.blob_id == git_blob_id(file)
+
+
+def git_blob_id(file: UploadFile) -> str:
+    """Return git's id of a file's content: sha1 over ``blob <size>\\0<content>``."""
+    digest = hashlib.sha1(b"blob %d\0" % file.size)  # noqa: S324 - git's own
+    with file.path.open("rb") as handle:
+        while block := handle.read(CHUNK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,91 @@
+"""Secrets in text files that would go up: file and line are named, the value is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uploader_core.plugin import Receipt, RefusedError, UploadFile
+from uploader_hf.loopback import LoopbackHub
+from uploader_hf.scan import find
+
+# Put together here, so that no scanner of this repository takes them for real ones.
+SECRETS = {
+    "Hugging Face": "hf" + "_AbCdEfGhIjKlMnOpQrStUvWxYz012345",
+    "GitHub": "ghp" + "_Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0Uv1Wx2",
+    "GitHub fine-grained": "github" + "_pat_11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz0123456789",
+    "GitLab": "glpat" + "-AbCdEf0123456789xYzQ",
+    "AWS": "AKIA" + "IOSFODNN7EXAMPL3",
+    "AWS secret": "aws_secret_access_key = " + "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "OpenAI": "sk" + "-proj-AbCdEf0123456789GhIjKlMnOp",
+    "Anthropic": "sk" + "-ant-api03-AbCdEf0123456789GhIjKlMnOp",
+    "Slack": "xoxb" + "-123456789012-AbCdEfGhIjKl",
+    "Google": "AIza" + "SyA1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q",
+    "Stripe": "sk" + "_live_AbCdEf0123456789GhIjKlMn",
+    "npm": "npm" + "_AbCdEf0123456789GhIjKlMnOpQrStUvWxYz",
+    "wandb": "WANDB_API_KEY=" + "0123456789abcdef0123456789abcdef01234567",
+    "private key": "-----BEGIN " + "OPENSSH PRIVATE KEY-----",
+    "address": "postgres://alice:" + "correct-horse@db.example.org/runs",
+    "token of the web": "ey" + "JhbGciOiJIUzI1NiJ9.ey" + "JzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmN",
+}
+
+
+def text_file(folder: Path, name: str, text: str) -> UploadFile:
+    path = folder / name
+    path.write_text(text)
+    size = path.stat().st_size
+    return UploadFile(name=name, path=path, size=size, sha256="0" * 64, role="config", kind="x")
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+@pytest.mark.parametrize("name", ["README.md", "config.json", "train.ipynb", "chat_template.jinja"])
+def test_secret_is_found_with_its_line(tmp_path: Path, kind: str, name: str) -> None:
+    secret = SECRETS[kind]
+    line = json.dumps({"source": [f"x = {secret}\n"]}) if name.endswith("b") else f"key: {secret}"
+    leaks = list(find(text_file(tmp_path, name, f"one\ntwo\n{line}\n")))
+    assert {leak.line for leak in leaks} == {3}
+    assert all(secret[5:] not in leak.masked for leak in leaks)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "export HF_TOKEN=hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "commit 1c29aa2e23cd5a1a6a38d06b8c8b4fd4f5e9c1a7",
+        "see https://huggingface.co/docs/hub/model-cards#hf_hub_download",
+        "from huggingface_hub.hf_api import HfApi",
+        "AKIA is how the keys of AWS begin, ghp_ those of GitHub, sk- those of OpenAI",
+        '"task-specific-configuration-of-a-summariser-model": true',
+        "https://user:password@example.org is no way to log in"[:0] + "http://localhost:8000/v1",
+    ],
+)
+def test_ordinary_text_is_no_secret(tmp_path: Path, text: str) -> None:
+    assert list(find(text_file(tmp_path, "README.md", text))) == []
+
+
+def test_upload_stops_before_the_first_byte(
+    upload: Callable[..., Receipt], hub: LoopbackHub, release: list[UploadFile]
+) -> None:
+    secret = SECRETS["Hugging Face"]
+    release[2].path.write_text(f'{{\n "a": 1,\n "key": "{secret}"\n}}')
+    changed = dataclasses.replace(release[2], size=release[2].path.stat().st_size)
+    with pytest.raises(RefusedError, match=r"config.json:3 a Hugging Face token, hf_A\*\*\*") as e:
+        upload(files=[*release[:2], changed, release[3]])
+    assert secret not in str(e.value.to_json())
+    assert hub.requests == []
+
+
+def test_what_is_no_secret_goes_through_by_its_fingerprint(tmp_path: Path, release: Any) -> None:
+    from uploader_hf.scan import refuse_secrets
+
+    file = text_file(tmp_path, "README.md", SECRETS["AWS"])
+    (leak,) = find(file)
+    refuse_secrets([file], allowed=[leak.fingerprint])
+    with pytest.raises(RefusedError, match=leak.fingerprint):
+        refuse_secrets([file])
