@@ -31,7 +31,7 @@ SECRETS = {
     "wandb": "WANDB_API_KEY=" + "0123456789abcdef0123456789abcdef01234567",
     "private key": "-----BEGIN " + "OPENSSH PRIVATE KEY-----",
     "address": "postgres://alice:" + "correct-horse@db.example.org/runs",
-    "token of the web": "ey" + "JhbGciOiJIUzI1NiJ9.ey" + "JzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmN",
+    "token of the web": "ey" + "JhbGciOiJIUzI1NiJ9.ey" + "JzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3",
 }
 
 

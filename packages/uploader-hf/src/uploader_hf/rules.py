@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 # https://huggingface.co/docs/hub/repositories-licenses
-LICENCES = frozenset(
+_LICENCES = (
     "apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 "
     "bigcode-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause "
     "bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 "
@@ -22,8 +22,9 @@ LICENCES = frozenset(
     "intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl openmdw-1.0 "
     "openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license "
     "fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 "
-    "grok2-community gemma unknown other".split()
+    "grok2-community gemma unknown other"
 )
+LICENCES = frozenset(_LICENCES.split())
 RELATIONS = frozenset({"adapter", "finetune", "merge", "quantized"})
 _ID = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]{0,95}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]+)*|code|multilingual")
@@ -64,9 +65,9 @@ def _errors(data: dict[str, Any]) -> Iterator[str]:
     for value in _values(data.get("license")):
         if value not in LICENCES:
             yield f'"license" must be one of the known identifiers, not {value!r}'
-    if data.get("license") == "other" and "license_name" in data:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.+_-]*", str(data["license_name"])):
-            yield '"license_name" must be lower case without spaces'
+    name = str(data.get("license_name", "unnamed"))
+    if data.get("license") == "other" and not re.fullmatch(r"[a-z0-9][a-z0-9.+_-]*", name):
+        yield '"license_name" must be lower case without spaces'
     link = data.get("license_link")
     if link is not None and not re.fullmatch(r"LICENSE(\.md|\.txt)?|https?://\S+", str(link)):
         yield '"license_link" must be LICENSE, LICENSE.md or an address'

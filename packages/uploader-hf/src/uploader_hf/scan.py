@@ -1,4 +1,4 @@
-"""Secrets in text files that would go up: the run stops, the file and line are named, not the value.
+"""Secrets in text files that would go up stop the run: file and line are named, not the value.
 
 The patterns are those by which the vendors themselves mark their keys; a bare random string is no
 finding. What looks like one and is none is let through by its fingerprint.

@@ -35,8 +35,8 @@ class Sent:
 
     Attributes:
         files: Number of files that were not there as they are here.
-        size: Bytes that were read to be sent, those of every attempt. Xet does not tell; there it is
-            the size of the files.
+        size: Bytes that were read to be sent, those of every attempt. Xet does not tell; there it
+            is the size of the files.
         again: Those of them that were sent more than once.
     """
 
@@ -134,9 +134,7 @@ def _transfer(
         IntegrityError: What was read is not what the record says.
     """
     context.progress(f"asking {place.repo_id} what it wants", 0, None, "steps")
-    api.preupload_lfs_files(
-        place.repo_id, operations, revision=place.revision, free_memory=False
-    )
+    api.preupload_lfs_files(place.repo_id, operations, revision=place.revision, free_memory=False)
     for operation in operations:
         file = files[operation.path_in_repo]
         found = _digest(operation)

@@ -62,7 +62,8 @@ class Progress:
 
     def _text(self, stream: CountingFile) -> str:
         seconds = time.monotonic() - self._started
-        text = f"sending to {self._repo}: {stream.label} {100 * stream.sent // max(1, stream.size)}%"
+        share = 100 * stream.sent // max(1, stream.size)
+        text = f"sending to {self._repo}: {stream.label} {share}%"
         if seconds < 1 or not self._done:
             return text
         rate = self._read / seconds
