@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,8 @@ pytestmark = pytest.mark.slow
 KINDS = ("F16", "BF16", "Q8_0")
 MIXTURES = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q3_K_M", "Q3_K_L", "Q2_K", "IQ4_XS", "MXFP4_MOE")
 
-# What transformers 4 wrote and llama.cpp's script asks for; transformers 5 says it otherwise.
-SCRIPT_NEEDS = {"gpt-neox": {"rotary_pct": 0.25, "rotary_emb_base": 10000.0}}
+# With transformers 5 the script misses values in the configuration of these and stops.
+SCRIPT_FAILS = ("gpt-neox",)
 
 
 @pytest.fixture(scope="module")
@@ -33,25 +31,14 @@ def theirs(
 ) -> dict[tuple[str, str], Path]:
     """Run the script for all models in one process, because importing it takes seconds."""
     place = tmp_path_factory.mktemp("theirs")
-    readable = {name: completed(name, folder, place) for name, folder in folders.items()}
     jobs = {
         (name, kind): Job(folder=folder, target=place / f"{name}-{kind}.gguf", kind=kind)
-        for name, folder in readable.items()
+        for name, folder in folders.items()
+        if name not in SCRIPT_FAILS
         for kind in KINDS
     }
     run_script(list(jobs.values()))
     return {key: job.target for key, job in jobs.items()}
-
-
-def completed(name: str, folder: Path, place: Path) -> Path:
-    """Return a folder that the unmodified script can read: a copy where it misses values."""
-    if name not in SCRIPT_NEEDS:
-        return folder
-    copy = place / folder.name
-    shutil.copytree(folder, copy)
-    config = json.loads((copy / "config.json").read_text("utf-8"))
-    (copy / "config.json").write_text(json.dumps(SCRIPT_NEEDS[name] | config), "utf-8")
-    return copy
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -59,12 +46,13 @@ def test_equals_llama_cpps_own_tools(
     name: str, folders: dict[str, Path], theirs: dict[tuple[str, str], Path], tmp_path: Path
 ) -> None:
     ours = convert(folders[name], tmp_path, (*KINDS, *MIXTURES), smoke_test=False)
-    compared = sum(same(ours[kind], theirs[name, kind]) for kind in KINDS)
+    direct = () if name in SCRIPT_FAILS else KINDS
+    compared = sum(same(ours[kind], theirs[name, kind]) for kind in direct)
     for kind in MIXTURES:
         compared += same(ours[kind], llama_quantize(ours["F16"], tmp_path / "theirs.gguf", kind))
     tensors = len(read_header(ours["F16"]).tensors)
     assert tensors > 15
-    assert compared == tensors * (len(KINDS) + len(MIXTURES))
+    assert compared == tensors * (len(direct) + len(MIXTURES))
 
 
 def test_the_list_is_what_people_fine_tune() -> None:
