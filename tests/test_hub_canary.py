@@ -1,0 +1,81 @@
+"""A token through forced failures: it is seen nowhere outside the processes that ask the Hub.
+
+Each failure quotes the token back, as a careless server might. Three run by default, all thirty with
+``nox -s faults_hub``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CANARY = "canary-of-another-hub-7Qx2mZ"  # of a hub whose tokens do not begin with hf_
+ROUTES = (
+    r"POST .*/commit/",
+    r"PUT /_lfs/",
+    r"GET /api/whoami",
+    r"GET /api/models/me/tiny-LoRA",
+    r"POST /api/repos/create",
+    r"POST .*/preupload/",
+    r"POST .*/info/lfs/objects/batch",
+    r"POST .*/paths-info/",
+    r"POST /api/validate-yaml",
+    r"POST .*/tag/",
+)
+FAILURES = [
+    pytest.param(route, status, id=f"{route[-12:]}-{status}", marks=[pytest.mark.slow] * (n % 10 != 0))
+    for n, (status, route) in enumerate(itertools.product((400, 401, 403), ROUTES))
+]  # fmt: skip
+
+
+def processes_with(secret: bytes) -> list[str]:
+    """Return compute workers whose environment, and any process whose arguments, hold a secret."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+            arguments = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        # Only workers that may ask the Hub are not told to stay offline.
+        if secret in arguments or (secret in environment and b"HF_HUB_OFFLINE=1" in environment):
+            found.append(arguments.decode("utf-8", "replace"))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+@pytest.mark.parametrize(("route", "status"), FAILURES)
+def test_token_stays_where_it_belongs(
+    uploader: Any, fine_tune: Path, hub: Any, route: str, status: int
+) -> None:
+    from uploader_hf.loopback import Fault
+
+    hub.know(CANARY, "me")
+    uploader.environment["HF_TOKEN"] = CANARY
+    said = {"X-Error-Message": f"{CANARY} may not do this"}
+    hub.faults.add(Fault("refuse", route, status=status, times=99, headers=said))
+    output = uploader.cwd / "release"
+    process = subprocess.Popen(
+        uploader.argv("run", fine_tune, "--plugins", "lora", "--to", "hf:me/tiny", "--yes",
+                      "--hf-tag", "v1", "--output", output, "--debug"),
+        cwd=uploader.cwd, env={**uploader.variables()},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    seen: list[str] = []
+    while process.poll() is None:
+        seen += processes_with(CANARY.encode())
+        os.sched_yield()
+    assert process.stdout is not None
+    said_to_user = process.stdout.read()
+    process.stdout.close()
+    assert process.returncode not in (0, 1), said_to_user.decode()
+    assert seen == []
+    assert CANARY.encode() not in said_to_user
+    for path in output.rglob("*"):
+        if path.is_file():
+            assert CANARY.encode() not in path.read_bytes(), path
