@@ -1,7 +1,7 @@
 """A token through forced failures: it is seen nowhere outside the processes that ask the Hub.
 
-Each failure quotes the token back, as a careless server might. Three run by default, all thirty with
-``nox -s faults_hub``.
+Each failure quotes the token back, as a careless server might. Three run by default, all thirty
+with ``nox -s faults_hub``.
 """
 
 from __future__ import annotations
@@ -28,9 +28,14 @@ ROUTES = (
     r"POST .*/tag/",
 )
 FAILURES = [
-    pytest.param(route, status, id=f"{route[-12:]}-{status}", marks=[pytest.mark.slow] * (n % 10 != 0))
+    pytest.param(
+        route,
+        status,
+        id=f"{route[-12:]}-{status}",
+        marks=[pytest.mark.slow] * (n % 10 != 0),
+    )
     for n, (status, route) in enumerate(itertools.product((400, 401, 403), ROUTES))
-]  # fmt: skip
+]
 
 
 def processes_with(secret: bytes) -> list[str]:
