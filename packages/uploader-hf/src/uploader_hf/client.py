@@ -144,19 +144,7 @@ def is_passing(error: BaseException) -> bool:
     if own_error(error) is not None:
         return False
     status = status_of(error)
-    if status is None:
-        return _is_connection(error)
-    return status in PASSING or (status in (400, 404) and _is_completion(error))
-
-
-def _is_completion(error: BaseException) -> bool:
-    """Tell whether it was refused to put the parts of a large file together.
-
-    When the answer to the first request was lost, the client repeats it and the parts are gone,
-    because they are a file already. Asking what is missing shows that.
-    """
-    responses = (getattr(part, "response", None) for part in _chain(error))
-    return any("complete" in str(getattr(response, "url", "")) for response in responses)
+    return _is_connection(error) if status is None else status in PASSING
 
 
 def own_error(error: BaseException) -> UploaderError | None:
