@@ -14,7 +14,7 @@ TOKENS, WIDTH = 1 << 16, 1024
 EMBEDDING = 4 * TOKENS * WIDTH
 """Bytes of the embedding in float32: 256 MiB."""
 
-ROOM = EMBEDDING // 2
+ROOM = EMBEDDING * 3 // 4
 """Bytes that the process may take beyond what it has after converting a model of 400 tokens."""
 
 _CHILD = """

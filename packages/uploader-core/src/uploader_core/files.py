@@ -16,11 +16,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from uploader_core.artifact import ArtifactFile, Json
+from uploader_core.background import BackgroundFile
 from uploader_core.errors import IntegrityError, SpaceError, UploaderError
-from uploader_core.writeback import Writeback
 
 PARTIAL = ".partial"
 CHUNK = 4 << 20
@@ -99,29 +98,26 @@ def _existing(path: Path) -> Path:
 class HashingWriter:
     """A binary file that is hashed and stored while it is written. Forward only."""
 
-    def __init__(self, handle: BinaryIO) -> None:
-        self._handle = handle
+    def __init__(self, path: Path) -> None:
+        self._file = BackgroundFile(path)
         self._hash = hashlib.sha256()
-        self._writeback = Writeback(handle.fileno())
         self.size = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Write all of ``data`` and return its length in bytes."""
         view = memoryview(data).cast("B")
-        self._handle.write(view)
+        self._file.write(view)
         self._hash.update(view)
         self.size += len(view)
-        self._writeback.advance(self.size)
         return len(view)
 
     def finish(self) -> None:
         """Return when everything is on disk."""
-        self._handle.flush()
-        self._writeback.finish()
+        self._file.finish()
 
-    def stop(self) -> None:
-        """Use the file no more; it may be closed then."""
-        self._writeback.stop()
+    def close(self) -> None:
+        """Use the file no more, finished or not."""
+        self._file.close()
 
     def tell(self) -> int:
         return self.size
@@ -183,13 +179,9 @@ def create(
     partial = (scratch or path.parent) / (path.name + PARTIAL)
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as handle:
-            writer = HashingWriter(handle)
-            try:
-                yield writer
-                writer.finish()
-            finally:
-                writer.stop()
+        with contextlib.closing(HashingWriter(partial)) as writer:
+            yield writer
+            writer.finish()
         if before_commit is not None:
             before_commit(writer)
         commit(partial, path)

@@ -16,6 +16,7 @@ from uploader_core.context import (
     StepContext,
     UploadGroup,
 )
+from uploader_core.direct import read_range
 from uploader_core.errors import (
     AuthError,
     CancelledError,
@@ -83,5 +84,6 @@ __all__ = [
     "UsageError",
     "hash_file",
     "hookimpl",
+    "read_range",
     "setting",
 ]

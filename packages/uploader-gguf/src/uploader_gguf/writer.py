@@ -22,6 +22,7 @@ from uploader_gguf.gguf_file import TensorInfo
 from uploader_gguf.layout import File
 from uploader_gguf.lazy import Array, as_float32
 from uploader_gguf.quants import TensorType
+from uploader_merged.pipeline import in_order, thread_pool
 
 _SPLIT = 4
 """Pieces of a block that threads work on."""
@@ -37,29 +38,15 @@ def write(context: StepContext, conversion: Conversion, files: list[File]) -> No
     """
     kernels.prepare({tensor.kind for file in files for tensor in file.tensors})
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_merging_in_one_thread())
-        pool = stack.enter_context(ThreadPoolExecutor(max_workers=os.cpu_count() or 1))
+        pool = stack.enter_context(thread_pool(os.cpu_count() or 1))
         sinks = [stack.enter_context(_Sink(context, file)) for file in files]
         open_files = [file for file, sink in zip(files, sinks, strict=True) if sink.total]
         sinks = [sink for sink in sinks if sink.total]
         total = sum(sink.total for sink in sinks)
-        for piece in _in_order(_pieces(conversion, open_files, pool)):
+        for piece in in_order(_pieces(conversion, open_files, pool), _AHEAD):
             for sink, data in zip(sinks, piece, strict=True):
                 sink.write(data)
             context.progress("writing", sum(sink.size for sink in sinks), total)
-
-
-@contextlib.contextmanager
-def _merging_in_one_thread() -> Iterator[None]:
-    """Keep torch from taking the processors that store what was merged before."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Sink:
@@ -111,21 +98,6 @@ class _Sink:
 
 
 _Stored = list["Array | bytes"]
-
-
-def _in_order(pieces: Iterator[Future[_Stored]]) -> Iterator[_Stored]:
-    """Yield results in order while the next blocks are read and merged meanwhile."""
-    waiting: deque[Future[_Stored]] = deque()
-    try:
-        for piece in pieces:
-            waiting.append(piece)
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for piece in waiting:
-            piece.cancel()
 
 
 class _Work(NamedTuple):

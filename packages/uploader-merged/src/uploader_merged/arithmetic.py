@@ -10,16 +10,32 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch  # noqa: TID253 - this module computes
 
 from uploader_core.plugin import SourceError
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack
-from uploader_merged.tensors import DTYPES, ViewLoader, load_blocks, load_rows, row_blocks
+from uploader_merged.tensors import DTYPES, ViewLoader, load_rows, row_blocks
 
-BLOCK = 1 << 17
+BLOCK = 1 << 18
 """Elements of a tensor that are merged at once: all that is computed fits a core's own cache."""
+
+
+class Piece(NamedTuple):
+    """Rows of a merged tensor, as work that is still to be done.
+
+    Attributes:
+        read: Reads the rows as they are stored; waits for the disk.
+        merge: Makes the merged rows of them; keeps a processor busy.
+    """
+
+    read: Callable[[], torch.Tensor]
+    merge: Callable[[torch.Tensor], torch.Tensor]
+
+    def __call__(self) -> torch.Tensor:
+        """Do both."""
+        return self.merge(self.read())
 
 
 class Evaluation:
@@ -64,10 +80,13 @@ class Evaluation:
         for start, stop in row_blocks(self._recipe.rows, elements):
             yield self._rows(start, stop)
 
-    def pieces(self, elements: int) -> Iterator[Callable[[], torch.Tensor]]:
+    def pieces(self, elements: int) -> Iterator[Piece]:
         """Yield the same blocks as work to be done, in any thread."""
         for start, stop in row_blocks(self._recipe.rows, elements):
-            yield functools.partial(self._rows, start, stop)
+            yield Piece(
+                functools.partial(load_rows, self._source, start, stop),
+                functools.partial(self._merge, start),
+            )
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Return merged rows along the first axis."""
@@ -76,14 +95,24 @@ class Evaluation:
         return self._rows(start * inner, stop * inner).reshape(stop - start, *shape[1:])
 
     def _rows(self, start: int, stop: int) -> torch.Tensor:
+        return self._merge(start, load_rows(self._source, start, stop))
+
+    def _merge(self, start: int, stored: torch.Tensor) -> torch.Tensor:
+        """Make merged rows of stored ones.
+
+        Args:
+            start: Number of the first row.
+            stored: The rows, as in the file.
+        """
         if self._dtype is None:
-            return load_rows(self._source, start, stop)
-        result = torch.empty((stop - start, *self._recipe.rows[1:]), dtype=self._dtype)
-        for first, value in load_blocks(self._source, start, stop, BLOCK, self._scratch):
-            last = first + value.shape[0]
+            return stored
+        result = torch.empty(stored.shape, dtype=self._dtype)
+        for low, high in row_blocks(tuple(stored.shape), BLOCK):
+            first, last = start + low, start + high
+            value = stored[low:high]
             for step in self._steps:
                 value = step.apply(value, first, last)
-            target = result[first - start : last - start].copy_(value)
+            target = result[low:high].copy_(value)
             if self._recipe.touched:
                 self._check_finite(value, target, first)
         return result

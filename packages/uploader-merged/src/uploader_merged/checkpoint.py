@@ -15,7 +15,7 @@ Opening reads headers and small JSON files only and imports no torch; reading do
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from uploader_merged.stacking import AdapterChoice, read_adapters
 if TYPE_CHECKING:
     import torch
 
-    from uploader_merged.arithmetic import Evaluation
+    from uploader_merged.arithmetic import Evaluation, Piece
     from uploader_merged.tensors import ViewLoader
 
 
@@ -133,8 +133,12 @@ class Checkpoint:
 
     def pieces(
         self, name: str, elements: int = 1 << 18, dtype: str | None = None
-    ) -> Iterator[Callable[[], torch.Tensor]]:
-        """Yield what :meth:`blocks` yields as work, to be done in any thread and order."""
+    ) -> Iterator[Piece]:
+        """Yield what :meth:`blocks` yields as work, to be done in any thread and order.
+
+        Calling a piece does it all; :func:`uploader_merged.pipeline.merged_in_order` lets one
+        thread read while another one merges.
+        """
         return self._evaluate(name, dtype).pieces(elements)
 
     def _evaluate(self, name: str, dtype: str | None) -> Evaluation:

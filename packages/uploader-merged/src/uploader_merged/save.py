@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-
-import torch  # noqa: TID253 - this module computes
+from collections.abc import Iterator
 
 from uploader_core.plugin import Artifact, Json, StepContext
+from uploader_merged.arithmetic import Piece
 from uploader_merged.base import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.engines import merge_with
 from uploader_merged.folder import plan_folder
 from uploader_merged.layout import INDEX, Shard
-from uploader_merged.pipeline import in_order, thread_pool
+from uploader_merged.pipeline import merged_in_order, thread_pool
 from uploader_merged.proof import prove
 from uploader_merged.settings import STREAMING
 from uploader_merged.tensors import memory
 
 # Elements of one piece: large enough that handing it over costs nothing beside the work.
-_PIECE = 1 << 20
+_PIECE = 1 << 21
 
 
 def save(context: StepContext) -> Artifact:
@@ -35,7 +34,7 @@ def save(context: StepContext) -> Artifact:
                 continue
             with context.output.create(shard.name) as writer:
                 progress.add(writer.write(shard.header))
-                for block in in_order(pool, _pieces(source.opened, shard)):
+                for block in merged_in_order(pool, _pieces(source.opened, shard)):
                     progress.add(writer.write(memory(block)))
     context.progress("proving", 0, 1, "steps")
     proof = prove(checkpoint, [context.output.path / shard.name for shard in folder.shards])
@@ -80,7 +79,7 @@ class _Progress:
         self._context.progress("merging", self._done, self._total)
 
 
-def _pieces(checkpoint: Checkpoint, shard: Shard) -> Iterator[Callable[[], torch.Tensor]]:
+def _pieces(checkpoint: Checkpoint, shard: Shard) -> Iterator[Piece]:
     """Yield the work that makes a shard's bytes, in their order."""
     for tensor in shard.tensors:
         yield from checkpoint.pieces(tensor.name, elements=_PIECE, dtype=tensor.dtype)

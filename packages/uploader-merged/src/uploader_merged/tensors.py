@@ -12,11 +12,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
-from io import FileIO
 
 import torch
 
-from uploader_core.plugin import SourceError
+from uploader_core.plugin import SourceError, read_range
 from uploader_lora import StoredTensor
 from uploader_merged.packed import PackedTensor
 from uploader_merged.recipes import View
@@ -42,9 +41,6 @@ DTYPES = {
 """torch types by safetensors names."""
 
 
-_AHEAD = 8 << 20
-
-
 def load(stored: StoredTensor) -> torch.Tensor:
     """Read a whole tensor as it is stored."""
     return load_rows(stored, 0, stored.shape[0] if stored.shape else 1).reshape(stored.shape)
@@ -65,65 +61,29 @@ def load_rows(stored: StoredTensor, start: int, stop: int) -> torch.Tensor:
             owner=str(stored.file),
             next="add --base PATH_OR_ID with a 16-bit model",
         )
-    tensor = torch.empty((stop - start, *stored.shape[1:]), dtype=DTYPES[stored.dtype])
-    # Unbuffered, and opened for each read: no shared position, so threads need no lock.
-    with stored.file.open("rb", buffering=0) as handle:
-        _fill(tensor, handle, stored, start)
-        _read_ahead(handle.fileno(), stored, start, tensor)
-    return tensor
+    # Opened for each read: no shared position, so threads need no lock.
+    row = stored.nbytes // max(1, stored.shape[0] if stored.shape else 1)
+    handle = os.open(stored.file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        data = read_range(handle, stored.offset + start * row, (stop - start) * row, _allocate)
+    except EOFError as error:
+        raise SourceError(
+            f"{stored.file.name} became shorter while it was read",
+            owner=str(stored.file),
+            next="run it again when nothing else writes to the file",
+        ) from error
+    finally:
+        os.close(handle)
+    flat = torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
+    dtype = DTYPES[stored.dtype]
+    if flat.data_ptr() % dtype.itemsize:
+        flat = flat.clone()  # a header of odd length: the numbers lie between the processor's words
+    return flat.view(dtype).view(stop - start, *stored.shape[1:])
 
 
-def load_blocks(
-    stored: StoredTensor, start: int, stop: int, elements: int, scratch: Scratch
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """Read rows in blocks that stay in the processor's cache, through one open file.
-
-    Yields:
-        The first row of each block, and its rows. They are valid until the next block.
-
-    Raises:
-        SourceError: As for :func:`load_rows`.
-    """
-    width = stored.shape[1:]
-    blocks = [(start + a, start + b) for a, b in row_blocks((stop - start, *width), elements)]
-    if isinstance(stored, PackedTensor) or stored.dtype not in DTYPES:
-        for first, last in blocks:
-            yield first, load_rows(stored, first, last)
-        return
-    with stored.file.open("rb", buffering=0) as handle:
-        for first, last in blocks:
-            rows = scratch.take("stored", (last - first, *width), DTYPES[stored.dtype])
-            _fill(rows, handle, stored, first)
-            yield first, rows
-        _read_ahead(handle.fileno(), stored, first, rows)
-
-
-def _fill(tensor: torch.Tensor, handle: FileIO, stored: StoredTensor, start: int) -> None:
-    """Read rows from ``start`` on into a tensor."""
-    view = memory(tensor)
-    handle.seek(stored.offset + start * math.prod(tensor.shape[1:]) * tensor.element_size())
-    position = 0
-    while position < len(view):
-        count = handle.readinto(view[position:])
-        if not count:
-            raise SourceError(
-                f"{stored.file.name} became shorter while it was read",
-                owner=str(stored.file),
-                next="run it again when nothing else writes to the file",
-            )
-        position += count
-
-
-def _read_ahead(handle: int, stored: StoredTensor, start: int, rows: torch.Tensor) -> None:
-    """Let the disk fetch what follows while these rows are worked on.
-
-    The kernel does it by itself for one reader that goes through a file, and not for a file that
-    is opened anew for each part.
-    """
-    if stored.nbytes >= _AHEAD and hasattr(os, "posix_fadvise"):
-        row = math.prod(rows.shape[1:]) * rows.element_size()
-        end = stored.offset + (start + rows.shape[0]) * row
-        os.posix_fadvise(handle, end + _AHEAD // 2, _AHEAD // 2, os.POSIX_FADV_WILLNEED)
+def _allocate(size: int) -> memoryview:
+    """Return memory that torch's allocator uses again and again; fresh pages cost more."""
+    return memory(torch.empty(size, dtype=torch.uint8))
 
 
 def _widened_rows(packed: PackedTensor, start: int, stop: int) -> torch.Tensor:
