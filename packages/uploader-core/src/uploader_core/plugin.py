@@ -15,6 +15,7 @@ from uploader_core.context import (
     SourceContext,
     StepContext,
     UploadGroup,
+    VerifyContext,
 )
 from uploader_core.errors import (
     AuthError,
@@ -43,6 +44,7 @@ from uploader_core.specs import (
     SourceSpec,
     UploadSpec,
 )
+from uploader_core.verify import Problem, Verification, read_manifest
 
 __all__ = [
     "API_VERSION",
@@ -64,6 +66,7 @@ __all__ = [
     "OutputFolder",
     "PlanContext",
     "PluginError",
+    "Problem",
     "Receipt",
     "RefusedError",
     "ReleaseInfo",
@@ -81,7 +84,10 @@ __all__ = [
     "UploadSpec",
     "UploaderError",
     "UsageError",
+    "Verification",
+    "VerifyContext",
     "hash_file",
     "hookimpl",
+    "read_manifest",
     "setting",
 ]
