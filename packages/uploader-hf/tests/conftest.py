@@ -74,7 +74,7 @@ def release(tmp_path: Path) -> list[UploadFile]:
 
 
 @pytest.fixture
-def upload(tmp_path: Path, release: list[UploadFile]) -> Callable[..., Receipt]:
+def upload(hub: LoopbackHub, tmp_path: Path, release: list[UploadFile]) -> Callable[..., Receipt]:
     """Run the upload step; keywords are settings."""
 
     def run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -167,15 +166,15 @@ def test_single_repository_makes_no_collection(
 
 
 def test_bytes_that_changed_since_they_were_recorded_are_not_committed(
-    upload: Callable[..., Receipt], api: Any, release: list[Any]
+    upload: Callable[..., Receipt], api: Any, hub: LoopbackHub, release: list[Any]
 ) -> None:
-    from uploader_core.plugin import IntegrityError, RefusedError
-
+    """The store refuses them as it refuses to complete an object twice; it is asked, once."""
     weights = release[0]
     content = bytearray(weights.path.read_bytes())
     content[1000] ^= 1
     weights.path.write_bytes(bytes(content))
-    with pytest.raises((IntegrityError, RefusedError)):
+    with pytest.raises(RefusedError, match=weights.name):
         upload(files=[dataclasses.replace(weights), *release[1:]])
     assert api.list_repo_files("me/tiny") == [".gitattributes"]
-    assert os.environ["HF_TOKEN"]
+    assert sum("/complete" in line for line in hub.requests) == 1
+    assert sum("/objects/batch" in line for line in hub.requests) == 2

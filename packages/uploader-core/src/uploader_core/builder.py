@@ -20,11 +20,11 @@ from uploader_core.registry import (
     ARTIFACTS,
     DEFAULTS,
     DOCUMENTS,
-    SCHEMES,
     Plugin,
     Registry,
     import_dotted,
 )
+from uploader_core.schemes import find_destination
 from uploader_core.source import SOURCE_KINDS, Sources
 from uploader_core.specs import ConvertSpec, DocumentSpec, Finding, SaveSpec, UploadSpec
 
@@ -264,19 +264,8 @@ class PlanBuilder:
 
     def add_uploads(self, scheme: str, rest: str) -> None:
         """Add the upload steps of one destination."""
-        (plugin_id, *others) = self.registry.providers(SCHEMES, scheme) or (scheme,)
-        if others:
-            raise UsageError(
-                f"{scheme}: is served by {plugin_id} and {', '.join(others)}",
-                next=f"leave one out: --without {others[0]}",
-            )
-        plugin = self.load(plugin_id)
-        spec = next((s for s in plugin.of(UploadSpec) if s.scheme == scheme), None)
-        if spec is None:
-            raise PluginBrokenError(
-                f"plugin {plugin_id} advertises {scheme}: and registers no such destination",
-                owner=plugin.entry.owner,
-            )
+        plugin, spec = find_destination(scheme, self.registry)
+        self.load(plugin.id)
         makers = {
             s.kind: s.id for s in self.artifacts() if spec.accepts is None or s.kind in spec.accepts
         }

@@ -127,6 +127,21 @@ class SourceContext:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyContext:
+    """Given to an uploader's ``verify``. Nothing may be changed, here or there.
+
+    Attributes:
+        target: What the user wrote behind ``scheme:``.
+        full: Compare contents; False looks at names and sizes only.
+        secrets: The variables that the spec named, where set.
+    """
+
+    target: str
+    full: bool = True
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FetchedSource:
     """What a source plugin returns.
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 import uploader_core
 from uploader_core.artifact import Artifact, Json
-from uploader_core.plan import Plan
-from uploader_core.store import Record
+
+if TYPE_CHECKING:
+    from uploader_core.plan import Plan
+    from uploader_core.store import Record
 
 NAME = "upload_manifest.json"
 SCHEMA = "uploader.manifest/1"

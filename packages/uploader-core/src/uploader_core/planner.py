@@ -6,16 +6,16 @@ source is missing is an error only when a step needs it.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 from uploader_core.builder import PlanBuilder
 from uploader_core.config import Config
 from uploader_core.context import ReleaseInfo
-from uploader_core.errors import PluginNotInstalledError, UsageError
+from uploader_core.errors import UsageError
 from uploader_core.plan import Plan, in_order
-from uploader_core.registry import SCHEMES, Registry
+from uploader_core.registry import Registry
+from uploader_core.schemes import split_destination
 from uploader_core.source import Fetch, default_name, open_source
 
 
@@ -52,7 +52,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         UploaderError: The request cannot be planned; the error says what to type instead.
     """
     sources = open_source(request.source, request.base, fetch, request.adapters)
-    destinations = [_split(d, registry) for d in request.destinations]
+    destinations = [split_destination(d, registry) for d in request.destinations]
     name = request.name or _name_from(destinations) or default_name(sources.folder)
     release = ReleaseInfo(
         name=name,
@@ -85,24 +85,6 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         destinations=request.destinations,
         warnings=tuple(builder.warnings),
     )
-
-
-def _split(destination: str, registry: Registry) -> tuple[str, str]:
-    scheme, colon, rest = destination.partition(":")
-    known = ", ".join(f"{s}:" for s in registry.names(SCHEMES))
-    if not colon or not rest:
-        raise UsageError(
-            f"destination {destination!r} is not of the form scheme:rest",
-            next=f"--to {'hf:' if '/' in destination else 'dir:'}{destination}   (known: {known})",
-        )
-    if scheme not in registry.names(SCHEMES):
-        close = difflib.get_close_matches(scheme, registry.names(SCHEMES), n=1)
-        raise PluginNotInstalledError(
-            f"no installed plugin uploads to {scheme}:",
-            owner=f"installed here: {known}",
-            next=f"--to {close[0]}:{rest}" if close else f"pip install uploader-{scheme}",
-        )
-    return scheme, rest
 
 
 def _name_from(destinations: list[tuple[str, str]]) -> str | None:

@@ -15,6 +15,7 @@ from uploader_core.context import (
     SourceContext,
     StepContext,
     UploadGroup,
+    VerifyContext,
 )
 from uploader_core.direct import read_range
 from uploader_core.errors import (
@@ -44,6 +45,7 @@ from uploader_core.specs import (
     SourceSpec,
     UploadSpec,
 )
+from uploader_core.verify import Problem, Verification, read_manifest
 
 __all__ = [
     "API_VERSION",
@@ -65,6 +67,7 @@ __all__ = [
     "OutputFolder",
     "PlanContext",
     "PluginError",
+    "Problem",
     "Receipt",
     "RefusedError",
     "ReleaseInfo",
@@ -82,8 +85,11 @@ __all__ = [
     "UploadSpec",
     "UploaderError",
     "UsageError",
+    "Verification",
+    "VerifyContext",
     "hash_file",
     "hookimpl",
+    "read_manifest",
     "read_range",
     "setting",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from uploader_core.config import Config
 from uploader_core.context import FetchedSource
-from uploader_core.errors import UploaderError
+from uploader_core.errors import UploaderError, UsageError
 from uploader_core.events import EventFile, EventStream
 from uploader_core.execute import Workers
 from uploader_core.plan import Plan
@@ -19,9 +19,11 @@ from uploader_core.preflight import combine, prepare
 from uploader_core.registry import SOURCES, Registry
 from uploader_core.report import Report
 from uploader_core.runner import Runner
+from uploader_core.schemes import find_destination, split_destination
 from uploader_core.source import Fetch
 from uploader_core.specs import SourceSpec
 from uploader_core.store import ReleaseStore
+from uploader_core.verify import Verification, verify_folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +110,54 @@ def run(
         error = report.error()
         events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
         return report
+
+
+def verify(
+    reference: str, registry: Registry, config: Config, *, full: bool = True
+) -> Verification:
+    """Compare a release with its manifest, wherever it is. Nothing is changed.
+
+    Args:
+        reference: A folder, or ``scheme:rest`` of a destination.
+        registry: Installed plugins.
+        config: For the environment, where credentials are.
+        full: Also compare contents; False looks at names and sizes only.
+
+    Raises:
+        UsageError: There is no such folder, or that destination cannot be verified.
+        UploaderError: What the destination's plugin says.
+    """
+    path = Path(reference).expanduser()
+    if path.is_dir():
+        return verify_folder(path, full=full)
+    # Two letters at least: one is a drive.
+    if not re.match(r"[a-z][a-z0-9.-]+:.", reference):
+        raise UsageError(
+            f"there is no folder {reference}",
+            next="give a release folder, or a destination such as hf:user/model",
+        )
+    name, target = split_destination(reference, registry)
+    plugin, spec = find_destination(name, registry)
+    if spec.verify is None:
+        raise UsageError(
+            f"{plugin.entry.owner} cannot verify what lies at {name}:",
+            next="verify the release folder, or a downloaded copy",
+        )
+    result = Workers(config.environment).perform(
+        {
+            "op": "verify",
+            "step": f"verify {reference}",
+            "owner": plugin.entry.owner,
+            "run": spec.verify,
+            "target": target,
+            "full": full,
+            "secrets": list(spec.secrets),
+            "network": True,
+        },
+        lambda _: None,
+    )
+    assert isinstance(result, Mapping)
+    return Verification.from_json(result)
 
 
 def _prepare_or_raise(plan: Plan, workers: Workers, kept: set[str]) -> Plan:

@@ -175,6 +175,11 @@ class UploadSpec(Spec):
             :class:`~uploader_core.context.GroupContext`, returning a tuple of
             :class:`~uploader_core.context.UploadGroup`: which kinds travel together in one step
             and to which target. None: everything in one step to the target as written.
+        verify: ``package.module:function`` taking a
+            :class:`~uploader_core.context.VerifyContext`, returning a
+            :class:`~uploader_core.verify.Verification`: compares what lies at the destination
+            with the manifest that lies there, for ``uploader verify scheme:rest``. None: it cannot
+            be verified from afar.
         capabilities: Free words for listings: ``private``, ``atomic``, ``revision``.
         secrets: Names of environment variables that only this plugin's upload steps receive.
     """
@@ -182,6 +187,7 @@ class UploadSpec(Spec):
     scheme: str
     accepts: tuple[str, ...] | None = None
     group: str | None = None
+    verify: str | None = None
     capabilities: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
 

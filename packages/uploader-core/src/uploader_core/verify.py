@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from uploader_core.artifact import ArtifactFile, Json
 from uploader_core.errors import IntegrityError, UsageError
 from uploader_core.files import child, hash_file
 from uploader_core.manifest import NAME, SCHEMA
@@ -14,7 +15,12 @@ from uploader_core.manifest import NAME, SCHEMA
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One file that is not what the manifest says."""
+    """One file that is not what the manifest says.
+
+    Attributes:
+        path: Its name in the manifest.
+        what: The rest of the sentence: ``is missing``.
+    """
 
     path: str
     what: str
@@ -28,11 +34,63 @@ class Verification:
         files: Number of files in the manifest.
         size: Their bytes.
         problems: Empty when all is well.
+        where: What exactly was looked at, such as an address with its commit.
     """
 
     files: int
     size: int
     problems: tuple[Problem, ...]
+    where: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "where": self.where,
+            "files": self.files,
+            "bytes": self.size,
+            "problems": [{"path": p.path, "what": p.what} for p in self.problems],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Json]) -> Verification:
+        files, size, problems = data["files"], data["bytes"], data["problems"]
+        assert isinstance(files, int)
+        assert isinstance(size, int)
+        assert isinstance(problems, list)
+        return cls(
+            files=files,
+            size=size,
+            problems=tuple(Problem(**p) for p in problems),  # type: ignore[arg-type]
+            where=str(data["where"]),
+        )
+
+
+def read_manifest(text: str | bytes, where: str) -> tuple[ArtifactFile, ...]:
+    """Return the files that an ``upload_manifest.json`` lists.
+
+    Args:
+        text: Its content.
+        where: Where it was found, for messages.
+
+    Raises:
+        IntegrityError: It cannot be read.
+    """
+    try:
+        manifest = json.loads(text)
+        if manifest["schema"] != SCHEMA:
+            raise ValueError(f"schema {manifest['schema']!r}, expected {SCHEMA!r}")
+        return tuple(
+            ArtifactFile(
+                name=str(file["path"]),
+                size=int(file["size"]),
+                sha256=str(file["sha256"]),
+                role=str(file.get("role", "other")),
+            )
+            for file in manifest["files"]
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(
+            f"{where} is damaged: {error}", next="run the release again"
+        ) from error
 
 
 def verify_folder(
@@ -54,21 +112,18 @@ def verify_folder(
         raise UsageError(
             f"{folder} has no {NAME}", next="give the folder that `uploader run` wrote"
         )
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-        if manifest["schema"] != SCHEMA:
-            raise ValueError(f"schema {manifest['schema']!r}, expected {SCHEMA!r}")
-        listed = [(str(f["path"]), int(f["size"]), str(f["sha256"])) for f in manifest["files"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{path} is damaged: {error}", next="run the release again") from error
+    listed = read_manifest(path.read_bytes(), str(path))
     problems = []
-    for name, size, digest in listed:
-        what = _compare(child(folder, name), size, digest, full=full)
+    for file in listed:
+        what = _compare(child(folder, file.name), file.size, file.sha256, full=full)
         if what is not None:
-            problems.append(Problem(path=name, what=what))
-        tick(name, size)
+            problems.append(Problem(path=file.name, what=what))
+        tick(file.name, file.size)
     return Verification(
-        files=len(listed), size=sum(size for _, size, _ in listed), problems=tuple(problems)
+        files=len(listed),
+        size=sum(file.size for file in listed),
+        problems=tuple(problems),
+        where=str(folder),
     )
 
 

@@ -27,11 +27,13 @@ from uploader_core.context import (
     Section,
     SourceContext,
     StepContext,
+    VerifyContext,
 )
 from uploader_core.errors import PluginError, StepFailedError, UploaderError
 from uploader_core.files import OutputFolder
 from uploader_core.registry import import_dotted
 from uploader_core.settings import from_json as settings_from_json
+from uploader_core.verify import Verification
 
 Emit = Callable[[Mapping[str, Json]], None]
 
@@ -188,10 +190,21 @@ def _fetch(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
     return {"path": str(result.path), "model_id": result.model_id, "revision": result.revision}
 
 
+def _verify(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]) -> Json:
+    context = VerifyContext(
+        target=request["target"], full=request["full"], secrets=_secrets(request)
+    )
+    result = import_dotted(request["run"], request["owner"])(context)
+    if not isinstance(result, Verification):
+        raise PluginError(f"{request['run']} did not return a Verification")
+    return result.to_json()
+
+
 _OPERATIONS: Mapping[str, Callable[[Mapping[str, Any], Emit, Callable[[], bool]], Json]] = {
     "run": _run,
     "check": _check,
     "fetch": _fetch,
+    "verify": _verify,
 }
 
 

@@ -132,7 +132,7 @@ def _set_requests_timeout(seconds: float) -> None:
 
 def status_of(error: BaseException) -> int | None:
     """Return the HTTP status behind an error of the client, through what wraps it."""
-    for part in _chain(error):
+    for part in chain(error):
         status = getattr(getattr(part, "response", None), "status_code", None)
         if isinstance(status, int):
             return status
@@ -149,7 +149,7 @@ def is_passing(error: BaseException) -> bool:
 
 def own_error(error: BaseException) -> UploaderError | None:
     """Return an error of ours that the client wrapped, such as a stop during a transfer."""
-    return next((part for part in _chain(error) if isinstance(part, UploaderError)), None)
+    return next((part for part in chain(error) if isinstance(part, UploaderError)), None)
 
 
 def asked_to_wait(error: BaseException) -> int | None:
@@ -157,7 +157,7 @@ def asked_to_wait(error: BaseException) -> int | None:
 
     It says so as ``RateLimit: "api";r=0;t=55``, other hubs as ``Retry-After: 55``.
     """
-    for part in _chain(error):
+    for part in chain(error):
         headers: Mapping[str, str] = getattr(getattr(part, "response", None), "headers", None) or {}
         limit = re.search(r"\br=0\b.*\bt=(\d+)", headers.get("RateLimit", ""))
         after = headers.get("Retry-After", "")
@@ -166,7 +166,8 @@ def asked_to_wait(error: BaseException) -> int | None:
     return None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what caused it, outermost first."""
     while error is not None:
         yield error
         error = error.__cause__
@@ -243,7 +244,7 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
 
 def _is_connection(error: BaseException) -> bool:
     # By name: the client's HTTP library is requests, httpx or httpx2, as its version goes.
-    names = {cls.__name__ for part in _chain(error) for cls in type(part).__mro__}
+    names = {cls.__name__ for part in chain(error) for cls in type(part).__mro__}
     return bool(names & _CONNECTION_ERRORS)
 
 
@@ -259,7 +260,7 @@ def no_token() -> AuthError:
 
 def mask(text: str, error: BaseException) -> str:
     """Mask the token that an error's request carried, and all that looks like one, in a text."""
-    for part in _chain(error):
+    for part in chain(error):
         for source in (getattr(part, "response", None), part):
             # Never getattr on httpx's errors blindly: their ``request`` raises when there is none.
             try:

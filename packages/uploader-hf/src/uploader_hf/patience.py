@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from uploader_core.plugin import StepContext
 from uploader_hf.client import asked_to_wait, is_passing, translate
 
 T = TypeVar("T")
@@ -22,16 +21,16 @@ class Patience:
     (make this repository, set this tag). A commit is none of them.
 
     Args:
-        context: The step, for its progress and to be stopped.
         repo: Repository, for messages.
+        tell: Is told every second what it waits for; it may raise to stop.
 
     Attributes:
         waits: How often it had to wait.
     """
 
-    def __init__(self, context: StepContext, repo: str) -> None:
-        self._context = context
+    def __init__(self, repo: str, tell: Callable[[str], None] = lambda _: None) -> None:
         self._repo = repo
+        self._tell = tell
         self.waits = 0
 
     def call(self, what: str, function: Callable[[], T]) -> T:
@@ -58,5 +57,5 @@ class Patience:
         self.waits += 1
         seconds = min(_LONGEST_WAIT, asked_to_wait(error) or 2 ** (attempt - 1))
         for left in range(seconds, 0, -1):
-            self._context.progress(f"{self._repo}: trying again in {left} s", 0, None, "steps")
+            self._tell(f"{self._repo}: trying again in {left} s")
             time.sleep(1)

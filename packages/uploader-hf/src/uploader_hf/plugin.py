@@ -17,6 +17,7 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
         run="uploader_hf.publish:upload",
         check="uploader_hf.check:check",
         group="uploader_hf.names:group",
+        verify="uploader_hf.verify:verify",
         settings=HubSettings,
         secrets=("HF_TOKEN", "HF_TOKEN_PATH"),
         capabilities=("private", "atomic", "revision"),

@@ -39,7 +39,7 @@ def upload(context: StepContext) -> Receipt:
     if not api.token:
         raise no_token()
     scan.refuse_secrets(context.files, allowed=settings.allow_secret)
-    patience = Patience(context, repo_id)
+    patience = Patience(repo_id, lambda text: context.progress(text, 0, None, "steps"))
     check_options(settings)
     check_rights(patience.call("asking the Hub who this token is", api.whoami), repo_id)
     place = repository.prepare(api, patience, repo_id, settings)

@@ -65,9 +65,14 @@ def matches(file: UploadFile, remote: Remote | None) -> bool:
 
 
 def git_blob_id(file: UploadFile) -> str:
-    """Return git's id of a file's content: sha1 over ``blob <size>\\0<content>``."""
-    digest = hashlib.sha1(b"blob %d\0" % file.size)  # noqa: S324 - git's own
+    """Return git's id of a file's content, see :func:`blob_id`."""
     with file.path.open("rb") as handle:
-        while block := handle.read(CHUNK):
-            digest.update(block)
+        return blob_id(file.size, iter(lambda: handle.read(CHUNK), b""))
+
+
+def blob_id(size: int, blocks: Iterable[bytes]) -> str:
+    """Return git's id of a content: sha1 over ``blob <size>\\0<content>``."""
+    digest = hashlib.sha1(b"blob %d\0" % size)  # noqa: S324 - git's own
+    for block in blocks:
+        digest.update(block)
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from uploader_core.plugin import IntegrityError, StepContext, UploadFile
 from uploader_hf.client import is_passing, translate
+from uploader_hf.objects import is_stored, refused_object
 from uploader_hf.patience import ATTEMPTS, Patience
 from uploader_hf.remote import differing, list_remote
 from uploader_hf.repository import Place
@@ -81,9 +82,14 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
                 )
                 break
             except Exception as error:
-                if attempt > ATTEMPTS or not is_passing(error):
-                    raise translate(error, f"sending to {repo_id}", repo=repo_id) from None
-                patience.wait(error, attempt)
+                failed = operations.get(refused_object(error) or "")
+                if attempt <= ATTEMPTS and failed is not None:
+                    if is_stored(api, patience, repo_id, revision, failed):
+                        continue
+                elif attempt <= ATTEMPTS and is_passing(error):
+                    patience.wait(error, attempt)
+                    continue
+                raise translate(error, f"sending to {repo_id}", repo=repo_id) from None
         if progress is None:
             return Sent()
         if uses_xet():

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from uploader_core.artifact import Receipt
-from uploader_core.context import PlanContext, StepContext
+from uploader_core.context import PlanContext, StepContext, VerifyContext
 from uploader_core.errors import IntegrityError, RefusedError
 from uploader_core.files import CHUNK, child, create, hash_file
 from uploader_core.manifest import NAME
 from uploader_core.specs import Finding
+from uploader_core.verify import Verification, verify_folder
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -66,3 +67,8 @@ def upload(context: StepContext) -> Receipt:
     return context.receipt(
         url=target.as_uri(), private=None, files=len(context.files), bytes_sent=sent
     )
+
+
+def verify(context: VerifyContext) -> Verification:
+    """Compare a copy with the manifest in it."""
+    return verify_folder(Path(context.target).expanduser(), full=context.full)

@@ -198,6 +198,12 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _serve(self) -> None:
+        try:
+            self._respond()
+        except (_Gone, BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def _respond(self) -> None:
         from uploader_hf.loopback.routes import dispatch
 
         line = f"{self.command} {self.path}"
@@ -223,8 +229,6 @@ class Handler(BaseHTTPRequestHandler):
             data = {"error": refusal.message, **refusal.extra}
             self.answer(data, status=refusal.status, headers=headers)
             self.close_connection |= fault is not None and fault.kind == "lose"
-        except (_Gone, BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
 
     def _lose(self, dispatch: Any) -> None:
         """Do the work and swallow the answer."""
