@@ -84,6 +84,39 @@ def info(plugin_id: str, as_json: bool) -> int:
     return 0
 
 
+@plugins.command("check")
+@click.argument("subject", metavar="PATH_OR_ID")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+def check_(subject: str, as_json: bool) -> int:
+    """Run the conformance kit on a plugin: its id, or the folder of its distribution."""
+    import dataclasses
+
+    from uploader_core.errors import PluginBrokenError
+    from uploader_core.testing.check import Verdict, classes_for, run
+
+    def tell(verdict: Verdict) -> None:
+        if as_json:
+            return
+        colour = {"passed": "green", "failed": "red"}.get(verdict.outcome, "yellow")
+        click.secho(f"{verdict.outcome:<8}", fg=colour, nl=False)
+        click.echo(f"  {verdict.subject}: {verdict.check} ({verdict.seconds:.1f} s)")
+        if verdict.why:
+            click.echo(f"          {verdict.why}")
+
+    verdicts = run(classes_for(subject, make_registry()), tell)
+    failed = [verdict for verdict in verdicts if verdict.outcome == "failed"]
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
+    else:
+        click.echo(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks are fine")
+    if failed:
+        raise PluginBrokenError(
+            f"{subject} fails {len(failed)} checks of the conformance kit",
+            next="uploader plugins check says of each what to do",
+        )
+    return 0
+
+
 @plugins.command("disable")
 @click.argument("plugin_id", metavar="ID")
 def disable_(plugin_id: str) -> int:
