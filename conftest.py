@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_HOME] = home
     os.environ.update(
         HF_HOME=home.name,
+        XDG_CONFIG_HOME=home.name,  # uploader.toml of the person, plugins that they disabled
         HF_HUB_DISABLE_TELEMETRY="1",
         TOKENIZERS_PARALLELISM="false",
         HTTP_PROXY=_NOWHERE,

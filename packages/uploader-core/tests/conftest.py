@@ -83,6 +83,7 @@ def install(site: Path) -> Callable[..., None]:
         modules: Mapping[str, str],
         entry_points: Mapping[str, Mapping[str, str]],
         version: str = "1.0",
+        requires: str = "",
     ) -> None:
         for name, source in modules.items():
             path = site.joinpath(*name.split("."))
@@ -92,7 +93,8 @@ def install(site: Path) -> Callable[..., None]:
         info.mkdir()
         (info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
-            f"Summary: test plugin {distribution}\n",
+            f"Summary: test plugin {distribution}\n"
+            + (f"Requires-Dist: {requires}\n" if requires else ""),
             "utf-8",
         )
         lines = []

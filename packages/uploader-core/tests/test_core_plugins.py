@@ -135,7 +135,9 @@ def test_unknown_plugin_says_what_is_close_and_what_to_install() -> None:
 
 
 def test_disabled_plugin_is_not_imported(entry: Callable[[str, str], Entry]) -> None:
-    registry = Registry([entry("off", "raise AssertionError('imported')")], disabled=["off"])
+    registry = Registry(
+        [entry("off", "raise AssertionError('imported')")], disabled={"off": "--without"}
+    )
     with pytest.raises(PluginBrokenError, match="disabled"):
         registry.load("off")
 

@@ -99,16 +99,28 @@ def load(
     for key, value in dotenv_values(folder / ".env").items():
         if value is not None:
             variables.setdefault(key, value)
+    tables = read_tables(config_file, folder)
+    return Config(tables=tables, environment=variables, options=options or {})
+
+
+def read_tables(
+    config_file: Path | None = None, folder: Path | None = None
+) -> dict[str, dict[str, object]]:
+    """Read the user's own file, then that of the working folder or ``config_file``, over it.
+
+    Raises:
+        UsageError: A file that cannot be read, or is no set of tables.
+    """
     if config_file is not None and not config_file.is_file():
         raise UsageError(f"there is no configuration file {config_file}")
     tables: dict[str, dict[str, object]] = {}
-    for path in (_user_file(), config_file or folder / FILE):
+    for path in (_user_file(), config_file or (folder or Path.cwd()) / FILE):
         if path is not None and path.is_file():
             for name, table in _read(path).items():
                 if not isinstance(table, dict):
                     raise UsageError(f"{path}: {name!r} must be a table, [{name}]")
                 tables.setdefault(name, {}).update(table)
-    return Config(tables=tables, environment=variables, options=options or {})
+    return tables
 
 
 def _user_file() -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -61,11 +62,19 @@ class Workers:
     Args:
         environment: Variables of the run.
         logs: Folder for what workers print, or None to drop it.
+        module: What a worker runs; the conformance kit has one that is watched.
     """
 
-    def __init__(self, environment: Mapping[str, str], logs: Path | None = None) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        logs: Path | None = None,
+        *,
+        module: str = "uploader_core.worker",
+    ) -> None:
         self._environment = environment
         self._logs = logs
+        self._module = module
         self._running: set[subprocess.Popen[str]] = set()
         self._guard = threading.Lock()
         self._stopped = False
@@ -96,7 +105,7 @@ class Workers:
             if self._stopped:
                 raise CancelledError("the run was stopped")
             process = subprocess.Popen(
-                [sys.executable, "-m", "uploader_core.worker"],
+                [sys.executable, "-m", self._module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -116,6 +125,10 @@ class Workers:
             _kill(process)
             process.wait()
             tail.join()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
 
     def _converse(
         self,

@@ -9,10 +9,14 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import os
 import re
+import signal
+import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
 import pluggy
@@ -23,6 +27,7 @@ from uploader_core.errors import (
     PluginNotInstalledError,
     UploaderError,
 )
+from uploader_core.selection import how_to_enable
 from uploader_core.settings import Setting, fields_of
 from uploader_core.specs import (
     SUPPORTED_API,
@@ -127,14 +132,17 @@ class Registry:
 
     Args:
         entries: Entry points; read from metadata when None. Tests pass their own.
-        disabled: Plugin ids that must not be loaded; their metadata stays visible.
+        disabled: Ids of plugins that must not be loaded, each with what disables it; their
+            metadata stays visible.
     """
 
     def __init__(
-        self, entries: Iterable[Entry] | None = None, disabled: Iterable[str] = ()
+        self,
+        entries: Iterable[Entry] | None = None,
+        disabled: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.entries = read_metadata() if entries is None else tuple(entries)
-        self.disabled = frozenset(disabled)
+        self.disabled = disabled
         self._loaded: dict[str, Plugin] = {}
 
     def ids(self) -> tuple[str, ...]:
@@ -158,7 +166,7 @@ class Registry:
         """Return the ids of enabled plugins that advertise a kind or a scheme."""
         modules = {e.module for e in self._in(group) if e.name == name}
         ids = {e.name for e in self._in(PLUGINS) if e.module in modules}
-        return tuple(sorted(ids - self.disabled))
+        return tuple(sorted(ids - self.disabled.keys()))
 
     def load(self, plugin_id: str) -> Plugin:
         """Import one plugin and collect its specs.
@@ -174,9 +182,9 @@ class Registry:
                 raise self._unknown(plugin_id)
             if plugin_id in self.disabled:
                 raise PluginBrokenError(
-                    f"plugin {plugin_id!r} is disabled",
+                    f"plugin {plugin_id!r} is disabled by {self.disabled[plugin_id]}",
                     owner=claims[0].owner,
-                    next=f"remove it from UPLOADER_DISABLE or --without to use {plugin_id}",
+                    next=f"to use it: {how_to_enable(plugin_id, self.disabled[plugin_id])}",
                 )
             if len(claims) > 1:
                 owners = " and ".join(entry.owner for entry in claims)
@@ -203,7 +211,12 @@ class Registry:
 
 
 def _load(entry: Entry) -> Plugin:
-    with _blaming(entry, "cannot be imported"):
+    # What a plugin prints while it is imported must not end up in somebody's JSON.
+    with (
+        _blaming(entry, "cannot be imported"),
+        contextlib.redirect_stdout(sys.stderr),
+        _limited(entry),
+    ):
         module = importlib.import_module(entry.module)
     api = getattr(module, "uploader_api", 1)
     if api not in SUPPORTED_API:
@@ -214,7 +227,11 @@ def _load(entry: Entry) -> Plugin:
             owner=entry.owner,
             next=f"pip install -U {'uploader-core' if newer else entry.distribution}",
         )
-    with _blaming(entry, "registers something invalid"):
+    with (
+        _blaming(entry, "registers something invalid"),
+        contextlib.redirect_stdout(sys.stderr),
+        _limited(entry),
+    ):
         specs = _collect(entry, module)
     return Plugin(id=entry.name, entry=entry, module=module, specs=specs)
 
@@ -235,6 +252,53 @@ def _blaming(entry: Entry, what: str) -> Iterator[None]:
             safe="other plugins are not affected",
             next=f"pip install -U {entry.distribution}, or leave it out: --without {entry.name}",
         ) from error
+
+
+def import_limit() -> float:
+    """Return the seconds that the import of a plugin may take, ``UPLOADER_IMPORT_TIMEOUT``."""
+    try:
+        return float(os.environ.get("UPLOADER_IMPORT_TIMEOUT", ""))
+    except ValueError:
+        return 60.0
+
+
+@contextlib.contextmanager
+def _limited(entry: Entry) -> Iterator[None]:
+    """End an import that does not end by itself, by interrupting it as Ctrl+C would.
+
+    Only the main thread can be interrupted; elsewhere there is no limit.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    limit = import_limit()
+    expired = threading.Event()
+
+    def interrupt() -> None:
+        expired.set()
+        if hasattr(signal, "pthread_kill"):  # also wakes a sleeping system call
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        else:
+            import _thread
+
+            _thread.interrupt_main()
+
+    timer = threading.Timer(limit, interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not expired.is_set():
+            raise
+        raise PluginBrokenError(
+            f"plugin {entry.name!r} was still being imported after {limit:g} s",
+            owner=f"{entry.owner}, module {entry.module}",
+            safe="other plugins are not affected",
+            next=f"leave it out: --without {entry.name}, or uploader plugins disable {entry.name}",
+        ) from None
+    finally:
+        timer.cancel()
 
 
 def _collect(entry: Entry, module: ModuleType) -> tuple[Spec, ...]:

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
+from uploader_core.config import read_tables
 from uploader_core.errors import UploaderError
-from uploader_core.registry import ARTIFACTS, DEFAULTS, DOCUMENTS, SCHEMES, Registry
+from uploader_core.registry import (
+    ARTIFACTS,
+    DEFAULTS,
+    DOCUMENTS,
+    PLUGINS,
+    SCHEMES,
+    Registry,
+    read_metadata,
+)
+from uploader_core.selection import disabled_plugins, split
 from uploader_core.settings import Setting, fields_of
 
 _PARAMS = "uploader_core.params"
@@ -25,7 +36,9 @@ class PluginOptionsCommand(click.Command):
     """A command that takes the options of the plugins that its arguments name."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        registry = make_registry(values_of(args, "--without"))
+        registry = make_registry(
+            values_of(args, "--without"), next(iter(values_of(args, "--config")), None)
+        )
         ctx.meta[_REGISTRY] = registry
         ctx.meta[_PARAMS] = [_option(f) for f in _settings_for(registry, args)]
         try:
@@ -70,17 +83,15 @@ def registry_of(ctx: click.Context) -> Registry:
     return registry
 
 
-def make_registry(without: Sequence[str] = ()) -> Registry:
-    """Read metadata, honouring ``--without`` and ``UPLOADER_DISABLE``."""
-    import os
-
-    disabled = [*split(without), *split([os.environ.get("UPLOADER_DISABLE", "")])]
-    return Registry(disabled=disabled)
-
-
-def split(values: Sequence[str]) -> list[str]:
-    """Split comma-separated values."""
-    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+def make_registry(without: Sequence[str] = (), config_file: str | None = None) -> Registry:
+    """Read metadata, and what disables plugins: see :mod:`uploader_core.selection`."""
+    entries = read_metadata()
+    ids = {entry.name for entry in entries if entry.group == PLUGINS}
+    # A file that is not there is reported when the configuration itself is read.
+    file = Path(config_file) if config_file and Path(config_file).is_file() else None
+    return Registry(
+        entries, disabled_plugins(ids, without=without, tables=read_tables(config_file=file))
+    )
 
 
 def take_plugin_options(params: dict[str, Any]) -> dict[str, dict[str, object]]:

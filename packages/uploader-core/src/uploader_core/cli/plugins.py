@@ -1,14 +1,22 @@
-"""``uploader plugins``: what is installed, from metadata; nothing is imported to list it."""
+"""``uploader plugins``: what is installed, and what may be loaded of it.
+
+Nothing is imported into this process, so these commands work whatever is wrong with a plugin.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from uploader_core.cli.options import make_registry
-from uploader_core.errors import UploaderError
+from uploader_core.inspection import Inspection, inspect, inspect_all
 from uploader_core.registry import ARTIFACTS, SCHEMES, Registry
+from uploader_core.selection import disable as remember_disabled
+from uploader_core.selection import enable as forget_disabled
+from uploader_core.selection import how_to_enable
 
 _COLUMNS = ("id", "distribution")
 
@@ -24,67 +32,157 @@ def plugins() -> None:
 def list_(check: bool, as_json: bool) -> int:
     """List the plugins, with the formats they make and the destinations they serve."""
     registry = make_registry()
-    rows = [_row(registry, plugin_id, check=check) for plugin_id in registry.ids()]
+    rows = [_row(registry, plugin_id) for plugin_id in registry.ids()]
+    if check:
+        sound = [row["id"] for row in rows if row["state"] == "installed"]
+        found = inspect_all(registry.claims(plugin_id)[0] for plugin_id in sound)
+        for row in rows:
+            if row["id"] in found:
+                row |= _state(found[row["id"]])
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return 0
     widths = [max((len(str(row[key])) for row in rows), default=0) for key in _COLUMNS]
     for row in rows:
         first, second = (f"{row[key]:<{n}}" for key, n in zip(_COLUMNS, widths, strict=True))
-        click.echo(f"{first}  {second}  {row['offers']}")
-        if row["state"] not in ("installed", "ok"):
-            click.secho(f"  {row['state']}", fg="red")
-            for label in ("owner", "next"):
-                if row.get(label):
-                    click.echo(f"    {label}: {row[label]}")
+        time = f"  ({row['import_ms']:.0f} ms)" if "import_ms" in row else ""
+        click.echo(f"{first}  {second}  {row['offers']}{time}")
+        _show_state(row)
     return 0
 
 
 @plugins.command()
 @click.argument("plugin_id", metavar="ID")
-def info(plugin_id: str) -> int:
-    """Show everything about one plugin: it is imported for this."""
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+def info(plugin_id: str, as_json: bool) -> int:
+    """Show everything about one plugin; it is imported for this, in a process of its own."""
     registry = make_registry()
-    row = _row(registry, plugin_id, check=False) if registry.claims(plugin_id) else None
-    plugin = registry.load(plugin_id)
-    assert row is not None
+    if not registry.claims(plugin_id):
+        registry.load(plugin_id)  # says what is installed and what is close
+    row = _row(registry, plugin_id)
+    found = inspect(registry.claims(plugin_id)[0]) if row["state"] == "installed" else None
+    if found is not None:
+        row |= _state(found)
+        row |= {"api": found.api, "hooks": found.hooks, "specs": found.specs}
+    if as_json:
+        click.echo(json.dumps(row, indent=2))
+        return 0
     click.echo(f"{plugin_id}  {row['distribution']}  {row['summary']}")
-    click.echo(f"  module  {plugin.entry.module}")
-    for spec in plugin.specs:
-        click.echo(f"  {type(spec).__name__:<12}  {spec.name}: {spec.summary}")
-        consumes = getattr(spec, "consumes", None)
-        if consumes:
-            click.echo(f"    {' + '.join(consumes)} -> {spec.produces}")  # type: ignore[attr-defined]
-        if spec.settings is not None:
-            from uploader_core.settings import fields_of
-
-            for field in fields_of(plugin_id, spec.settings):
-                click.echo(f"    {field.option}  {field.help} (default: {field.default})")
+    for label in ("module", "kinds", "schemes"):
+        value = row[label]
+        if value:
+            click.echo(f"  {label:<8} {value if isinstance(value, str) else ', '.join(value)}")
+    _show_state(row)
+    if found is not None and found.error is None:
+        click.echo(f"  {'hooks':<8} {', '.join(found.hooks)}")
+        click.echo(f"  {'api':<8} {found.api}")
+        click.echo(
+            f"  {'import':<8} {found.milliseconds:.0f} ms, {len(found.modules)} modules of its own"
+        )
+        for spec in found.specs:
+            _show_spec(spec)
     return 0
 
 
-def _row(registry: Registry, plugin_id: str, *, check: bool) -> dict[str, object]:
+@plugins.command("check")
+@click.argument("subject", metavar="PATH_OR_ID")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+def check_(subject: str, as_json: bool) -> int:
+    """Run the conformance kit on a plugin: its id, or the folder of its distribution."""
+    import dataclasses
+
+    from uploader_core.errors import PluginBrokenError
+    from uploader_core.testing.check import Verdict, classes_for, run
+
+    def tell(verdict: Verdict) -> None:
+        if as_json:
+            return
+        colour = {"passed": "green", "failed": "red"}.get(verdict.outcome, "yellow")
+        click.secho(f"{verdict.outcome:<8}", fg=colour, nl=False)
+        click.echo(f"  {verdict.subject}: {verdict.check} ({verdict.seconds:.1f} s)")
+        if verdict.why:
+            click.echo(f"          {verdict.why}")
+
+    verdicts = run(classes_for(subject, make_registry()), tell)
+    failed = [verdict for verdict in verdicts if verdict.outcome == "failed"]
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
+    else:
+        click.echo(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks are fine")
+    if failed:
+        raise PluginBrokenError(
+            f"{subject} fails {len(failed)} checks of the conformance kit",
+            next="uploader plugins check says of each what to do",
+        )
+    return 0
+
+
+@plugins.command("disable")
+@click.argument("plugin_id", metavar="ID")
+def disable_(plugin_id: str) -> int:
+    """Keep a plugin installed but never load it."""
+    click.echo(f"{plugin_id} is disabled, remembered in {remember_disabled(plugin_id)}")
+    click.echo(f"undo: uploader plugins enable {plugin_id}")
+    return 0
+
+
+@plugins.command("enable")
+@click.argument("plugin_id", metavar="ID")
+def enable_(plugin_id: str) -> int:
+    """Undo `plugins disable`."""
+    forget_disabled(plugin_id)
+    why = make_registry().disabled.get(plugin_id)
+    if why is None:
+        click.echo(f"{plugin_id} is enabled")
+    else:
+        click.echo(f"{plugin_id} is still disabled: {how_to_enable(plugin_id, why)}")
+    return 0
+
+
+def _row(registry: Registry, plugin_id: str) -> dict[str, Any]:
+    """Describe a plugin from metadata alone."""
     claims = registry.claims(plugin_id)
     kinds = registry.advertised(plugin_id, ARTIFACTS)
     schemes = registry.advertised(plugin_id, SCHEMES)
-    row: dict[str, object] = {
+    row: dict[str, Any] = {
         "id": plugin_id,
         "distribution": " and ".join(entry.owner for entry in claims),
         "summary": claims[0].summary,
+        "module": claims[0].module,
         "kinds": list(kinds),
         "schemes": list(schemes),
         "offers": ", ".join([*kinds, *(f"{scheme}:" for scheme in schemes)]),
         "state": "installed",
     }
-    if len({e.distribution for e in claims}) > 1:
+    if len({entry.distribution for entry in claims}) > 1:
         row["state"] = f"broken: plugin id {plugin_id!r} is claimed twice"
         row["next"] = f"pip uninstall {claims[-1].distribution}"
     elif plugin_id in registry.disabled:
-        row["state"] = "disabled"
-    elif check:
-        try:
-            registry.load(plugin_id)
-            row["state"] = "ok"
-        except UploaderError as error:
-            row |= {"state": f"broken: {error.what}", "owner": error.owner, "next": error.next}
+        why = registry.disabled[plugin_id]
+        row |= {"state": f"disabled by {why}", "next": how_to_enable(plugin_id, why)}
     return row
+
+
+def _state(found: Inspection) -> dict[str, Any]:
+    if found.error is not None:
+        error = found.error
+        return {"state": f"broken: {error.what}", "owner": error.owner, "next": error.next}
+    return {"state": "ok", "import_ms": round(found.milliseconds, 1)}
+
+
+def _show_state(row: Mapping[str, Any]) -> None:
+    if row["state"] not in ("installed", "ok"):
+        click.secho(f"  {row['state']}", fg="red")
+        for label in ("owner", "next"):
+            if row.get(label):
+                click.echo(f"    {label}: {row[label]}")
+
+
+def _show_spec(spec: Mapping[str, Any]) -> None:
+    click.echo(f"  {spec['type']:<12}  {spec['name']}: {spec['summary']}")
+    if spec["consumes"]:
+        click.echo(f"    {' + '.join(spec['consumes'])} -> {spec['produces']}")
+    if spec["scheme"]:
+        click.echo(f"    --to {spec['scheme']}:...")
+    for setting in spec["settings"]:
+        click.echo(f"    {setting['option']}  {setting['help']} (default: {setting['default']})")

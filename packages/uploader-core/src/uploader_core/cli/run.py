@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -14,11 +15,11 @@ from uploader_core import config as configuration
 from uploader_core.cli.options import (
     PluginOptionsCommand,
     registry_of,
-    split,
     take_plugin_options,
 )
 from uploader_core.errors import CancelledError
 from uploader_core.planner import Request
+from uploader_core.selection import split
 
 
 def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -162,7 +163,9 @@ def run(ctx: click.Context, /, **params: Any) -> int:
         if not click.confirm("Go ahead?", default=True):
             raise CancelledError("not started", safe="nothing was changed")
 
-    with make_renderer(console, enabled=loud) as renderer:
+    # What an inline step of a plugin prints must not end up in the JSON.
+    stdout = contextlib.redirect_stdout(sys.stderr if params["as_json"] else sys.stdout)
+    with stdout, make_renderer(console, enabled=loud) as renderer:
         report = run_request(
             request,
             registry_of(ctx),

@@ -1,0 +1,126 @@
+"""What holds for a step that writes a document, or a section for somebody else's document."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from uploader_core.artifact import Artifact
+from uploader_core.plan import SectionRef
+from uploader_core.registry import Plugin
+from uploader_core.specs import DocumentSpec
+from uploader_core.testing.conformance import StepConformance, expect
+from uploader_core.testing.inputs import make_input
+from uploader_core.testing.trial import Result, Trial, files_below, resolve_settings
+
+_HOST = "dir"
+"""Core's own plugin, whose README includes every section."""
+
+
+class DocumentConformance(StepConformance):
+    """Checks of one document or section: set ``plugin``, and ``spec`` when it has several.
+
+    Attributes:
+        kinds: Artifact kinds to describe; those of the spec when empty, ``lora`` when it describes
+            all.
+    """
+
+    spec_type = DocumentSpec
+    kinds: ClassVar[tuple[str, ...]] = ()
+
+    _trial: ClassVar[Trial | None] = None
+    _result: ClassVar[Result | None] = None
+
+    @classmethod
+    def setup_class(cls) -> None:
+        super().setup_class()
+        cls._trial = cls._result = None
+
+    def artifacts(self, folder: Path) -> tuple[Artifact, ...]:
+        """Return the artifacts to describe; override for kinds that no installed plugin makes.
+
+        Args:
+            folder: Where to put them.
+        """
+        kinds = self.kinds or self.the_spec().describes or ("adapter",)
+        return tuple(make_input(kind, folder, self.registry(), self.plugin) for kind in kinds)
+
+    # -- checks --------------------------------------------------------------------------------
+
+    def test_document_is_written(self) -> None:
+        """Rendered in a worker, there is text, in UTF-8."""
+        result = self._reference()
+        warnings = [str(e.get("what")) for e in result.events if e["event"] == "warning"]
+        expect(not warnings, "; ".join(warnings))
+        texts = self._texts(result)
+        expect(all(text.strip() for text in texts.values()), "the document is empty")
+        heading = self.the_spec().section
+        if heading is not None:
+            expect(heading in texts["README.md"], f"no section {heading!r}: run returned no text")
+
+    def test_document_tells_nothing_about_this_machine(self) -> None:
+        """No path, user or host of the machine that wrote it is published."""
+        for name, text in self._texts(self._reference()).items():
+            for secret in (str(self._folder.name), str(Path.home())):
+                expect(len(secret) < 2 or secret not in text, f"{name} contains {secret}")
+
+    def test_document_is_the_same_the_second_time(self) -> None:
+        """The same artifacts give the same text."""
+        first = self._texts(self._reference())
+        again = self._texts(self._the_trial().at(self.root("again")).run())
+        expect(again == first, "the second time the text was another: leave out times and the like")
+
+    def test_document_of_an_unknown_artifact_does_not_fail(self) -> None:
+        """Metadata of an artifact is its producer's business; a document copes without."""
+        trial = self._the_trial()
+        bare = tuple(replace(a, metadata={}, producer="x:x") for a in trial.inputs)
+        result = replace(trial, root=self.root("bare"), inputs=bare).run()
+        warnings = [str(e.get("what")) for e in result.events if e["event"] == "warning"]
+        expect(not warnings and result.error is None, f"{'; '.join(warnings) or result.error}")
+
+    def test_nothing_is_written_elsewhere_and_no_network_is_used(self) -> None:
+        """A document is written through ``context.output``, from what it is given."""
+        found = self._reference().violations
+        expect(not found, "; ".join(found))
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _the_trial(self) -> Trial:
+        cls = type(self)
+        if cls._trial is None:
+            spec: DocumentSpec = self.the_spec()
+            plugin: Plugin = self.load()
+            inputs = self.artifacts(self.root("inputs"))
+            settings = resolve_settings(plugin, spec, self.settings)
+            sections: tuple[SectionRef, ...] = ()
+            if spec.section is not None:
+                kinds = [a.kind for a in inputs]
+                sections = tuple(
+                    SectionRef(plugin=plugin, spec=spec, settings=settings, kind=k) for k in kinds
+                )
+                plugin = self.registry().load(_HOST)
+                (spec,) = plugin.of(DocumentSpec)
+                settings = None
+            cls._trial = Trial(
+                plugin=plugin,
+                spec=spec,
+                root=self.root("reference"),
+                inputs=inputs,
+                settings=settings,
+                sections=sections,
+            )
+        return cls._trial
+
+    def _reference(self) -> Result:
+        cls = type(self)
+        if cls._result is None:
+            cls._result = self._the_trial().run()
+        return cls._result
+
+    def _texts(self, result: Result) -> dict[str, str]:
+        artifact = result.artifact
+        listed = {file.name for file in artifact.files}
+        found = {*files_below(artifact.path)}
+        expect(found == listed, f"in the folder {sorted(found)}, recorded {sorted(listed)}")
+        return {name: (artifact.path / name).read_text("utf-8") for name in sorted(listed)}

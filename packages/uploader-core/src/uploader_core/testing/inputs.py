@@ -1,0 +1,63 @@
+"""Artifacts for a step to work on: the tiny model, or what an installed plugin makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uploader_core.artifact import Artifact
+from uploader_core.registry import ARTIFACTS, Registry
+from uploader_core.source import open_source
+from uploader_core.specs import ConvertSpec, SaveSpec
+from uploader_core.testing.fixtures import make_adapter, make_model
+from uploader_core.testing.trial import Trial, resolve_settings, with_digests
+
+_MODEL_FOLDERS = ("checkpoint", "merged-16bit")
+"""Kinds that are a plain folder of a full model, as ``save_pretrained`` writes it."""
+
+
+def make_input(kind: str, folder: Path, registry: Registry, consumer: str = "") -> Artifact:
+    """Make a small real artifact of a kind.
+
+    ``adapter``, ``base``, ``checkpoint`` and ``merged-16bit`` are the tiny model. Any other kind is
+    made by the installed plugin that advertises it, from the tiny model.
+
+    Args:
+        kind: Artifact kind.
+        folder: Where to put it.
+        registry: Installed plugins.
+        consumer: Plugin that asks; it may make the kind itself.
+
+    Raises:
+        LookupError: No installed plugin makes the kind.
+    """
+    if kind in ("adapter", "base"):
+        model, adapter = folder / "base", folder / "final_model"
+        if not model.is_dir():
+            make_adapter(adapter, make_model(model))
+        return with_digests(open_source(str(adapter), None, lambda *_: None).artifacts[kind])
+    if kind in _MODEL_FOLDERS:
+        model = make_model(folder / kind)
+        sources = open_source(str(model), None, lambda *_: None)
+        artifact = with_digests(sources.artifacts["checkpoint"])
+        if kind == "checkpoint":
+            return artifact
+        return Artifact(kind=kind, path=model, files=artifact.files, producer=f"fixture:{kind}")
+    for plugin_id in registry.providers(ARTIFACTS, kind):
+        plugin = registry.load(plugin_id)
+        makers: list[SaveSpec | ConvertSpec] = [*plugin.of(SaveSpec), *plugin.of(ConvertSpec)]
+        for spec in makers:
+            if spec.produces != kind:
+                continue
+            inputs = tuple(make_input(k, folder, registry, consumer) for k in spec.consumes)
+            trial = Trial(
+                plugin=plugin,
+                spec=spec,
+                root=folder / kind,
+                inputs=inputs,
+                settings=resolve_settings(plugin, spec, {}),
+            )
+            return trial.run().artifact
+    raise LookupError(
+        f"no installed plugin makes {kind!r}, which {consumer} consumes: install one, or override "
+        "inputs() and return Artifacts of your own"
+    )

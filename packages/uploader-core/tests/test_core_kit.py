@@ -1,0 +1,154 @@
+"""The conformance kit: each check catches the plugin that it was made for, and no other."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uploader_core.testing import Destination, SaveConformance, UploadConformance
+from uploader_core.testing.check import run
+
+PLUGIN = """
+from uploader_core.plugin import SaveSpec, hookimpl
+{top}
+
+@hookimpl
+def uploader_savers():
+    yield SaveSpec(name="x", summary="x", consumes=("adapter",), produces="acme.x",
+                   run="{module}_work:save")
+"""
+
+WORK = """
+import os, random, socket
+from uploader_core.plugin import RefusedError
+
+def save(context):
+    path = context.input("adapter").file("adapter_model.safetensors")
+    data = path.read_bytes()
+    if len(data) < 8 + int.from_bytes(data[:8], "little") + 3584:
+        raise RefusedError("the adapter is cut off", owner=str(path), next="save it again")
+    {body}
+    context.output.write("copy.safetensors", data, role="weights")
+    return context.artifact()
+"""
+
+# What the plugin does wrong, and the check that says so.
+WRONGS = {
+    "none": ("", "pass", None),
+    "heavy": ("import numpy", "pass", "import_is_light"),
+    "elsewhere": (
+        "",
+        "open(os.path.expanduser('~/acme-was-here'), 'w').close()",
+        "nothing_is_written_elsewhere",
+    ),
+    "input": (
+        "",
+        "(path.parent / 'README.md').write_text('mine')",
+        "nothing_is_written_elsewhere",
+    ),
+    "network": (
+        "",
+        "\n    try: socket.create_connection(('127.0.0.1', 9))\n    except OSError: pass",
+        "no_network_is_used",
+    ),
+    "random": (
+        "",
+        "data += random.randbytes(4)",
+        "killed_and_run_again_it_gives_the_same_bytes",
+    ),
+    "beside": (
+        "",
+        "(context.output.path.mkdir(parents=True, exist_ok=True), "
+        "(context.output.path / 'extra').write_text('x'))",
+        "manifest_matches_files",
+    ),
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(folder))
+    return folder
+
+
+def saver(install: Callable[..., None], name: str, top: str, body: str) -> type[SaveConformance]:
+    """Install a saver, and return its class on the kit."""
+    module = f"acme_{name}"
+    install(
+        f"acme-{name}",
+        {
+            module: PLUGIN.format(top=top, module=module),
+            f"{module}_work": WORK.format(body=body),
+        },
+        {"plugins": {name: module}, "artifacts": {"acme.x": module}},
+        requires="uploader-core>=0.1,<1",
+    )
+    return type("X", (SaveConformance,), {"plugin": name})
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("name", WRONGS)
+def test_wrong_is_caught_by_its_check(install: Callable[..., None], name: str) -> None:
+    top, body, check = WRONGS[name]
+    verdicts = run((saver(install, name, top, body),), lambda _: None)
+    failed = [v.check.replace(" ", "_") for v in verdicts if v.outcome == "failed"]
+    assert failed == ([] if check is None else [check])
+
+
+@pytest.mark.usefixtures("home")
+def test_input_that_is_cut_off_must_be_refused(install: Callable[..., None], site: Path) -> None:
+    case = saver(install, "careless", "", "pass")
+    work = site / "acme_careless_work.py"
+    work.write_text(work.read_text("utf-8").replace("if len", "if 0 and len"), "utf-8")
+    failed = [v for v in run((case,), lambda _: None) if v.outcome == "failed"]
+    assert [v.check for v in failed] == ["failure names the plugin"]
+    assert "cut in half" in failed[0].why
+
+
+def test_unknown_plugin_is_told_to_install(uploader: Any) -> None:
+    result = uploader("plugins", "check", "nothing")
+    assert result.returncode == 8
+    assert "pip install uploader-nothing" in result.stderr
+
+
+def test_check_cannot_be_left_out_without_a_reason() -> None:
+    with pytest.raises(TypeError, match="xfail"):
+        type("T", (SaveConformance,), {"test_no_network_is_used": lambda self: None})
+
+    @pytest.mark.xfail(reason="asks the licence server")
+    def excused(self: SaveConformance) -> None: ...
+
+    assert type("T", (SaveConformance,), {"test_no_network_is_used": excused})
+
+
+class TestFolder(UploadConformance):
+    """Core's own destination ``dir:``."""
+
+    plugin = "dir"
+
+    @contextlib.contextmanager
+    def destination(self) -> Iterator[Destination]:
+        with tempfile.TemporaryDirectory() as root:
+            folder = Path(root) / "release folder"
+
+            def listing() -> dict[str, str]:
+                return {
+                    path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()
+                    for path in folder.rglob("*")
+                    if path.is_file()
+                }
+
+            yield Destination(
+                target=str(folder),
+                listing=listing,
+                damage=lambda name: (folder / name).write_bytes(b"damaged") and None,
+            )

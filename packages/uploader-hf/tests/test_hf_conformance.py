@@ -1,0 +1,33 @@
+"""uploader-hf on core's conformance kit, against the Hub on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from uploader_core.testing import Destination, DocumentConformance, UploadConformance
+from uploader_hf.loopback import LoopbackHub
+
+
+class TestUpload(UploadConformance):
+    plugin = "hf"
+
+    @contextlib.contextmanager
+    def destination(self) -> Iterator[Destination]:
+        with tempfile.TemporaryDirectory() as folder, LoopbackHub(Path(folder)) as hub:
+            yield Destination(
+                target="me/tiny",
+                listing=lambda: {
+                    name: entry.sha256
+                    for name, entry in hub.store.repos["me/tiny"].resolve("main").files.items()
+                },
+                environment={"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("me")},
+                url=hub.url,
+                url_variable="HF_ENDPOINT",
+            )
+
+
+class TestCard(DocumentConformance):
+    plugin = "hf"

@@ -1,0 +1,13 @@
+"""uploader-lora on core's conformance kit."""
+
+from __future__ import annotations
+
+from uploader_core.testing import DocumentConformance, SaveConformance
+
+
+class TestSave(SaveConformance):
+    plugin = "lora"
+
+
+class TestSection(DocumentConformance):
+    plugin = "lora"
