@@ -49,6 +49,32 @@ def test_second_upload_sends_nothing_and_commits_nothing(upload: Upload, api: An
     assert len(commits(api)) == 1
 
 
+def test_weights_that_arrived_are_not_even_read_again(
+    upload: Upload, release: list[UploadFile], api: Any
+) -> None:
+    upload()
+    for file in release[:2]:
+        file.path.unlink()
+    assert upload().bytes_sent == 0
+    assert len(commits(api)) == 1
+
+
+def test_each_phase_is_shown(upload: Upload) -> None:
+    seen: list[str] = []
+
+    def on_progress(what: str, done: int, total: int | None, unit: str) -> None:
+        seen.append(what.split(" ")[0])
+
+    upload(on_progress=on_progress)
+    assert list(dict.fromkeys(seen)) == [
+        "comparing",
+        "asking",
+        "sending",
+        "committing",
+        "verifying",
+    ]
+
+
 def test_only_what_changed_is_sent(
     upload: Upload, api: Any, release: list[UploadFile], hub: LoopbackHub
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,9 +50,25 @@ def list_remote(
     return found
 
 
-def differing(files: Iterable[UploadFile], remote: Mapping[str, Remote]) -> list[UploadFile]:
-    """Return the files that the Hub does not have as they are here."""
-    return [file for file in files if not matches(file, remote.get(file.name))]
+def differing(
+    files: Sequence[UploadFile],
+    remote: Mapping[str, Remote],
+    tell: Callable[[int, int], None] = lambda *_: None,
+) -> list[UploadFile]:
+    """Return the files that the Hub does not have as they are here.
+
+    Args:
+        files: Those that are here. Of large ones nothing is read.
+        remote: What the Hub lists.
+        tell: Called with the number of files compared so far, and of all.
+    """
+    found = []
+    for number, file in enumerate(files):
+        tell(number, len(files))
+        if not matches(file, remote.get(file.name)):
+            found.append(file)
+    tell(len(files), len(files))
+    return found
 
 
 def matches(file: UploadFile, remote: Remote | None) -> bool:

@@ -61,7 +61,13 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
         for attempt in range(1, ATTEMPTS + 2):
             head = _head(api, patience, repo_id, revision)
             remote = list_remote(api, patience, repo_id, head, [f.name for f in context.files])
-            still = differing(context.files, remote)
+            still = differing(
+                context.files,
+                remote,
+                lambda done, total: context.progress(
+                    f"comparing with {repo_id}", done, total, "files"
+                ),
+            )
             if not still:
                 break
             if progress is None:
