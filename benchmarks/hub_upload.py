@@ -1,6 +1,6 @@
 """Publishing against the bare client: wall time over loopback, and what a second run sends.
 
-    python benchmarks/hub_upload.py --gigabytes 2 --rounds 3 --work /tmp/bench
+    python benchmarks/hub_upload.py --shape 2gb --rounds 3 --work /tmp/bench
 
 A release of random weights is made once in the work folder. Each round publishes it twice to a
 loopback Hub, each in a process of its own and to a fresh repository of a fresh store: once with the
@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 FILES = 4
-GB = 10**9
+SHAPES = {"tiny": 20 * 10**6, "2gb": 2 * 10**9}
 
 
 def make(folder: Path, size: int) -> None:
@@ -118,7 +118,9 @@ def publish(who: str, folder: Path, hub: object) -> dict[str, object]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HOME": str(folder.parent / "hf-home"),
     }
-    argv = [sys.executable, __file__, "--child", who, "--work", str(folder.parent)]
+    shape = folder.name.rsplit("-", 1)[1]
+    argv = [sys.executable, __file__, "--child", who, "--shape", shape]
+    argv += ["--work", str(folder.parent)]
     done = subprocess.run(argv, env=environment, check=True, stdout=subprocess.PIPE)
     result: dict[str, object] = json.loads(done.stdout)
     return {**result, "received": hub.bytes_received - before}  # type: ignore[attr-defined]
@@ -126,19 +128,19 @@ def publish(who: str, folder: Path, hub: object) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gigabytes", type=float, default=2.0)
+    parser.add_argument("--shape", choices=SHAPES, default="2gb")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--child", choices=("bare", "ours"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    folder = arguments.work / "hub-release"
+    folder = arguments.work / f"hub-release-{arguments.shape}"
     if arguments.child:
         publisher = {"bare": bare, "ours": ours}[arguments.child]
         print(json.dumps(publisher(folder, "me/bench")))
         return
     from uploader_hf.loopback import LoopbackHub
 
-    make(folder, int(arguments.gigabytes * GB))
+    make(folder, SHAPES[arguments.shape])
     ratios = []
     for number in range(arguments.rounds):
         seconds = {}

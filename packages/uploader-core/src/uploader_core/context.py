@@ -117,12 +117,16 @@ class SourceContext:
         reference: What the user typed (``user/model@revision``).
         purpose: ``source`` or ``base``.
         offline: True when nothing may be asked over the network.
+        outline: An empty folder where a plan is enough: large weights need not be brought then; a
+            file of their length with only their headers in it, in this folder, will do. None:
+            everything is needed.
         secrets: The variables that the spec named, where set.
     """
 
     reference: str
     purpose: str
     offline: bool = False
+    outline: Path | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -149,11 +153,13 @@ class FetchedSource:
         path: Local folder with the files.
         model_id: Public name (``user/model``), without revision.
         revision: Commit that it was pinned to.
+        outline: Whether ``path`` is only the outline that was asked for.
     """
 
     path: Path
     model_id: str
     revision: str | None = None
+    outline: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from uploader_core.errors import UsageError
 from uploader_core.plan import Plan, in_order
 from uploader_core.registry import Registry
 from uploader_core.schemes import split_destination
-from uploader_core.source import Fetch, default_name, open_source
+from uploader_core.source import Fetch, Sources, default_name, open_source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,10 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     """
     sources = open_source(request.source, request.base, fetch, request.adapters)
     destinations = [split_destination(d, registry) for d in request.destinations]
-    name = request.name or _name_from(destinations) or default_name(sources.folder)
+    name = request.name or _name_from(destinations, request.plugins)
+    if name is None and sources.fetched is not None:
+        name = sources.fetched.model_id.rsplit("/", 1)[-1]
+    name = name or default_name(sources.folder)
     release = ReleaseInfo(
         name=name,
         source=sources.kind,
@@ -62,7 +65,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         base_revision=sources.base_revision,
         command=request.command,
     )
-    output = (request.output or _default_output(sources.folder, name)).expanduser().absolute()
+    output = request.output or _default_output(sources, name)
     builder = PlanBuilder(registry, config, sources, release)
     wanted = builder.resolve_names(request.plugins)
     for plugin, spec in wanted:
@@ -79,7 +82,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     return Plan(
         sources=sources,
         release=release,
-        output=output,
+        output=output.expanduser().absolute(),
         steps=in_order(builder.steps),
         virtual=builder.virtual,
         destinations=request.destinations,
@@ -87,13 +90,18 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     )
 
 
-def _name_from(destinations: list[tuple[str, str]]) -> str | None:
-    for scheme, rest in destinations:
-        if scheme != "dir":
-            return rest.rstrip("/").rsplit("/", 1)[-1]
-    return None
+def _name_from(destinations: list[tuple[str, str]], plugins: tuple[str, ...]) -> str | None:
+    """Name a release after where it goes: ``tiny`` for gguf alone to ``hf:me/tiny-GGUF``."""
+    rest = next((rest for scheme, rest in destinations if scheme != "dir"), None)
+    if rest is None:
+        return None
+    name = rest.rstrip("/").rsplit("/", 1)[-1]
+    suffix = f"-{plugins[0]}" if len(plugins) == 1 else "-"
+    return name[: -len(suffix)] if name.lower().endswith(suffix.lower()) else name
 
 
-def _default_output(folder: Path, name: str) -> Path:
-    beside = folder.parent / name
-    return beside if beside != folder else folder.parent / f"{name}-release"
+def _default_output(sources: Sources, name: str) -> Path:
+    if sources.fetched is not None:
+        return Path(name)  # beside it would be within a cache
+    beside = sources.folder.parent / name
+    return beside if beside != sources.folder else sources.folder.parent / f"{name}-release"

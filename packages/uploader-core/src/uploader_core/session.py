@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +18,10 @@ from uploader_core.execute import Workers
 from uploader_core.plan import Plan
 from uploader_core.planner import Request, build_plan
 from uploader_core.preflight import combine, prepare
-from uploader_core.registry import SOURCES, Registry
+from uploader_core.registry import SOURCES, Plugin, Registry
 from uploader_core.report import Report
 from uploader_core.runner import Runner
 from uploader_core.schemes import find_destination, split_destination
-from uploader_core.source import Fetch
 from uploader_core.specs import SourceSpec
 from uploader_core.store import ReleaseStore
 from uploader_core.verify import Verification, verify_folder
@@ -48,13 +49,14 @@ def look(request: Request, registry: Registry, config: Config) -> Survey:
         UploaderError: The request cannot be planned at all.
     """
     workers = Workers(config.environment)
-    plan = build_plan(request, registry, config, fetcher(registry, workers))
-    store = ReleaseStore(plan.output)
-    store.check_foreign()
-    runner = Runner(plan=plan, store=store, events=EventStream(), workers=workers)
-    kept = runner.survey(may_read=False)
-    prepared, errors = prepare(plan, workers, kept)
-    return Survey(plan=prepared, kept=frozenset(kept), errors=tuple(errors))
+    with _outlines() as folder:
+        plan = build_plan(request, registry, config, Fetcher(registry, workers, folder))
+        store = ReleaseStore(plan.output)
+        store.check_foreign()
+        runner = Runner(plan=plan, store=store, events=EventStream(), workers=workers)
+        kept = runner.survey(may_read=False)
+        prepared, errors = prepare(plan, workers, kept)
+        return Survey(plan=prepared, kept=frozenset(kept), errors=tuple(errors))
 
 
 def run(
@@ -86,7 +88,9 @@ def run(
         CancelledError: Stopped; finished steps are kept.
     """
     workers = Workers(config.environment)
-    plan = build_plan(request, registry, config, fetcher(registry, workers))
+    plan = _plan_before_fetching(request, registry, config, workers)
+    if plan is None:
+        plan = build_plan(request, registry, config, Fetcher(registry, workers))
     store = ReleaseStore(plan.output)
     store.check_foreign()
     # Refuse before the first byte: nothing is created for a request that cannot run.
@@ -160,6 +164,29 @@ def verify(
     return Verification.from_json(result)
 
 
+def _plan_before_fetching(
+    request: Request, registry: Registry, config: Config, workers: Workers
+) -> Plan | None:
+    """Refuse what cannot run before gigabytes of weights are fetched for it.
+
+    Returns:
+        The plan where everything is here already, None where it has to be made once more.
+    """
+    with _outlines() as folder:
+        if folder is None:
+            return None
+        fetcher = Fetcher(registry, workers, folder)
+        plan = build_plan(request, registry, config, fetcher)
+        if not fetcher.outlined:
+            return plan
+        store = ReleaseStore(plan.output)
+        # A release that was begun has steps that are kept, which only the real source shows.
+        if not store.internal.is_dir():
+            store.check_foreign()
+            _prepare_or_raise(plan, workers, set())
+        return None
+
+
 def _prepare_or_raise(plan: Plan, workers: Workers, kept: set[str]) -> Plan:
     prepared, errors = prepare(plan, workers, kept)
     if errors:
@@ -177,37 +204,71 @@ def _event_file(events: EventStream, path: Path) -> Iterator[None]:
         file.close()
 
 
-def fetcher(registry: Registry, workers: Workers) -> Fetch:
-    """Return a function that asks the source plugins for a reference."""
+class Fetcher:
+    """Asks the source plugins for a reference.
 
-    def fetch(reference: str, purpose: str) -> FetchedSource | None:
-        for plugin_id in registry.names(SOURCES):
-            if plugin_id in registry.disabled:
+    Args:
+        registry: Installed plugins.
+        workers: They run there.
+        outlines: Folder for outlines where a plan is enough; None to bring everything.
+
+    Attributes:
+        outlined: Whether anything was only outlined.
+    """
+
+    def __init__(self, registry: Registry, workers: Workers, outlines: Path | None = None) -> None:
+        self._registry = registry
+        self._workers = workers
+        self._outlines = outlines
+        self.outlined = False
+
+    def __call__(self, reference: str, purpose: str) -> FetchedSource | None:
+        """Return what a plugin brought, None when none answers to the reference."""
+        for plugin_id in self._registry.names(SOURCES):
+            if plugin_id in self._registry.disabled:
                 continue
-            plugin = registry.load(plugin_id)
+            plugin = self._registry.load(plugin_id)
             for spec in plugin.of(SourceSpec):
-                if not re.fullmatch(spec.matches, reference):
-                    continue
-                result = workers.perform(
-                    {
-                        "op": "fetch",
-                        "step": f"{plugin_id}:{spec.name}",
-                        "owner": plugin.entry.owner,
-                        "run": spec.run,
-                        "reference": reference,
-                        "purpose": purpose,
-                        "secrets": list(spec.secrets),
-                        "network": True,
-                    },
-                    lambda _: None,
-                )
-                assert isinstance(result, Mapping)
-                revision = result["revision"]
-                return FetchedSource(
-                    path=Path(str(result["path"])),
-                    model_id=str(result["model_id"]),
-                    revision=None if revision is None else str(revision),
-                )
+                if re.fullmatch(spec.matches, reference):
+                    return self._fetch(plugin, spec, reference, purpose)
         return None
 
-    return fetch
+    def _fetch(
+        self, plugin: Plugin, spec: SourceSpec, reference: str, purpose: str
+    ) -> FetchedSource:
+        outline: Path | None = None
+        if self._outlines is not None:
+            outline = Path(tempfile.mkdtemp(dir=self._outlines))
+        result = self._workers.perform(
+            {
+                "op": "fetch",
+                "step": f"{plugin.id}:{spec.name}",
+                "owner": plugin.entry.owner,
+                "run": spec.run,
+                "reference": reference,
+                "purpose": purpose,
+                "outline": None if outline is None else str(outline),
+                "secrets": list(spec.secrets),
+                "network": True,
+            },
+            lambda _: None,
+        )
+        assert isinstance(result, Mapping)
+        revision = result["revision"]
+        self.outlined |= bool(result["outline"])
+        return FetchedSource(
+            path=Path(str(result["path"])),
+            model_id=str(result["model_id"]),
+            revision=None if revision is None else str(revision),
+            outline=bool(result["outline"]),
+        )
+
+
+@contextlib.contextmanager
+def _outlines() -> Iterator[Path | None]:
+    """Give a folder for outlines, None where holes in files take room."""
+    if os.name == "nt":
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="uploader-outline-") as folder:
+        yield Path(folder)

@@ -39,6 +39,7 @@ class Sources:
     Attributes:
         kind: ``adapter``, ``adapter-stack`` or ``checkpoint``.
         folder: The source's folder.
+        fetched: What a source plugin said of it; None for a folder that the user pointed at.
         artifacts: By kind.
         missing: Kinds that would be there but for an error, which is raised only when a step
             needs the kind.
@@ -50,10 +51,18 @@ class Sources:
     kind: str
     folder: Path
     artifacts: Mapping[str, Artifact]
+    fetched: FetchedSource | None = None
     missing: Mapping[str, UploaderError] = field(default_factory=dict)
     base_model: str | None = None
     base_is_hub_id: bool = False
     base_revision: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """What a person knows the source by: its folder, or its public name and commit."""
+        if self.fetched is None:
+            return str(self.folder)
+        return f"{self.fetched.model_id}@{self.fetched.revision}"
 
 
 def open_source(
@@ -72,26 +81,27 @@ def open_source(
         UsageError: There is no such folder.
         SourceError: The folder holds neither an adapter nor a model.
     """
-    folder = _resolve_folder(reference, fetch)
+    folder, fetched = _resolve_folder(reference, fetch)
     if (folder / "adapter_config.json").is_file():
-        opened = _adapter(folder, base, fetch)
+        opened = replace(_adapter(folder, base, fetch, fetched), fetched=fetched)
         return _stack(opened, [(folder, 1.0)], adapters, fetch) if adapters else opened
     if (folder / "config.json").is_file() and adapters:
-        return _on_base(reference, folder, base, adapters, fetch)
+        return replace(_on_base(reference, folder, base, adapters, fetch), fetched=fetched)
     if (folder / "config.json").is_file():
         artifact = Artifact(
             kind="checkpoint",
             path=folder,
             files=list_files(folder),
-            metadata={"base": str(folder), "adapters": []},
+            metadata={"base": str(folder), "adapters": [], **_origin(fetched)},
         )
-        hub = None if _is_local(reference) else reference.split("@")[0]
         return Sources(
             kind="checkpoint",
             folder=folder,
             artifacts={"checkpoint": artifact},
-            base_model=hub,
-            base_is_hub_id=hub is not None,
+            fetched=fetched,
+            base_model=None if fetched is None else fetched.model_id,
+            base_is_hub_id=fetched is not None,
+            base_revision=None if fetched is None else fetched.revision,
         )
     nested = [c for c in sorted(folder.iterdir()) if (c / "adapter_config.json").is_file()]
     raise SourceError(
@@ -103,10 +113,17 @@ def open_source(
     )
 
 
-def _resolve_folder(reference: str, fetch: Fetch) -> Path:
+def _origin(fetched: FetchedSource | None) -> dict[str, Json]:
+    """Say in an artifact's metadata where it was fetched; nothing for a local folder."""
+    if fetched is None:
+        return {}
+    return {"model_id": fetched.model_id, "revision": fetched.revision}
+
+
+def _resolve_folder(reference: str, fetch: Fetch) -> tuple[Path, FetchedSource | None]:
     path = Path(reference).expanduser()
     if path.is_dir():
-        return path.resolve()
+        return path.resolve(), None
     if path.exists():
         raise UsageError(
             f"{path} is a file, not a folder",
@@ -114,7 +131,7 @@ def _resolve_folder(reference: str, fetch: Fetch) -> Path:
         )
     fetched = None if _is_local(reference) else fetch(reference, "source")
     if fetched is not None:
-        return fetched.path.resolve()
+        return fetched.path.resolve(), fetched
     raise UsageError(
         f"there is no folder {reference}",
         safe="nothing was written",
@@ -131,7 +148,9 @@ def _is_local(reference: str) -> bool:
     )
 
 
-def _adapter(folder: Path, base: str | None, fetch: Fetch) -> Sources:
+def _adapter(
+    folder: Path, base: str | None, fetch: Fetch, fetched: FetchedSource | None = None
+) -> Sources:
     config = _read_config(folder / "adapter_config.json")
     named = config.get("base_model_name_or_path")
     name = base or (named if isinstance(named, str) and named else None)
@@ -140,7 +159,10 @@ def _adapter(folder: Path, base: str | None, fetch: Fetch) -> Sources:
             kind="adapter",
             path=folder,
             files=list_files(folder),
-            metadata={"base_model": named if isinstance(named, str) else None},
+            metadata={
+                "base_model": named if isinstance(named, str) else None,
+                **_origin(fetched),
+            },
         )
     }
     # What the adapter says is published, also when --base points at a local copy of it.
@@ -258,7 +280,7 @@ def _weighted(adapter: str, fetch: Fetch) -> tuple[Path, float]:
             raise UsageError(
                 f"--adapter {adapter}: {match[2]!r} is no weight", next=f"--adapter {match[1]}=0.5"
             ) from error
-    folder = _resolve_folder(reference, fetch)
+    folder, _ = _resolve_folder(reference, fetch)
     if not (folder / "adapter_config.json").is_file():
         raise SourceError(
             f"{folder} holds no adapter: there is no adapter_config.json",

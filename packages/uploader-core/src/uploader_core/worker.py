@@ -177,17 +177,29 @@ def _check(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
     return [{"level": f.level, "what": f.what, "next": f.next} for f in findings]
 
 
+def _is_offline(environment: Mapping[str, str]) -> bool:
+    """Read the variables by which the Hub's own tools are told to stay offline, as they do."""
+    said = environment.get("HF_HUB_OFFLINE") or environment.get("TRANSFORMERS_OFFLINE") or ""
+    return said.upper() in {"1", "ON", "YES", "TRUE"}
+
+
 def _fetch(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]) -> Json:
     context = SourceContext(
         reference=request["reference"],
         purpose=request["purpose"],
-        offline=os.environ.get("HF_HUB_OFFLINE") == "1",
+        offline=_is_offline(os.environ),
+        outline=None if request.get("outline") is None else Path(request["outline"]),
         secrets=_secrets(request),
     )
     result = import_dotted(request["run"], request["owner"])(context)
     if not isinstance(result, FetchedSource):
         raise PluginError(f"{request['run']} did not return a FetchedSource")
-    return {"path": str(result.path), "model_id": result.model_id, "revision": result.revision}
+    return {
+        "path": str(result.path),
+        "model_id": result.model_id,
+        "revision": result.revision,
+        "outline": result.outline,
+    }
 
 
 def _verify(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]) -> Json:

@@ -144,7 +144,7 @@ def is_passing(error: BaseException) -> bool:
     if own_error(error) is not None:
         return False
     status = status_of(error)
-    return _is_connection(error) if status is None else status in PASSING
+    return is_connection(error) if status is None else status in PASSING
 
 
 def own_error(error: BaseException) -> UploaderError | None:
@@ -242,7 +242,8 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
     return RefusedError(text, owner="the Hub", next="run it again with --debug, or report it")
 
 
-def _is_connection(error: BaseException) -> bool:
+def is_connection(error: BaseException) -> bool:
+    """Tell whether nobody answered."""
     # By name: the client's HTTP library is requests, httpx or httpx2, as its version goes.
     names = {cls.__name__ for part in chain(error) for cls in type(part).__mro__}
     return bool(names & _CONNECTION_ERRORS)

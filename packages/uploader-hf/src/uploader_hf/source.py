@@ -2,49 +2,146 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from uploader_core.plugin import FetchedSource, SourceContext, SourceError
-from uploader_hf.client import make_api, translated
+from uploader_core.plugin import FetchedSource, SourceContext, SourceError, TemporaryError
+from uploader_hf.client import is_connection, make_api, translated
+from uploader_hf.outline import write_outline
+from uploader_hf.wanted import shards_of, small_files, weights_of
 
-# What a release can depend on; never pickles, other frameworks' weights or ready-made GGUFs.
-FILES = [
-    "*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "README.md", "LICENSE*",
-]  # fmt: skip
-REFERENCE = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?"
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Listing:
+    """What a repository holds at one commit.
+
+    Attributes:
+        model_id: ``user/model``.
+        revision: Branch, tag or commit as asked for.
+        sha: The commit.
+        sizes: Bytes of each file, by name.
+    """
+
+    model_id: str
+    revision: str
+    sha: str
+    sizes: dict[str, int]
 
 
 def fetch(context: SourceContext) -> FetchedSource:
     """Bring ``user/model[@revision]`` into the Hub's cache, or find it there.
 
+    With ``context.outline`` weights that are not in the cache are only outlined.
+
     Raises:
         SourceError: It does not exist, or is not in the cache while offline.
         AuthError: It is gated or private.
-        TemporaryError: The network.
+        TemporaryError: The network, or it was changed meanwhile.
     """
+    model_id, _, revision = context.reference.partition("@")
+    api = make_api(context.secrets, timeout=_TIMEOUT)
+    with translated(f"fetching {model_id}", repo=context.reference):
+        listing = None if context.offline else _list(api, model_id, revision or "main")
+        if listing is None:
+            return _find(api, context, model_id, revision or "main")
+        return _bring(api, context, listing)
+
+
+def _list(api: HfApi, model_id: str, revision: str) -> _Listing | None:
+    """Ask the Hub what there is; None when nobody answers."""
+    try:
+        info = api.model_info(model_id, revision=revision, files_metadata=True)
+    except Exception as error:
+        if is_connection(error):
+            return None
+        raise
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    return _Listing(model_id=model_id, revision=revision, sha=str(info.sha), sizes=sizes)
+
+
+def _bring(api: HfApi, context: SourceContext, listing: _Listing) -> FetchedSource:
+    names = listing.sizes.keys()
+    folder = _download(api, listing, small_files(names))
+    weights = [n for n in _weights(folder, names, context.purpose) if n in names]
+    fetched = FetchedSource(path=folder, model_id=listing.model_id, revision=listing.sha)
+    if all((folder / name).is_file() for name in weights):
+        return fetched
+    if context.outline is None:
+        _download(api, listing, weights)
+        return fetched
+    for name in small_files(names):
+        where = context.outline / name
+        where.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, where)
+    for name in weights:
+        where = context.outline / name
+        write_outline(api, listing.model_id, listing.sha, name, listing.sizes[name], where)
+    return replace(fetched, path=context.outline, outline=True)
+
+
+def _download(api: HfApi, listing: _Listing, names: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    # By the name and not by the commit, so that the cache remembers it for when it is offline.
+    folder = snapshot_download(
+        listing.model_id,
+        revision=listing.revision,
+        allow_patterns=[name.replace("[", "[[]") for name in names],
+        endpoint=api.endpoint,
+        token=api.token,
+    )
+    path = Path(folder)
+    if path.name != listing.sha:
+        raise TemporaryError(
+            f"{listing.model_id} was changed while it was fetched",
+            owner="whoever pushed to it",
+            safe="nothing was written",
+            next="run the same command again",
+        )
+    return path
+
+
+def _find(api: HfApi, context: SourceContext, model_id: str, revision: str) -> FetchedSource:
+    """Find what an earlier run or ``hf download`` left in the cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    model_id, _, revision = context.reference.partition("@")
-    api = make_api(context.secrets, timeout=60)
-    with translated(f"fetching {model_id}", repo=model_id):
-        try:
-            folder = snapshot_download(
+    try:
+        # Only by these: the client calls a cache incomplete that lacks what nobody needs.
+        folder = Path(
+            snapshot_download(
                 model_id,
-                revision=revision or None,
-                allow_patterns=FILES,
-                ignore_patterns=["*/*"],
-                endpoint=api.endpoint,
-                token=api.token,
-                local_files_only=context.offline,
+                revision=revision,
+                allow_patterns=["config.json", "adapter_config.json"],
+                local_files_only=True,
             )
-        except LocalEntryNotFoundError:
-            raise SourceError(
-                f"{context.reference} is not in the cache, and the Hub cannot be reached",
-                owner="HF_HUB_OFFLINE" if context.offline else "the network",
-                safe="nothing was written",
-                next=f"hf download {model_id}, or give a local folder"
-                + (" with --base" if context.purpose == "base" else ""),
-            ) from None
-    path = Path(folder)
-    return FetchedSource(path=path, model_id=model_id, revision=path.name)
+        )
+        names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+        weights = _weights(folder, names, context.purpose)
+    except LocalEntryNotFoundError:
+        weights, names = (), set()
+    if not weights or not names.issuperset(weights):
+        raise SourceError(
+            f"{context.reference} is not in the cache, and the Hub cannot be reached",
+            owner="HF_HUB_OFFLINE" if context.offline else "the network",
+            safe="nothing was written",
+            next=f"hf download {model_id}, or give a local folder"
+            + (" with --base" if context.purpose == "base" else ""),
+        )
+    return FetchedSource(path=folder, model_id=model_id, revision=folder.name)
+
+
+def _weights(folder: Path, names: Collection[str], purpose: str) -> tuple[str, ...]:
+    """Return the names of the weights; ``folder`` holds the index where there is one."""
+    found = weights_of(names, purpose)
+    if found and found[0].endswith(".index.json"):
+        return tuple(shards_of((folder / found[0]).read_bytes()))
+    return found

@@ -29,7 +29,7 @@ def make_console(*, stderr: bool = False) -> Console:
 def show_survey(console: Console, survey: Survey) -> None:
     """Print the plan as a table, then its findings."""
     plan = survey.plan
-    console.print(f"[bold]{escape(plan.release.name)}[/]  from {escape(str(plan.sources.folder))}")
+    console.print(f"[bold]{escape(plan.release.name)}[/]  from {escape(plan.sources.shown)}")
     if plan.release.base_model:
         console.print(f"  base    {escape(plan.release.base_model)}")
     console.print(f"  release {escape(str(plan.output))}")

@@ -1,0 +1,84 @@
+"""Which files of a repository are fetched, and what an outline of weights holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uploader_hf.loopback import LoopbackHub
+from uploader_hf.outline import FIRST, write_outline
+from uploader_hf.wanted import shards_of, small_files, weights_of
+
+BOTH = {
+    "config.json", "adapter_config.json", "adapter_model.safetensors", "model.safetensors",
+    "model.safetensors.index.json", "consolidated.safetensors", "pytorch_model.bin",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "purpose", "wanted"),
+    [
+        (BOTH, "source", ("adapter_model.safetensors",)),
+        (BOTH, "base", ("model.safetensors",)),
+        (BOTH - {"model.safetensors"}, "base", ("model.safetensors.index.json",)),
+        (BOTH - {"adapter_config.json"}, "source", ("model.safetensors",)),
+        ({"config.json", "pytorch_model.bin"}, "source", ()),
+    ],
+)
+def test_one_set_of_weights_is_chosen(
+    names: set[str], purpose: str, wanted: tuple[str, ...]
+) -> None:
+    assert weights_of(names, purpose) == wanted
+
+
+def test_small_files_are_data_that_a_release_can_depend_on() -> None:
+    wanted = ["LICENSE.md", "README.md", "additional_chat_templates/tools.jinja",
+              "chat_template.jinja", "merges.txt", "tokenizer.json", "tokenizer.model"]  # fmt: skip
+    others = ["modeling_x.py", "pytorch_model.bin", "onnx/config.json", "model.gguf", "logo.png",
+              ".env", "checkpoint-1/tokenizer.json"]  # fmt: skip
+    assert small_files([*others, *wanted]) == wanted
+
+
+@pytest.mark.parametrize("index", ["", "[]", '{"weight_map": []}', '{"weight_map": null}'])
+def test_index_that_is_none_names_no_shards(index: str) -> None:
+    assert shards_of(index) == []
+
+
+@pytest.mark.parametrize("tensors", [1, 5000])
+def test_outline_is_the_header_and_a_hole(
+    api: Any, hub: LoopbackHub, tmp_path: Path, tensors: int
+) -> None:
+    header = {
+        f"model.layers.{n}.weight": {"dtype": "U8", "shape": [1000], "data_offsets": [0, 1000]}
+        for n in range(tensors)
+    }
+    text = json.dumps(header).encode()
+    head = len(text).to_bytes(8, "little") + text
+    assert (len(head) > FIRST) is (tensors > 1)
+    content = head + os.urandom(3_000_000)
+    api.create_repo("me/m", private=True)
+    sha = api.upload_file(
+        path_or_fileobj=content, path_in_repo="model.safetensors", repo_id="me/m"
+    ).oid
+    path = tmp_path / "sub" / "model.safetensors"
+    write_outline(api, "me/m", sha, "model.safetensors", len(content), path)
+    assert path.stat().st_size == len(content)
+    written = path.read_bytes()
+    assert written[: len(head)] == head
+    assert not any(written[len(head) :])
+
+
+def test_outline_of_what_is_no_weights_has_its_length(
+    api: Any, hub: LoopbackHub, tmp_path: Path
+) -> None:
+    api.create_repo("me/m", private=True)
+    sha = api.upload_file(
+        path_or_fileobj=b"\xff" * 100, path_in_repo="model.safetensors", repo_id="me/m"
+    ).oid
+    path = tmp_path / "model.safetensors"
+    write_outline(api, "me/m", sha, "model.safetensors", 100, path)
+    assert path.read_bytes() == b"\xff" * 100
