@@ -12,13 +12,14 @@ from conftest import RELEASE
 
 from uploader_core.plugin import GroupContext, SourceContext, SourceError, UsageError
 from uploader_hf.names import group
+from uploader_hf.plugin import uploader_sources
 from uploader_hf.settings import HubSettings
-from uploader_hf.source import REFERENCE, fetch
+from uploader_hf.source import fetch
 
 
-def targets(target: str, *kinds: str, layout: str = "separate") -> list[str]:
+def targets(target: str, *kinds: str, **settings: Any) -> list[str]:
     context = GroupContext(
-        target=target, kinds=kinds, settings=HubSettings(layout=layout), release=RELEASE
+        target=target, kinds=kinds, settings=HubSettings(**settings), release=RELEASE
     )
     return [g.target for g in group(context)]
 
@@ -37,6 +38,34 @@ def test_single_layout() -> None:
     assert targets("me/m", "lora", "gguf", layout="single") == ["me/m"]
 
 
+@pytest.mark.parametrize(
+    ("option", "found"),
+    [
+        ("gguf=quants", ["me/m", "me/quants"]),
+        ("gguf=lab/quants", ["me/m", "lab/quants"]),
+        ("merged-16bit=me/other", ["me/other", "me/m-GGUF"]),
+    ],
+)
+def test_repository_of_one_format_by_another_name(option: str, found: list[str]) -> None:
+    assert targets("me/m", "merged-16bit", "gguf", repo=(option,)) == found
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"repo": ("gguf",)}, "not of the form KIND=NAME"),
+        ({"repo": ("=quants",)}, "not of the form KIND=NAME"),
+        ({"repo": ("gguf=a/b/c",)}, "not a repository"),
+        ({"repo": ("lora=x",)}, "this release has no lora"),
+        ({"repo": ("gguf=m",)}, "would hold merged-16bit and gguf"),
+        ({"repo": ("gguf=x",), "layout": "single"}, "--hf-layout single has only one"),
+    ],
+)
+def test_repository_that_does_not_fit_the_request(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        targets("me/m", "merged-16bit", "gguf", **options)
+
+
 @pytest.mark.parametrize("name", ["m", "me/", "/m", "a/b/c", "me/m--x", "me/-m", "me/ü"])
 def test_names_that_the_hub_does_not_take(name: str) -> None:
     with pytest.raises(UsageError):
@@ -44,9 +73,10 @@ def test_names_that_the_hub_does_not_take(name: str) -> None:
 
 
 def test_reference_pattern_tells_names_from_paths() -> None:
-    assert re.fullmatch(REFERENCE, "me/model@main")
-    assert not re.fullmatch(REFERENCE, "./me/model")
-    assert not re.fullmatch(REFERENCE, "/me/model")
+    (source,) = uploader_sources()
+    assert re.fullmatch(source.matches, "me/model@main")
+    assert not re.fullmatch(source.matches, "./me/model")
+    assert not re.fullmatch(source.matches, "/me/model")
 
 
 def test_fetch_brings_what_is_needed_and_pins_the_commit(api: Any, hub: Any) -> None:
