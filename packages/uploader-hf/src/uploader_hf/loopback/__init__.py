@@ -11,7 +11,7 @@ below one folder, where a new server finds it again::
 Users exist as soon as a token is asked for them. ``hub.faults.add(Fault(...))`` makes requests
 fail; ``hub.requests`` tells what was asked, and ``hub.bytes_received`` what was sent.
 
-It serves models only. Xet is answered with "not here", as self-hosted hubs do.
+It serves models only. Without ``xet=True`` Xet is answered with "not here", as self-hosted hubs do.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from types import TracebackType
 from uploader_hf.loopback.faults import Fault, Faults
 from uploader_hf.loopback.server import Handler, State, Token
 from uploader_hf.loopback.store import Store, blob_id
+from uploader_hf.loopback.xet import XetStore
 
 __all__ = ["Fault", "LoopbackHub", "blob_id"]
 
@@ -38,6 +39,8 @@ class LoopbackHub:
         page_size: Entries of one page when a tree is listed.
         port: 0 takes a free one.
         quota: Bytes of private storage that each account has; None for no end.
+        xet: Take large files through Xet too, by the client's own store on disk. It needs
+            ``hf_xet`` here, to read what was stored.
     """
 
     def __init__(
@@ -48,8 +51,15 @@ class LoopbackHub:
         page_size: int = 1000,
         port: int = 0,
         quota: int | None = None,
+        xet: bool = False,
     ) -> None:
-        self._state = State(Store(folder), part_size=part_size, page_size=page_size, quota=quota)
+        self._state = State(
+            Store(folder),
+            part_size=part_size,
+            page_size=page_size,
+            quota=quota,
+            xet=XetStore(folder / "xet") if xet else None,
+        )
         self._port = port
         self._server: ThreadingHTTPServer | None = None
 

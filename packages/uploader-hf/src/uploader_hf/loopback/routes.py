@@ -117,6 +117,8 @@ def _model(handler: Handler, repo_id: str, rest: tuple[str, ...]) -> None:
         case ("GET", "auth-check", *kind):
             find_repo(handler, repo_id, write=kind == ["write"])
             handler.answer()
+        case ("GET", "xet-write-token", revision):
+            writing.xet_token(handler, repo_id, revision)
         case (_, "discussions", *which):
             community.discussions(handler, repo_id, tuple(which))
         case ("GET", "refs"):

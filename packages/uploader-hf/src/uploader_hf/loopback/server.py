@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from uploader_hf.loopback.faults import Faults
 from uploader_hf.loopback.store import Store
+from uploader_hf.loopback.xet import XetStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class State:
     part_size: int
     page_size: int
     quota: int | None = None
-    xet: bool = False
+    xet: XetStore | None = None
     url: str = ""
     faults: Faults = field(default_factory=Faults)
     tokens: dict[str, Token] = field(default_factory=dict)

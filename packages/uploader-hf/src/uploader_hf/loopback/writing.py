@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from typing import Any
 
 from uploader_hf.loopback.access import find_commit, find_repo
 from uploader_hf.loopback.server import Handler, Refusal
 from uploader_hf.loopback.store import Entry, blob_id, pointer
+from uploader_hf.loopback.xet import LIFETIME
 
 LFS_SIZE = 10 << 20
 _LFS_NAMES = re.compile(
@@ -96,6 +98,44 @@ def lfs_object(handler: Handler, oid: str, rest: tuple[str, ...]) -> None:
             raise Refusal(404, "no such route")
 
 
+def xet_token(handler: Handler, repo_id: str, revision: str) -> None:
+    """Answer where a client may store through Xet.
+
+    Raises:
+        Refusal: 404 where this Hub has none.
+    """
+    repo = find_repo(handler, repo_id, write=True)
+    find_commit(repo, revision)
+    if handler.hub.xet is None:
+        raise Refusal(404, "this Hub has no Xet")
+    address, expires = handler.hub.xet.address(), int(time.time()) + LIFETIME
+    handler.answer(
+        {"casUrl": address, "accessToken": "local", "exp": expires},
+        headers={
+            "X-Xet-Cas-Url": address,
+            "X-Xet-Access-Token": "local",
+            "X-Xet-Token-Expiration": str(expires),
+        },
+    )
+
+
+def _size_of(handler: Handler, oid: str) -> int | None:
+    """Return the bytes of an object, which may have come through Xet; None when it never came."""
+    store, xet = handler.hub.store, handler.hub.xet
+    found = None if xet is None or store.has(oid) else xet.find(oid)
+    if xet is not None and found is not None:
+        path = store.folder / f"{oid}.xet"
+        try:
+            xet.take_out(found, path)
+            with path.open("rb") as file:
+                # Its digest is the client's word until it is computed here.
+                if not store.receive(iter(lambda: file.read(1 << 20), b""), oid):
+                    raise Refusal(400, "the content does not have this digest")
+        finally:
+            path.unlink(missing_ok=True)
+    return store.size(oid)
+
+
 def commit(handler: Handler, repo_id: str, revision: str) -> None:
     """Make one commit of the lines of a request, or none at all."""
     repo = find_repo(handler, repo_id, write=True)
@@ -117,7 +157,7 @@ def commit(handler: Handler, repo_id: str, revision: str) -> None:
                     )
                 case "lfsFile":
                     oid, size = str(value["oid"]), int(value["size"])
-                    if store.size(oid) != size:
+                    if _size_of(handler, oid) != size:
                         raise Refusal(400, f"the object of {value['path']} was never uploaded")
                     files[value["path"]] = Entry(oid, size, blob_id(pointer(oid, size)), lfs=True)
                 case "deletedFile":
