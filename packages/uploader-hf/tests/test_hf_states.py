@@ -100,6 +100,30 @@ def test_release_that_does_not_fit_is_refused_before_anything(
     assert "no file above 500 GB" in errors[0].what
 
 
+@pytest.mark.parametrize(
+    ("count", "level"), [(10_000, None), (10_001, "warning"), (100_001, "error")]
+)
+def test_more_files_than_the_hub_takes(
+    hub: LoopbackHub, plan_context: Callable[..., Any], count: int, level: str | None
+) -> None:
+    from uploader_hf.check import check as preflight
+
+    files = tuple((f"part-{number}.bin", 1) for number in range(count))
+    found = [f for f in preflight(plan_context(names={"acme.parts": files})) if f.level != "note"]
+    assert [f.level for f in found] == [level] * (level is not None)
+    assert all(f"{count:,} files; the Hub takes 10,000 in a folder" in f.what for f in found)
+
+
+def test_file_that_is_better_split_is_a_warning(
+    hub: LoopbackHub, plan_context: Callable[..., Any]
+) -> None:
+    from uploader_hf.check import check as preflight
+
+    context = plan_context(names={"gguf": (("m-F16.gguf", 250 * 10**9),)})
+    (warning,) = [f for f in preflight(context) if f.level == "warning"]
+    assert "m-F16.gguf will have 250 GB; the Hub asks for files below 200 GB" in warning.what
+
+
 def test_hub_that_is_full_says_so_and_is_not_asked_again(
     upload: Callable[..., Receipt], hub: LoopbackHub
 ) -> None:
