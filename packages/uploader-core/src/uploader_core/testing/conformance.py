@@ -174,7 +174,10 @@ class PluginConformance:
         plugin = self.load()
         made: set[str] = {s.produces for s in self._specs(SaveSpec, ConvertSpec)}
         schemes = {s.scheme for s in plugin.of(UploadSpec)}
-        documents = {s for s in plugin.of(DocumentSpec) if s.output is not None}
+        # A section belongs to whoever makes the kind; a plugin of sections alone is loaded always.
+        documents = [
+            s for s in plugin.of(DocumentSpec) if s.output is not None or not (made or schemes)
+        ]
         for group, offered in (
             (ARTIFACTS, made),
             (SCHEMES, schemes),
