@@ -163,9 +163,11 @@ def faults_hub(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, import rules and formatting."""
-    session.install("ruff>=0.12")
+    session.install("ruff>=0.12", "import-linter>=2.3")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    sources = [str(path) for path in sorted(ROOT.glob("packages/*/src"))]
+    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(sources)})
 
 
 @nox.session
