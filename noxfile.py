@@ -151,6 +151,19 @@ def tests_across(session: nox.Session) -> None:
 
 
 @nox.session
+def examples(session: nox.Session) -> None:
+    """Run the third-party plugins of examples/plugins on the conformance kit."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    projects = sorted((ROOT / "examples" / "plugins").glob("uploader-*"))
+    targets = [part for project in projects for part in ("--editable", f"{project}[test]")]
+    session.install(*targets, *torch_options())
+    for project in projects:
+        session.run("pytest", str(project / "tests"), *session.posargs)
+        session.run("uploader", "plugins", "info", project.name.removeprefix("uploader-"))
+
+
+@nox.session
 def faults_hub(session: nox.Session) -> None:
     """Publish through a hundred seeded schedules of faults and thirty forced failures."""
     install(session, *PACKAGES)
