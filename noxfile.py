@@ -184,6 +184,17 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into ``site/``; a broken link or reference fails."""
+    session.install("mkdocs-material>=9.5", "mkdocstrings[python]>=0.26")
+    session.install("--editable", str(ROOT / "packages" / "uploader-core"))
+    # Their options are read from modules that import nothing heavy.
+    for name in PACKAGES[1:]:
+        session.install("--no-deps", "--editable", str(ROOT / "packages" / f"uploader-{name}"))
+    session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
 def types(session: nox.Session) -> None:
     """Check the types of every package, strictly, against the libraries that they call."""
     # With everything installed: what mypy reports depends on whether it sees torch's own types.

@@ -4,56 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from stranger import Stranger
 
 import uploader_core
 
 CORE = Path(uploader_core.__file__).parent
-
-
-class Stranger:
-    """A person with an environment of their own, in which uploader is installed."""
-
-    def __init__(self, root: Path) -> None:
-        self.cwd = root / "projects"
-        self.home = root / "home"
-        self.cwd.mkdir()
-        self.home.mkdir()
-        environment = root / "venv"
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-        self.python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
-        (site,) = environment.glob("**/site-packages")
-        # What is installed here, editable distributions included, is installed there.
-        lines = [f"import site; site.addsitedir({path!r})" for path in sys.path if "site-" in path]
-        (site / "here.pth").write_text("\n".join(lines) + "\n", "utf-8")
-        self.commands: list[str] = []
-
-    def __call__(self, module: str, *arguments: object, cwd: Path | None = None) -> str:
-        variables = {"HOME": str(self.home), "PIP_NO_INDEX": "1", "PIP_NO_INPUT": "1"}
-        command = [str(self.python), "-m", module, *map(str, arguments)]
-        self.commands.append(" ".join(command[1:]))
-        result = subprocess.run(
-            command,
-            cwd=cwd or self.cwd,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-        )
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout
-
-    def install(self, *folders: Path) -> None:
-        # Without build isolation, hatchling's editable installs need a library of the environment.
-        mode = ["--editable"] if find_spec("editables") else []
-        targets = [part for folder in folders for part in (*mode, folder)]
-        self("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", *targets)
 
 
 @pytest.fixture
