@@ -30,6 +30,7 @@ TEST_TOOLS = (
     "accelerate",
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
     "cyllama>=0.2.18",  # llama.cpp's own quantiser, the reference of gguf's tests
+    "editables",
     "hatchling",
     "hypothesis",
     "peft",
@@ -150,6 +151,19 @@ def tests_across(session: nox.Session) -> None:
 
 
 @nox.session
+def examples(session: nox.Session) -> None:
+    """Run the third-party plugins of examples/plugins on the conformance kit."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    projects = sorted((ROOT / "examples" / "plugins").glob("uploader-*"))
+    targets = [part for project in projects for part in ("--editable", f"{project}[test]")]
+    session.install(*targets, *torch_options())
+    for project in projects:
+        session.run("pytest", str(project / "tests"), *session.posargs)
+        session.run("uploader", "plugins", "info", project.name.removeprefix("uploader-"))
+
+
+@nox.session
 def faults_hub(session: nox.Session) -> None:
     """Publish through a hundred seeded schedules of faults and thirty forced failures."""
     install(session, *PACKAGES)
@@ -162,9 +176,22 @@ def faults_hub(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, import rules and formatting."""
-    session.install("ruff>=0.12")
+    session.install("ruff>=0.12", "import-linter>=2.3")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    sources = [str(path) for path in sorted(ROOT.glob("packages/*/src"))]
+    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(sources)})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into ``site/``; a broken link or reference fails."""
+    session.install("mkdocs-material>=9.5", "mkdocstrings[python]>=0.26")
+    session.install("--editable", str(ROOT / "packages" / "uploader-core"))
+    # Their options are read from modules that import nothing heavy.
+    for name in PACKAGES[1:]:
+        session.install("--no-deps", "--editable", str(ROOT / "packages" / f"uploader-{name}"))
+    session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
 @nox.session
@@ -199,11 +226,107 @@ def build(session: nox.Session) -> None:
     session.install("build", "twine")
     shutil.rmtree(DIST, ignore_errors=True)
     for name in PACKAGES:
-        session.run("python", "-m", "build", "--outdir", str(DIST), f"packages/uploader-{name}")
-    files = sorted(DIST.iterdir())
+        build_and_check(session, name)
+
+
+def build_and_check(session: nox.Session, name: str) -> None:
+    """Build the wheel and the sdist of one distribution into ``dist/`` and check them."""
+    session.run("python", "-m", "build", "--outdir", str(DIST), f"packages/uploader-{name}")
+    files = sorted(DIST.glob(f"uploader_{name}-*"))
     session.run("twine", "check", "--strict", *(str(path) for path in files))
     for path in files:
         check_contents(session, path)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Prepare a release of one distribution: ``nox -s release -- gguf 0.2.0``.
+
+    The changelog is made of the fragments, the version is set, wheel and sdist are built and
+    checked. What is left is to look at it, to commit and to push the tag.
+    """
+    name, version = (*session.posargs, "", "")[:2]
+    if name not in PACKAGES or not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version):
+        session.error(f"nox -s release -- NAME VERSION; names: {', '.join(PACKAGES)}")
+    session.install("build", "towncrier>=24.8", "twine")
+    folder = ROOT / "packages" / f"uploader-{name}"
+    news(session, name, "--yes", "--version", version)
+    project = folder / "pyproject.toml"
+    text, count = re.subn(
+        r'(?m)^version = ".+"$', f'version = "{version}"', project.read_text("utf-8"), count=1
+    )
+    if count != 1:
+        session.error(f"{project} has no version")
+    project.write_text(text, "utf-8")
+    build_and_check(session, name)
+    session.log(f"now: git commit -a, git tag uploader-{name}-v{version}, git push --tags")
+
+
+@nox.session
+def changelog(session: nox.Session) -> None:
+    """Show what the next changelog of every distribution says."""
+    session.install("towncrier>=24.8")
+    for name in PACKAGES:
+        news(session, name, "--draft", "--version", "next")
+
+
+def news(session: nox.Session, name: str, *options: str) -> None:
+    """Run towncrier on one distribution."""
+    (ROOT / "packages" / f"uploader-{name}" / "changelog.d").mkdir(exist_ok=True)
+    session.run(
+        "towncrier", "build", "--config", str(ROOT / "towncrier.toml"),
+        "--dir", str(ROOT / "packages" / f"uploader-{name}"), "--name", f"uploader-{name}",
+        *options,
+    )  # fmt: skip
+
+
+@nox.session
+def oldest_core(session: nox.Session) -> None:
+    """Run the plugins of the checkout on the oldest core that they ask for.
+
+    That core is taken from its tag; before the first release there is none, and it is HEAD.
+    """
+    bounds = {oldest_core_of(name) for name in PACKAGES[1:]}
+    if len(bounds) != 1:
+        session.error(f"plugins ask for different cores: {', '.join(sorted(bounds))}")
+    tags = session.run("git", "tag", "--list", f"uploader-core-v{bounds.pop()}.*",
+                       "--sort=version:refname", external=True, silent=True)  # fmt: skip
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    if tags and str(tags).strip():
+        tag = str(tags).split()[0]
+        tree = Path(session.create_tmp()) / tag
+        tree.mkdir(exist_ok=True)
+        archive = tree.with_suffix(".tar")
+        session.run("git", "archive", "-o", str(archive), tag, "packages/uploader-core",
+                    external=True)  # fmt: skip
+        with tarfile.open(archive) as packed:
+            packed.extractall(tree, filter="data")
+        session.install("--no-deps", str(tree / "packages" / "uploader-core"))
+        session.log(f"on {tag}")
+    else:
+        session.log("uploader-core was never released: HEAD is the oldest")
+    for name in PACKAGES[1:]:
+        session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
+
+
+def oldest_core_of(name: str) -> str:
+    """Return the lower bound of a plugin's range of uploader-core, such as ``0.1``."""
+    text = (ROOT / "packages" / f"uploader-{name}" / "pyproject.toml").read_text("utf-8")
+    match = re.search(r'"uploader-core>=([\d.]+),<\d+"', text)
+    assert match is not None, f"uploader-{name} gives no range of uploader-core"
+    return match[1]
+
+
+@nox.session
+def newest(session: nox.Session) -> None:
+    """Run all tests with the newest release of everything, but torch, which users choose."""
+    install(session, *PACKAGES)
+    session.install("--upgrade", "--upgrade-strategy", "eager", *TEST_TOOLS,
+                    *(f"{ROOT / 'packages' / f'uploader-{name}'}" for name in PACKAGES),
+                    *torch_options())  # fmt: skip
+    for folder in [*(f"packages/uploader-{name}/tests" for name in PACKAGES), "tests"]:
+        session.run("pytest", folder, *session.posargs)
 
 
 def check_contents(session: nox.Session, path: Path) -> None:

@@ -66,6 +66,18 @@ def test_help_of_run_imports_only_what_is_named(crowd: Path) -> None:
     assert not modules & HEAVY
 
 
+def test_run_imports_exactly_the_one_that_is_named(crowd: Path, fine_tune: Path) -> None:
+    code = f"from uploader_core.cli import main; main(['plan', {str(fine_tune)!r}, '--plugins', "
+    modules = modules_after(f"{code}'crowd-007'])", crowd)
+    assert loaded_plugins(modules) == {"crowd_007"}
+    modules = modules_after(f"{code}'lora'])", crowd)
+    assert not loaded_plugins(modules)
+    # Whoever documents what others make is asked in every run; formats are not.
+    ours = {m for m in modules if m.endswith(".plugin") and m.startswith("uploader_")}
+    assert ours == {"uploader_core.plugin", "uploader_lora.plugin", "uploader_hf.plugin"}
+    assert not modules & HEAVY
+
+
 @pytest.mark.parametrize("plugin", ["lora", "merged", "gguf", "hf"])
 def test_plugin_modules_are_light(plugin: str, tmp_path: Path) -> None:
     assert not modules_after(f"import uploader_{plugin}.plugin", tmp_path) & HEAVY

@@ -42,6 +42,11 @@ def save(context):
 WRONGS = {
     "none": ("", "pass", None),
     "heavy": ("import numpy", "pass", "import_is_light"),
+    "private": (
+        "from uploader_core.registry import Registry",
+        "pass",
+        "nothing_private_of_core_is_imported",
+    ),
     "elsewhere": (
         "",
         "open(os.path.expanduser('~/acme-was-here'), 'w').close()",

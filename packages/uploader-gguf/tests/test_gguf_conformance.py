@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from uploader_core.testing import ConvertConformance
+import pytest
+
+from uploader_core.testing import ConvertConformance, DocumentConformance
 
 
 class TestGguf(ConvertConformance):
     plugin = "gguf"
     spec = "gguf"
     settings = {"quants": "F16"}
+
+
+@pytest.mark.slow
+class TestGgufLora(ConvertConformance):
+    plugin = "gguf"
+    spec = "gguf-lora"
+
+
+@pytest.mark.slow
+class TestSection(DocumentConformance):
+    plugin = "gguf"

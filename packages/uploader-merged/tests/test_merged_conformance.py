@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import pytest
+
 from uploader_core.testing import ConvertConformance, DocumentConformance
 
 
 class Test16Bit(ConvertConformance):
     plugin = "merged"
     spec = "16bit"
+
+
+@pytest.mark.slow
+class Test4Bit(ConvertConformance):
+    plugin = "merged"
+    spec = "4bit"
+
+
+class TestOpen(ConvertConformance):
+    plugin = "merged"
+    spec = "open"
+
+
+class TestOpenStack(ConvertConformance):
+    plugin = "merged"
+    spec = "open-stack"
 
 
 class TestSection(DocumentConformance):

@@ -116,7 +116,7 @@ def read_tables(
     tables: dict[str, dict[str, object]] = {}
     for path in (_user_file(), config_file or (folder or Path.cwd()) / FILE):
         if path is not None and path.is_file():
-            for name, table in _read(path).items():
+            for name, table in read_toml(path).items():
                 if not isinstance(table, dict):
                     raise UsageError(f"{path}: {name!r} must be a table, [{name}]")
                 tables.setdefault(name, {}).update(table)
@@ -129,8 +129,14 @@ def _user_file() -> Path | None:
     return platformdirs.user_config_path("uploader", appauthor=False) / FILE
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        data: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        return data
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error

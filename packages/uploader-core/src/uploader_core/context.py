@@ -200,6 +200,8 @@ class StepContext:
         sections: Documents: what the plugins had to say, in order.
         secrets: Uploads: the variables that the spec named, where set. Nobody else sees them.
         log: Messages for the run's log.
+        on_progress: Core's side of :meth:`progress`.
+        on_cancelled: Whether the user stopped the run; :meth:`progress` asks it.
     """
 
     step: str

@@ -47,6 +47,9 @@ DOCUMENTS = "uploader_core.documents"
 DEFAULTS = "uploader_core.defaults"
 GROUPS = (PLUGINS, ARTIFACTS, SCHEMES, SOURCES, DOCUMENTS, DEFAULTS)
 
+RESERVED = "plugins"
+"""Core's own table of ``uploader.toml``; every other table belongs to the plugin of that id."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _DOTTED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _REGISTRATION: Mapping[str, type[Spec]] = {
@@ -211,6 +214,10 @@ class Registry:
 
 
 def _load(entry: Entry) -> Plugin:
+    if entry.name == RESERVED:
+        raise PluginBrokenError(
+            f"{RESERVED!r} is no plugin id: it is a table of uploader.toml", owner=entry.owner
+        )
     # What a plugin prints while it is imported must not end up in somebody's JSON.
     with (
         _blaming(entry, "cannot be imported"),

@@ -67,7 +67,12 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hint:
-    """What to try next after an error, offered by a plugin."""
+    """What to try next after an error, offered by a plugin.
+
+    Attributes:
+        code: Names the hint; the first of a code wins.
+        text: One sentence or a command.
+    """
 
     code: str
     text: str

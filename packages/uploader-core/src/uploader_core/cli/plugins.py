@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -114,6 +115,41 @@ def check_(subject: str, as_json: bool) -> int:
             f"{subject} fails {len(failed)} checks of the conformance kit",
             next="uploader plugins check says of each what to do",
         )
+    return 0
+
+
+@plugins.command("new")
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--consumes",
+    default="merged-16bit",
+    show_default=True,
+    metavar="KIND",
+    help="Kind that the format is made from.",
+)
+@click.option("--produces", metavar="KIND", help="Kind that it makes (default: NAME).")
+@click.option("--destination", "scheme", metavar="SCHEME", help="Make a destination instead.")
+@click.option("--document", is_flag=True, help="Make a section of the model card instead.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    metavar="DIR",
+    help="Where the new folder goes (default: here).",
+)
+def new_(
+    name: str, consumes: str, produces: str | None, scheme: str | None, document: bool, into: Path
+) -> int:
+    """Write a complete distribution for a new plugin, uploader-NAME."""
+    from uploader_core.scaffold import Blueprint, write_plugin
+
+    blueprint = Blueprint(
+        id=name, consumes=consumes, produces=produces, scheme=scheme, document=document
+    )
+    folder = write_plugin(blueprint, into)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        click.echo(f"  {path.relative_to(folder.parent)}")
+    click.echo(f'next: cd {folder} && pip install -e ".[test]" && pytest')
     return 0
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from uploader_core.config import read_toml
 from uploader_core.errors import PluginNotInstalledError, UploaderError, UsageError
 from uploader_core.registry import PLUGINS, Registry
 from uploader_core.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
@@ -156,11 +157,7 @@ def _classes_of_module(path: Path) -> Iterator[type[PluginConformance]]:
 
 
 def _project_name(folder: Path) -> str:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    data = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+    data = read_toml(folder / "pyproject.toml")
     return str(data.get("project", {}).get("name", folder.name))
 
 

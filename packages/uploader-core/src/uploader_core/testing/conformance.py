@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import enum
+import importlib.util
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -163,6 +165,24 @@ class PluginConformance:
         expect(count <= self.modules_at_import, f"the plugin module brings in {count} modules, "
                f"more than {self.modules_at_import}: move imports into functions")  # fmt: skip
 
+    def test_nothing_private_of_core_is_imported(self) -> None:
+        """Of uploader-core, a plugin's sources import ``uploader_core.plugin`` and nothing else."""
+        claim = self.registry().claims(self.plugin)[0]
+        if claim.distribution == "uploader-core":
+            return
+        package = importlib.util.find_spec(claim.module.split(".")[0])
+        origin = None if package is None else package.origin
+        expect(origin, f"the sources of {claim.module} were not found")
+        path = Path(str(origin))
+        files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+        private = [
+            f"{file.name}:{line}: {name}"
+            for file in files
+            for line, name in _imports(ast.parse(file.read_text("utf-8")))
+            if name.split(".")[0] == "uploader_core" and name.split(".")[1:2] != ["plugin"]
+        ]
+        expect(not private, "these may change without notice: " + ", ".join(private))
+
     def test_specs_are_valid(self) -> None:
         """Core accepts every spec, and each says in one line what it is."""
         for spec in self.load().specs:
@@ -174,7 +194,10 @@ class PluginConformance:
         plugin = self.load()
         made: set[str] = {s.produces for s in self._specs(SaveSpec, ConvertSpec)}
         schemes = {s.scheme for s in plugin.of(UploadSpec)}
-        documents = {s for s in plugin.of(DocumentSpec) if s.output is not None}
+        # A section belongs to whoever makes the kind; a plugin of sections alone is loaded always.
+        documents = [
+            s for s in plugin.of(DocumentSpec) if s.output is not None or not (made or schemes)
+        ]
         for group, offered in (
             (ARTIFACTS, made),
             (SCHEMES, schemes),
@@ -257,6 +280,15 @@ class StepConformance(PluginConformance):
         expect(found, f"{cls.plugin} has no {what} {cls.spec}".rstrip())
         expect(len(found) == 1, f"{cls.plugin} has several {what}s: set `spec` to one of {names}")
         return found[0]
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield (line, dotted name) of every absolute import, also inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
 def _sample(setting: Setting) -> tuple[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from uploader_core.artifact import Artifact
 from uploader_core.registry import ARTIFACTS, Registry
-from uploader_core.source import open_source
+from uploader_core.source import SOURCE_KINDS, STACK, open_source
 from uploader_core.specs import ConvertSpec, SaveSpec
 from uploader_core.testing.fixtures import make_adapter, make_model
 from uploader_core.testing.trial import Trial, resolve_settings, with_digests
@@ -18,8 +18,8 @@ _MODEL_FOLDERS = ("checkpoint", "merged-16bit")
 def make_input(kind: str, folder: Path, registry: Registry, consumer: str = "") -> Artifact:
     """Make a small real artifact of a kind.
 
-    ``adapter``, ``base``, ``checkpoint`` and ``merged-16bit`` are the tiny model. Any other kind is
-    made by the installed plugin that advertises it, from the tiny model.
+    ``adapter``, ``adapter-stack``, ``base``, ``checkpoint`` and ``merged-16bit`` are the tiny model
+    and LoRAs on it. Any other kind is made of them by the installed plugin that advertises it.
 
     Args:
         kind: Artifact kind.
@@ -30,11 +30,14 @@ def make_input(kind: str, folder: Path, registry: Registry, consumer: str = "") 
     Raises:
         LookupError: No installed plugin makes the kind.
     """
-    if kind in ("adapter", "base"):
-        model, adapter = folder / "base", folder / "final_model"
+    if kind in SOURCE_KINDS:
+        model, adapter, second = (folder / n for n in ("base", "final_model", "second_adapter"))
         if not model.is_dir():
             make_adapter(adapter, make_model(model))
-        return with_digests(open_source(str(adapter), None, lambda *_: None).artifacts[kind])
+            make_adapter(second, model)
+        more = [str(second)] if kind == STACK else []
+        sources = open_source(str(adapter), None, lambda *_: None, more)
+        return with_digests(sources.artifacts[kind])
     if kind in _MODEL_FOLDERS:
         model = make_model(folder / kind)
         sources = open_source(str(model), None, lambda *_: None)

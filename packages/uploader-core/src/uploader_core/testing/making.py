@@ -31,7 +31,7 @@ class MakingConformance(StepConformance):
 
     Attributes:
         damage: Refusing an input that was cut in half is part of the contract; the name of the file
-            to cut, or "" for the largest file of weights.
+            to cut, or "" for the largest weights of the first input.
     """
 
     damage: ClassVar[str] = ""
@@ -193,11 +193,14 @@ class MakingConformance(StepConformance):
             old, new = (json.dumps(str(path))[1:-1] for path in (artifact.path, folder))
             metadata = json.loads(json.dumps(dict(artifact.metadata)).replace(old, new))
             inputs.append(replace(artifact, path=folder, metadata=metadata))
-        files = [(a, f) for a in inputs for f in a.files]
+        # Weights of the first input that has any: of the others a step may need but the shape.
+        files = [(a, f) for a in inputs for f in sorted(a.files, key=lambda f: -f.size)]
         expect(files, "the inputs have no files to damage")
-        chosen = [pair for pair in files if pair[1].name == self.damage] or [
-            max(files, key=lambda pair: (pair[1].role == "weights", pair[1].size))
-        ]
+        chosen = (
+            [pair for pair in files if pair[1].name == self.damage]
+            or [pair for pair in files if pair[1].role == "weights"]
+            or files
+        )
         artifact, file = chosen[0]
         path = artifact.path / file.name
         path.write_bytes(path.read_bytes()[: file.size // 2])

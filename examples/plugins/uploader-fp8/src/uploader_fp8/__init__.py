@@ -1,0 +1,1 @@
+"""FP8 weights in the format of compressed-tensors."""

@@ -1,0 +1,1 @@
+"""Releases to S3-compatible storage."""

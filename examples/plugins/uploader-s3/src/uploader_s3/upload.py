@@ -1,0 +1,54 @@
+"""The upload: what is missing is sent, documents last, then everything is listed and proven."""
+
+from __future__ import annotations
+
+from uploader_core.plugin import IntegrityError, Receipt, StepContext, UploadFile, hash_file
+from uploader_s3.store import Store
+
+
+def upload(context: StepContext) -> Receipt:
+    """Make the folder of the bucket hold every file, and prove it."""
+    bucket, _, prefix = (context.target or "").partition("/")
+    settings = context.settings
+    store = Store(bucket, region=settings.region, part_size=settings.part_size)
+    prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
+    there = store.sizes(prefix)
+    total, done, bytes_sent = sum(file.size for file in context.files), 0, 0
+    for file in sorted(context.files, key=lambda file: file.role == "document"):
+        key = prefix + file.name
+        if hash_file(file.path) != (file.size, file.sha256):
+            raise IntegrityError(
+                f"{file.path.name} changed since it was recorded",
+                owner=str(file.path),
+                safe="it was not sent",
+                next="run the same command again; the file will be made anew",
+            )
+        if there.get(key) == file.size and _is_there(store, key, file, settings.verify):
+            done += file.size
+            continue
+
+        def sent(size: int) -> None:
+            nonlocal done, bytes_sent
+            done, bytes_sent = done + size, bytes_sent + size
+            context.progress("sending", done, total)
+
+        store.put(file.path, key, sent)
+    there = store.sizes(prefix)
+    for file in context.files:
+        key = prefix + file.name
+        if there.get(key) != file.size or not _is_there(store, key, file, settings.verify):
+            raise IntegrityError(
+                f"{file.name} is not in {bucket} as it was sent",
+                owner=f"s3:{bucket}",
+                next="run the same command again; it will be sent anew",
+            )
+    return context.receipt(
+        url=f"s3://{bucket}/{prefix}", files=len(context.files), bytes_sent=bytes_sent
+    )
+
+
+def _is_there(store: Store, key: str, file: UploadFile, how: str) -> bool:
+    kept = store.checksum(key) if how == "checksum" else None
+    if kept is None:  # a store without checksums, or an object that another tool put there
+        return store.digest(key) == file.sha256
+    return kept == store.expected(file.path)

@@ -1,0 +1,106 @@
+"""Nothing public is missing from the documentation."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from uploader_core import context, errors, hookspecs, plugin, specs
+from uploader_core.registry import ARTIFACTS, Registry
+from uploader_core.source import SOURCE_KINDS
+
+DOCS = Path(__file__).parents[1] / "docs"
+REFERENCE = DOCS / "reference"
+FIRST_PARTY = ("dir", "lora", "merged", "gguf", "hf")
+
+
+def page(name: str) -> str:
+    return (REFERENCE / name).read_text("utf-8")
+
+
+def error_classes() -> list[type[errors.UploaderError]]:
+    classes = [c for _, c in inspect.getmembers(errors, inspect.isclass)]
+    return [c for c in classes if issubclass(c, errors.UploaderError)]
+
+
+@pytest.mark.parametrize("hook", [n for n in vars(hookspecs) if n.startswith("uploader_")])
+def test_hook(hook: str) -> None:
+    assert f"`{hook}`" in page("hooks.md")
+    assert inspect.getdoc(getattr(hookspecs, hook))
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        c
+        for module in (specs, context)
+        for c in vars(module).values()
+        if dataclasses.is_dataclass(c) and c.__module__ == module.__name__
+    ],
+    ids=lambda cls: cls.__name__,
+)
+def test_fields_of_specs_and_contexts(cls: type) -> None:
+    described = "\n".join(inspect.getdoc(base) or "" for base in cls.__mro__[:-1])
+    missing = [
+        field.name
+        for field in dataclasses.fields(cls)
+        if not re.search(rf"^ *{field.name}: |\b{field.name}\b", described, re.MULTILINE)
+    ]
+    assert not missing
+    assert f"::: {cls.__module__}" in page("specs.md") + page("contexts.md")
+
+
+@pytest.mark.parametrize("name", sorted(plugin.__all__))
+def test_public_name_has_a_page(name: str) -> None:
+    thing = getattr(plugin, name)
+    module = getattr(thing, "__module__", "uploader_core.specs")
+    pages = "\n".join(path.read_text("utf-8") for path in REFERENCE.glob("*.md"))
+    documented = f"::: {module}\n" in pages or f"::: {module}.{name}\n" in pages
+    assert documented or f"`{name}`" in pages or f"`@{name}`" in pages
+
+
+def test_settings() -> None:
+    spec = importlib.util.spec_from_file_location("settings_tables", DOCS / "settings_tables.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.MARK in page("settings.md")
+    shown = module.tables()
+    for plugin_id in FIRST_PARTY:
+        assert all(f"`{field.option}`" in shown for field in module.settings_of(plugin_id))
+    assert shown.count("| `--") > 20
+
+
+def test_variables_of_core() -> None:
+    sources = Path(plugin.__file__).parent.rglob("*.py")
+    used = {v for p in sources for v in re.findall(r'"(UPLOADER_[A-Z_]+)"', p.read_text("utf-8"))}
+    missing = {
+        v for v in used if not v.startswith("UPLOADER_TESTING") and v not in page("settings.md")
+    }
+    assert not missing
+
+
+def test_kinds() -> None:
+    registry = Registry()
+    modules = {e.module for e in registry.entries if e.name in FIRST_PARTY}
+    made = {e.name for e in registry.entries if e.group == ARTIFACTS and e.module in modules}
+    assert len(made) >= 6
+    for kind in {*made, *SOURCE_KINDS, "checkpoint"}:
+        assert f"| `{kind}` |" in page("kinds.md")
+
+
+@pytest.mark.parametrize("error", error_classes(), ids=lambda error: error.__name__)
+def test_exit_code(error: type[errors.UploaderError]) -> None:
+    rows = [line for line in page("exit-codes.md").splitlines() if f"`{error.__name__}`" in line]
+    assert [row.split("|")[1].strip() for row in rows] == [str(error.exit_code)]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (DOCS.parent / "mkdocs.yml").read_text("utf-8")
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    assert {name for name in pages if name not in navigation} == set()
