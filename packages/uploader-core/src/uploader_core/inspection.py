@@ -19,7 +19,8 @@ from typing import Any
 
 from uploader_core.artifact import Json
 from uploader_core.errors import PluginBrokenError, UploaderError, from_json
-from uploader_core.registry import Entry, Registry, import_dotted, import_limit
+from uploader_core.loading import import_limit
+from uploader_core.registry import Entry, Registry, import_dotted
 from uploader_core.settings import fields_of
 
 _LIGHT = ("check", "estimate", "group")
