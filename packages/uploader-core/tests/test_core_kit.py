@@ -119,6 +119,54 @@ def test_input_that_is_cut_off_must_be_refused(install: Callable[..., None], sit
     assert "cut in half" in failed[0].why
 
 
+SENDER = """
+import os, shutil
+from pathlib import Path
+from uploader_core.plugin import UploadSpec, hash_file, hookimpl
+
+@hookimpl
+def uploader_uploaders():
+    yield UploadSpec(name="u", summary="u", scheme="{name}", run="acme_{name}:upload",
+                     secrets=("ACME_TOKEN",))
+
+def upload(context):
+    sent = 0
+    for file in context.files:
+        place = Path(context.target) / file.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if {skips}:
+            continue
+        shutil.copy(file.path, place)
+        sent += file.size
+    context.log.info("{said}", os.environ.get("ACME_TOKEN"))
+    return context.receipt(url="x", files=len(context.files), bytes_sent=sent)
+"""
+CHANGED = "file that changed is refused"  # this sender never looks
+BAD_SENDERS = {
+    "always": ("False", "%.0s", {"second upload sends nothing", CHANGED}),
+    "blind": ("place.exists()", "%.0s", {"damage at the destination is noticed", CHANGED}),
+    "chatty": (
+        "place.exists() and hash_file(place)[1] == file.sha256",
+        "%s",
+        {"secrets are not told", CHANGED},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SENDERS)
+def test_bad_destination_is_caught(install: Callable[..., None], tmp_path: Path, name: str) -> None:
+    skips, said, wanted = BAD_SENDERS[name]
+    install(
+        f"acme-{name}",
+        {f"acme_{name}": SENDER.format(name=name, skips=skips, said=said)},
+        {"plugins": {name: f"acme_{name}"}, "schemes": {name: f"acme_{name}"}},
+        requires="uploader-core>=0.1,<1",
+    )
+    case = type("X", (TestFolder,), {"plugin": name})
+    failed = {v.check for v in run((case,), lambda _: None) if v.outcome == "failed"}
+    assert failed == wanted
+
+
 def test_unknown_plugin_is_told_to_install(uploader: Any) -> None:
     result = uploader("plugins", "check", "nothing")
     assert result.returncode == 8
@@ -154,6 +202,7 @@ class TestFolder(UploadConformance):
 
             yield Destination(
                 target=str(folder),
+                environment={"ACME_TOKEN": "a-token-of-acme"},
                 listing=listing,
                 damage=lambda name: (folder / name).write_bytes(b"damaged") and None,
             )
