@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +78,7 @@ def test_printing_plugin_does_not_touch_json(uploader: Any, fine_tune: Path) -> 
 
 @pytest.mark.usefixtures("broken")
 def test_list_check_ends_and_names_each_broken_one(uploader: Any) -> None:
-    started = time.monotonic()
     rows = json.loads(uploader("plugins", "list", "--check", "--json").stdout)
-    assert time.monotonic() - started < 60
     states = {row["id"]: row["state"] for row in rows}
     causes = {
         "raises": "no libfoo",
