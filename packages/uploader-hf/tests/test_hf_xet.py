@@ -47,6 +47,27 @@ def test_large_files_go_through_xet_where_the_server_has_it(
     assert hub.bytes_received < 100_000
 
 
+def test_progress_is_shown_and_what_is_repeated_inside_is_left_out(
+    upload: Callable[..., Receipt], hub: LoopbackHub, release: list[UploadFile]
+) -> None:
+    block = os.urandom(2_000_000)
+    release[0].path.write_bytes(block * 4)
+    digest = hashlib.sha256(block * 4).hexdigest()
+    repeated = dataclasses.replace(release[0], size=8_000_000, sha256=digest)
+    seen: list[tuple[int, int | None]] = []
+
+    def on_progress(what: str, done: int, total: int | None, unit: str) -> None:
+        if what.startswith("sending to me/tiny through Xet"):
+            seen.append((done, total))
+
+    receipt = upload(files=[repeated, *release[1:]], on_progress=on_progress)
+    total = 8_000_000 + sum(file.size for file in release[1:])
+    assert {entry[1] for entry in seen} == {total}
+    assert [entry[0] for entry in seen] == sorted(entry[0] for entry in seen)
+    assert seen[-1][0] >= 8_000_000
+    assert 2_000_000 <= receipt.bytes_sent < 3_000_000
+
+
 def test_second_upload_through_xet_sends_and_reads_nothing(
     upload: Callable[..., Receipt], hub: LoopbackHub, release: list[UploadFile]
 ) -> None:

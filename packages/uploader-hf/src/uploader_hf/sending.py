@@ -20,6 +20,7 @@ from uploader_hf.remote import differing, list_remote
 from uploader_hf.repository import Place
 from uploader_hf.stream import CountingFile, Progress
 from uploader_hf.transport import uses_xet
+from uploader_hf.xet_progress import told
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi
@@ -36,9 +37,9 @@ class Sent:
 
     Attributes:
         files: Number of files that were not there as they are here.
-        size: Bytes that were read to be sent, those of every attempt. Xet does not tell; there it
-            is the size of the files.
-        again: Those of them that were sent more than once.
+        size: Bytes that were read to be sent, those of every attempt. Through Xet, which packs and
+            leaves out what is there, those that went over the network.
+        again: Those of them that were sent more than once; 0 through Xet, which does not tell.
     """
 
     files: int = 0
@@ -76,7 +77,8 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
                 operations = dict(_operations(missing, progress, streams))
             try:
                 chosen = [operations[f.name] for f in missing if f.name in operations]
-                _transfer(context, api, place, chosen, {f.name: f for f in missing})
+                with told(progress.through_xet()) if uses_xet() else contextlib.nullcontext():
+                    _transfer(context, api, place, chosen, {f.name: f for f in missing})
                 context.progress(f"committing to {repo_id}", 0, None, "steps")
                 progress.count(sum(f.size for f in missing if f.name == CARD))
                 api.create_commit(
@@ -99,7 +101,7 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
         if progress is None:
             return Sent()
         if uses_xet():
-            return Sent(files=len(missing), size=sum(f.size for f in missing))
+            return Sent(files=len(missing), size=progress.sent)
         return Sent(files=len(missing), size=progress.sent, again=progress.sent - progress.done)
 
 

@@ -6,12 +6,14 @@ digest beforehand, so it reads the stream only to send it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import threading
 import time
+from collections.abc import Callable
 
-from uploader_core.plugin import StepContext, UploadFile
+from uploader_core.plugin import CancelledError, StepContext, UploadFile
 
 
 class Progress:
@@ -54,6 +56,23 @@ class Progress:
             self._read += count
             self._context.progress(self._text(stream), self._done, self._total)
 
+    def through_xet(self) -> Callable[[int, int], None]:
+        """Return what counts one transfer through Xet, see :func:`uploader_hf.xet_progress.told`.
+
+        It runs in a thread of the client's, where an error would be lost: it raises none.
+        """
+        before = self._read
+
+        def tell(done: int, sent: int) -> None:
+            with self._guard:
+                self._done = max(self._done, min(done, self._total))
+                self._read = max(self._read, before + sent)
+                text = f"sending to {self._repo} through Xet{self._pace(self._done)}"
+                with contextlib.suppress(CancelledError):
+                    self._context.progress(text, self._done, self._total)
+
+        return tell
+
     def count(self, size: int) -> None:
         """Count bytes that are sent without a stream of ours."""
         with self._guard:
@@ -61,14 +80,17 @@ class Progress:
             self._read += size
 
     def _text(self, stream: CountingFile) -> str:
-        seconds = time.monotonic() - self._started
         share = 100 * stream.sent // max(1, stream.size)
-        text = f"sending to {self._repo}: {stream.label} {share}%"
-        if seconds < 1 or not self._done:
-            return text
-        rate = self._read / seconds
+        return f"sending to {self._repo}: {stream.label} {share}%{self._pace(self._read)}"
+
+    def _pace(self, count: int) -> str:
+        """Say how fast it goes, by the bytes that were worked through so far."""
+        seconds = time.monotonic() - self._started
+        if seconds < 1 or not count:
+            return ""
+        rate = count / seconds
         left = (self._total - self._done) / rate
-        return f"{text}, {rate / 1e6:.1f} MB/s, {_clock(left)} left in all"
+        return f", {rate / 1e6:.1f} MB/s, {_clock(left)} left in all"
 
 
 def _clock(seconds: float) -> str:
