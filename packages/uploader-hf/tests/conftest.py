@@ -25,20 +25,25 @@ from uploader_hf.settings import HubSettings
 RELEASE = ReleaseInfo(name="tiny", source="adapter", base_model="acme/base", base_is_hub_id=True)
 
 
+def log_in(server: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point this process at a Hub, as ``me``."""
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    # A worker has the variable before it imports the client; this process had not.
+    where = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+    for module in ("constants", "file_download"):  # 0.36 keeps a second reference to it
+        name = f"huggingface_hub.{module}.HUGGINGFACE_CO_URL_TEMPLATE"
+        monkeypatch.setattr(name, where, raising=False)
+    monkeypatch.setenv("HF_TOKEN", server.token("me"))
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
     """A Hub that takes objects above 1 MB in parts; the process is logged in as ``me``."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with LoopbackHub(tmp_path / "hub", part_size=1 << 20, page_size=3) as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        # A worker has the variable before it imports the client; this process had not.
-        where = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
-        for module in ("constants", "file_download"):  # 0.36 keeps a second reference to it
-            name = f"huggingface_hub.{module}.HUGGINGFACE_CO_URL_TEMPLATE"
-            monkeypatch.setattr(name, where, raising=False)
-        monkeypatch.setenv("HF_TOKEN", server.token("me"))
+        log_in(server, monkeypatch)
         yield server
 
 

@@ -11,10 +11,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_REPORTERS = (
-    ("huggingface_hub.utils._xet_progress_reporting", "XetUploadProgressReporter"),  # 1.x, 2.x
-    ("huggingface_hub.utils._xet_progress_reporting", "XetProgressReporter"),  # 0.36
-)
+_REPORTERS = "huggingface_hub.utils._xet_progress_reporting"
 _SWITCHES = (
     ("huggingface_hub.utils", "are_progress_bars_disabled"),
     ("huggingface_hub._commit_api", "are_progress_bars_disabled"),
@@ -31,20 +28,28 @@ def told(tell: Callable[[int, int], None]) -> Iterator[None]:
             bytes that went over the network.
     """
 
+    def hear(report: Any) -> None:
+        done = getattr(report, "total_bytes_completed", 0)
+        tell(int(done), int(getattr(report, "total_transfer_bytes_completed", 0)))
+
     class Reporter:
         def __init__(self, *_: Any, **__: Any) -> None:
             pass
 
-        def update_progress(self, report: Any, _items: Any = None) -> None:
-            done = getattr(report, "total_bytes_completed", 0)
-            tell(int(done), int(getattr(report, "total_transfer_bytes_completed", 0)))
+        def update_progress(self, group_report: Any, item_reports: Any = None) -> None:
+            hear(group_report)
 
         def close(self, *_: Any) -> None:
             pass
 
+    class OldReporter(Reporter):
+        # hf_xet looks at the names.
+        def update_progress(self, total_update: Any, item_updates: Any) -> None:
+            hear(total_update)
+
     with contextlib.ExitStack() as stack:
-        for module, name in _REPORTERS:
-            _replace(stack, module, name, Reporter)
+        _replace(stack, _REPORTERS, "XetUploadProgressReporter", Reporter)  # 1.x, 2.x
+        _replace(stack, _REPORTERS, "XetProgressReporter", OldReporter)  # 0.36
         for module, name in _SWITCHES:
             _replace(stack, module, name, lambda *_: False)
         yield

@@ -144,6 +144,7 @@ def _info(handler: Handler, repo_id: str, revision: str) -> None:
             "private": repo.private,
             "gated": repo.gated,
             "usedStorage": repo.size,
+            "xetEnabled": handler.hub.xet is not None,
             "disabled": False,
             "downloads": 0,
             "likes": 0,

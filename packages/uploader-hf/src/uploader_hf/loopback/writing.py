@@ -43,7 +43,8 @@ def lfs_batch(handler: Handler, repo_id: str) -> None:
     repo = find_repo(handler, repo_id, write=True)
     wanted_bytes = 0
     objects = []
-    for wanted in handler.json_body()["objects"]:
+    asked = handler.json_body()
+    for wanted in asked["objects"]:
         oid, size = str(wanted["oid"]), int(wanted["size"])
         item: dict[str, Any] = {"oid": oid, "size": size}
         if not handler.hub.store.has(oid):
@@ -66,7 +67,9 @@ def lfs_batch(handler: Handler, repo_id: str) -> None:
         used = sum(r.size for r in repos if r.private and r.id.startswith(owner + "/"))
         if used + wanted_bytes > quota:
             raise Refusal(403, "Private repository storage limit reached, please upgrade your plan")
-    handler.answer({"transfer": "basic", "objects": objects})
+    # Clients before 1.0 agree on Xet here; later ones only ask for its token.
+    xet = handler.hub.xet is not None and "xet" in asked.get("transfers", ())
+    handler.answer({"transfer": "xet" if xet else "basic", "objects": objects})
 
 
 def lfs_object(handler: Handler, oid: str, rest: tuple[str, ...]) -> None:
