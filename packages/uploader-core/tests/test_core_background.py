@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 
 from uploader_core import background, direct
 from uploader_core.background import BLOCK, BackgroundFile
-from uploader_core.direct import SECTOR, read_range
+from uploader_core.direct import SECTOR, read_blocks, read_range
+from uploader_core.files import hash_file
 
 SIZES = [0, 1, SECTOR, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + SECTOR + 7]
 
@@ -96,3 +98,23 @@ def test_a_range_is_read_from_any_place(
             read_range(handle, tail, 6)
     finally:
         os.close(handle)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_file_is_hashed_block_by_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: bool, size: int
+) -> None:
+    store(tmp_path / "file", numbers(size), step=size or 1)
+    monkeypatch.setattr(direct, "_is_cached", lambda *_: cached)
+    assert hash_file(tmp_path / "file") == (size, hashlib.sha256(numbers(size)).hexdigest())
+
+
+def test_a_file_that_shrinks_under_the_reader_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    store(path, numbers(5 * SECTOR), step=SECTOR)
+    blocks = read_blocks(path, size=SECTOR)
+    next(blocks)
+    os.truncate(path, SECTOR)
+    with pytest.raises(OSError, match="became shorter"):
+        list(blocks)

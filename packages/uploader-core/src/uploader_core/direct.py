@@ -8,10 +8,13 @@ more than the work of a merge. What is in the cache already is taken from there.
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 Buffer = Any
@@ -81,6 +84,39 @@ def read_range(
             raise EOFError(f"the file ends before byte {offset + size:,}")
         done += count
     return memory[skip:wanted]
+
+
+def read_blocks(path: Path, size: int = 1 << 23) -> Iterator[memoryview]:
+    """Read a file from start to end, the next block while the caller works on this one.
+
+    Args:
+        path: A file that nobody writes meanwhile.
+        size: Bytes of a block; the last is shorter.
+
+    Yields:
+        Blocks in order, each valid until the next is asked for.
+
+    Raises:
+        OSError: It cannot be read, or became shorter meanwhile.
+    """
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as reader:
+        total = os.fstat(file.fileno()).st_size
+        spare = [bytearray(size + 3 * SECTOR) for _ in range(2 if total > size else 1)]
+
+        def read(start: int) -> memoryview:
+            memory = spare[start // size % len(spare)]
+            return read_range(file.fileno(), start, min(size, total - start), lambda _: memory)
+
+        # One thread has the descriptor, whatever the caller does.
+        coming = reader.submit(read, 0) if total else None
+        for start in range(0, total, size):
+            assert coming is not None
+            try:
+                block = coming.result()
+            except EOFError as error:
+                raise OSError(errno.EIO, "became shorter while it was read", str(path)) from error
+            coming = reader.submit(read, start + size) if start + size < total else None
+            yield block
 
 
 def _aligned(memory: memoryview) -> memoryview:

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from uploader_core.artifact import ArtifactFile, Json
 from uploader_core.background import BackgroundFile
+from uploader_core.direct import read_blocks
 from uploader_core.errors import IntegrityError, SpaceError, UploaderError
 
 PARTIAL = ".partial"
@@ -131,10 +132,9 @@ def hash_file(path: Path) -> tuple[int, str]:
     """Return (bytes, sha256 hex) of a file, reading it once."""
     digest = hashlib.sha256()
     size = 0
-    with path.open("rb") as handle:
-        while block := handle.read(CHUNK):
-            digest.update(block)
-            size += len(block)
+    for block in read_blocks(path):
+        digest.update(block)
+        size += len(block)
     return size, digest.hexdigest()
 
 
