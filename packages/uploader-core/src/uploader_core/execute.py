@@ -76,6 +76,7 @@ class Workers:
         self._logs = logs
         self._module = module
         self._running: set[subprocess.Popen[str]] = set()
+        self._warm: dict[str, subprocess.Popen[str]] = {}
         self._guard = threading.Lock()
         self._stopped = False
 
@@ -89,6 +90,30 @@ class Workers:
             self._stopped = True
             for process in self._running:
                 _kill(process)
+            warm, self._warm = self._warm, {}
+        for process in warm.values():
+            self._end(process)
+
+    def warm(self, run: str, owner: str) -> None:
+        """Start a worker that imports what a step needs while the run still does something else.
+
+        Args:
+            run: What the step runs; the step is one without secrets and network.
+            owner: Whose it is.
+        """
+        with self._guard:
+            if self._stopped or run in self._warm:
+                return
+            process = self._warm[run] = self._start(())
+        _say(process, {"op": "import", "run": run, "owner": owner})
+
+    def close(self) -> None:
+        """End what was started for a step that did not come to run."""
+        with self._guard:
+            warm, self._warm = self._warm, {}
+            self._running -= {*warm.values()}
+        for process in warm.values():
+            self._end(process)
 
     def perform(self, request: Mapping[str, Any], emit: Emit) -> Json:
         """Run a request in a worker process.
@@ -98,37 +123,47 @@ class Workers:
             CancelledError: The run was stopped.
         """
         secrets = tuple(request.get("secrets", ()))
-        environment = child_environment(
-            self._environment, secrets, network=bool(request.get("network"))
-        )
+        network = bool(request.get("network"))
         with self._guard:
             if self._stopped:
                 raise CancelledError("the run was stopped")
-            process = subprocess.Popen(
-                [sys.executable, "-m", self._module],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                env=environment,
-                start_new_session=os.name != "nt",
-            )
-            self._running.add(process)
+            plain = request["op"] == "run" and not secrets and not network
+            process = self._warm.pop(request["run"], None) if plain else None
+            if process is None:
+                process = self._start(secrets, network=network)
         tail = _Tail(process, self._log_file(str(request["step"])))
         try:
             return self._converse(process, request, emit, tail)
         finally:
             with self._guard:
                 self._running.discard(process)
-            _kill(process)
-            process.wait()
+            self._end(process, tail)
+
+    def _start(self, secrets: tuple[str, ...], *, network: bool = False) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", self._module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=child_environment(self._environment, secrets, network=network),
+            start_new_session=os.name != "nt",
+        )
+        self._running.add(process)
+        return process
+
+    @staticmethod
+    def _end(process: subprocess.Popen[str], tail: _Tail | None = None) -> None:
+        _kill(process)
+        process.wait()
+        if tail is not None:
             tail.join()
-            for pipe in (process.stdin, process.stdout, process.stderr):
-                if pipe is not None:
-                    with contextlib.suppress(BrokenPipeError):
-                        pipe.close()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
     def _converse(
         self,
@@ -137,13 +172,8 @@ class Workers:
         emit: Emit,
         tail: _Tail,
     ) -> Json:
-        assert process.stdin is not None
         assert process.stdout is not None
-        try:
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it died at once; its exit code says how
+        _say(process, request)
         for line in process.stdout:
             try:
                 message = json.loads(line)
@@ -201,6 +231,15 @@ class _Tail:
         finally:
             if log is not None:
                 log.close()
+
+
+def _say(process: subprocess.Popen[str], request: Mapping[str, Any]) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass  # it died at once; its exit code says how
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -65,7 +65,10 @@ class Runner:
         for kind, artifact in self.plan.sources.artifacts.items():
             if not any(f"source:{kind}" in step.inputs for step in self.plan.steps):
                 continue
-            filled = self.store.fill(artifact, may_read=may_read, tick=self._hashed)
+            filled = self.store.fill(artifact, may_read=False, tick=lambda *_: None)
+            if filled is None and may_read:
+                self._warm_up()
+                filled = self.store.fill(artifact, may_read=True, tick=self._hashed)
             if filled is None:
                 return set()
             self._sources[kind] = filled
@@ -112,6 +115,15 @@ class Runner:
         return report
 
     # -- scheduling --------------------------------------------------------------------------
+
+    def _warm_up(self) -> None:
+        """Let the first step's worker import what it needs while sources are hashed."""
+        for step in self.plan.steps:
+            spec = step.spec
+            plain = not (step.is_virtual or isinstance(spec, UploadSpec))
+            if plain and spec.isolation == "process":
+                self.workers.warm(spec.run, step.plugin.entry.owner)
+                return
 
     def _schedule(self, outcomes: dict[str, Outcome], hooks: RunHooks) -> None:
         todo = {s.id: s for s in self.plan.steps if s.id not in outcomes}

@@ -95,8 +95,13 @@ def run(
     store.check_foreign()
     # Refuse before the first byte: nothing is created for a request that cannot run.
     fresh = None if store.internal.is_dir() else _prepare_or_raise(plan, workers, set())
-    with store.open(), _event_file(events, store.internal / "events.jsonl"):
-        workers = Workers(config.environment, store.internal / "logs")
+    if fresh is not None:
+        confirm(Survey(plan=fresh, kept=frozenset()))
+    with (
+        store.open(),
+        _event_file(events, store.internal / "events.jsonl"),
+        contextlib.closing(Workers(config.environment, store.internal / "logs")) as workers,
+    ):
         events.emit("run_started", "", name=plan.release.name, output=str(plan.output))
         runner = Runner(
             plan=plan,
@@ -108,7 +113,8 @@ def run(
         )
         kept = runner.survey()
         prepared = fresh or _prepare_or_raise(plan, workers, kept)
-        confirm(Survey(plan=prepared, kept=frozenset(kept)))
+        if fresh is None:
+            confirm(Survey(plan=prepared, kept=frozenset(kept)))
         runner.plan = prepared
         report = runner.execute(kept)
         error = report.error()

@@ -1,12 +1,13 @@
 """Run one step, in a process of its own: ``python -m uploader_core.worker``.
 
-The request is the first line of standard input; the pipe then stays open, and its end tells the
-worker that the run is gone. Events and the result are JSON lines on standard output; whatever a
-library prints goes to standard error.
+The request is a line of standard input; one before it may name what to import meanwhile. The pipe
+then stays open, and its end tells the worker that the run is gone. Events and the result are JSON
+lines on standard output; whatever a library prints goes to standard error.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import logging
@@ -245,6 +246,14 @@ def main() -> int:
             out.flush()
 
     request = json.loads(sys.stdin.readline())
+    if request["op"] == "import":
+        # What is wrong with it is told when the step itself runs.
+        with contextlib.suppress(BaseException):
+            import_dotted(request["run"], request["owner"])
+        line = sys.stdin.readline()
+        if not line:
+            return 0
+        request = json.loads(line)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
     try:

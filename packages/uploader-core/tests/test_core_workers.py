@@ -1,0 +1,83 @@
+"""A worker may import what its step needs before the step's request is known."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uploader_core.errors import PluginBrokenError
+from uploader_core.execute import Workers
+
+STEP = """
+import os
+from pathlib import Path
+
+Path(os.environ["SEEN"]).open("a").write(f"{os.getpid()}\\n")
+
+def step(context):
+    return context.artifact(metadata={"pid": os.getpid()})
+"""
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Workers:
+    (tmp_path / "acme_step.py").write_text(STEP)
+    (tmp_path / "acme_broken.py").write_text("raise SystemExit('no such device')")
+    seen = {"PYTHONPATH": str(tmp_path), "SEEN": str(tmp_path / "seen")}
+    return Workers({**os.environ, **seen}, tmp_path / "logs")
+
+
+def request(tmp_path: Path, run: str) -> dict[str, Any]:
+    (tmp_path / "work").mkdir()
+    return {
+        "op": "run",
+        "run": run,
+        "step": "acme:step",
+        "owner": "acme 1.0",
+        "returns": "artifact",
+        "produces": "acme.thing",
+        "inputs": [],
+        "settings_class": None,
+        "release": {"name": "x", "source": "y", "base_model": None, "base_is_hub_id": False},
+        "output": str(tmp_path / "out"),
+        "work": str(tmp_path / "work"),
+    }
+
+
+def imported_by(tmp_path: Path) -> list[int]:
+    return [int(line) for line in (tmp_path / "seen").read_text().split()]
+
+
+def test_step_runs_where_its_module_was_imported(tmp_path: Path, workers: Workers) -> None:
+    workers.warm("acme_step:step", "acme 1.0")
+    result = workers.perform(request(tmp_path, "acme_step:step"), lambda _: None)
+    assert imported_by(tmp_path) == [result["metadata"]["pid"]]
+
+
+def test_another_step_gets_a_worker_of_its_own(tmp_path: Path, workers: Workers) -> None:
+    workers.warm("acme_broken:step", "acme 1.0")
+    result = workers.perform(request(tmp_path, "acme_step:step"), lambda _: None)
+    assert imported_by(tmp_path) == [result["metadata"]["pid"]]
+    workers.close()
+
+
+def test_what_fails_at_import_is_told_by_the_step(tmp_path: Path, workers: Workers) -> None:
+    workers.warm("acme_broken:step", "acme 1.0")
+    with pytest.raises(PluginBrokenError, match="no such device"):
+        workers.perform(request(tmp_path, "acme_broken:step"), lambda _: None)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process is looked for by a signal")
+def test_worker_whose_step_does_not_run_is_ended(tmp_path: Path, workers: Workers) -> None:
+    workers.warm("acme_step:step", "acme 1.0")
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "seen").exists() and time.monotonic() < deadline:
+        os.sched_yield()
+    [pid] = imported_by(tmp_path)
+    workers.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
