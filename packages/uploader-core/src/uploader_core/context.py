@@ -198,6 +198,8 @@ class StepContext:
         targets: Uploads: the targets of all steps of that destination, this one's among them.
         files: Uploads: the explicit list of what shall arrive.
         sections: Documents: what the plugins had to say, in order.
+        sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
+            for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
         secrets: Uploads: the variables that the spec named, where set. Nobody else sees them.
         log: Messages for the run's log.
         on_progress: Core's side of :meth:`progress`.
@@ -217,6 +219,7 @@ class StepContext:
     targets: tuple[str, ...] = ()
     files: tuple[UploadFile, ...] = ()
     sections: tuple[Section, ...] = ()
+    sources: Mapping[str, Path] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("uploader.step"))
     on_progress: Callable[[str, int, int | None, str], None] = lambda *_: None

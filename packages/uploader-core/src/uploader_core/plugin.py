@@ -32,6 +32,7 @@ from uploader_core.errors import (
 )
 from uploader_core.files import CHUNK, HashingWriter, OutputFolder, hash_file
 from uploader_core.hookspecs import hookimpl
+from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.settings import setting
 from uploader_core.specs import (
     API_VERSION,
@@ -64,6 +65,7 @@ __all__ = [
     "Hint",
     "IntegrityError",
     "Json",
+    "Lineage",
     "OutputFolder",
     "PlanContext",
     "PluginError",
@@ -89,6 +91,7 @@ __all__ = [
     "VerifyContext",
     "hash_file",
     "hookimpl",
+    "read_lineage",
     "read_manifest",
     "read_range",
     "setting",

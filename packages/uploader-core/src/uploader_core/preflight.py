@@ -26,7 +26,7 @@ from uploader_core.execute import Workers, settings_reference
 from uploader_core.plan import Plan, PlannedStep
 from uploader_core.registry import import_dotted, missing_requirements
 from uploader_core.settings import to_json
-from uploader_core.specs import Estimate, Finding, UploadSpec
+from uploader_core.specs import DocumentSpec, Estimate, Finding, UploadSpec
 from uploader_core.text import size_text
 from uploader_core.worker import perform
 
@@ -164,6 +164,11 @@ def make_request(
         ],
         "secrets": list(spec.secrets) if isinstance(spec, UploadSpec) else [],
         "network": is_upload,
+        "sources": {
+            kind: str(artifact.path)
+            for kind, artifact in plan.sources.artifacts.items()
+            if isinstance(spec, DocumentSpec)
+        },
         "sections": [
             {
                 "plugin": ref.plugin.id,

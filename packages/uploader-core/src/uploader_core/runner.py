@@ -16,9 +16,10 @@ from uploader_core.artifact import Artifact, Json, UploadFile
 from uploader_core.errors import CancelledError, IntegrityError, UploaderError
 from uploader_core.events import EventStream
 from uploader_core.execute import Workers
-from uploader_core.files import write_json
+from uploader_core.files import hash_file, write_json
 from uploader_core.hooks import RunHooks
 from uploader_core.lanes import Lanes
+from uploader_core.lineage import fact_files
 from uploader_core.manifest import NAME, build_manifest, describe
 from uploader_core.plan import Plan, PlannedStep
 from uploader_core.preflight import make_request, open_virtual
@@ -301,6 +302,7 @@ class Runner:
                     "base": [self.plan.release.base_model, self.plan.release.base_is_hub_id]
                     if isinstance(step.spec, DocumentSpec)
                     else None,
+                    "facts": self._facts() if isinstance(step.spec, DocumentSpec) else None,
                     "sections": [
                         [r.spec.run, r.kind, r.plugin.entry.version, to_json(r.settings)]
                         for r in step.sections
@@ -309,6 +311,11 @@ class Runner:
                 }
             )
         return self._keys[step.id]
+
+    def _facts(self) -> list[Json]:
+        """Digest what documents may draw on: a changed README of the source makes a new card."""
+        folders = {kind: artifact.path for kind, artifact in self.plan.sources.artifacts.items()}
+        return [[path.name, hash_file(path)[1]] for path in fact_files(folders)]
 
     # -- manifest and uploads ----------------------------------------------------------------
 

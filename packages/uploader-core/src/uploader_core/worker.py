@@ -120,6 +120,7 @@ def _step_context(
         destination=request.get("destination"),
         targets=tuple(request.get("targets", ())),
         files=tuple(UploadFile.from_json(f) for f in request.get("files", ())),
+        sources={kind: Path(path) for kind, path in request.get("sources", {}).items()},
         secrets=_secrets(request),
         on_progress=on_progress,
         on_cancelled=cancelled,

@@ -1,8 +1,9 @@
-"""Core's one built-in plugin: ``dir:`` as destination, and the release's own README."""
+"""Core's one built-in plugin: ``dir:`` as destination, README and lineage of a release."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from uploader_core.hookspecs import hookimpl
 from uploader_core.specs import DocumentSpec, Resources, UploadSpec
@@ -33,3 +34,20 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         isolation="inline",
         resources=Resources(lane="light"),
     )
+    for name, scope in _LINEAGE:
+        yield DocumentSpec(
+            name=name,
+            summary="how the model was trained",
+            output="training_lineage.json",
+            scope=scope,
+            run="uploader_core.lineage:write",
+            isolation="inline",
+            resources=Resources(lane="light"),
+        )
+
+
+# One travels with each artifact, one stays in the release folder.
+_LINEAGE: tuple[tuple[str, Literal["artifact", "release"]], ...] = (
+    ("lineage", "artifact"),
+    ("release-lineage", "release"),
+)

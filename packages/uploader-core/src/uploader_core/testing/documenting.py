@@ -14,7 +14,7 @@ from uploader_core.testing.conformance import StepConformance, expect
 from uploader_core.testing.inputs import make_input
 from uploader_core.testing.trial import Result, Trial, files_below, resolve_settings
 
-_HOST = "dir"
+_HOST, _DOCUMENT = "dir", "readme"
 """Core's own plugin, whose README includes every section."""
 
 
@@ -100,7 +100,7 @@ class DocumentConformance(StepConformance):
                     SectionRef(plugin=plugin, spec=spec, settings=settings, kind=k) for k in kinds
                 )
                 plugin = self.registry().load(_HOST)
-                (spec,) = plugin.of(DocumentSpec)
+                (spec,) = (s for s in plugin.of(DocumentSpec) if s.name == _DOCUMENT)
                 settings = None
             cls._trial = Trial(
                 plugin=plugin,
@@ -123,4 +123,7 @@ class DocumentConformance(StepConformance):
         listed = {file.name for file in artifact.files}
         found = {*files_below(artifact.path)}
         expect(found == listed, f"in the folder {sorted(found)}, recorded {sorted(listed)}")
-        return {name: (artifact.path / name).read_text("utf-8") for name in sorted(listed)}
+        return {
+            name: (artifact.path / name).read_text("utf-8", errors="replace")
+            for name in sorted(listed)
+        }
