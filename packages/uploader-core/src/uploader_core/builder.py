@@ -296,6 +296,7 @@ class PlanBuilder:
                 target=group.target,
                 destination=f"{scheme}:{rest}",
                 flatten=group.flatten,
+                model_id=group.model_id,
                 release_documents=group.documents and not group.flatten,
             )
 

@@ -101,12 +101,14 @@ class UploadGroup:
         flatten: True puts an artifact's files at the root of the target (one repo per kind);
             False below ``<kind>/``. True needs exactly one kind.
         documents: Also take the documents of the whole release (root README and manifest).
+        model_id: What people type to load it from there (``me/my-model``); "" where nothing can.
     """
 
     target: str
     kinds: tuple[str, ...]
     flatten: bool = False
     documents: bool = True
+    model_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,6 +202,8 @@ class StepContext:
         sections: Documents: what the plugins had to say, in order.
         sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
             for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
+        model_id: Documents: what people will type to load the artifact from where it is
+            published; "" when it goes nowhere like that.
         secrets: Uploads: the variables that the spec named, where set. Nobody else sees them.
         log: Messages for the run's log.
         on_progress: Core's side of :meth:`progress`.
@@ -220,6 +224,7 @@ class StepContext:
     files: tuple[UploadFile, ...] = ()
     sections: tuple[Section, ...] = ()
     sources: Mapping[str, Path] = field(default_factory=dict)
+    model_id: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("uploader.step"))
     on_progress: Callable[[str, int, int | None, str], None] = lambda *_: None

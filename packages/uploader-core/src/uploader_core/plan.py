@@ -56,6 +56,7 @@ class PlannedStep:
         target: For uploads, after grouping.
         destination: For uploads, as the user wrote it.
         flatten: For uploads.
+        model_id: For uploads: by what it can be loaded from there.
         release_documents: For uploads: also take the documents of the release.
         findings: Of its check.
     """
@@ -73,6 +74,7 @@ class PlannedStep:
     target: str | None = None
     destination: str | None = None
     flatten: bool = False
+    model_id: str = ""
     release_documents: bool = False
     findings: tuple[Finding, ...] = ()
 
@@ -165,6 +167,12 @@ class Plan:
 
     def step(self, step_id: str) -> PlannedStep:
         return next(step for step in self.steps if step.id == step_id)
+
+    def model_id_of(self, step: PlannedStep) -> str:
+        """Return by what the artifact of a document will be loaded, "" for other steps."""
+        if not isinstance(step.spec, DocumentSpec):
+            return ""
+        return next((u.model_id for u in self.uploads if u.model_id and step.id in u.inputs), "")
 
     def to_json(self) -> dict[str, Json]:
         return {

@@ -169,6 +169,7 @@ def make_request(
             for kind, artifact in plan.sources.artifacts.items()
             if isinstance(spec, DocumentSpec)
         },
+        "model_id": plan.model_id_of(step),
         "sections": [
             {
                 "plugin": ref.plugin.id,

@@ -303,6 +303,7 @@ class Runner:
                     if isinstance(step.spec, DocumentSpec)
                     else None,
                     "facts": self._facts() if isinstance(step.spec, DocumentSpec) else None,
+                    "model_id": self.plan.model_id_of(step),
                     "sections": [
                         [r.spec.run, r.kind, r.plugin.entry.version, to_json(r.settings)]
                         for r in step.sections

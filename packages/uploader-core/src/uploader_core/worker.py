@@ -121,6 +121,7 @@ def _step_context(
         targets=tuple(request.get("targets", ())),
         files=tuple(UploadFile.from_json(f) for f in request.get("files", ())),
         sources={kind: Path(path) for kind, path in request.get("sources", {}).items()},
+        model_id=request.get("model_id", ""),
         secrets=_secrets(request),
         on_progress=on_progress,
         on_cancelled=cancelled,

@@ -11,12 +11,17 @@ def section(context: StepContext) -> str:
     """Return the section's Markdown, or "" when there is no GGUF artifact."""
     for artifact in context.inputs:
         if artifact.kind == "gguf":
-            return render(artifact)
+            return render(artifact, context.model_id)
     return ""
 
 
-def render(artifact: Artifact) -> str:
-    """Return a table of the files with size and bits per weight, and commands to run one."""
+def render(artifact: Artifact, model_id: str = "") -> str:
+    """Return a table of the files with size and bits per weight, and commands to run one.
+
+    Args:
+        artifact: With the files.
+        model_id: Repository on the Hub that will hold them, "" when none will.
+    """
     quants = artifact.metadata.get("quants")
     kinds = {str(k): str(v) for k, v in quants.items()} if isinstance(quants, dict) else {}
     weights = artifact.metadata.get("parameters")
@@ -46,6 +51,8 @@ def render(artifact: Artifact) -> str:
         "",
         f"    llama-mtmd-cli -m {name} --mmproj {projector}"
         if isinstance(projector, str)
+        else f"    llama-cli -hf {model_id}:{kind}"
+        if model_id
         else f"    llama-cli -m {name}",
         "",
         "With [Ollama](https://ollama.com), from the downloaded file:",
@@ -53,7 +60,9 @@ def render(artifact: Artifact) -> str:
         f'    echo "FROM ./{name}" > Modelfile',
         f"    ollama create {name.removesuffix('.gguf').lower()} -f Modelfile",
         "",
-        f"or straight from a repository on the Hub: `ollama run hf.co/<owner>/<repo>:{kind}`.",
+        "or straight from the Hub:",
+        "",
+        f"    ollama run hf.co/{model_id or '<owner>/<repo>'}:{kind}",
     ]
     return "\n".join(lines)
 

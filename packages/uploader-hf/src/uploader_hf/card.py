@@ -1,14 +1,32 @@
 """The model card of one artifact: metadata that the Hub reads, and what the plugins have to say.
 
-No field is invented: what is not known is left out. No local path gets in.
+No field is invented: what is not known is left out. No local path gets in. What a person wrote into
+the source's README stays; see :mod:`uploader_hf.own_text`.
 """
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from uploader_core.plugin import Artifact, ReleaseInfo, StepContext
+from uploader_core.plugin import (
+    Artifact,
+    Lineage,
+    RefusedError,
+    StepContext,
+    UsageError,
+    read_lineage,
+)
+from uploader_hf import training
+from uploader_hf.licence import Licence, licence_of
+from uploader_hf.markdown import plain
+from uploader_hf.own_text import load_metadata, merge_metadata, take_apart
+from uploader_hf.rules import errors_of
+
+TEMPLATE = Path(__file__).with_name("card.md.jinja")
 
 # kind -> (relation to the base, library, tags)
 _KINDS: Mapping[str, tuple[str | None, str | None, tuple[str, ...]]] = {
@@ -20,62 +38,177 @@ _KINDS: Mapping[str, tuple[str | None, str | None, tuple[str, ...]]] = {
 }
 _TITLES = {
     "lora": "LoRA adapter",
-    "merged-16bit": "merged model in 16 bit",
-    "merged-4bit": "merged model in 4 bit",
+    "merged-16bit": "Merged model in 16 bit",
+    "merged-4bit": "Merged model in 4 bit",
     "gguf": "GGUF for llama.cpp and Ollama",
     "gguf-lora": "LoRA adapter as GGUF",
 }
 
 
 def write(context: StepContext) -> Artifact:
-    """Write ``README.md`` into the artifact's folder."""
+    """Write ``README.md`` into the artifact's folder, with licences and the picture of the loss.
+
+    Raises:
+        RefusedError: The metadata of the source's own README is not what the Hub takes.
+        UsageError: The template cannot be used.
+    """
     (artifact,) = context.inputs
-    text = render(artifact, context.release, [(s.heading, s.text) for s in context.sections])
+    base = context.sources.get("base") or context.sources.get("checkpoint")
+    head = load_metadata(_read(base))
+    licence = licence_of(base, head, _base_id(context))
+    lineage = read_lineage(context.sources)
+    picture = training.curve(lineage)
+    there = {file.name for file in artifact.files}
+    for path in licence.files:
+        if path.name not in there:
+            with context.output.create(path.name, role="document") as file:
+                file.write(path.read_bytes())
+    if picture is not None:
+        with context.output.create(training.CURVE, role="document") as file:
+            file.write(picture)
+    block = render(context, licence, lineage, has_curve=picture is not None)
+    metadata = metadata_of(context, licence, lineage, head)
+    text = _with_own_text(context, metadata, block)
+    errors = errors_of(text)
+    if errors:
+        raise RefusedError(
+            f"the Hub would not take the model card of {artifact.kind}: {'; '.join(errors)}",
+            owner="README.md of the source folder, or --hf-card-template",
+            safe="nothing was sent",
+            next="correct the metadata at the top of README.md in the source folder",
+        )
     context.output.write("README.md", text, role="document")
     return context.artifact()
 
 
-def render(artifact: Artifact, release: ReleaseInfo, sections: list[tuple[str, str]]) -> str:
-    """Return the card's text.
+def metadata_of(
+    context: StepContext, licence: Licence, lineage: Lineage, base_head: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the Hub shall read; only what is known.
 
     Args:
-        artifact: What it describes.
-        release: What the run is about.
-        sections: Heading and Markdown, in order.
+        context: Of the card's step.
+        licence: Of the base.
+        lineage: Of the training.
+        base_head: Metadata of the base's card.
     """
-    from huggingface_hub import ModelCardData
-
+    (artifact,) = context.inputs
     relation, library, tags = _KINDS.get(artifact.kind, (None, None, (artifact.kind,)))
-    known: dict[str, object] = {"tags": ["uploader", *tags]}
-    if library is not None:
-        known["library_name"] = library
-    if release.base_is_hub_id and release.base_model is not None:
-        known["base_model"] = release.base_model
-        if relation is not None:
-            known["base_model_relation"] = relation
-    data = ModelCardData(**known)  # type: ignore[arg-type]
-    lines = ["---", data.to_yaml().strip(), "---", "", f"# {release.name}", ""]
-    lines += [_introduction(artifact, release)]
-    for heading, text in sections:
-        if text.strip():
-            lines += ["", f"## {heading}", "", text.strip()]
-    lines += [
-        "",
-        "## Check a download",
-        "",
-        "Every file with size and sha256 is in `upload_manifest.json`; compare a download with",
-        "`uploader verify .`.",
-        "",
-        "Made with [uploader](https://pypi.org/project/uploader-core/).",
-        "",
-    ]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
+    known: dict[str, Any] = {}
+    base = _base_id(context)
+    if base is not None:
+        known["base_model"] = base
+        known["base_model_relation"] = relation
+    known |= licence.metadata
+    known["language"] = base_head.get("language")
+    known["library_name"] = library
+    known["pipeline_tag"] = base_head.get("pipeline_tag") or _pipeline(context)
+    known["datasets"] = [*lineage.datasets]
+    known["tags"] = [*dict.fromkeys(("uploader", *tags, *lineage.tags))]
+    return {
+        name: value
+        for name, value in known.items()
+        if value and not errors_of(f"---\n{json.dumps({name: value})}\n---\n")
+    }
 
 
-def _introduction(artifact: Artifact, release: ReleaseInfo) -> str:
-    what = _TITLES.get(artifact.kind, artifact.kind)
-    text = f"{what[0].upper()}{what[1:]}"
-    if release.base_is_hub_id and release.base_model is not None:
-        link = f"[{release.base_model}](https://huggingface.co/{release.base_model})"
-        return f"{text}, fine-tuned from {link}."
-    return f"{text}."
+def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curve: bool) -> str:
+    """Return the part of the card that is ours, from the template.
+
+    Raises:
+        UsageError: The user's template is not there or not a template.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+    from jinja2 import TemplateError
+
+    (artifact,) = context.inputs
+    given = context.settings.card_template
+    # huggingface_hub wants metadata at the top of what it makes; ours are put there later.
+    template = "---\n{{ card_data }}\n---\n" + _template(given)
+    own = take_apart(_own(context))
+    names = {file.name for file in artifact.files} | {path.name for path in licence.files}
+    try:
+        card = ModelCard.from_template(
+            ModelCardData(),
+            template_str=template,
+            title="" if own.has_own_text else plain(context.release.name),
+            introduction=_introduction(artifact, context),
+            notice=licence.notice,
+            sections=[s for s in context.sections if s.text.strip()],
+            training=training.section(lineage, has_curve=has_curve),
+            licence=licence.metadata.get("license", ""),
+            licence_files=sorted(names & {path.name for path in licence.files}),
+            model_id=context.model_id,
+            base_model=_base_id(context) or "",
+            lineage=lineage,
+        )
+    except TemplateError as error:
+        raise UsageError(
+            f"the template of the model card cannot be used: {error}",
+            owner=given or "uploader-hf",
+            next=f"start from a copy of {TEMPLATE}",
+        ) from error
+    return str(card.text).strip()
+
+
+def _template(given: str) -> str:
+    path = Path(given).expanduser() if given else TEMPLATE
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the template of the model card cannot be read: {error}",
+            owner="--hf-card-template",
+            next=f"give a text file; start from a copy of {TEMPLATE}",
+        ) from error
+
+
+def _with_own_text(context: StepContext, metadata: Mapping[str, Any], block: str) -> str:
+    import yaml  # type: ignore[import-untyped, unused-ignore]
+
+    ours = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True).strip()
+    own = take_apart(_own(context))
+    # Only what a person wrote outranks what is known; a library's metadata is drawn on already.
+    head = merge_metadata(ours, own.head) if own.has_own_text else ours
+    return str(replace(own, head=head, block=block).signed())
+
+
+def _own(context: StepContext) -> str:
+    return _read(context.sources.get("adapter"))
+
+
+def _read(folder: Path | None) -> str:
+    if folder is None:
+        return ""
+    try:
+        return (folder / "README.md").read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _base_id(context: StepContext) -> str | None:
+    release = context.release
+    return release.base_model if release.base_is_hub_id else None
+
+
+def _pipeline(context: StepContext) -> str | None:
+    """Return the task of the architecture, where it has only one."""
+    folder = context.sources.get("base") or context.sources.get("checkpoint")
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8")) if folder else {}
+        names = [str(name) for name in config.get("architectures") or ()]
+    except (OSError, ValueError, AttributeError):
+        return None
+    if any(name.endswith("ForCausalLM") for name in names):
+        return "text-generation"
+    if "vision_config" in config and any("ForConditionalGeneration" in name for name in names):
+        return "image-text-to-text"
+    return None
+
+
+def _introduction(artifact: Artifact, context: StepContext) -> str:
+    text = _TITLES.get(artifact.kind, plain(artifact.kind))
+    base = _base_id(context)
+    if base is None:
+        return f"{text}."
+    return f"{text}, fine-tuned from [{plain(base)}](https://huggingface.co/{base})."

@@ -75,7 +75,9 @@ def group(context: GroupContext) -> tuple[UploadGroup, ...]:
                 f"{target} would hold {groups[target].kinds[0]} and {kind}, and then load wrongly",
                 next=f"--hf-repo {kind}=ANOTHER-NAME, or --hf-layout single for sub-folders",
             )
-        groups[target] = UploadGroup(target=target, kinds=(kind,), flatten=True, documents=False)
+        groups[target] = UploadGroup(
+            target=target, kinds=(kind,), flatten=True, documents=False, model_id=target
+        )
     return tuple(groups.values())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import DocumentSpec, Resources, SourceSpec, UploadSpec, hookimpl
-from uploader_hf.settings import HubSettings
+from uploader_hf.settings import CardSettings, HubSettings
 
 
 @hookimpl
@@ -43,4 +43,5 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         summary="the model card",
         output="README.md",
         run="uploader_hf.card:write",
+        settings=CardSettings,
     )

@@ -8,6 +8,13 @@ from uploader_core.plugin import setting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CardSettings:
+    """Settings of the model card."""
+
+    card_template: str = setting("", help="Jinja template of the model card, instead of ours")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HubSettings:
     """Settings of the destination ``hf:``."""
 

@@ -9,6 +9,7 @@ def section(context: StepContext) -> str:
     """Return Markdown; without a public base model it says which one is needed."""
     release = context.release
     base = release.base_model if release.base_is_hub_id else None
+    name = context.model_id or release.name
     return "\n".join(
         [
             "This is a LoRA adapter: it needs its base model"
@@ -19,8 +20,8 @@ def section(context: StepContext) -> str:
             "from transformers import AutoModelForCausalLM, AutoTokenizer",
             "",
             f'base = AutoModelForCausalLM.from_pretrained("{base or "BASE_MODEL"}", dtype="auto")',
-            f'model = PeftModel.from_pretrained(base, "{release.name}")',
-            f'tokenizer = AutoTokenizer.from_pretrained("{release.name}")',
+            f'model = PeftModel.from_pretrained(base, "{name}")',
+            f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
             "```",
         ]
     )

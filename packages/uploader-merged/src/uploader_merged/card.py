@@ -7,7 +7,7 @@ from uploader_core.plugin import StepContext
 
 def section(context: StepContext) -> str:
     """Return Markdown."""
-    name = context.release.name
+    name = context.model_id or context.release.name
     needed = "transformers is needed"
     if any(artifact.kind == "merged-4bit" for artifact in context.inputs):
         needed = "transformers, accelerate and bitsandbytes are needed"
@@ -21,5 +21,9 @@ def section(context: StepContext) -> str:
             f'model = AutoModelForCausalLM.from_pretrained("{name}", dtype="auto")',
             f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
             "```",
+            "",
+            "With [vLLM](https://docs.vllm.ai):",
+            "",
+            f"    vllm serve {name}",
         ]
     )
