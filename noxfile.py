@@ -33,6 +33,7 @@ TEST_TOOLS = (
     "editables",
     "hatchling",
     "hypothesis",
+    "matplotlib",
     "peft",
     "pytest",
     "pytest-cov",

@@ -21,6 +21,7 @@ GOLDEN = {
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
+        "training_lineage.json",
         "upload_manifest.json",
     },
     "me/tiny-LoRA": {
@@ -31,9 +32,16 @@ GOLDEN = {
         "chat_template.jinja",
         "tokenizer.json",
         "tokenizer_config.json",
+        "training_lineage.json",
         "upload_manifest.json",
     },
-    "me/tiny-GGUF": {".gitattributes", "README.md", "tiny-Q8_0.gguf", "upload_manifest.json"},
+    "me/tiny-GGUF": {
+        ".gitattributes",
+        "README.md",
+        "tiny-Q8_0.gguf",
+        "training_lineage.json",
+        "upload_manifest.json",
+    },
 }
 
 
@@ -106,7 +114,7 @@ def test_everything_in_one_repository_is_the_golden_list_too(
                       "single", "--yes", "--output", uploader.cwd / "r")  # fmt: skip
     assert result.returncode == 0, result.stderr
     inside = GOLDEN["me/tiny-LoRA"] - {".gitattributes", "upload_manifest.json"}
-    outside = {".gitattributes", "README.md", "upload_manifest.json"}
+    outside = {".gitattributes", "README.md", "training_lineage.json", "upload_manifest.json"}
     assert set(hub.store.repos) == {"me/tiny"}
     sent = set(hub.store.repos["me/tiny"].resolve("main").files)
     assert sent == {f"lora/{name}" for name in inside} | outside
