@@ -103,9 +103,12 @@ def test_ggufs_of_a_model_on_the_hub_in_one_command(
     uploader.environment["HF_HUB_OFFLINE"] = "1"
     again = uploader("run", "me/base", "--plugins", "gguf", "--gguf-quants", "Q8_0", "--json")
     assert again.returncode == 0, again.stderr
-    # The card names where it goes; this time it goes nowhere.
+    # Documents know where they go; this time it is nowhere.
     done = {s["id"]: s["status"] for s in json.loads(again.stdout)["steps"]}
-    assert {step for step, status in done.items() if status != "kept"} == {"hf:card@gguf"}
+    assert {step for step, status in done.items() if status != "kept"} == {
+        "dir:lineage@gguf",
+        "hf:card@gguf",
+    }
     assert len(hub.requests) == asked
 
 
