@@ -248,6 +248,12 @@ def test_sections_stand_in_order_and_only_with_something_to_say(card: Write) -> 
     assert "## silent" not in text
 
 
+def test_nothing_but_our_part_stands_between_the_markers(card: Write) -> None:
+    first, heading = card("gguf").text.strip().splitlines()[:2]
+    assert first.startswith("<!-- uploader:begin text=")
+    assert heading == "# tiny"
+
+
 def test_where_it_will_be_is_named(card: Write) -> None:
     assert "uploader verify hf:me/x-GGUF" in card("gguf", model_id="me/x-GGUF").text
 

@@ -123,8 +123,9 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
 
     (artifact,) = context.inputs
     given = context.settings.card_template
-    # huggingface_hub wants metadata at the top of what it makes; ours are put there later.
-    template = "---\n{{ card_data }}\n---\n" + _template(given)
+    # huggingface_hub wants metadata at the top of what it makes; ours are put there later. The
+    # empty expression keeps a template from taking their last newline away.
+    template = "---\n{{ card_data }}\n---\n{{ '' }}" + _template(given)
     own = take_apart(_own(context))
     names = {file.name for file in artifact.files} | {path.name for path in licence.files}
     try:
