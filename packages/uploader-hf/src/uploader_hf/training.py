@@ -64,6 +64,7 @@ _RESULTS: Mapping[str, str] = {
     "perplexity": "perplexity",
     "train_runtime": "seconds",
 }
+_NAMES = {"gpu", "gpus", "gpu_name", "gpu_names", "gpu_model", "device_name"}
 
 
 def section(lineage: Lineage, *, has_curve: bool) -> str:
@@ -84,7 +85,11 @@ def section(lineage: Lineage, *, has_curve: bool) -> str:
         table.setdefault(name, value)
     parts = []
     if table:
-        lines = ["| | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in table.items())]
+        lines = [
+            "| setting | value |",
+            "| --- | --- |",
+            *(f"| {k} | {v} |" for k, v in table.items()),
+        ]
         parts.append("\n".join(lines))
     if has_curve:
         parts.append(f"![loss by step]({CURVE})")
@@ -92,7 +97,10 @@ def section(lineage: Lineage, *, has_curve: bool) -> str:
         links = [f"[{plain(d)}](https://huggingface.co/datasets/{d})" for d in lineage.datasets]
         parts.append(f"Data: {', '.join(links)}.")
     if lineage.hardware:
-        told = [f"{plain(k.replace('_', ' '))} {_value(v)}" for k, v in lineage.hardware.items()]
+        told = [
+            _value(value) if name in _NAMES else f"{plain(name.replace('_', ' '))} {_value(value)}"
+            for name, value in lineage.hardware.items()
+        ]
         parts.append(f"Hardware: {', '.join(told)}.")
     if lineage.software:
         told = [f"{plain(name)} {plain(version)}" for name, version in lineage.software.items()]
