@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
-from uploader_core.artifact import Receipt
+from uploader_core.artifact import Receipt, UploadFile
 from uploader_core.context import PlanContext, StepContext, VerifyContext
 from uploader_core.errors import IntegrityError, RefusedError
-from uploader_core.files import CHUNK, child, create, hash_file
+from uploader_core.files import (
+    CHUNK,
+    PARTIAL,
+    HashingWriter,
+    child,
+    create,
+    hash_file,
+    translate_os_error,
+)
 from uploader_core.manifest import NAME
 from uploader_core.specs import Finding
 from uploader_core.verify import Verification, verify_folder
+
+CLAIM = NAME + PARTIAL
+"""Stands in the target from before the first file until the manifest, the last one: by it a copy
+that was interrupted is known as ours."""
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -23,7 +36,8 @@ def check(context: PlanContext) -> Iterable[Finding]:
             f"dir:{target} lies inside the release folder {context.output}",
             next="choose a folder elsewhere, or leave --to out: the release folder is the result",
         )
-    if target.is_dir() and any(target.iterdir()) and not (target / NAME).is_file():
+    ours = any((target / name).is_file() for name in (NAME, CLAIM))
+    if target.is_dir() and any(target.iterdir()) and not ours:
         raise RefusedError(
             f"{target} is not empty and holds no {NAME}",
             owner="whoever put files there",
@@ -36,27 +50,42 @@ def check(context: PlanContext) -> Iterable[Finding]:
     return ()
 
 
+def _claim(target: Path) -> None:
+    claim = target / CLAIM
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        claim.touch()
+    except OSError as error:
+        raise translate_os_error(error, claim) from error
+
+
+def _compare(file: UploadFile, writer: HashingWriter) -> None:
+    if writer.sha256 != file.sha256:
+        raise IntegrityError(
+            f"{file.path} changed since it was recorded",
+            safe="the copy at the destination was not changed",
+            next="run the same command again; the file will be made anew",
+        )
+
+
 def upload(context: StepContext) -> Receipt:
     """Copy what differs, then read everything back."""
     target = Path(context.target or "").expanduser().absolute()
     total = sum(file.size for file in context.files)
     sent = done = 0
+    _claim(target)
     for file in context.files:
         path = child(target, file.name)
         if not (path.is_file() and hash_file(path) == (file.size, file.sha256)):
-            with create(path) as writer, file.path.open("rb") as source:
+            compare = partial(_compare, file)
+            with create(path, before_commit=compare) as writer, file.path.open("rb") as source:
                 while block := source.read(CHUNK):
                     writer.write(block)
                     context.progress("copying", done + writer.size, total)
-            if writer.sha256 != file.sha256:
-                path.unlink()
-                raise IntegrityError(
-                    f"{file.path} changed since it was recorded",
-                    next="run the same command again; the file will be made anew",
-                )
             sent += file.size
         done += file.size
         context.progress("copying", done, total)
+    (target / CLAIM).unlink(missing_ok=True)  # of a target that had this manifest already
     for file in context.files:
         if hash_file(child(target, file.name)) != (file.size, file.sha256):
             raise IntegrityError(

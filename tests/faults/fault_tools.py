@@ -1,0 +1,59 @@
+"""The commands that the faults are injected into."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+SMALL_UNITS = ("--merged-shard-size", "1MB", "--gguf-quants", "Q8_0,Q4_K_M")
+TARGETS = ("lora", "merged-16bit", "merged-4bit", "gguf", "upload")
+
+
+def uploader(*arguments: object) -> list[str]:
+    """``uploader`` as a process of its own."""
+    return [sys.executable, "-m", "uploader_core", *(str(a) for a in arguments)]
+
+
+def release_of(adapter: Path, target: str, work: Path) -> tuple[list[str], list[Path]]:
+    """Return the command that makes one of :data:`TARGETS`, and the folders that it writes."""
+    release, copy = work / "release", work / "copy"
+    kinds, to = (
+        ("lora,merged-16bit", ("--to", f"dir:{copy}")) if target == "upload" else (target, ())
+    )
+    command = uploader(
+        "run", adapter, "--plugins", kinds, "--output", release, "--name", "tiny", *SMALL_UNITS, *to
+    )
+    return command, [release, copy]
+
+
+COMMIT = """
+import sys
+from pathlib import Path
+from uploader_core.artifact import Artifact
+from uploader_core.files import OutputFolder
+from uploader_core.store import Record, ReleaseStore
+
+root = Path(sys.argv[1])
+store = ReleaseStore(root)
+try:
+    open("commit-window-begins")
+except FileNotFoundError:
+    pass
+with store.open():
+    if store.current("acme:save", "k" * 64) is None:
+        store.claim("acme")
+        output = OutputFolder(root / "acme", store.work("acme:save"),
+                              store.units("acme:save", "k" * 64))
+        for name in ("a.safetensors", "b.safetensors"):
+            if output.done(name) is None:
+                with output.create(name) as writer:
+                    for block in range(4):
+                        writer.write(name.encode() * 50000)
+        with output.reserve("c.safetensors") as path:
+            path.write_bytes(b"c" * 50000)
+        output.write("config.json", "{}")
+        artifact = Artifact(kind="acme", path=root / "acme", files=output.files, producer="acme")
+        store.save(Record(step="acme:save", key="k" * 64, folder="acme", artifact=artifact,
+                          stats=store.stats_of(artifact)))
+"""
+"""What a step and its run do to commit three weight files, in one process with one thread."""

@@ -1,0 +1,38 @@
+"""kill -9 at any moment: nothing torn under a final name, and the same release in the end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from fault_tools import SMALL_UNITS, TARGETS, release_of, uploader
+
+from uploader_core.testing.faults import Campaign
+
+KILLS = int(os.environ.get("UPLOADER_FAULT_KILLS", "40"))
+"""For each of the five targets, in the full campaign."""
+
+
+@pytest.mark.parametrize(("plugins", "kills"), [("lora,merged-16bit", 16), ("gguf", 4)])
+def test_twenty_kills(pristine: Path, tmp_path: Path, plugins: str, kills: int) -> None:
+    release, copy = tmp_path / "release", tmp_path / "copy"
+    command = uploader(
+        "run", pristine / "run" / "final_model", "--plugins", plugins, "--output", release,
+        "--name", "tiny", *SMALL_UNITS, "--to", f"dir:{copy}",
+    )  # fmt: skip
+    tally = Campaign(command, release, copy).run(kills=kills, seed=20)
+    assert tally.problems == []
+    assert tally.redone <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_kills_of_each_format_and_of_the_upload(
+    pristine: Path, tmp_path: Path, target: str
+) -> None:
+    command, folders = release_of(pristine / "run" / "final_model", target, tmp_path)
+    tally = Campaign(command, *folders).run(kills=KILLS, seed=TARGETS.index(target))
+    print(f"{target}: {tally}")
+    assert tally.problems == []
+    assert tally.redone <= 1
