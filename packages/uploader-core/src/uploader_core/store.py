@@ -310,7 +310,7 @@ def _lock(path: Path, root: Path) -> Iterator[None]:
     mine = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
     for _ in range(3):
         try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            _put_lock(path, json.dumps(mine).encode("utf-8"))
             break
         except FileExistsError:
             if not _is_stale(path):
@@ -325,12 +325,34 @@ def _lock(path: Path, root: Path) -> Iterator[None]:
             raise translate_os_error(error, path) from error
     else:
         raise TemporaryError(f"cannot take the lock {path}", next="run it again")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(mine, file)
+    for left in path.parent.glob(path.name + ".*"):
+        left.unlink(missing_ok=True)  # of a run that was killed in _put_lock
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def _put_lock(path: Path, owner: bytes) -> None:
+    """Create a lock that says from its first moment whose it is.
+
+    Raises:
+        FileExistsError: Somebody has it.
+    """
+    private = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        private.write_bytes(owner)
+        os.link(private, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links, or a private file that the owner of the lock removed:
+        # then a kill between these two calls leaves an empty lock, see _is_stale.
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        with os.fdopen(handle, "wb") as file:
+            file.write(owner)
+    finally:
+        private.unlink(missing_ok=True)
 
 
 def _is_stale(path: Path) -> bool:
