@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-SMALL_UNITS = ("--merged-shard-size", "1MB", "--gguf-quants", "Q8_0,Q4_K_M")
+_SMALL_UNITS = {
+    "merged-16bit": ("--merged-shard-size", "1MB"),
+    "gguf": ("--gguf-quants", "Q8_0,Q4_K_M"),
+}
 TARGETS = ("lora", "merged-16bit", "merged-4bit", "gguf", "upload")
 
 
@@ -17,13 +20,19 @@ def uploader(*arguments: object) -> list[str]:
 def release_of(adapter: Path, target: str, work: Path) -> tuple[list[str], list[Path]]:
     """Return the command that makes one of :data:`TARGETS`, and the folders that it writes."""
     release, copy = work / "release", work / "copy"
-    kinds, to = (
-        ("lora,merged-16bit", ("--to", f"dir:{copy}")) if target == "upload" else (target, ())
-    )
-    command = uploader(
-        "run", adapter, "--plugins", kinds, "--output", release, "--name", "tiny", *SMALL_UNITS, *to
-    )
-    return command, [release, copy]
+    if target == "upload":
+        return publish(adapter, ("lora", "merged-16bit"), release, copy), [release, copy]
+    return publish(adapter, (target,), release, None), [release]
+
+
+def publish(adapter: Path, kinds: tuple[str, ...], release: Path, copy: Path | None) -> list[str]:
+    """Return the command that makes some formats in small units and copies them."""
+    units = [option for kind in kinds for option in _SMALL_UNITS.get(kind, ())]
+    to = [] if copy is None else ["--to", f"dir:{copy}"]
+    return uploader(
+        "run", adapter, "--plugins", ",".join(kinds), "--output", release, "--name", "tiny",
+        "--yes", *units, *to,
+    )  # fmt: skip
 
 
 COMMIT = """

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from fault_tools import SMALL_UNITS, TARGETS, release_of, uploader
+from fault_tools import TARGETS, publish, release_of
 
 from uploader_core.testing.faults import Campaign
 
@@ -14,13 +14,10 @@ KILLS = int(os.environ.get("UPLOADER_FAULT_KILLS", "40"))
 """For each of the five targets, in the full campaign."""
 
 
-@pytest.mark.parametrize(("plugins", "kills"), [("lora,merged-16bit", 16), ("gguf", 4)])
-def test_twenty_kills(pristine: Path, tmp_path: Path, plugins: str, kills: int) -> None:
+@pytest.mark.parametrize(("kinds", "kills"), [(("lora", "merged-16bit"), 16), (("gguf",), 4)])
+def test_twenty_kills(pristine: Path, tmp_path: Path, kinds: tuple[str, ...], kills: int) -> None:
     release, copy = tmp_path / "release", tmp_path / "copy"
-    command = uploader(
-        "run", pristine / "run" / "final_model", "--plugins", plugins, "--output", release,
-        "--name", "tiny", *SMALL_UNITS, "--to", f"dir:{copy}",
-    )  # fmt: skip
+    command = publish(pristine / "run" / "final_model", kinds, release, copy)
     tally = Campaign(command, release, copy).run(kills=kills, seed=20)
     assert tally.problems == []
     assert tally.redone <= 1
