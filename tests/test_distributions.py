@@ -37,8 +37,8 @@ def test_torch_is_neither_pinned_nor_capped(name: str) -> None:
 def test_core_needs_nothing_heavy() -> None:
     needed = {r.name for r in requirements("uploader-core") if r.marker is None}
     assert needed == {
-        *("click", "importlib-metadata", "packaging", "platformdirs", "pluggy"),
-        *("python-dotenv", "rich"),
+        *("click", "filelock", "importlib-metadata", "packaging", "platformdirs", "pluggy"),
+        *("python-dotenv", "pyyaml", "rich"),
     }
 
 

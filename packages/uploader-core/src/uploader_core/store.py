@@ -1,4 +1,4 @@
-"""The release folder's memory: step records, unit records, digests of sources, claims, the lock.
+"""The release folder's memory: step records, unit records, digests of sources, claims.
 
 Everything is small JSON written by the protocol of :mod:`uploader_core.files`. The record of a step
 is its commit point: without one the step has not happened.
@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from uploader_core.artifact import Artifact, ArtifactFile, Json
-from uploader_core.errors import RefusedError, SourceError, TemporaryError
-from uploader_core.files import hash_file, translate_os_error, write_json
+from uploader_core.errors import IntegrityError, RefusedError, SourceError
+from uploader_core.files import child, hash_file, translate_os_error, write_json
+from uploader_core.lock import hold
 
 INTERNAL = ".uploader"
 
@@ -64,6 +63,10 @@ class Record:
             "about": dict(self.about),
             "seconds": round(self.seconds, 3),
         }
+
+
+_NOT_OURS = (AssertionError, IntegrityError)
+"""What a record raises that says things which no run of ours wrote."""
 
 
 def canonical_digest(data: Json) -> str:
@@ -121,7 +124,7 @@ class ReleaseStore:
             self.internal.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise translate_os_error(error, self.internal) from error
-        with _lock(self.internal / "lock", self.root):
+        with hold(self.internal / "lock", self.root):
             yield
 
     def claim(self, folder: str) -> None:
@@ -152,7 +155,11 @@ class ReleaseStore:
             data = json.loads(self._record_path(step_id).read_text("utf-8"))
             artifact = data["artifact"]
             if artifact is not None:
-                artifact = Artifact.from_json({**artifact, "path": str(self.root / data["folder"])})
+                folder = data["folder"]
+                path = self.root if folder == "." else child(self.root, folder)
+                artifact = Artifact.from_json({**artifact, "path": str(path)})
+                for file in artifact.files:
+                    child(path, file.name)
             return Record(
                 step=data["step"],
                 key=data["key"],
@@ -163,7 +170,7 @@ class ReleaseStore:
                 about=data["about"],
                 seconds=data["seconds"],
             )
-        except (OSError, ValueError, KeyError, TypeError, AssertionError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, *_NOT_OURS):
             return None
 
     def save(self, record: Record) -> None:
@@ -188,7 +195,7 @@ class ReleaseStore:
         whole = True
         for file in record.artifact.files:
             path = record.artifact.path / file.name
-            if not path.is_file():
+            if not path.is_file() and not path.is_symlink():
                 whole = False
             elif not self._unchanged(path, file, record.stats.get(file.name)):
                 self._set_aside(path)
@@ -280,8 +287,8 @@ class ReleaseStore:
         return self.internal / "steps" / f"{safe_name(step_id)}.json"
 
     def _unchanged(self, path: Path, file: ArtifactFile, seen: tuple[int, int] | None) -> bool:
-        stat = path.stat()
-        if stat.st_size != file.size or path.is_symlink():
+        stat = path.lstat()
+        if stat.st_size != file.size or not path.is_file() or path.is_symlink():
             return False
         if seen == (stat.st_mtime_ns, stat.st_ino):
             return True
@@ -301,74 +308,5 @@ class ReleaseStore:
             with contextlib.suppress(OSError, ValueError, KeyError):
                 made.add(str(json.loads(unit.read_text("utf-8"))["name"]))
         for name in made - keep:
-            (record.artifact.path / name).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _lock(path: Path, root: Path) -> Iterator[None]:
-    """Hold a lock file with host, pid and time; a dead owner's lock is taken over."""
-    mine = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
-    for _ in range(3):
-        try:
-            _put_lock(path, json.dumps(mine).encode("utf-8"))
-            break
-        except FileExistsError:
-            if not _is_stale(path):
-                raise TemporaryError(
-                    f"another run is working in {root}",
-                    owner=f"see {path}",
-                    safe="that run is not disturbed",
-                    next="wait until it has finished, or stop it, then run this again",
-                ) from None
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise translate_os_error(error, path) from error
-    else:
-        raise TemporaryError(f"cannot take the lock {path}", next="run it again")
-    for left in path.parent.glob(path.name + ".*"):
-        left.unlink(missing_ok=True)  # of a run that was killed in _put_lock
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _put_lock(path: Path, owner: bytes) -> None:
-    """Create a lock that says from its first moment whose it is.
-
-    Raises:
-        FileExistsError: Somebody has it.
-    """
-    private = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        private.write_bytes(owner)
-        os.link(private, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A file system without hard links, or a private file that the owner of the lock removed:
-        # then a kill between these two calls leaves an empty lock, see _is_stale.
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        with os.fdopen(handle, "wb") as file:
-            file.write(owner)
-    finally:
-        private.unlink(missing_ok=True)
-
-
-def _is_stale(path: Path) -> bool:
-    try:
-        owner = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError):
-        # Torn while its owner was killed; a living owner has written it within a moment.
-        return time.time() - path.stat().st_mtime > 2
-    if owner.get("host") != socket.gethostname():
-        return False
-    try:
-        os.kill(int(owner["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, KeyError, ValueError):
-        return False
-    return int(owner["pid"]) == os.getpid()
+            with contextlib.suppress(IntegrityError):  # a record that was tampered with
+                child(record.artifact.path, name).unlink(missing_ok=True)
