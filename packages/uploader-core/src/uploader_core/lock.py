@@ -58,9 +58,10 @@ def hold(path: Path, root: Path) -> Iterator[None]:
     Raises:
         TemporaryError: Another run holds it.
     """
-    lock: BaseFileLock | None = FileLock(path, thread_local=False)
+    system = FileLock(path, thread_local=False)
+    lock: BaseFileLock | None = system
     try:
-        lock.acquire(timeout=0)
+        system.acquire(timeout=0)
     except Timeout:
         raise _busy(root, read_owner(path)) from None
     except NotImplementedError:  # a file system without locks: the heartbeat alone protects
