@@ -1,0 +1,1 @@
+"""uploader for trainers: wrappers, a callback, notebooks, and questions on a terminal."""
