@@ -30,6 +30,7 @@ TEST_TOOLS = (
     "accelerate",
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
     "cyllama>=0.2.18",  # llama.cpp's own quantiser, the reference of gguf's tests
+    "datasets",
     "editables",
     "hatchling",
     "hypothesis",
@@ -42,6 +43,7 @@ TEST_TOOLS = (
     "transformers",
     "tree-sitter",  # with a grammar of PowerShell, for the wrappers of trainers
     "tree-sitter-powershell",
+    "trl",
 )
 
 
