@@ -34,7 +34,9 @@ TEST_TOOLS = (
     "editables",
     "hatchling",
     "hypothesis",
+    "ipykernel",
     "matplotlib",
+    "nbclient",  # notebooks are executed by a real kernel
     "peft",
     "pytest",
     "pytest-cov",

@@ -5,9 +5,15 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_PLACES = {"UploaderCallback": "callback"}
+_PLACES = {
+    "Preview": "results",
+    "Release": "results",
+    "UploaderCallback": "callback",
+    "plan": "api",
+    "run": "api",
+}
 
-__all__ = ["UploaderCallback"]
+__all__ = ["Preview", "Release", "UploaderCallback", "plan", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -69,6 +69,9 @@ def show_survey(console: Console, survey: Survey) -> None:
 class Renderer:
     """Listens to events and shows nothing; the base of the two that do."""
 
+    def begin(self, survey: Survey) -> None:
+        """Take the plan that is going to run."""
+
     def __call__(self, event: Event) -> None:
         return
 
