@@ -38,6 +38,8 @@ TEST_TOOLS = (
     "matplotlib",
     "nbclient",  # notebooks are executed by a real kernel
     "peft",
+    "pexpect; sys_platform != 'win32'",  # with pyte: a terminal to type into and to look at
+    "pyte",
     "pytest",
     "pytest-cov",
     "safetensors",

@@ -173,7 +173,9 @@ def main(arguments: Sequence[str], *, trainer: Path | None = None) -> int:
     except UploaderError as error:
         return show(error, arguments)
     if translation is None:
-        known = not arguments or arguments[0] in cli.COMMANDS or arguments[0] in cli.OPTIONS
+        if not arguments:
+            return _uploader(["guide", *([] if trainer is None else [str(trainer)])])
+        known = arguments[0] in cli.COMMANDS or arguments[0] in cli.OPTIONS
         return _uploader([*arguments] if known else ["run", *arguments])
     click.echo(translation.note, err=True)
     if translation.token is not None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "plugins": ("uploader_core.cli.plugins:plugins", "List and examine installed plugins."),
     "completion": ("uploader_core.cli.completion:completion", "Print a shell completion script."),
     "trainers": ("uploader_trainers.command:trainers", "Wrappers and runs of training scripts."),
+    "guide": ("uploader_trainers.guide:guide", "Ask what to release; so does uploader alone."),
     "demo": ("uploader_core.demo.command:demo", "Train a tiny model and release it, offline."),
 }
 OPTIONS = ("-h", "--help", "--version", "--debug")
@@ -43,6 +44,12 @@ def _import(module: str) -> ModuleType:
             safe="nothing was changed",
             next=f"pip install {name}",
         ) from None
+
+
+def _is_installed(package: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(package) is not None
 
 
 class LazyGroup(click.Group):
@@ -118,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    if not arguments and _is_installed("uploader_trainers"):
+        arguments = ["guide"]
     try:
         result = cli.main(args=arguments, prog_name="uploader", standalone_mode=False)
         return result if isinstance(result, int) else 0
