@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import click
 
-from uploader_core.cli.render import make_console, make_renderer
+from uploader_core.cli.live import make_renderer
+from uploader_core.cli.render import make_console
 from uploader_core.events import Event
 from uploader_core.progress import StepProgress, Tracker
 from uploader_core.session import Survey

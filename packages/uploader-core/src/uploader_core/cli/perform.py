@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 import click
 
-from uploader_core.cli.render import make_console, make_renderer, show_report, show_survey
+from uploader_core.cli.ending import show_report
+from uploader_core.cli.live import make_renderer
+from uploader_core.cli.render import make_console
+from uploader_core.cli.survey import show_survey
 from uploader_core.config import Config
 from uploader_core.errors import CancelledError
 from uploader_core.events import EventStream

@@ -110,7 +110,8 @@ def _prepare(ctx: click.Context, params: dict[str, Any]) -> tuple[Request, confi
 @click.pass_context
 def plan(ctx: click.Context, /, **params: Any) -> int:
     """Show what `run` would do with SOURCE: steps, sizes, checks. Nothing is written."""
-    from uploader_core.cli.render import make_console, show_survey
+    from uploader_core.cli.render import make_console
+    from uploader_core.cli.survey import show_survey
     from uploader_core.preflight import combine
     from uploader_core.session import look
 
