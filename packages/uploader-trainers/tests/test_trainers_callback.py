@@ -53,7 +53,7 @@ def test_lineage_says_what_happened(args: Any, state: Any, tmp_path: Path) -> No
     results = lineage["results"]
     assert (results["steps"], results["final_loss"], results["eval_loss"]) == (10, 1.5, 1.7)
     assert lineage["hyperparameters"]["learning_rate"] == args.learning_rate
-    assert lineage["started"] <= lineage["finished"]
+    assert lineage["started_at"] <= lineage["finished_at"]
 
 
 def test_lineage_holds_neither_tokens_nor_paths(args: Any, state: Any, tmp_path: Path) -> None:

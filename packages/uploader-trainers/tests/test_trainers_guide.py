@@ -26,7 +26,7 @@ def make_run(folder: Path, *, finished: str | None = None, loss: float = 1.0) ->
     (folder / "adapter_model.safetensors").write_bytes(b"")
     if finished:
         (folder / "training_lineage.json").write_text(
-            json.dumps({"finished": finished, "results": {"final_loss": loss, "steps": 7}})
+            json.dumps({"finished_at": finished, "results": {"final_loss": loss, "steps": 7}})
         )
     return folder
 
@@ -67,7 +67,7 @@ def test_releases_bases_and_hidden_folders_are_no_runs(tmp_path: Path) -> None:
     assert find_runs([tmp_path]) == []
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"results": 3, "finished": 4}'])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"results": 3, "finished_at": 4}'])
 def test_damaged_lineage_hides_no_run(tmp_path: Path, content: str) -> None:
     run = make_run(tmp_path / "run" / "final_model")
     (run / "training_lineage.json").write_text(content)

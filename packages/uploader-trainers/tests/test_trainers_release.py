@@ -75,9 +75,13 @@ def test_old_line_gives_the_release_that_it_gave(
     folders = {p.name for p in release.iterdir() if p.is_dir() and p.name != ".uploader"}
     assert folders == FOLDERS[save]
     assert (release / "README.md").is_file()
+    lineage = json.loads((release / "training_lineage.json").read_text("utf-8"))
+    assert lineage["training"]["steps"] == 5
+    assert lineage["training"]["finished_at"] and lineage["results"]["train_runtime"] > 0
+    assert lineage["hardware"]["world_size"] == 1
     api = HfApi(endpoint=hub.url, token=hub.token("me"))
     files = api.list_repo_files("me/tiny")
-    assert {"README.md", "upload_manifest.json"} <= set(files)
+    assert {"README.md", "upload_manifest.json", "training_lineage.json"} <= set(files)
     assert {name.split("/")[0] for name in files if "/" in name} == folders
     assert api.repo_info("me/tiny").private
 

@@ -67,8 +67,8 @@ def describe_training(
         "results": _results(state, started, finished),
         "versions": _versions(),
         "hardware": _hardware(args),
-        "started": _time(started),
-        "finished": _time(finished),
+        "started_at": _time(started),
+        "finished_at": _time(finished),
     }
     return {key: value for key, value in lineage.items() if value not in (None, {}, "")}
 
@@ -136,7 +136,7 @@ def _results(state: Any, started: float | None, finished: float | None) -> dict[
         epochs=None if epoch is None else round(float(epoch), 4),
         final_loss=last("loss"),
         eval_loss=last("eval_loss"),
-        seconds=seconds,
+        train_runtime=seconds,
     )
 
 
@@ -155,9 +155,10 @@ def _hardware(args: Any) -> dict[str, Any]:
     torch = sys.modules.get("torch")
     world = int(getattr(args, "world_size", 1) or 1)
     if torch is None or not torch.cuda.is_available():
-        return {"device": "cpu", "cores": os.cpu_count(), "processes": world}
+        return {"device": "cpu", "cpu_count": os.cpu_count(), "world_size": world}
     device = torch.cuda.get_device_properties(torch.cuda.current_device())
-    return {"device": device.name, "memory": int(device.total_memory), "processes": world}
+    memory = round(device.total_memory / 1e9, 1)
+    return {"device": device.name, "gpu_memory_gb": memory, "world_size": world}
 
 
 def _time(seconds: float | None) -> str | None:

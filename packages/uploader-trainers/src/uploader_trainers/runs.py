@@ -125,7 +125,7 @@ def _state(model: Path) -> dict[str, Any]:
 
 def _finished(lineage: dict[str, Any], model: Path) -> float:
     try:
-        return datetime.fromisoformat(str(lineage["finished"])).timestamp()
+        return datetime.fromisoformat(str(lineage["finished_at"])).timestamp()
     except (KeyError, ValueError):
         return max((p.stat().st_mtime for p in model.glob("*.safetensors")), default=0.0)
 
