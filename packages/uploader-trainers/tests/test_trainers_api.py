@@ -76,7 +76,7 @@ def test_what_cannot_be_released_is_refused() -> None:
 def test_setting_that_nobody_has_is_refused_with_the_near_one(sft_model: Path) -> None:
     with pytest.raises(UsageError) as caught:
         plan(sft_model, gguf_quant=["Q8_0"])
-    assert caught.value.next == "did you mean gguf_quants?"
+    assert str(caught.value.next).startswith("did you mean gguf_quants")
 
 
 def test_failure_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
