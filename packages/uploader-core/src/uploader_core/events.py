@@ -70,6 +70,18 @@ class EventStream:
             for listener in self._listeners:
                 listener(event)
 
+    def tick(self) -> None:
+        """Give listeners that have a ``tick`` the occasion to show that time passes.
+
+        Called a few times a second by the thread that called :func:`uploader_core.session.run`:
+        notebooks take output from no other.
+        """
+        with self._guard:
+            for listener in self._listeners:
+                tick = getattr(listener, "tick", None)
+                if tick is not None:
+                    tick()
+
 
 class EventFile:
     """Append events to ``events.jsonl``. A torn last line is ignored by every reader."""

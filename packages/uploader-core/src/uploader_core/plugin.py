@@ -15,6 +15,7 @@ from uploader_core.context import (
     SourceContext,
     StepContext,
     UploadGroup,
+    UseContext,
     VerifyContext,
 )
 from uploader_core.direct import read_range
@@ -87,6 +88,7 @@ __all__ = [
     "UploadSpec",
     "UploaderError",
     "UsageError",
+    "UseContext",
     "Verification",
     "VerifyContext",
     "hash_file",

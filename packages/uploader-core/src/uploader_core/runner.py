@@ -29,6 +29,9 @@ from uploader_core.source import STACK
 from uploader_core.specs import DocumentSpec, UploadSpec
 from uploader_core.store import Record, ReleaseStore, canonical_digest, safe_name
 
+_TICK = 0.25
+"""Seconds between two occasions to show that time passes."""
+
 
 @dataclass
 class Runner:
@@ -152,9 +155,11 @@ class Runner:
                             running[future] = step_id
                     if not running:
                         continue
+                    # With a limit: time is shown to pass, and Windows lets Ctrl-C through.
                     finished, _ = concurrent.futures.wait(
-                        running, return_when=concurrent.futures.FIRST_COMPLETED
+                        running, _TICK, return_when=concurrent.futures.FIRST_COMPLETED
                     )
+                    self.events.tick()
                     for future in finished:
                         step_id = running.pop(future)
                         lanes.give_back(todo[step_id])

@@ -120,11 +120,13 @@ class SaveSpec(Spec):
         consumes: Source kinds, all of which are needed (``("adapter",)``).
         produces: Artifact kind; its files land in ``<release>/<kind>/``.
         default: Part of a request that names only the plugin's id.
+        use: See :class:`ConvertSpec`.
     """
 
     consumes: tuple[str, ...]
     produces: str
     default: bool = True
+    use: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,12 +139,16 @@ class ConvertSpec(Spec):
         default: Part of a request that names only the plugin's id.
         virtual: The artifact is a record that says how to open something; it has no files and no
             folder in the release (the lazily merged ``checkpoint``).
+        use: ``package.module:function`` (light) taking a
+            :class:`~uploader_core.context.UseContext`, returning pairs of a program's name and the
+            command that runs the artifact with it. Shown when a run has ended.
     """
 
     consumes: tuple[str, ...]
     produces: str
     default: bool = True
     virtual: bool = False
+    use: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from uploader_core.plugin import Artifact, ArtifactFile, StepContext
+import shlex
+
+from uploader_core.plugin import Artifact, ArtifactFile, StepContext, UseContext
 
 _FAVOURITES = ("Q4_K_M", "Q5_K_M", "Q4_K_S", "Q6_K", "Q8_0", "BF16", "F16")
 
@@ -22,13 +24,8 @@ def render(artifact: Artifact, model_id: str = "") -> str:
         artifact: With the files.
         model_id: Repository on the Hub that will hold them, "" when none will.
     """
-    quants = artifact.metadata.get("quants")
-    kinds = {str(k): str(v) for k, v in quants.items()} if isinstance(quants, dict) else {}
+    by_kind = _by_kind(artifact)
     weights = artifact.metadata.get("parameters")
-    by_kind: dict[str, list[ArtifactFile]] = {}
-    for file in sorted(artifact.files, key=lambda file: file.name):
-        if file.name in kinds:
-            by_kind.setdefault(kinds[file.name], []).append(file)
     if not by_kind:
         return ""
     lines = ["| file | kind | size | bits per weight |", "| --- | --- | ---: | ---: |"]
@@ -43,7 +40,7 @@ def render(artifact: Artifact, model_id: str = "") -> str:
     projector = artifact.metadata.get("mmproj")
     if isinstance(projector, str):
         lines.append(f"| [`{projector}`]({projector}) | for images and sound | | |")
-    kind = next((k for k in _FAVOURITES if k in by_kind), next(iter(by_kind)))
+    kind = _favourite(by_kind)
     name = by_kind[kind][0].name
     lines += [
         "",
@@ -65,6 +62,48 @@ def render(artifact: Artifact, model_id: str = "") -> str:
         f"    ollama run hf.co/{model_id or '<owner>/<repo>'}:{kind}",
     ]
     return "\n".join(lines)
+
+
+def commands(context: UseContext) -> list[tuple[str, str]]:
+    """Return how to run the artifact: from the Hub where it is there, else from its file."""
+    by_kind = _by_kind(context.artifact)
+    if not by_kind:
+        return []
+    kind = _favourite(by_kind)
+    repo = context.published.get("hf")
+    # Vision needs the projector beside it, which llama.cpp finds on the Hub by itself.
+    seeing = isinstance(context.artifact.metadata.get("mmproj"), str)
+    program = "llama-mtmd-cli" if seeing else "llama-cli"
+    if repo is not None:
+        return [
+            ("Ollama", f"ollama run hf.co/{repo}:{kind}"),
+            ("llama.cpp", f"{program} -hf {repo}:{kind}"),
+        ]
+    path = context.artifact.path / by_kind[kind][0].name
+    model = shlex.quote(str(path))
+    name = path.stem.lower()
+    more = ""
+    if seeing:
+        projector = context.artifact.path / str(context.artifact.metadata["mmproj"])
+        more = f" --mmproj {shlex.quote(str(projector))}"
+    return [
+        ("Ollama", f"echo FROM {model} > Modelfile; ollama create {name}; ollama run {name}"),
+        ("llama.cpp", f"{program} -m {model}{more}"),
+    ]
+
+
+def _by_kind(artifact: Artifact) -> dict[str, list[ArtifactFile]]:
+    quants = artifact.metadata.get("quants")
+    kinds = {str(k): str(v) for k, v in quants.items()} if isinstance(quants, dict) else {}
+    by_kind: dict[str, list[ArtifactFile]] = {}
+    for file in sorted(artifact.files, key=lambda file: file.name):
+        if file.name in kinds:
+            by_kind.setdefault(kinds[file.name], []).append(file)
+    return by_kind
+
+
+def _favourite(by_kind: dict[str, list[ArtifactFile]]) -> str:
+    return next((k for k in _FAVOURITES if k in by_kind), next(iter(by_kind)))
 
 
 def _size(files: list[ArtifactFile]) -> int:

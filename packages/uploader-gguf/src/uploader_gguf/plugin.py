@@ -19,6 +19,7 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         settings=GgufSettings,
         check="uploader_gguf.preflight:check",
         estimate="uploader_gguf.preflight:estimate",
+        use="uploader_gguf.card:commands",
     )
     yield ConvertSpec(
         name="gguf-lora",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from uploader_core.plugin import StepContext
+import shlex
+
+from uploader_core.plugin import StepContext, UseContext
 
 
 def section(context: StepContext) -> str:
@@ -25,3 +27,13 @@ def section(context: StepContext) -> str:
             "```",
         ]
     )
+
+
+def commands(context: UseContext) -> list[tuple[str, str]]:
+    """Return how to serve base and adapter; nothing where nobody else has the base."""
+    if not context.release.base_is_hub_id:
+        return []
+    base = shlex.quote(str(context.release.base_model))
+    place = context.published.get("hf") or str(context.artifact.path)
+    module = shlex.quote(f"{context.release.name}={place}")
+    return [("vLLM, base and adapter", f"vllm serve {base} --enable-lora --lora-modules {module}")]

@@ -17,6 +17,7 @@ def uploader_savers() -> Iterable[SaveSpec]:
         run="uploader_lora.save:save",
         check="uploader_lora.save:check",
         estimate="uploader_lora.save:estimate",
+        use="uploader_lora.card:commands",
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from uploader_core.plugin import StepContext
+import shlex
+
+from uploader_core.plugin import StepContext, UseContext
 
 
 def section(context: StepContext) -> str:
@@ -26,4 +28,24 @@ def section(context: StepContext) -> str:
             "",
             f"    vllm serve {name}",
         ]
+    )
+
+
+def commands(context: UseContext) -> list[tuple[str, str]]:
+    """Return how to run the model, from the Hub where it is there."""
+    place = context.published.get("hf") or str(context.artifact.path)
+    code = (
+        "from transformers import pipeline; "
+        f"print(pipeline('text-generation', {place!r})('Hello')[0]['generated_text'])"
+    )
+    return [
+        ("transformers", _python(code)),
+        ("vLLM", f"vllm serve {shlex.quote(place)}"),
+    ]
+
+
+def _python(code: str) -> str:
+    """Quote code so that it reads well, where a shell leaves what is within double quotes alone."""
+    return (
+        shlex.join(["python", "-c", code]) if set(code) & set('"$`\\!') else f'python -c "{code}"'
     )

@@ -39,6 +39,7 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         run="uploader_merged.save:save",
         check="uploader_merged.preflight:check",
         estimate="uploader_merged.preflight:estimate",
+        use="uploader_merged.card:commands",
     )
     yield ConvertSpec(
         name="4bit",
@@ -50,6 +51,7 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         run="uploader_merged.four_bit_save:save",
         check="uploader_merged.preflight:check_4bit",
         estimate="uploader_merged.preflight:estimate_4bit",
+        use="uploader_merged.card:commands",
     )
 
 

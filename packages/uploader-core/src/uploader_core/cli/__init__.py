@@ -10,31 +10,59 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 import click
 
 # name -> (module:attribute, one line for --help). The module is imported when the command is used.
-_COMMANDS = {
+COMMANDS = {
     "run": ("uploader_core.cli.run:run", "Make a release and send it where you want it."),
     "plan": ("uploader_core.cli.run:plan", "Show what run would do; write nothing."),
     "verify": ("uploader_core.cli.verify:verify", "Check a release against its manifest."),
     "plugins": ("uploader_core.cli.plugins:plugins", "List and examine installed plugins."),
     "completion": ("uploader_core.cli.completion:completion", "Print a shell completion script."),
+    "trainers": ("uploader_trainers.command:trainers", "Wrappers and runs of training scripts."),
+    "guide": ("uploader_trainers.guide:guide", "Ask what to release; so does uploader alone."),
     "demo": ("uploader_core.demo.command:demo", "Train a tiny model and release it, offline."),
 }
+OPTIONS = ("-h", "--help", "--version", "--debug")
+
+
+def _import(module: str) -> ModuleType:
+    """Import a command's module; ``trainers`` is a distribution of its own."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        if error.name != package:
+            raise
+        from uploader_core.errors import PluginNotInstalledError
+
+        name = package.replace("_", "-")
+        raise PluginNotInstalledError(
+            f"this command is part of {name}, which is not installed",
+            safe="nothing was changed",
+            next=f"pip install {name}",
+        ) from None
+
+
+def _is_installed(package: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(package) is not None
 
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(_import(module), attribute)
         assert isinstance(command, click.Command)
         return command
 
@@ -42,19 +70,19 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in _COMMANDS and not name.startswith("-"):
+        if name not in COMMANDS and not name.startswith("-"):
             import difflib
 
             if os.path.isdir(name):  # noqa: PTH112 - pathlib is not loaded for --help
                 raise click.UsageError(f"{name!r} is a folder. Try: uploader run {name}")
-            close = difflib.get_close_matches(name, _COMMANDS, n=1)
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise click.UsageError(f"there is no command {name!r}.{hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -97,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    if not arguments and _is_installed("uploader_trainers"):
+        arguments = ["guide"]
     try:
         result = cli.main(args=arguments, prog_name="uploader", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from uploader_core.cli.options import (
     registry_of,
     take_plugin_options,
 )
-from uploader_core.errors import CancelledError
 from uploader_core.planner import Request
 from uploader_core.selection import split
 
@@ -112,7 +110,8 @@ def _prepare(ctx: click.Context, params: dict[str, Any]) -> tuple[Request, confi
 @click.pass_context
 def plan(ctx: click.Context, /, **params: Any) -> int:
     """Show what `run` would do with SOURCE: steps, sizes, checks. Nothing is written."""
-    from uploader_core.cli.render import make_console, show_survey
+    from uploader_core.cli.render import make_console
+    from uploader_core.cli.survey import show_survey
     from uploader_core.preflight import combine
     from uploader_core.session import look
 
@@ -138,71 +137,16 @@ def run(ctx: click.Context, /, **params: Any) -> int:
 
     The same command again goes on where the last one stopped and repeats nothing that is done.
     """
-    from uploader_core.cli.render import (
-        make_console,
-        make_renderer,
-        show_report,
-        show_survey,
-    )
-    from uploader_core.events import EventStream
-    from uploader_core.session import Survey
-    from uploader_core.session import run as run_request
+    from uploader_core.cli.perform import perform
 
     request, config = _prepare(ctx, params)
-    console = make_console(stderr=params["as_json"])
-    loud = not params["quiet"] and not params["as_json"]
-
-    def before_start(survey: Survey) -> None:
-        todo = [s for s in survey.plan.steps if s.id not in survey.kept]
-        if loud and todo:
-            show_survey(console, survey)
-        asks = any(s.destination and not s.destination.startswith("dir:") for s in todo)
-        somebody_is_there = sys.stdin.isatty() and console.is_terminal
-        if not asks or params["yes"] or not somebody_is_there:
-            return
-        if not click.confirm("Go ahead?", default=True):
-            raise CancelledError("not started", safe="nothing was changed")
-
-    # What an inline step of a plugin prints must not end up in the JSON.
-    stdout = contextlib.redirect_stdout(sys.stderr if params["as_json"] else sys.stdout)
-    with stdout, make_renderer(console, enabled=loud) as renderer:
-        report = run_request(
-            request,
-            registry_of(ctx),
-            config,
-            EventStream(renderer),
-            jobs=params["jobs"],
-            fail_fast=params["fail_fast"],
-            confirm=before_start,
-        )
-    if params["as_json"]:
-        click.echo(json.dumps(_report_json(report), indent=2, ensure_ascii=False))
-    else:
-        show_report(console, report, quiet=params["quiet"])
-    error = report.error()
-    if error is not None:
-        raise error
-    return 0
-
-
-def _report_json(report: Any) -> dict[str, Any]:
-    return {
-        "schema": "uploader.report/1",
-        "name": report.plan.release.name,
-        "output": str(report.plan.output),
-        "manifest": None if report.manifest is None else str(report.manifest),
-        "seconds": round(report.seconds, 3),
-        "steps": [
-            {
-                "id": o.step,
-                "status": o.status,
-                "error": None if o.error is None else o.error.to_json(),
-                "because": o.because,
-                "seconds": None if o.record is None else round(o.record.seconds, 3),
-                "receipt": None
-                if o.record is None or o.record.receipt is None
-                else dict(o.record.receipt),
-            }
-            for o in report.outcomes.values()
-        ],
-    }
+    return perform(
+        request,
+        registry_of(ctx),
+        config,
+        jobs=params["jobs"],
+        fail_fast=params["fail_fast"],
+        as_json=params["as_json"],
+        quiet=params["quiet"],
+        ask="never" if params["yes"] else "uploads",
+    )

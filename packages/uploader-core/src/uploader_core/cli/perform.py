@@ -1,0 +1,109 @@
+"""A request done in front of a person: its plan, one question, progress, and the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import Any, Literal
+
+import click
+
+from uploader_core.cli.ending import show_report
+from uploader_core.cli.live import make_renderer
+from uploader_core.cli.render import make_console
+from uploader_core.cli.survey import show_survey
+from uploader_core.config import Config
+from uploader_core.errors import CancelledError
+from uploader_core.events import EventStream
+from uploader_core.planner import Request
+from uploader_core.registry import Registry
+from uploader_core.report import Report
+from uploader_core.session import Survey
+from uploader_core.session import run as run_request
+
+
+def perform(
+    request: Request,
+    registry: Registry,
+    config: Config,
+    *,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    as_json: bool = False,
+    quiet: bool = False,
+    ask: Literal["always", "uploads", "never"] = "uploads",
+) -> int:
+    """Run a request and return 0.
+
+    Args:
+        request: What the user wants.
+        registry: Installed plugins.
+        config: Settings.
+        jobs: Heavy steps side by side.
+        fail_fast: Start nothing new after a failure.
+        as_json: Print a report for programs, and nothing else on standard output.
+        quiet: Show errors and the result only.
+        ask: Whether a person on a terminal is asked once more, after the plan.
+
+    Raises:
+        UploaderError: Refused, stopped, or not everything is done and verified.
+    """
+    console = make_console(stderr=as_json)
+    loud = not quiet and not as_json
+
+    # What an inline step of a plugin prints must not end up in the JSON.
+    stdout = contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout)
+    with stdout, make_renderer(console, enabled=loud) as renderer:
+
+        def before_start(survey: Survey) -> None:
+            todo = [s for s in survey.plan.steps if s.id not in survey.kept]
+            if loud and todo:
+                show_survey(console, survey)
+            leaves = any(s.destination and not s.destination.startswith("dir:") for s in todo)
+            somebody_is_there = sys.stdin.isatty() and console.is_terminal
+            asks = ask == "always" or (ask == "uploads" and leaves)
+            if asks and somebody_is_there and not click.confirm("Go ahead?", default=True):
+                raise CancelledError("not started", safe="nothing was changed")
+            renderer.begin(survey)
+
+        report = run_request(
+            request,
+            registry,
+            config,
+            EventStream(renderer),
+            jobs=jobs,
+            fail_fast=fail_fast,
+            confirm=before_start,
+        )
+    if as_json:
+        click.echo(json.dumps(_report_json(report), indent=2, ensure_ascii=False))
+    else:
+        show_report(console, report, quiet=quiet)
+    error = report.error()
+    if error is not None:
+        raise error
+    return 0
+
+
+def _report_json(report: Report) -> dict[str, Any]:
+    return {
+        "schema": "uploader.report/1",
+        "name": report.plan.release.name,
+        "output": str(report.plan.output),
+        "manifest": None if report.manifest is None else str(report.manifest),
+        "seconds": round(report.seconds, 3),
+        "steps": [
+            {
+                "id": o.step,
+                "status": o.status,
+                "error": None if o.error is None else o.error.to_json(),
+                "because": o.because,
+                "seconds": None if o.record is None else round(o.record.seconds, 3),
+                "receipt": None
+                if o.record is None or o.record.receipt is None
+                else dict(o.record.receipt),
+            }
+            for o in report.outcomes.values()
+        ],
+    }

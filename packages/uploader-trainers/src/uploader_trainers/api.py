@@ -1,0 +1,169 @@
+"""``plan`` and ``run`` for scripts and notebooks."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from uploader_core import config as configuration
+from uploader_core import session
+from uploader_core.cli.options import make_registry
+from uploader_core.config import Config
+from uploader_core.errors import UsageError
+from uploader_core.events import EventStream
+from uploader_core.planner import Request
+from uploader_core.registry import Registry
+from uploader_core.settings import fields_of
+from uploader_trainers.live import save
+from uploader_trainers.notebook import display
+from uploader_trainers.results import Preview, Release
+
+Names = str | Iterable[str]
+
+
+def plan(
+    source: Any,
+    *,
+    to: Names = (),
+    plugins: Names = (),
+    output: str | Path | None = None,
+    name: str | None = None,
+    base: str | None = None,
+    tokenizer: Any = None,
+    save_to: str | Path | None = None,
+    **settings: object,
+) -> Preview:
+    """Show what :func:`run` would do with the same arguments.
+
+    Args:
+        source: Folder, name on the Hub, live model of peft or transformers, or trainer. What is
+            live is saved first.
+        to: Destinations, ``scheme:rest``.
+        plugins: Formats; those that uploader makes by default when empty.
+        output: Release folder.
+        name: Name of the released model.
+        base: Base model, when the adapter names none or another place.
+        tokenizer: Saved with a live model.
+        save_to: Where a live model is saved; ``final_model`` in the trainer's or the working
+            folder when None.
+        settings: Of plugins, named as their options: ``gguf_quants=["Q8_0"]``,
+            ``hf_public=True``.
+
+    Raises:
+        UploaderError: The request cannot be planned at all.
+    """
+    reference = save(source, tokenizer=tokenizer, folder=_path(save_to))
+    registry, config = _configure(settings)
+    request = _request(reference, to, plugins, output, name, base)
+    return Preview(session.look(request, registry, config))
+
+
+def run(
+    source: Any,
+    *,
+    to: Names = (),
+    plugins: Names = (),
+    output: str | Path | None = None,
+    name: str | None = None,
+    base: str | None = None,
+    tokenizer: Any = None,
+    save_to: str | Path | None = None,
+    jobs: int = 1,
+    quiet: bool = False,
+    **settings: object,
+) -> Release:
+    """Make a release and send it; the same call again goes on where the last one stopped.
+
+    Args:
+        source: As for :func:`plan`, like everything that is not described here.
+        to: Destinations.
+        plugins: Formats.
+        output: Release folder.
+        name: Name of the released model.
+        base: Base model.
+        tokenizer: Saved with a live model.
+        save_to: Where a live model is saved.
+        jobs: Heavy steps side by side.
+        quiet: Show no progress.
+        settings: Of plugins.
+
+    Returns:
+        The release, done and verified.
+
+    Raises:
+        UploaderError: Refused, or a step failed; ``next`` of the error says what to do.
+        KeyboardInterrupt: Stopped; what was finished is kept for the next call.
+    """
+    reference = save(source, tokenizer=tokenizer, folder=_path(save_to))
+    registry, config = _configure(settings)
+    request = _request(reference, to, plugins, output, name, base)
+    with display(quiet=quiet) as screen:
+        report = session.run(
+            request, registry, config, EventStream(screen), jobs=jobs, confirm=screen.begin
+        )
+    error = report.error()
+    if error is not None:
+        raise error
+    return Release(report, registry, config)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path).expanduser()
+
+
+def _names(names: Names) -> tuple[str, ...]:
+    return tuple(names.split(",")) if isinstance(names, str) else tuple(names)
+
+
+def _request(
+    reference: str,
+    to: Names,
+    plugins: Names,
+    output: str | Path | None,
+    name: str | None,
+    base: str | None,
+) -> Request:
+    return Request(
+        source=reference,
+        plugins=_names(plugins),
+        destinations=(to,) if isinstance(to, str) else tuple(to),
+        output=_path(output),
+        name=name,
+        base=base,
+        command=f"uploader_trainers.run in {Path(sys.argv[0]).name or 'python'}",
+    )
+
+
+def _configure(settings: Mapping[str, object]) -> tuple[Registry, Config]:
+    registry = make_registry()
+    options: dict[str, dict[str, object]] = {}
+    for keyword, value in settings.items():
+        plugin, field = _owner(keyword, registry)
+        options.setdefault(plugin, {})[field] = value
+    return registry, configuration.load(options=options)
+
+
+def _owner(keyword: str, registry: Registry) -> tuple[str, str]:
+    """Find plugin and field of ``gguf_quants``.
+
+    Raises:
+        UsageError: No plugin has such a setting.
+    """
+    known: list[str] = []
+    for plugin_id in registry.ids():
+        prefix = plugin_id.replace("-", "_") + "_"
+        if not keyword.startswith(prefix):
+            continue
+        for spec in registry.load(plugin_id).specs:
+            if spec.settings is not None:
+                known += [prefix + f.name for f in fields_of(plugin_id, spec.settings)]
+        if keyword in known:
+            return plugin_id, keyword.removeprefix(prefix)
+    near = difflib.get_close_matches(keyword, sorted(set(known)), n=2)
+    raise UsageError(
+        f"there is no setting {keyword!r}",
+        next=f"did you mean {' or '.join(near)}?" if near else "uploader run --help",
+    )

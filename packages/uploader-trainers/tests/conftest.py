@@ -1,0 +1,71 @@
+"""Real trainings: the scripts of the examples, run as a person would, and what they leave."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "trainers"
+
+
+def train(method: str, folder: Path) -> Path:
+    """Run a trainer's script; return the final model."""
+    if importlib.util.find_spec("trl") is None or importlib.util.find_spec("datasets") is None:
+        pytest.skip("needs trl and datasets")
+    script = EXAMPLES / f"rtx3090_{method}" / f"train_{method}.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--steps", "5",
+         "--output-root", str(folder / f"{method}_output_rtx3090")],
+        capture_output=True, text=True, encoding="utf-8",
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def sft_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the SFT trainer leaves; read only."""
+    return train("sft", tmp_path_factory.mktemp("sft"))
+
+
+@pytest.fixture(scope="session")
+def kto_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the KTO trainer leaves; read only."""
+    return train("kto", tmp_path_factory.mktemp("kto"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A loopback Hub with the user ``me``, who is logged in."""
+    from uploader_hf.loopback import LoopbackHub
+
+    with LoopbackHub(tmp_path / "hub") as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_TOKEN", server.token("me"))
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
+        yield server
+
+
+@pytest.fixture
+def wrapper(monkeypatch: pytest.MonkeyPatch) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a trainer's shell wrapper."""
+    if shutil.which("bash") is None:
+        pytest.skip("needs bash")
+    monkeypatch.setenv("UPLOADER_PYTHON", sys.executable)
+
+    def run(trainer: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(EXAMPLES / trainer / "upload_model.sh"), *map(str, arguments)],
+            capture_output=True, text=True, encoding="utf-8",
+        )  # fmt: skip
+
+    return run
