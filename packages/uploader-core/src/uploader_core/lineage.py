@@ -26,6 +26,7 @@ from uploader_core.lineage_keys import (
     TRAINING,
     is_dataset,
 )
+from uploader_core.model_card import card_metadata
 from uploader_core.redact import Redactor
 
 NAME = "training_lineage.json"
@@ -135,7 +136,7 @@ def _gather(
     redact: Redactor,
 ) -> Lineage:
     flat = list(_flat(told))
-    head = _front_matter(card)
+    head = card_metadata(card)
     log = [entry for entry in state.get("log_history") or () if isinstance(entry, dict)]
     history = [clean for entry in log if "step" in (clean := _numbers(entry))]
     software = dict(_versions(flat))
@@ -262,19 +263,6 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         for key in ("id", "name", "path", "repo"):
             yield from _strings(value.get(key))
-
-
-def _front_matter(card: str) -> Mapping[str, Any]:
-    head = re.match(r"\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", card, re.DOTALL)
-    if head is None:
-        return {}
-    import yaml  # type: ignore[import-untyped, unused-ignore]
-
-    try:
-        data = yaml.safe_load(head[1])
-    except yaml.YAMLError:
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 def _trained(sources: Mapping[str, Path]) -> Path | None:

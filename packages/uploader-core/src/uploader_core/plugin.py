@@ -34,6 +34,7 @@ from uploader_core.errors import (
 from uploader_core.files import CHUNK, HashingWriter, OutputFolder, hash_file
 from uploader_core.hookspecs import hookimpl
 from uploader_core.lineage import Lineage, read_lineage
+from uploader_core.model_card import card_metadata, load_metadata, split_card
 from uploader_core.settings import setting
 from uploader_core.specs import (
     API_VERSION,
@@ -91,10 +92,13 @@ __all__ = [
     "UseContext",
     "Verification",
     "VerifyContext",
+    "card_metadata",
     "hash_file",
     "hookimpl",
+    "load_metadata",
     "read_lineage",
     "read_manifest",
     "read_range",
     "setting",
+    "split_card",
 ]

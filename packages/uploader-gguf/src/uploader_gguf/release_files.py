@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import ReleaseInfo, UsageError
+from uploader_core.plugin import ReleaseInfo, UsageError, card_metadata
 from uploader_gguf.gguf_file import uint32
 from uploader_gguf.quants import Quant
 from uploader_gguf.weights import Weights
@@ -123,7 +123,8 @@ def _card(release: ReleaseInfo, base: Path | None) -> str:
     """
     import yaml  # type: ignore[import-untyped]
 
-    theirs = _front_matter(base / "README.md") if base is not None else {}
+    card = None if base is None else base / "README.md"
+    theirs = card_metadata(card.read_text("utf-8", "replace")) if card and card.is_file() else {}
     ours: dict[str, Any] = {k: theirs[k] for k in _INHERITED if k in theirs}
     if release.base_is_hub_id and release.base_model:
         organization, _, name = release.base_model.rpartition("/")
@@ -135,18 +136,3 @@ def _card(release: ReleaseInfo, base: Path | None) -> str:
         }
         ours["base_model"] = [{k: v for k, v in entry.items() if v}]
     return f"---\n{yaml.safe_dump(ours, allow_unicode=True)}---\n" if ours else ""
-
-
-def _front_matter(card: Path) -> dict[str, Any]:
-    import yaml
-
-    if not card.is_file():
-        return {}
-    lines = card.read_text("utf-8", errors="replace").splitlines()
-    if not lines or lines[0] != "---" or "---" not in lines[1:]:
-        return {}
-    try:
-        data = yaml.safe_load("\n".join(lines[1 : lines.index("---", 1)]))
-    except yaml.YAMLError:
-        return {}
-    return data if isinstance(data, dict) else {}

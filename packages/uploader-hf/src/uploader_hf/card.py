@@ -18,12 +18,13 @@ from uploader_core.plugin import (
     RefusedError,
     StepContext,
     UsageError,
+    card_metadata,
     read_lineage,
 )
 from uploader_hf import training
 from uploader_hf.licence import Licence, licence_of
 from uploader_hf.markdown import plain
-from uploader_hf.own_text import load_metadata, merge_metadata, take_apart
+from uploader_hf.own_text import merge_metadata, take_apart
 from uploader_hf.rules import errors_of
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
@@ -54,7 +55,7 @@ def write(context: StepContext) -> Artifact:
     """
     (artifact,) = context.inputs
     base = context.sources.get("base") or context.sources.get("checkpoint")
-    head = load_metadata(_read(base))
+    head = card_metadata(_read(base))
     licence = licence_of(base, head, _base_id(context))
     lineage = read_lineage(context.sources)
     picture = training.curve(lineage)

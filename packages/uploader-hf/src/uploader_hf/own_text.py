@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from uploader_hf.rules import errors_of, split_card
+from uploader_core.plugin import load_metadata, split_card
+from uploader_hf.rules import errors_of
 
 _BEGIN = re.compile(r"<!-- uploader:begin(?: text=(?P<text>\w*) meta=(?P<meta>\w*))? -->\n?")
 _END = "<!-- uploader:end -->"
@@ -124,7 +125,7 @@ def merge_metadata(ours: str | None, theirs: str | None) -> str | None:
     """Complete their metadata by ours; what of theirs the Hub does not take is left out."""
     import yaml  # type: ignore[import-untyped, unused-ignore]
 
-    mine, own = _load(ours), _load(theirs)
+    mine, own = load_metadata(ours or ""), load_metadata(theirs or "")
     merged: dict[str, Any] = dict(mine)
     for name, value in own.items():
         if not _is_taken({name: value}):
@@ -144,21 +145,6 @@ def _is_taken(data: dict[str, Any]) -> bool:
 
     value = next(iter(data.values()))
     return value is not None and not errors_of(f"---\n{yaml.safe_dump(data)}---\n")
-
-
-def _load(head: str | None) -> dict[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(head or "")
-    except yaml.YAMLError:
-        return {}
-    return {str(k): v for k, v in data.items()} if isinstance(data, dict) else {}
-
-
-def load_metadata(card: str) -> dict[str, Any]:
-    """Return the metadata at the top of a card; nothing where they cannot be read."""
-    return _load(split_card(card)[0])
 
 
 def _digest(*texts: str) -> str:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from uploader_core.plugin import split_card
+
 # https://huggingface.co/docs/hub/repositories-licenses
 _LICENCES = (
     "apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 "
@@ -28,12 +30,6 @@ LICENCES = frozenset(_LICENCES.split())
 RELATIONS = frozenset({"adapter", "finetune", "merge", "quantized"})
 _ID = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]{0,95}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]+)*|code|multilingual")
-
-
-def split_card(text: str) -> tuple[str | None, str]:
-    """Return (YAML, rest) of a card; None for a card without metadata."""
-    head = re.match(r"\ufeff?---[ \t]*\r?\n(.*?)\r?\n?---[ \t]*(?:\r?\n|$)", text, re.DOTALL)
-    return (None, text) if head is None else (head[1], text[head.end() :])
 
 
 def errors_of(card: str) -> list[str]:

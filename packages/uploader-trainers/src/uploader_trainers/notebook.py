@@ -63,7 +63,7 @@ class NotebookScreen:
 
         self._tracker = Tracker()
         self._handle: Any = None
-        self._show = show
+        self._show: Any = show
         self._drawn = 0.0
         self._line = self._started = time.time()
 

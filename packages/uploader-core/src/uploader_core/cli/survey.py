@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from uploader_core.cli.render import show_field
+from uploader_core.model_card import card_metadata
 from uploader_core.plan import Plan, PlannedStep
 from uploader_core.session import Survey
 from uploader_core.specs import Finding
@@ -46,9 +46,8 @@ def _licence(plan: Plan) -> str | None:
         text = (base.path / "README.md").read_text("utf-8")
     except (OSError, ValueError):
         return None
-    head = text.split("\n---", 1)[0] if text.startswith("---\n") else ""
-    named = re.search(r"^license:\s*[\"']?([\w.+-]+)", head, re.MULTILINE)
-    return named and f"{named[1]}, of the base"
+    named = card_metadata(text).get("license")
+    return f"{' '.join(named.split())}, of the base" if isinstance(named, str) else None
 
 
 def _table(survey: Survey) -> Table:
