@@ -215,6 +215,8 @@ class StepContext:
         destination: Uploads: what the user wrote, for messages.
         targets: Uploads: the targets of all steps of that destination, this one's among them.
         files: Uploads: the explicit list of what shall arrive.
+        measurements: Documents: what measured the artifacts, where that was asked for; see
+            :attr:`~uploader_core.specs.DocumentSpec.measures`.
         sections: Documents: what the plugins had to say, in order.
         sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
             for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
@@ -238,6 +240,7 @@ class StepContext:
     destination: str | None = None
     targets: tuple[str, ...] = ()
     files: tuple[UploadFile, ...] = ()
+    measurements: tuple[Artifact, ...] = ()
     sections: tuple[Section, ...] = ()
     sources: Mapping[str, Path] = field(default_factory=dict)
     model_id: str = ""

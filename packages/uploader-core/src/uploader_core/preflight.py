@@ -150,7 +150,16 @@ def make_request(
         "run": spec.run,
         "settings_class": settings_reference(step.settings),
         "settings": to_json(step.settings),
-        "inputs": [artifact.to_json() for artifact in inputs],
+        "inputs": [
+            artifact.to_json()
+            for source, artifact in zip(step.inputs, inputs, strict=True)
+            if source not in step.measurements
+        ],
+        "measurements": [
+            artifact.to_json()
+            for source, artifact in zip(step.inputs, inputs, strict=True)
+            if source in step.measurements
+        ],
         "release": plan.release.to_json(),
         "output": str(output),
         "work": str(work),
