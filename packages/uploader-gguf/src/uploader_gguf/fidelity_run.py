@@ -1,10 +1,10 @@
 """Compare a model with its reference, logits with logits, as ``llama-perplexity`` does.
 
 Runs in a child process, ``python -m uploader_gguf.fidelity_run``, because llama.cpp ends its
-process when an assertion of its own fails. What is counted follows ``tools/perplexity/perplexity.cpp``
-(llama.cpp b10605): contexts of equal length that start from nothing, of which the second half
-counts, each token predicted from all before it. Logits of the reference are not kept in a file, at
-16 bits as there, but computed beside those of the model.
+process when an assertion of its own fails. What is counted follows
+``tools/perplexity/perplexity.cpp`` (llama.cpp b10605): contexts of equal length that start from
+nothing, of which the second half counts, each token predicted from all before it. Logits of the
+reference are not kept in a file, at 16 bits as there, but computed beside those of the model.
 """
 
 from __future__ import annotations
