@@ -22,3 +22,4 @@ class TestGgufLora(ConvertConformance):
 @pytest.mark.slow
 class TestSection(DocumentConformance):
     plugin = "gguf"
+    spec = "gguf-files"

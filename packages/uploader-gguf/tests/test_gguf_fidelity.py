@@ -22,6 +22,7 @@ from uploader_core.plugin import (
     StepContext,
 )
 from uploader_gguf import card, fidelity, toolchain
+from uploader_gguf.fidelity_run import compare
 from uploader_gguf.runtime import Llama
 from uploader_gguf.settings import MeasureSettings
 
@@ -38,6 +39,7 @@ def sharp(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dtype=torch.float32,
         tokenizer=sentencepiece_tokenizer,
         initializer_range=0.06,
+        max_position_embeddings=512,
     )
 
 
@@ -181,7 +183,7 @@ def test_card_shows_the_numbers(numbers: dict[str, Any], files: dict[str, Path])
 
 def test_a_text_of_the_user(sharp: Path, files: dict[str, Path], tmp_path: Path) -> None:
     text = tmp_path / "my eval.txt"
-    text.write_text("The quick brown fox jumps over the lazy dog. " * 60, "utf-8")
+    text.write_text("The quick brown fox jumps over the lazy dog. " * 200, "utf-8")
     one = {"Q8_0": files["Q8_0"]}
     made = fidelity.measure(
         measuring(subject_of(one), sharp, tmp_path, measure_text=str(text), measure_contexts=1)
@@ -192,15 +194,21 @@ def test_a_text_of_the_user(sharp: Path, files: dict[str, Path], tmp_path: Path)
     assert str(tmp_path) not in json.dumps(data)
 
 
-def test_a_text_that_is_too_short_leaves_the_numbers_out(
+def test_a_text_that_is_too_short(files: dict[str, Path], tmp_path: Path) -> None:
+    text = tmp_path / "short.txt"
+    text.write_text("The quick brown fox jumps over the lazy dog.", "utf-8")
+    with pytest.raises(RefusedError, match="a measurement needs at least 512"):
+        compare(files["F32"], [files["Q8_0"]], text, 1, lambda *_: None)
+
+
+def test_what_cannot_be_measured_says_so_and_fails_nothing(
     sharp: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:
-    text = tmp_path / "short.txt"
-    text.write_text("The quick brown fox jumps over the lazy dog. " * 23, "utf-8")
-    one = {"Q8_0": files["Q8_0"]}
-    made = fidelity.measure(measuring(subject_of(one), sharp, tmp_path, measure_text=str(text)))
+    torn = tmp_path / "torn-Q8_0.gguf"
+    torn.write_bytes(files["Q8_0"].read_bytes()[:-4096])
+    made = fidelity.measure(measuring(subject_of({"Q8_0": torn}), sharp, tmp_path))
     assert made.files == ()
-    assert "a measurement needs at least" in str(made.metadata["not_measured"])
+    assert "cannot load torn-Q8_0.gguf" in str(made.metadata["not_measured"])
 
 
 def test_no_text_is_refused_before_anything_runs(sharp: Path, tmp_path: Path) -> None:

@@ -46,7 +46,6 @@ SCHEMA = "uploader.fidelity/1"
 FOUR_BIT = "merged-4bit"
 HELD_OUT = "heldout.txt"
 
-_REFERENCES = {"F16": "F16", "BF16": "BF16"}
 # Two models and a context in memory, beside the logits of half a context.
 _RESIDENT = 900 << 20
 # Weights that one processor computes with in a second, for all tokens of a context together.
@@ -166,7 +165,7 @@ def _files_of(subject: Artifact) -> dict[str, list[str]]:
 def _reference_kind(weights: Weights) -> str:
     """Return the kind of file that holds a checkpoint without loss."""
     types = {weights.dtype(name) for name in weights.names if len(weights.shape(name)) > 1}
-    return _REFERENCES.get(*types, "F32") if len(types) == 1 else "F32"
+    return types.pop() if types in ({"F16"}, {"BF16"}) else "F32"
 
 
 def _unquantised(context: StepContext, checkpoint: Artifact, kind: str, name: str) -> Path:

@@ -85,7 +85,8 @@ def log_softmax(logits: Logits) -> npt.NDArray[np.float64]:
         raise IntegrityError("the model computes NaN or infinity")
     wide = logits.astype(np.float64)
     shifted = wide - wide.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    likely: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return likely
 
 
 def compare(
@@ -178,7 +179,8 @@ def _logits(llama: Llama, context: Context, piece: list[int], seen: Sums) -> Log
     seen.tokens.append(len(piece))
     shape = (len(piece) - half, llama.vocabulary)
     # The last one predicts what comes after the context, which nobody knows.
-    return np.ctypeslib.as_array(context.logits(), shape)[:-1].copy()
+    outputs: Logits = np.ctypeslib.as_array(context.logits(), shape)[:-1].copy()
+    return outputs
 
 
 def _count(found: Logits, ours: Logits | None, piece: list[int], seen: Sums) -> None:
