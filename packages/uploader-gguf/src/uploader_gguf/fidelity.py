@@ -154,8 +154,9 @@ def _files_of(subject: Artifact) -> dict[str, list[str]]:
     if subject.kind == FOUR_BIT:
         weights = [f.name for f in subject.files if f.name.endswith(".safetensors")]
         return {"bitsandbytes 4-bit": weights}
-    quants = subject.metadata["quants"]
-    assert isinstance(quants, dict)
+    quants = subject.metadata.get("quants")
+    if not isinstance(quants, dict):
+        raise PluginError("the record of the files does not say of which kind they are")
     names: dict[str, list[str]] = {}
     for file, kind in sorted(quants.items()):
         names.setdefault(str(kind), []).append(file)
