@@ -21,7 +21,7 @@ from uploader_core.plugin import (
     ReleaseInfo,
     StepContext,
 )
-from uploader_gguf import card, fidelity, toolchain
+from uploader_gguf import card, fidelity, fidelity_plan, toolchain
 from uploader_gguf.fidelity_run import compare
 from uploader_gguf.runtime import Llama
 from uploader_gguf.settings import MeasureSettings
@@ -222,7 +222,7 @@ def test_no_text_is_refused_before_anything_runs(sharp: Path, tmp_path: Path) ->
         output=tmp_path / "out",
     )
     with pytest.raises(RefusedError, match=r"gone\.txt") as refused:
-        list(fidelity.check(planned))
+        list(fidelity_plan.check(planned))
     assert "--gguf-measure-text" in str(refused.value.owner)
 
 
@@ -236,4 +236,4 @@ def test_estimate_covers_the_scratch_files(
         output=tmp_path / "out",
     )
     size = files["F32"].stat().st_size
-    assert size <= fidelity.estimate(planned).bytes_scratch <= 1.1 * size
+    assert size <= fidelity_plan.estimate(planned).bytes_scratch <= 1.1 * size

@@ -142,6 +142,7 @@ def make_request(
     """Describe a step for a worker; see :mod:`uploader_core.worker`."""
     spec = step.spec
     is_upload = isinstance(spec, UploadSpec)
+    own = len(inputs) - len(step.measurements)  # measurements are the last inputs
     return {
         "op": "run",
         "step": step.id,
@@ -150,16 +151,8 @@ def make_request(
         "run": spec.run,
         "settings_class": settings_reference(step.settings),
         "settings": to_json(step.settings),
-        "inputs": [
-            artifact.to_json()
-            for source, artifact in zip(step.inputs, inputs, strict=True)
-            if source not in step.measurements
-        ],
-        "measurements": [
-            artifact.to_json()
-            for source, artifact in zip(step.inputs, inputs, strict=True)
-            if source in step.measurements
-        ],
+        "inputs": [artifact.to_json() for artifact in inputs[:own]],
+        "measurements": [artifact.to_json() for artifact in inputs[own:]],
         "release": plan.release.to_json(),
         "output": str(output),
         "work": str(work),

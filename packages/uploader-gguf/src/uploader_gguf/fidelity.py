@@ -12,76 +12,33 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import (
     Artifact,
-    Estimate,
-    Finding,
     OutputFolder,
-    PlanContext,
     PluginError,
     StepContext,
     UploaderError,
     hash_file,
 )
-from uploader_gguf import calibration, gguf_file, library, sizes, toolchain, vocabulary
+from uploader_gguf import calibration, gguf_file, library, toolchain, vocabulary
 from uploader_gguf.converter import plan
 from uploader_gguf.fidelity_picture import draw
+from uploader_gguf.fidelity_plan import FOUR_BIT, held_out, reference_kind
 from uploader_gguf.layout import lay_out
-from uploader_gguf.preflight import quantization
 from uploader_gguf.quants import QUANTS
 from uploader_gguf.release_files import prepare_folder
 from uploader_gguf.settings import GgufSettings, MeasureSettings
 from uploader_gguf.smoke import child_environment
-from uploader_gguf.weights import Weights, open_weights
+from uploader_gguf.weights import open_weights
 from uploader_gguf.writer import write
 
 NAME = "fidelity.json"
 PICTURE = "fidelity.png"
 SCHEMA = "uploader.fidelity/1"
-FOUR_BIT = "merged-4bit"
-HELD_OUT = "heldout.txt"
-
-# Two models and a context in memory, beside the logits of half a context.
-_RESIDENT = 900 << 20
-# Weights that one processor computes with in a second, for all tokens of a context together.
-_PACE = 12e6
-
-
-def check(context: PlanContext) -> Iterator[Finding]:
-    """Refuse a text that is no text; say what cannot be measured.
-
-    Raises:
-        RefusedError: There is no such text.
-    """
-    settings: MeasureSettings = context.settings
-    calibration.text_path(settings.measure_text, "--gguf-measure-text", HELD_OUT)
-    config = open_weights(context.input("checkpoint")).config
-    for finding in quantization(config):
-        yield dataclasses.replace(finding, level="warning", what=f"not measured: {finding.what}")
-
-
-def estimate(context: PlanContext) -> Estimate:
-    """Count the scratch files and the time."""
-    settings: MeasureSettings = context.settings
-    weights = open_weights(context.input("checkpoint"))
-    model = sizes.describe(weights)
-    reference = sizes.file_bytes(model, QUANTS[_reference_kind(weights)])
-    subject = context.inputs[0].kind
-    known = context.names.get(subject, ())
-    models = 1 if subject == FOUR_BIT else max(1, len(known))
-    copies = 2 if subject == FOUR_BIT else 1
-    parameters = sum(prod(tensor.shape) for tensor in model.tensors.values())
-    return Estimate(
-        bytes_written=8192,
-        bytes_scratch=copies * reference,
-        peak_memory=_RESIDENT + 3 * model.largest,
-        seconds=15 + (1 + models) * settings.measure_contexts * parameters / _PACE / 8,
-    )
 
 
 def measure(context: StepContext) -> Artifact:
@@ -98,8 +55,8 @@ def _measure(context: StepContext) -> Artifact:
     settings: MeasureSettings = context.settings
     subject = context.inputs[0]
     weights = open_weights(context.input("checkpoint"))
-    text = calibration.text_path(settings.measure_text, "--gguf-measure-text", HELD_OUT)
-    kind = _reference_kind(weights)
+    text = held_out(settings)
+    kind = reference_kind(weights)
     reference = _unquantised(context, context.input("checkpoint"), kind, "reference")
     names = _files_of(subject)
     if subject.kind == FOUR_BIT:
@@ -143,7 +100,7 @@ def _measure(context: StepContext) -> Artifact:
     }
     data = _rounded(data)
     context.output.write(NAME, json.dumps(data, indent=2, ensure_ascii=False) + "\n", role="other")
-    picture = draw(data["models"])
+    picture = draw(data["models"], context.work)
     if picture is not None:
         context.output.write(PICTURE, picture, role="picture")
     return context.artifact({"fidelity": data})
@@ -161,12 +118,6 @@ def _files_of(subject: Artifact) -> dict[str, list[str]]:
     for file, kind in sorted(quants.items()):
         names.setdefault(str(kind), []).append(file)
     return names
-
-
-def _reference_kind(weights: Weights) -> str:
-    """Return the kind of file that holds a checkpoint without loss."""
-    types = {weights.dtype(name) for name in weights.names if len(weights.shape(name)) > 1}
-    return types.pop() if types in ({"F16"}, {"BF16"}) else "F32"
 
 
 def _unquantised(context: StepContext, checkpoint: Artifact, kind: str, name: str) -> Path:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 
-def draw(models: Sequence[Mapping[str, Any]]) -> bytes | None:
+def draw(models: Sequence[Mapping[str, Any]], scratch: Path) -> bytes | None:
     """Draw divergence by size as PNG; None for a single model, or without matplotlib.
 
     Args:
         models: As in ``fidelity.json``.
+        scratch: Where matplotlib keeps what it knows of fonts; it would write into the home folder.
     """
     points = [(m["bytes"] / 1e9, m["kl_mean"], m["name"]) for m in models if m["kl_mean"] > 0]
     if len(points) < 2 or find_spec("matplotlib") is None:
         return None
+    os.environ.setdefault("MPLCONFIGDIR", str(scratch))
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator

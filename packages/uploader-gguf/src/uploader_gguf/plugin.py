@@ -54,8 +54,8 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         measures=True,
         run="uploader_gguf.fidelity:measure",
         settings=MeasureSettings,
-        check="uploader_gguf.fidelity:check",
-        estimate="uploader_gguf.fidelity:estimate",
+        check="uploader_gguf.fidelity_plan:check",
+        estimate="uploader_gguf.fidelity_plan:estimate",
     )
     yield DocumentSpec(
         name="fidelity-section",
