@@ -20,6 +20,7 @@ from uploader_core.registry import (
     ARTIFACTS,
     DEFAULTS,
     DOCUMENTS,
+    MEASURES,
     Plugin,
     Registry,
     import_dotted,
@@ -219,7 +220,8 @@ class PlanBuilder:
         Args:
             measure: Also those that measure, before all others.
         """
-        for plugin_id in self.registry.names(DOCUMENTS):
+        measuring = self.registry.names(MEASURES) if measure else ()
+        for plugin_id in dict.fromkeys((*self.registry.names(DOCUMENTS), *measuring)):
             if plugin_id in self.registry.disabled:
                 continue
             try:
