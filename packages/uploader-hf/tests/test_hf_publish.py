@@ -19,7 +19,7 @@ from uploader_core.plugin import (
     TemporaryError,
     UploadFile,
 )
-from uploader_hf.loopback import Fault, LoopbackHub
+from uploader_hf.loopback import Fault, LoopbackHub, Rate
 
 Upload = Callable[..., Receipt]
 
@@ -305,6 +305,36 @@ def test_wait_is_as_long_as_the_hub_says_and_visible(
     upload(on_progress=lambda what, *_: said.append(what))
     assert sum(waited) == 7
     assert "me/tiny: trying again in 7 s" in said
+
+
+def test_account_that_asks_too_often_waits_until_it_may_go_on(
+    upload: Upload, api: Any, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, said = [0.0], []
+    monkeypatch.setattr("time.sleep", lambda seconds: now.append(now.pop() + seconds))
+    hub.rates.clock = lambda: now[0]
+    hub.rates.rates = (Rate(count=5, seconds=60),)
+    upload(on_progress=lambda what, *_: said.append(what))
+    assert commits(api) == ["Release by uploader"]
+    assert "me/tiny: trying again in 60 s" in said
+    assert len(hub.requests) < 30
+
+
+def test_commits_of_an_hour_are_used_up(
+    upload: Upload, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits as long as the Hub says, but not for ever, and what arrived is kept."""
+    now = [0.0]
+    monkeypatch.setattr("time.sleep", lambda seconds: now.append(now.pop() + seconds))
+    hub.rates.clock = lambda: now[0]
+    hub.rates.rates = (Rate(count=0, seconds=1e9, path="POST .*/commit/"),)
+    with pytest.raises(TemporaryError, match="rate limited") as caught:
+        upload()
+    assert caught.value.next == "run the same command again in a few minutes"
+    hub.rates.rates = ()
+    before = hub.bytes_received
+    upload()
+    assert hub.bytes_received - before < 10_000
 
 
 def test_hub_without_error_codes(upload: Upload, hub: LoopbackHub) -> None:
