@@ -64,6 +64,7 @@ _RESULTS: Mapping[str, str] = {
     "perplexity": "perplexity",
     "train_runtime": "seconds",
 }
+_ADAPTERS = {"LORA": "LoRA", "LOHA": "LoHa", "LOKR": "LoKr", "ADALORA": "AdaLoRA"}
 _NAMES = {"gpu", "gpus", "gpu_name", "gpu_names", "gpu_model", "device_name"}
 
 
@@ -75,6 +76,10 @@ def section(lineage: Lineage, *, has_curve: bool) -> str:
         has_curve: Whether :data:`CURVE` stands beside the card.
     """
     method = {k: v for k, v in lineage.method.items() if v is not False}
+    if isinstance(kind := method.get("peft_type"), str):
+        method["peft_type"] = _ADAPTERS.get(kind, kind)
+    if isinstance(modules := method.get("target_modules"), list):
+        method["target_modules"] = _short(modules)
     rows = [
         *_rows(method, _METHOD),
         *_rows(lineage.training, _SETTINGS),
@@ -141,6 +146,14 @@ def curve(lineage: Lineage) -> bytes | None:
 
 def _rows(values: Mapping[str, Json], names: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(names[key], _value(values[key])) for key in names if key in values]
+
+
+def _short(modules: list[Json]) -> list[Json]:
+    """Return names of modules without the layers that they are in, each once.
+
+    peft writes ``model.layers.0.mlp.up_proj`` and so on where all linear layers were asked for.
+    """
+    return [*dict.fromkeys(sorted(str(name).rsplit(".", 1)[-1] for name in modules))]
 
 
 def _value(value: Json) -> str:
