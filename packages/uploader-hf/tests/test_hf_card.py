@@ -35,7 +35,10 @@ LICENCES = {
 }
 STATE = {
     "global_step": 30,
-    "log_history": [{"step": n, "loss": 3 - n / 15} for n in range(1, 31)],
+    "log_history": [
+        *({"step": n, "loss": 3 - n / 15} for n in range(1, 31)),
+        {"step": 30, "train_runtime": 3725.4},
+    ],
 }
 Write = Callable[..., Any]
 
@@ -173,6 +176,7 @@ def test_training_is_told_with_a_picture(card: Write, tmp_path: Path) -> None:
     text = card("lora").text
     assert "| steps | 30 |" in text
     assert "| final loss | 1 |" in text
+    assert "| time | 1:02:05 |" in text
     assert "![loss by step](training_loss.png)" in text
     assert (tmp_path / "out" / "training_loss.png").read_bytes().startswith(b"\x89PNG")
 

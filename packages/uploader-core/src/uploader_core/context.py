@@ -265,7 +265,8 @@ class StepContext:
         """Report progress.
 
         Args:
-            what: Phase or file, short (``merging``, ``model-Q8_0.gguf``).
+            what: Phase or file, short (``merging``, ``model-Q8_0.gguf``). What follows a colon may
+                change without being another phase (``sending: model-Q8_0.gguf 43%``).
             done: Units finished so far.
             total: Units in all, or None when unknown.
             unit: ``bytes``, ``tensors``, ``files`` or ``steps``.

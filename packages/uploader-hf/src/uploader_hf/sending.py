@@ -73,11 +73,12 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
                 break
             if progress is None:
                 missing = sorted(still, key=lambda f: (f.role == "document", f.name))
-                progress = Progress(context, repo_id, sum(f.size for f in missing))
+                progress = Progress(context, sum(f.size for f in missing))
                 operations = dict(_operations(missing, progress, streams))
             try:
                 chosen = [operations[f.name] for f in missing if f.name in operations]
-                with told(progress.through_xet()) if uses_xet() else contextlib.nullcontext():
+                names = {str(f.path): f.name for f in missing}
+                with told(progress.through_xet(names)) if uses_xet() else contextlib.nullcontext():
                     _transfer(context, api, place, chosen, {f.name: f for f in missing})
                 context.progress(f"committing to {repo_id}", 0, None, "steps")
                 progress.count(sum(f.size for f in missing if f.name == CARD))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from datetime import timedelta
 from importlib.util import find_spec
 
 from uploader_core.plugin import Json, Lineage
@@ -62,7 +63,7 @@ _RESULTS: Mapping[str, str] = {
     "eval_loss": "evaluation loss",
     "eval_accuracy": "evaluation accuracy",
     "perplexity": "perplexity",
-    "train_runtime": "seconds",
+    "train_runtime": "time",
 }
 _ADAPTERS = {"LORA": "LoRA", "LOHA": "LoHa", "LOKR": "LoKr", "ADALORA": "AdaLoRA"}
 _NAMES = {"gpu", "gpus", "gpu_name", "gpu_names", "gpu_model", "device_name"}
@@ -80,10 +81,13 @@ def section(lineage: Lineage, *, has_curve: bool) -> str:
         method["peft_type"] = _ADAPTERS.get(kind, kind)
     if isinstance(modules := method.get("target_modules"), list):
         method["target_modules"] = _short(modules)
+    results: dict[str, Json] = {**lineage.results}
+    if (seconds := lineage.results.get("train_runtime")) is not None:
+        results["train_runtime"] = str(timedelta(seconds=round(seconds)))
     rows = [
         *_rows(method, _METHOD),
         *_rows(lineage.training, _SETTINGS),
-        *_rows(lineage.results, _RESULTS),
+        *_rows(results, _RESULTS),
     ]
     table: dict[str, str] = {}
     for name, value in rows:

@@ -56,7 +56,7 @@ class LineRenderer(Renderer):
             return
         first, end = self._tracker.remaining(now)
         left = "" if end is None else f"; {left_text(first, end)}"
-        at = ", ".join(f"{s.id} {amount_text(s, now) or s.what}".rstrip() for s in running)
+        at = "; ".join(" ".join(filter(None, (s.id, amount_text(s, now), s.what))) for s in running)
         self._print(f"running {at}{left}", now)
 
     def _print(self, line: str, now: float) -> None:
