@@ -64,8 +64,8 @@ class Watch(logging.Handler):
             note = f"no answer for {int(quiet)} s"
         else:
             return
-        what, *figures = last
-        self._tell(f"{what}{',' if ': ' in what else ':'} {note}", *figures)
+        what, done, total, unit = last
+        self._tell(f"{what}{',' if ': ' in what else ':'} {note}", done, total, unit)
 
     def __enter__(self) -> Watch:
         logging.getLogger(_LOG).addHandler(self)
