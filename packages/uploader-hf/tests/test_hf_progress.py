@@ -59,7 +59,7 @@ def test_what_the_client_waits_for_by_itself_is_told(
     hub.faults.add(Fault("refuse", r"PUT /_lfs/", status=status, headers=headers))
     said: list[str] = []
     upload(on_progress=lambda what, *_: said.append(what))
-    assert any(what.endswith("trying again in 1 s") for what in said)
+    assert any("sending: trying again in 1 s, " in what for what in said)
 
 
 def test_note_follows_what_was_said_last() -> None:
@@ -69,7 +69,7 @@ def test_note_follows_what_was_said_last() -> None:
     assert said == []
     seen("sending: a 5%", 5, 100, "bytes")
     seen.look(seen._since + 12.5)
-    assert said[-1] == ("sending: a 5%, no answer for 12 s", 5, 100, "bytes")
+    assert said[-1] == ("sending: no answer for 12 s, a 5%", 5, 100, "bytes")
     seen("committing", 0, None, "steps")
     seen.look(seen._since + 12.5)
     assert said[-1] == ("committing: no answer for 12 s", 0, None, "steps")

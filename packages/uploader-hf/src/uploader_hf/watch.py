@@ -65,7 +65,9 @@ class Watch(logging.Handler):
         else:
             return
         what, done, total, unit = last
-        self._tell(f"{what}{',' if ': ' in what else ':'} {note}", done, total, unit)
+        phase, colon, detail = what.partition(": ")
+        # First, for a terminal cuts off what is last.
+        self._tell(f"{phase}: {note}{', ' if colon else ''}{detail}", done, total, unit)
 
     def __enter__(self) -> Watch:
         logging.getLogger(_LOG).addHandler(self)
