@@ -1,4 +1,4 @@
-"""Before anything is computed: account, rights, room, and the visibility of what exists."""
+"""Before anything is computed: account, rights, room, visibility of what exists, and secrets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from uploader_core.plugin import AuthError, Finding, PlanContext, RefusedError, UsageError
-from uploader_hf import limits
+from uploader_hf import limits, scan
 from uploader_hf.client import make_api, no_token, status_of, translated
 
 if TYPE_CHECKING:
@@ -46,6 +46,13 @@ def check(context: PlanContext) -> Iterable[Finding]:
         if opens_pull_request(info, settings):
             what = f"{repo_id} exists, {visibility}; a draft pull request is opened there"
     yield Finding(level="note", what=what)
+    for leak in scan.find_in_sources(context.sources, settings.allow_secret):
+        yield Finding(
+            level="error",
+            what=f"what looks like a secret would be published: {leak}",
+            next="remove it, and revoke it where it was shared already; if it is none: "
+            f"--hf-allow-secret {leak.fingerprint}",
+        )
     yield from limits.check_files(context)
     if visibility == "private":
         yield from limits.check_quota(context, api, account)
