@@ -43,7 +43,7 @@ def test_silence_is_told(
     hub.faults.add(Fault("stall", r"POST .*/commit/", seconds=0.3))
     said: list[str] = []
     upload(on_progress=lambda what, *_: said.append(what))
-    assert "committing to me/tiny: no answer for 0 s" in said
+    assert any(what.startswith("committing to me/tiny: no answer for 0 s") for what in said)
 
 
 @pytest.mark.parametrize("headers", [{}, {"RateLimit": '"api";r=0;t=0'}], ids=["503", "429"])
@@ -53,13 +53,13 @@ def test_what_the_client_waits_for_by_itself_is_told(
     monkeypatch: pytest.MonkeyPatch,
     headers: dict[str, str],
 ) -> None:
-    """It says so in its log only, and waits a second at least."""
+    """It says so in its log only, and waits a second at least; 0.36 leaves a 429 to us."""
     monkeypatch.setattr(watch, "EVERY", 0.01)
     status = 429 if headers else 503
     hub.faults.add(Fault("refuse", r"PUT /_lfs/", status=status, headers=headers))
     said: list[str] = []
     upload(on_progress=lambda what, *_: said.append(what))
-    assert any("sending: trying again in 1 s, " in what for what in said)
+    assert any(": trying again in 1 s" in what for what in said)
 
 
 def test_note_follows_what_was_said_last() -> None:

@@ -63,7 +63,7 @@ def test_each_phase_is_shown(upload: Upload) -> None:
     seen: list[str] = []
 
     def on_progress(what: str, done: int, total: int | None, unit: str) -> None:
-        seen.append(what.split(" ")[0])
+        seen.append(what.split(" ")[0].rstrip(":"))
 
     upload(on_progress=on_progress)
     assert list(dict.fromkeys(seen)) == [

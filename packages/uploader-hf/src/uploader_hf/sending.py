@@ -76,11 +76,13 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
                 progress = Progress(context, sum(f.size for f in missing))
                 operations = dict(_operations(missing, progress, streams))
             try:
+                progress.phase = "sending"
                 chosen = [operations[f.name] for f in missing if f.name in operations]
                 names = {str(f.path): f.name for f in missing}
                 with told(progress.through_xet(names)) if uses_xet() else contextlib.nullcontext():
                     _transfer(context, api, place, chosen, {f.name: f for f in missing})
-                context.progress(f"committing to {repo_id}", 0, None, "steps")
+                progress.phase = f"committing to {repo_id}"
+                context.progress(progress.phase, 0, None, "steps")
                 progress.count(sum(f.size for f in missing if f.name == CARD))
                 api.create_commit(
                     repo_id,

@@ -24,9 +24,13 @@ class Progress:
     Args:
         context: The step, for its progress.
         total: Bytes of all files.
+
+    Attributes:
+        phase: What is going on; small files stand in the commit itself.
     """
 
     def __init__(self, context: StepContext, total: int) -> None:
+        self.phase = "sending"
         self._context = context
         self._total = total
         self._guard = threading.Lock()
@@ -55,7 +59,7 @@ class Progress:
             stream.sent += fresh
             self._done += fresh
             self._read += count
-            text = self._text("sending", stream.label, stream.sent, stream.size)
+            text = self._text(self.phase, stream.label, stream.sent, stream.size)
             self._context.progress(text, self._done, self._total)
 
     def through_xet(self, names: Mapping[str, str]) -> Callable[[XetReport], None]:
