@@ -146,6 +146,16 @@ def test_fault_ends_in_exactly_one_commit(
     assert commits(api) == ["Release by uploader"]
 
 
+def test_transfer_that_the_client_gives_up_is_begun_anew(
+    upload: Upload, api: Any, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves a stream where the last attempt stopped reading."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    hub.faults.add(Fault("refuse", r"PUT /_lfs/\w+$", status=503, times=8))
+    assert upload().files == 4
+    assert commits(api) == ["Release by uploader"]
+
+
 def test_refused_commit_is_not_repeated(upload: Upload, hub: LoopbackHub) -> None:
     hub.faults.add(Fault("refuse", r"POST .*/commit/", status=403, times=9))
     with pytest.raises(AuthError):

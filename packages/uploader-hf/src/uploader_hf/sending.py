@@ -151,6 +151,10 @@ def _transfer(
         IntegrityError: What was read is not what the record says.
     """
     context.progress(f"asking {place.repo_id} what it wants", 0, None, "steps")
+    for operation in operations:
+        if isinstance(operation.path_or_fileobj, CountingFile):
+            # Where a transfer failed the client leaves the stream where it stopped reading.
+            operation.path_or_fileobj.seek(0)
     api.preupload_lfs_files(place.repo_id, operations, revision=place.revision, free_memory=False)
     for operation in operations:
         file = files[operation.path_in_repo]
