@@ -15,7 +15,8 @@ def write_readme(context: StepContext) -> Artifact:
     release = context.release
     lines = [f"# {release.name}", ""]
     if release.base_is_hub_id:
-        lines += [f"Fine-tuned from `{release.base_model}`.", ""]
+        how = "Made" if release.source == "checkpoint" else "Fine-tuned"
+        lines += [f"{how} from `{release.base_model}`.", ""]
     lines += ["| folder | files | size |", "| --- | ---: | ---: |"]
     for artifact in context.inputs:
         lines.append(

@@ -212,6 +212,7 @@ def _plan_context(
         target=step.target,
         sizes={kind: estimate.bytes_written for kind, estimate in estimates.items()},
         names={kind: estimate.files for kind, estimate in estimates.items()},
+        sources={kind: artifact.path for kind, artifact in plan.sources.artifacts.items()},
     )
 
 
@@ -255,6 +256,7 @@ def _check(
             "run": step.spec.check,
             "sizes": {kind: e.bytes_written for kind, e in estimates.items()},
             "names": {kind: [[*file] for file in e.files] for kind, e in estimates.items()},
+            "sources": {kind: str(a.path) for kind, a in plan.sources.artifacts.items()},
         }
         result = workers.perform(request, lambda _: None)
         assert isinstance(result, list)

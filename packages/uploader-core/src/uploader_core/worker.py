@@ -178,6 +178,7 @@ def _check(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
             kind: tuple((str(name), int(size)) for name, size in files)
             for kind, files in request.get("names", {}).items()
         },
+        sources={kind: Path(path) for kind, path in request.get("sources", {}).items()},
     )
     findings = import_dotted(request["run"], request["owner"])(context) or ()
     return [{"level": f.level, "what": f.what, "next": f.next} for f in findings]
