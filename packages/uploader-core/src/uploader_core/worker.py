@@ -202,6 +202,9 @@ def _fetch(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
         "model_id": result.model_id,
         "revision": result.revision,
         "outline": result.outline,
+        "download": result.download,
+        "cache": None if result.cache is None else str(result.cache),
+        "cache_option": result.cache_option,
     }
 
 
