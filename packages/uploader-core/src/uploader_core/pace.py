@@ -1,13 +1,15 @@
 """How long steps take: as measured on this machine before, else from bytes and a stated rate.
 
 A small file in the user's cache holds, by plugin and spec, how the last runs compared with the
-plain guess. It holds no paths, names or contents of models.
+plain guess. It holds no paths, names or contents of models. Only runs of about the same size are
+believed: what a small model takes is mostly starting, and says nothing of a large one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +28,9 @@ RATES = {"cpu": 200e6, "gpu": 200e6, "light": 200e6, "network": 10e6}
 _START = {"process": 3.0, "inline": 0.0}
 """Seconds until a worker has imported what it needs, about."""
 
-_REMEMBERED = 5
+_REMEMBERED = 20
+_MEANT = 5
+_ALIKE = 4.0
 _FILE = "pace.json"
 
 
@@ -66,20 +70,26 @@ class Pace:
     """What was measured on this machine.
 
     Attributes:
-        ratios: By ``plugin:spec``, how many times the plain guess the last runs took.
+        runs: By ``plugin:spec``, of the last runs the plain guess and the seconds that they took.
     """
 
-    ratios: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    runs: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
     def expect(self, step: PlannedStep) -> Expected | None:
         """Return how long a step takes, None where nothing can be said."""
         plain = guess(step)
-        known = self.ratios.get(_name(step))
-        if plain is None or not known:
+        if plain is None:
+            return None
+        ratios = [
+            took / guessed
+            for guessed, took in self.runs.get(_name(step), ())
+            if plain.seconds / _ALIKE <= guessed <= plain.seconds * _ALIKE
+        ][-_MEANT:]
+        if not ratios:
             return plain
-        runs = "one run" if len(known) == 1 else f"{len(known)} runs"
+        runs = "one run" if len(ratios) == 1 else f"{len(ratios)} runs"
         return Expected(
-            seconds=plain.seconds * statistics.median(known),
+            seconds=plain.seconds * statistics.median(ratios),
             source=f"measured here in {runs}",
             measured=True,
         )
@@ -95,8 +105,8 @@ class Pace:
         if plain is None or plain.seconds <= 0 or seconds <= 0:
             return self
         name = _name(step)
-        known = (*self.ratios.get(name, ()), seconds / plain.seconds)[-_REMEMBERED:]
-        return Pace(ratios={**self.ratios, name: known})
+        known = (*self.runs.get(name, ()), (plain.seconds, seconds))[-_REMEMBERED:]
+        return Pace(runs={**self.runs, name: known})
 
 
 def _name(step: PlannedStep) -> str:
@@ -104,6 +114,9 @@ def _name(step: PlannedStep) -> str:
 
 
 def _path() -> Path:
+    chosen = os.environ.get("UPLOADER_PACE")
+    if chosen:
+        return Path(chosen)
     import platformdirs
 
     return platformdirs.user_cache_path("uploader", appauthor=False) / _FILE
@@ -114,9 +127,9 @@ def load(path: Path | None = None) -> Pace:
     try:
         data = json.loads((path or _path()).read_text("utf-8"))
         return Pace(
-            ratios={
-                str(name): tuple(float(r) for r in ratios)[-_REMEMBERED:]
-                for name, ratios in data["ratios"].items()
+            runs={
+                str(name): tuple((float(guessed), float(took)) for guessed, took in pairs)
+                for name, pairs in data["runs"].items()
             }
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -125,6 +138,9 @@ def load(path: Path | None = None) -> Pace:
 
 def save(pace: Pace, path: Path | None = None) -> None:
     """Keep what was measured; where that is not possible, nothing is lost but a guess."""
-    ratios: dict[str, Json] = {name: [round(r, 4) for r in rs] for name, rs in pace.ratios.items()}
+    runs: dict[str, Json] = {
+        name: [[round(guessed, 3), round(took, 3)] for guessed, took in pairs]
+        for name, pairs in pace.runs.items()
+    }
     with contextlib.suppress(OSError, UploaderError):
-        write_json(path or _path(), {"schema": "uploader.pace/1", "ratios": ratios})
+        write_json(path or _path(), {"schema": "uploader.pace/1", "runs": runs})

@@ -7,7 +7,7 @@ uploads run in a worker, the only place that sees a token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from uploader_core.errors import (
     UploaderError,
 )
 from uploader_core.execute import Workers, settings_reference
-from uploader_core.machine import host, windows
+from uploader_core.machine import filesystems, host, windows
+from uploader_core.machine.memory import look as look_at_memory
 from uploader_core.pace import Pace
 from uploader_core.pace import load as load_pace
 from uploader_core.plan import Plan, PlannedStep
@@ -29,7 +30,11 @@ from uploader_core.registry import import_dotted, missing_requirements
 from uploader_core.settings import to_json
 from uploader_core.space import Present, assess, refusals
 from uploader_core.specs import DocumentSpec, Estimate, Finding, UploadSpec
+from uploader_core.text import size_text
 from uploader_core.worker import perform
+
+_WORTH_SAYING = 256 << 20
+"""Bytes below which a slow disk is nothing to mention."""
 
 
 def prepare(
@@ -90,7 +95,12 @@ def prepare(
     prepared = replace(prepared, space=assess(prepared, kept, jobs=jobs, present=present))
     errors += refusals(prepared, kept)
     errors += _check_names(prepared, kept)
-    return prepared, errors
+    warnings = (
+        *prepared.warnings,
+        *_slow_places(prepared),
+        *_short_of_memory(prepared, kept, jobs),
+    )
+    return replace(prepared, warnings=warnings), errors
 
 
 def combine(errors: list[UploaderError]) -> UploaderError:
@@ -311,6 +321,48 @@ def _timed(step: PlannedStep, pace: Pace) -> PlannedStep:
         seconds_from=expected.source,
         measured=expected.measured,
     )
+
+
+def _slow_places(plan: Plan) -> Iterator[Finding]:
+    """Warn of file systems on which gigabytes take very long."""
+    for system in plan.space:
+        mount = filesystems.find_mount(system.path)
+        why = None if mount is None else filesystems.slow_because(mount)
+        if why is not None and system.peak > _WORTH_SAYING:
+            yield Finding(
+                level="warning",
+                what=why,
+                next="--output on a disk of this system" if "release" in system.uses else None,
+            )
+
+
+def _short_of_memory(plan: Plan, kept: set[str], jobs: int) -> Iterator[Finding]:
+    """Warn of steps that need more memory than there is; how much they need is an upper bound."""
+    memory = look_at_memory()
+    if memory is None:
+        return
+    room = memory.total if memory.available is None else memory.available
+    steps = sorted(
+        (s for s in plan.steps if s.id not in kept), key=lambda s: -s.estimate.peak_memory
+    )
+    for step in steps:
+        needed = step.estimate.peak_memory
+        if needed > room:
+            of = f" ({memory.limited_by})" if memory.limited_by else ""
+            yield Finding(
+                level="warning",
+                what=f"{step.id} needs up to {size_text(needed)} of memory, and "
+                f"{size_text(room)} are available{of}",
+                next="close other programs, or run it where there is more",
+            )
+    together = sum(s.estimate.peak_memory for s in steps[:jobs])
+    if jobs > 1 and steps and steps[0].estimate.peak_memory <= room < together:
+        yield Finding(
+            level="warning",
+            what=f"{jobs} steps side by side need up to {size_text(together)} of memory, and "
+            f"{size_text(room)} are available",
+            next="--jobs 1",
+        )
 
 
 def _check_names(plan: Plan, kept: set[str]) -> list[UploaderError]:
