@@ -114,13 +114,15 @@ def estimate(context: PlanContext) -> Estimate:
     ):
         name = projector_name(context.release.name, settings.mmproj)
         files = (*files, (name, sizes.projector_bytes(weights, QUANTS[settings.mmproj])))
-    written = sum(size for _, size in files)
     # The converter works on copies of the small files.
     copies = sum(path.stat().st_size for path in weights.auxiliary().values())
     calibrated = 0
     if settings.calibration is not None:
+        matrix = sizes.imatrix_bytes(model)
+        files = (*files, (file_name(context.release.name, "imatrix"), matrix))
         # Only until the importance matrix is there, before the first file is begun.
-        calibrated = sizes.file_bytes(model, QUANTS["Q8_0"])
+        calibrated = sizes.file_bytes(model, QUANTS["Q8_0"]) + matrix
+    written = sum(size for _, size in files)
     tried = 0
     if settings.smoke_test:
         # llama.cpp packs matrices anew, in memory of its own, for the processor that it runs on.

@@ -162,6 +162,17 @@ def file_bytes(described: Described, quant: Quant) -> int:
     return described.header + data
 
 
+def imatrix_bytes(described: Described) -> int:
+    """Return the size of an importance matrix that is computed, about and rather too large."""
+    total = 1024
+    for tensor in described.tensors.values():
+        if len(tensor.shape) > 1 and allows_quantization(tensor):
+            experts = prod(tensor.shape[:-2])
+            # Sums and counts, with a name each, as the file pads them.
+            total += 4 * experts * tensor.shape[-1] + 4 * experts + 2 * (96 + 32)
+    return total
+
+
 def projector_bytes(weights: Weights, quant: Quant) -> int:
     """Return the size of the file with the encoder of images and sound, about."""
     total = 4096

@@ -20,7 +20,6 @@ from uploader_core.text import size_text
 
 WAIT = "UPLOADER_GPU_WAIT"
 _SECONDS = 300.0
-_LOOK = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +142,7 @@ def wait_for(
     *,
     ask: Callable[[], Report] = look,
     limit: float | None = None,
+    pause: float = 1.0,
     stop: threading.Event | None = None,
 ) -> Gpu | None:
     """Return when a GPU has enough free memory.
@@ -152,6 +152,7 @@ def wait_for(
         tell: Told what is waited for, whenever that changes.
         ask: Reports the state.
         limit: Seconds; ``UPLOADER_GPU_WAIT`` or five minutes when None.
+        pause: Seconds until the driver is asked again.
         stop: Set when the run is stopped.
 
     Returns:
@@ -185,7 +186,7 @@ def wait_for(
         if what != said:
             tell(what)
             said = what
-        stop.wait(min(_LOOK, left))
+        stop.wait(min(pause, left))
 
 
 def describe(gpu: Gpu) -> str:
