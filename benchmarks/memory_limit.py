@@ -6,9 +6,9 @@ Every process of the run gets the limit. Two of them are tried, because they say
 
 ``address``  RLIMIT_AS, all addresses: private memory, libraries, stacks that were never touched,
              and mapped files. llama.cpp maps a finished GGUF file as a whole, so a file of 2 GB
-             cannot be tried in an address space of 2 GB; its smoke test is left out there.
+             cannot be tried in an address space of 2 GB; what asks llama.cpp is left out there.
 ``data``     RLIMIT_DATA, private writable memory alone, which is what a machine has to have. The
-             smoke test is part of it.
+             smoke test, for which llama.cpp packs the matrices anew, is part of it.
 
 Printed are the largest address space and private memory of any process, and the private memory of
 all processes together, sampled.
@@ -75,6 +75,7 @@ def main() -> int:
     parser.add_argument("--shape", choices=SHAPES, default="3b")
     parser.add_argument("--limit", type=float, default=2.0, help="GiB of each process")
     parser.add_argument("--kind", choices=LIMITS, action="append", help="default: both")
+    parser.add_argument("--request", choices=REQUESTS, action="append", help="default: both")
     parser.add_argument("--rounds", type=int, default=1, help="ignored; for `nox -s bench`")
     parser.add_argument("--work", type=Path, required=True)
     options = parser.parse_args()
@@ -87,13 +88,14 @@ def main() -> int:
     print("| request | limit | | wall | addresses | private, largest | private, all |")
     print("| --- | --- | --- | ---: | ---: | ---: | ---: |", flush=True)
     for kind in options.kind or LIMITS:
-        for name, arguments in REQUESTS.items():
+        for name in options.request or REQUESTS:
+            arguments = REQUESTS[name]
             out = work / "out"
             shutil.rmtree(out, ignore_errors=True)
             command = [sys.executable, "-m", "uploader_core", "run", str(adapter), "--base",
                        str(base), *arguments, "--output", str(out), "--yes"]  # fmt: skip
             if kind == "address" and name.startswith("gguf"):
-                command.append("--no-gguf-smoke-test")
+                command += ["--no-gguf-smoke-test", "--no-gguf-tokenizer-check"]
             started = time.monotonic()
             with (work / "log.txt").open("w") as log:
                 process = subprocess.Popen(

@@ -217,14 +217,6 @@ class Plan:
     def step(self, step_id: str) -> PlannedStep:
         return next(step for step in self.steps if step.id == step_id)
 
-    def followers(self, step_id: str) -> frozenset[str]:
-        """Return the steps that can only run when a step is done."""
-        found: set[str] = set()
-        for step in self.steps:  # their order respects the edges
-            if any(i == step_id or i in found for i in step.inputs):
-                found.add(step.id)
-        return frozenset(found)
-
     def without(self, step_id: str) -> tuple[PlannedStep, ...]:
         """Return the steps that are left when nobody asks for one of them."""
         left = {step.id: step for step in self.steps if step.id != step_id}

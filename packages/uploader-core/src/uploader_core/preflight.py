@@ -93,7 +93,7 @@ def prepare(
         ]
     prepared = replace(plan, steps=tuple(steps[s.id] for s in plan.steps), virtual=virtual)
     prepared = replace(prepared, space=assess(prepared, kept, jobs=jobs, present=present))
-    errors += refusals(prepared, kept)
+    errors += refusals(prepared, kept, jobs=jobs, present=present)
     errors += _check_names(prepared, kept)
     warnings = (
         *prepared.warnings,

@@ -105,7 +105,7 @@ def assess(
     for device, used in uses.items():
         own = loads.get(device, {})
         start = held.get(device, 0)
-        peak = start + _tightest(plan, steps, own, jobs)
+        peak = start + _tightest(steps, own, jobs)
         after = start + sum(load.after for load in own.values())
         left_over = 0
         if device == release:
@@ -126,15 +126,27 @@ def assess(
     return tuple(sorted(found, key=lambda f: "release" not in f.uses))
 
 
-def refusals(plan: Plan, kept: Iterable[str] = ()) -> list[SpaceError]:
-    """Return an error for every file system that is too small, with what would make it fit."""
+def refusals(
+    plan: Plan, kept: Iterable[str] = (), *, jobs: int = 1, present: Present | None = None
+) -> list[SpaceError]:
+    """Return an error for every file system that is too small, with what would make it fit.
+
+    Args:
+        plan: Assessed.
+        kept: As in :func:`assess`.
+        jobs: As there.
+        present: As there.
+    """
     kept = set(kept)
     errors = []
     for system in plan.space:
-        missing = system.peak + RESERVE - system.free
+        needed = system.peak + RESERVE
+        missing = needed - system.free
         if missing <= 0:
             continue
-        needed = system.peak + RESERVE
+        levers: list[Lever] = []
+        if "release" in system.uses:
+            levers = [*_own_levers(plan, kept), *_fewer(plan, kept, system, jobs, present)]
         errors.append(
             SpaceError(
                 f"this needs {size_text(needed)} ({needed:,} bytes) for {' and '.join(system.uses)}"
@@ -142,7 +154,7 @@ def refusals(plan: Plan, kept: Iterable[str] = ()) -> list[SpaceError]:
                 f"free: {size_text(missing)} too few",
                 owner=f"the file system of {system.path}",
                 safe="nothing was written",
-                next=_advice(plan, kept, system, missing),
+                next=_advice(plan, levers, system, missing),
             )
         )
     return errors
@@ -163,28 +175,23 @@ def _own(step: PlannedStep, finished: int) -> _Load:
     )
 
 
-def _tightest(plan: Plan, steps: list[PlannedStep], loads: Mapping[str, _Load], jobs: int) -> int:
+def _tightest(steps: list[PlannedStep], loads: Mapping[str, _Load], jobs: int) -> int:
     """Return the most bytes at once, in whatever order the lanes let the steps run."""
-    after = {step.id: plan.followers(step.id) for step in steps}
-    alone = jobs == 1
+    after = _followers(steps, jobs)
     most = 0
-    for number, step in enumerate(steps):
+    for step in steps:
         load = loads.get(step.id)
         if load is None:
             continue
         lane = step.spec.resources.lane
         total = load.peak
         beside: dict[str, list[int]] = {}
-        for other_number, other in enumerate(steps):
+        for other in steps:
             theirs = loads.get(other.id)
             if theirs is None or other is step or other.id in after[step.id]:
                 continue
-            same = other.spec.resources.lane == lane
-            in_turns = same and (lane in ("gpu", "network") or (lane == "cpu" and alone))
-            if in_turns and other_number > number:
-                continue
-            total += theirs.after
-            if not in_turns and step.id not in after[other.id]:
+            total += theirs.after  # it may be done by then
+            if step.id not in after[other.id]:
                 beside.setdefault(other.spec.resources.lane, []).append(theirs.passing)
         for other_lane, passing in beside.items():
             places = {"cpu": jobs - (lane == "cpu"), "light": len(passing)}.get(other_lane, 1)
@@ -193,22 +200,33 @@ def _tightest(plan: Plan, steps: list[PlannedStep], loads: Mapping[str, _Load], 
     return most
 
 
-def _advice(plan: Plan, kept: set[str], system: FileSystem, missing: int) -> str:
+def _followers(steps: list[PlannedStep], jobs: int) -> dict[str, set[str]]:
+    """Return for each step those that run after it: they need it, or wait for its lane."""
+    before: dict[str, set[str]] = {}
+    last: dict[str, str] = {}
+    for step in steps:  # their order respects the edges
+        lane = step.spec.resources.lane
+        waits = [*step.inputs]
+        if lane in ("gpu", "network") or (lane == "cpu" and jobs == 1):
+            waits += [last[lane]] if lane in last else []
+            last[lane] = step.id
+        before[step.id] = set().union(*({name, *before.get(name, ())} for name in waits))
+    return {step.id: {other.id for other in steps if step.id in before[other.id]} for step in steps}
+
+
+def _advice(plan: Plan, levers: list[Lever], system: FileSystem, missing: int) -> str:
     """Say what would make it fit: single choices that do, else those that help most."""
     elsewhere = []
     if "release" in system.uses:
         elsewhere.append("another disk with --output")
     if "copy" in system.uses:
         elsewhere.append("another folder with --to")
-    elsewhere += [
-        f"another place for downloads with {d.cache_option}"
-        for d in plan.downloads
-        if d.download and d.cache_option and "download" in system.uses
-    ]
-    levers = [*_levers(plan, kept)] if "release" in system.uses else []
+    if "download" in system.uses:
+        options = dict.fromkeys(d.cache_option for d in plan.downloads if d.download)
+        elsewhere += [f"another place for downloads with {o}" for o in options if o]
+    advice = " or ".join(elsewhere)
     levers.sort(key=lambda lever: lever.saves)
     enough = [lever for lever in levers if lever.saves >= missing]
-    advice = " or ".join(elsewhere)
     if enough:
         return f"{advice}; it also fits with {_one_of(enough[:3])}"
     if levers:
@@ -221,18 +239,26 @@ def _one_of(levers: Iterable[Lever]) -> str:
     return ", or ".join(f"{lever.option} (saves {size_text(lever.saves)})" for lever in levers)
 
 
-def _levers(plan: Plan, kept: set[str]) -> Iterator[Lever]:
-    """Yield the plugins' own choices, and leaving out one format of several."""
-    asked = [s for s in plan.artifacts if s.needed_by is None]
+def _own_levers(plan: Plan, kept: set[str]) -> Iterator[Lever]:
+    """Yield what plugins offer."""
     for step in plan.artifacts:
-        if step.id in kept:
-            continue
-        yield from step.estimate.levers
+        if step.id not in kept:
+            yield from step.estimate.levers
+
+
+def _fewer(
+    plan: Plan, kept: set[str], system: FileSystem, jobs: int, present: Present | None
+) -> Iterator[Lever]:
+    """Yield leaving out one of several formats."""
+    asked = [step for step in plan.artifacts if step.needed_by is None]
+    for step in asked:
         others = [other.kind for other in asked if other is not step]
-        if step in asked and others:
-            left_out = replace(plan, steps=plan.without(step.id), space=())
-            saved = plan.bytes_written - left_out.bytes_written
-            yield Lever(option=f"--plugins {','.join(others)}", saves=saved)
+        if step.id in kept or not others:
+            continue
+        rest = replace(plan, steps=plan.without(step.id))
+        left = assess(rest, kept, jobs=jobs, present=present)
+        peak = next((found.peak for found in left if "release" in found.uses), 0)
+        yield Lever(option=f"--plugins {','.join(others)}", saves=system.peak - peak)
 
 
 def downloads_fit(downloads: Iterable[FetchedSource], plan: Plan) -> list[SpaceError]:

@@ -38,6 +38,7 @@ _ROLES: tuple[tuple[str, str], ...] = (
     (r"(o_proj|out_proj|wo|attn\.c_proj|attention\.dense)\.weight$", "attn_output.weight"),
 )
 _WHOLE_MODEL = ("token_embd.weight", "output.weight", "position_embd.weight", "token_types.weight")
+_IN_BLOCKS = ("token_embd.weight", "output.weight")  # read row by row, never as a whole
 _NOT_TEXT = ("vision", "visual.", "audio", "multi_modal_projector", "mm_projector", "patch_embed")
 
 # Millions of values each second of one thread (two-year-old server cores).
@@ -61,7 +62,7 @@ class Described:
         tensors: By an invented name that has the right role.
         model: For the rules.
         header: Bytes of keys and vocabulary, about.
-        largest: Bytes of the largest tensor as stored in the checkpoint.
+        largest: Bytes of the largest tensor that may be held as a whole.
     """
 
     tensors: dict[str, TensorShape]
@@ -91,7 +92,8 @@ def describe(weights: Weights) -> Described:
         kept = plain or "ffn_gate_inp" in ours or ours in _WHOLE_MODEL[2:]
         stored = TensorType.F32 if kept else TensorType.F16
         tensors[ours] = TensorShape(name=ours, shape=shape, stored=stored)
-        largest = max(largest, 2 * prod(shape))
+        if ours not in _IN_BLOCKS:
+            largest = max(largest, 2 * prod(shape))
     heads = number("num_attention_heads", "n_head")
     model = ModelShape(
         architecture=str(config.get("model_type", "")),
