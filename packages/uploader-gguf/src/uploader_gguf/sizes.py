@@ -32,12 +32,16 @@ _ROLES: tuple[tuple[str, str], ...] = (
     (r"(v_proj|wv|value|v_lin)\.weight$", "attn_v.weight"),
     (r"kv_b_proj\.weight$", "attn_kv_b.weight"),
     (r"(mlp|block_sparse_moe|feed_forward)\.(gate|router)\.weight$", "ffn_gate_inp.weight"),
+    (r"attention\.output\.dense\.weight$", "attn_output.weight"),
+    (r"intermediate\.dense\.weight$", "ffn_up.weight"),
+    (r"output\.dense\.weight$", "ffn_down.weight"),
     (r"(down_proj|w2|fc2|dense_4h_to_h|mlp\.c_proj)(\.weight)?$", "ffn_down.weight"),
     (r"(gate_up_proj|up_proj|w3|fc1|c_fc|dense_h_to_4h)(\.weight)?$", "ffn_up.weight"),
     (r"(gate_proj|w1)(\.weight)?$", "ffn_gate.weight"),
     (r"(o_proj|out_proj|wo|attn\.c_proj|attention\.dense)\.weight$", "attn_output.weight"),
 )
 _WHOLE_MODEL = ("token_embd.weight", "output.weight", "position_embd.weight", "token_types.weight")
+_LEFT_OUT = ("pooler.dense",)  # the converter writes no such tensors
 _IN_BLOCKS = ("token_embd.weight", "output.weight")  # read row by row, never as a whole
 _NOT_TEXT = ("vision", "visual.", "audio", "multi_modal_projector", "mm_projector", "patch_embed")
 
@@ -84,7 +88,7 @@ def describe(weights: Weights) -> Described:
     tensors: dict[str, TensorShape] = {}
     largest = 0
     for index, name in enumerate(weights.names):
-        if any(part in name for part in _NOT_TEXT):
+        if any(part in name for part in (*_NOT_TEXT, *_LEFT_OUT)):
             continue
         shape = weights.shape(name)
         ours = _translate(name, index)
@@ -95,14 +99,21 @@ def describe(weights: Weights) -> Described:
         if ours not in _IN_BLOCKS:
             largest = max(largest, 2 * prod(shape))
     heads = number("num_attention_heads", "n_head")
+    width = number("hidden_size", "n_embd")
+    rope = config.get("rope_parameters") or config.get("rope_scaling")
+    if isinstance(rope, dict) and rope.get("rope_type", rope.get("type")) == "llama3" and heads:
+        # Factors of the positions, which the converter computes into a tensor.
+        half = (number("head_dim") or width // heads) // 2
+        name = "rope_freqs.weight"
+        tensors[name] = TensorShape(name=name, shape=(half,), stored=TensorType.F32)
     model = ModelShape(
         architecture=str(config.get("model_type", "")),
         layers=number("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
         experts=number("num_local_experts", "num_experts", "n_routed_experts"),
         heads=heads,
-        kv_heads=number("num_key_value_heads", "n_kv_heads") or heads,
+        kv_heads=number("num_key_value_heads", "n_kv_heads", "num_kv_heads") or heads,
     )
-    header = 1024 + 64 * len(tensors) + _vocabulary(weights, number("vocab_size"))
+    header = 1536 + 64 * len(tensors) + _vocabulary(weights, number("vocab_size"))
     return Described(tensors=tensors, model=model, header=header, largest=largest)
 
 
