@@ -174,12 +174,19 @@ class FetchedSource:
         model_id: Public name (``user/model``), without revision.
         revision: Commit that it was pinned to.
         outline: Whether ``path`` is only the outline that was asked for.
+        download: Bytes that would still have to be brought, when it is only outlined.
+        cache: Folder that they would be brought into.
+        cache_option: How to choose another place for them (``HF_HOME=/big/disk``), for the advice
+            when they do not fit.
     """
 
     path: Path
     model_id: str
     revision: str | None = None
     outline: bool = False
+    download: int = 0
+    cache: Path | None = None
+    cache_option: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

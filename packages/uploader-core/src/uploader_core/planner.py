@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uploader_core.builder import PlanBuilder
 from uploader_core.config import Config
-from uploader_core.context import ReleaseInfo
+from uploader_core.context import FetchedSource, ReleaseInfo
 from uploader_core.errors import UsageError
 from uploader_core.plan import Plan, in_order
 from uploader_core.registry import Registry
@@ -53,7 +53,15 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     Raises:
         UploaderError: The request cannot be planned; the error says what to type instead.
     """
-    sources = open_source(request.source, request.base, fetch, request.adapters)
+    downloads: list[FetchedSource] = []
+
+    def bring(reference: str, purpose: str) -> FetchedSource | None:
+        fetched = fetch(reference, purpose)
+        if fetched is not None:
+            downloads.append(fetched)
+        return fetched
+
+    sources = open_source(request.source, request.base, bring, request.adapters)
     destinations = [split_destination(d, registry) for d in request.destinations]
     name = request.name or _name_from(destinations, request.plugins)
     if name is None and sources.fetched is not None:
@@ -89,6 +97,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         virtual=builder.virtual,
         destinations=request.destinations,
         warnings=tuple(builder.warnings),
+        downloads=tuple(downloads),
     )
 
 

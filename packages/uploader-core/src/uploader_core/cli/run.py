@@ -122,7 +122,7 @@ def plan(ctx: click.Context, /, **params: Any) -> int:
     from uploader_core.session import look
 
     request, config = _prepare(ctx, params)
-    survey = look(request, registry_of(ctx), config)
+    survey = look(request, registry_of(ctx), config, jobs=params["jobs"])
     if params["as_json"]:
         data = survey.plan.to_json()
         data["kept"] = [*sorted(survey.kept)]
