@@ -1,8 +1,8 @@
 """Draw ``docs/images/run.svg``: a real run on a real terminal, as its screen looked at the end.
 
 The models are those of the demo. The base is on the Hub too, as that of a real adapter would be.
-``nox -s picture`` makes the demo first; alone it is ``python docs/picture.py DEMO OUT [WORK]``, where
-WORK is the folder to run in, which is seen in the picture and removed.
+``nox -s picture`` makes the demo first. Alone it is ``python docs/picture.py DEMO OUT [WORK]``,
+where WORK is the folder to run in; it is seen in the picture, and removed.
 """
 
 from __future__ import annotations
@@ -63,14 +63,18 @@ def record(demo: Path, work: Path) -> Screen:
     with tempfile.TemporaryDirectory() as aside, LoopbackHub(Path(aside) / "hub") as hub:
         _publish_base(demo / "base-model", hub)
         child = pexpect.spawn(
-            sys.executable, ["-m", "uploader_core", *COMMAND.split(), "--yes"], cwd=str(work),
+            sys.executable, ["-m", "uploader_core", *COMMAND.split()], cwd=str(work),
             dimensions=(LINES, COLUMNS), encoding="utf-8", timeout=600,
             env={**os.environ, "TERM": "xterm-256color", "HF_ENDPOINT": hub.url,
                  "HF_TOKEN": hub.token("me"), "HF_HOME": str(Path(aside) / "hf-home")},
         )  # fmt: skip
+        asked = False
         with contextlib.suppress(pexpect.EOF):
             while True:
                 stream.feed(child.read_nonblocking(65536, timeout=600))
+                if not asked and any("Go ahead?" in line for line in screen.display):
+                    asked = True
+                    child.send("\r")
         child.close()
     shutil.rmtree(work)
     if child.exitstatus != 0:

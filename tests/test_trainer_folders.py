@@ -1,4 +1,4 @@
-"""Output folders as axolotl, LLaMA-Factory and Unsloth leave them: what docs/recipes.md says works."""
+"""Output folders as axolotl, LLaMA-Factory and Unsloth leave them, as docs/recipes.md has them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def checkpoint(adapter: Path, folder: Path) -> None:
 
 
 def axolotl(adapter: Path, root: Path) -> Path:
-    """``output_dir`` of axolotl: the base's configuration lies beside the adapter from the start."""
+    """``output_dir`` of axolotl: a configuration of the base lies beside the adapter."""
     folder = root / "outputs" / "lora-out"
     shutil.copytree(adapter, folder)
     config = json.loads((root / "base" / "config.json").read_text("utf-8"))
