@@ -236,6 +236,19 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def picture(session: nox.Session) -> None:
+    """Draw the picture of a run in the README anew: ``nox -s picture -- /home/me/harbour``.
+
+    The folder is where it runs, as the picture shows it; it must not exist, and is removed.
+    """
+    install(session, *PACKAGES, extras="[demo]")
+    session.install("pexpect", "pyte")
+    demo = Path(session.create_tmp()) / "demo"
+    session.run("uploader", "demo", "--small", "--dir", str(demo))
+    session.run("python", "docs/picture.py", str(demo), "docs/images/run.svg", *session.posargs)
+
+
+@nox.session
 def types(session: nox.Session) -> None:
     """Check the types of every package, strictly, against the libraries that they call."""
     # With everything installed: what mypy reports depends on whether it sees torch's own types.
