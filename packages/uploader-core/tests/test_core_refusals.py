@@ -68,6 +68,26 @@ def test_base_not_found_is_named(
     assert "--base PATH" in result.stderr
 
 
+def test_base_by_a_path_that_leads_to_two_models(
+    uploader: Any, adapter: Path, install: Callable[..., None]
+) -> None:
+    """As seen from where the command runs, and as seen from the adapter."""
+    install("acme-m", {"plug_m": NEEDS_BASE}, {"plugins": {"m": "plug_m"}})
+    config = {"base_model_name_or_path": "model"}
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    here, there = uploader.cwd / "model", adapter / "model"
+    for folder in (here, there):
+        folder.mkdir()
+    (there / "config.json").write_text("{}")
+    assert uploader("plan", adapter, "--plugins", "m").returncode == 0  # one of them is no model
+    (here / "config.json").write_text("{}")
+    result = uploader("run", adapter, "--plugins", "m")
+    assert result.returncode == 4
+    assert str(here) in result.stderr
+    assert str(there) in result.stderr
+    assert "--base" in result.stderr
+
+
 def test_adapter_without_base_still_releases_what_needs_none(uploader: Any, adapter: Path) -> None:
     assert uploader("run", adapter, "--plugins", "notes").returncode == 0
 

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 import torch
 from merged_models import save
-from merged_tools import FUSES_EXPERTS, Merge, load_all, peft_merged, same_bits, train
+from merged_tools import (
+    FUSES_EXPERTS,
+    Merge,
+    load_all,
+    peft_merged,
+    same_bits,
+    save_llama,
+    train,
+)
 
 from uploader_core.plugin import SourceError
 
@@ -129,6 +137,18 @@ DORA = {
     "embedding": ("llama", {"target_modules": ["embed_tokens"]}),
     "Conv1D": ("gpt2", {"target_modules": ["c_attn", "c_fc"]}),
 }
+
+
+def test_last_block_of_few_rows(tmp_path: Path, merge: Merge) -> None:
+    """Libraries of linear algebra sum in another order where a matrix has very few rows."""
+    # 256 rows of 1,024 columns make a block, so three are left over.
+    shape = {"hidden_size": 1024, "intermediate_size": 259, "num_hidden_layers": 1}
+    base = save_llama(tmp_path / "base", **shape)
+    adapter = train(base, tmp_path / "adapter", target_modules=["up_proj"], r=16, lora_alpha=21)
+    made = load_all(merge(base, adapter, dtype="float32").path)
+    reference, _ = peft_merged(base, adapter, dtype=torch.float32)
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert same_bits(made[name], reference[name])
 
 
 @pytest.mark.parametrize("kind", DORA)

@@ -17,6 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+SMALL = 64 << 10
+"""Bytes up to which asking the cache first costs more than it saves."""
+
 Buffer = Any
 """What :class:`memoryview` takes; ``collections.abc.Buffer`` is younger than Python 3.10."""
 
@@ -46,7 +49,7 @@ def set_direct(handle: int, direct: bool) -> bool:
 def read_range(
     handle: int, offset: int, size: int, allocate: Callable[[int], Buffer] = bytearray
 ) -> memoryview:
-    """Read a part of a file from the page cache if it is there, else straight from the disk.
+    """Read a part of a file from the page cache if it is there or small, else from the disk.
 
     Args:
         handle: Descriptor that no other thread uses meanwhile.
@@ -66,7 +69,7 @@ def read_range(
     skip = offset % SECTOR
     start, wanted = offset - skip, skip + size
     done = 0
-    if not _is_cached(handle, start, wanted) and set_direct(handle, True):
+    if size > SMALL and not _is_cached(handle, start, wanted) and set_direct(handle, True):
         whole = -(-wanted // SECTOR) * SECTOR
         try:
             while done < wanted:

@@ -103,14 +103,35 @@ def open_source(
             base_is_hub_id=fetched is not None,
             base_revision=None if fetched is None else fetched.revision,
         )
-    nested = [c for c in sorted(folder.iterdir()) if (c / "adapter_config.json").is_file()]
+    inside = _last_saved(folder)
     raise SourceError(
         f"{folder} holds neither an adapter (adapter_config.json) nor a model (config.json)",
         safe="nothing was written",
-        next=f"uploader run {nested[-1]}"
-        if nested
+        next=f"uploader run {inside}"
+        if inside is not None
         else "point at the folder that the trainer saved",
     )
+
+
+def _last_saved(folder: Path) -> Path | None:
+    """Find what a trainer saved last below its output folder: a final model before checkpoints."""
+
+    def rank(model: Path) -> list[tuple[bool, list[tuple[int, str]], str]]:
+        # Of checkpoint-50 and checkpoint-1000 the number counts, of 20260101_120000 the name.
+        return [
+            (
+                not part.startswith("checkpoint-"),
+                [(int(n), t) for t, n in re.findall(r"(\D*)(\d+)", part)],
+                part,
+            )
+            for part in model.relative_to(folder).parts
+        ]
+
+    for pattern in ("*", "*/*"):
+        found = [c for c in folder.glob(pattern) if (c / "adapter_config.json").is_file()]
+        if found:
+            return max(found, key=rank)
+    return None
 
 
 def _origin(fetched: FetchedSource | None) -> dict[str, Json]:
@@ -172,7 +193,7 @@ def _adapter(
     missing: dict[str, UploaderError] = {}
     revision: str | None = None
     try:
-        artifacts["base"], revision = _base(name, folder, fetch, public)
+        artifacts["base"], revision = _base(name, folder, fetch, public, base is not None)
     except UploaderError as error:
         missing["base"] = error
     return Sources(
@@ -187,7 +208,7 @@ def _adapter(
 
 
 def _base(
-    name: str | None, adapter: Path, fetch: Fetch, public: str | None
+    name: str | None, adapter: Path, fetch: Fetch, public: str | None, said: bool
 ) -> tuple[Artifact, str | None]:
     if name is None:
         raise SourceError(
@@ -198,8 +219,7 @@ def _base(
         )
     revision: str | None = None
     model_id = public
-    candidates = [Path(name).expanduser(), adapter / name]
-    path = next((c for c in candidates if c.is_dir()), None)
+    path = _local_base(name, adapter, said)
     if path is None:
         fetched = None if _is_local(name) else fetch(name, "base")
         if fetched is None:
@@ -210,8 +230,7 @@ def _base(
                 next="add --base PATH with the folder that holds the base model"
                 + ("" if _is_local(name) else ", or pip install uploader-hf to fetch it by name"),
             )
-        path, model_id, revision = fetched.path, fetched.model_id, fetched.revision
-    path = path.resolve()
+        path, model_id, revision = fetched.path.resolve(), fetched.model_id, fetched.revision
     artifact = Artifact(
         kind="base",
         path=path,
@@ -219,6 +238,30 @@ def _base(
         metadata={"model_id": model_id, "revision": revision},
     )
     return artifact, revision
+
+
+def _local_base(name: str, adapter: Path, said: bool) -> Path | None:
+    """Find a base model by its path, which a trainer wrote down as seen from where it ran.
+
+    Args:
+        name: Path, relative or not.
+        adapter: Folder whose configuration names it.
+        said: Whether the user named it, and so as seen from here.
+
+    Raises:
+        SourceError: A model lies there as seen from here, and another as seen from the adapter.
+    """
+    places = [Path(name).expanduser(), *([] if said else [adapter / name])]
+    folders = list(dict.fromkeys(place.resolve() for place in places if place.is_dir()))
+    models = [folder for folder in folders if (folder / "config.json").is_file()]
+    if len(models) > 1:
+        raise SourceError(
+            f"the base model {name} may be {models[0]} or {models[1]}",
+            owner=f"named by {adapter / 'adapter_config.json'}",
+            safe="nothing was written",
+            next=f"add --base {models[0]}, or the other",
+        )
+    return next(iter([*models, *folders]), None)
 
 
 def _on_base(

@@ -36,9 +36,11 @@ def save(context: StepContext) -> Artifact:
                 progress.add(writer.write(shard.header))
                 for block in merged_in_order(pool, _pieces(source.opened, shard)):
                     progress.add(writer.write(memory(block)))
-    context.progress("proving", 0, 1, "steps")
-    proof = prove(checkpoint, [context.output.path / shard.name for shard in folder.shards])
-    context.progress("proving", 1, 1, "steps")
+        context.progress("proving", 0, 1, "steps")
+        # In here, where torch computes in one thread: the rows are short, and waking others for
+        # each of them takes longer than the work.
+        proof = prove(checkpoint, [context.output.path / shard.name for shard in folder.shards])
+        context.progress("proving", 1, 1, "steps")
     if folder.index is not None:
         context.output.write(INDEX, folder.index)
     if folder.config is None:
