@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from uploader_core.artifact import ArtifactFile, Json
 from uploader_core.background import BackgroundFile
 from uploader_core.direct import read_blocks
-from uploader_core.errors import IntegrityError, SpaceError, UploaderError
+from uploader_core.errors import IntegrityError, RefusedError, SpaceError, UploaderError
 from uploader_core.machine import windows
 
 PARTIAL = ".partial"
@@ -80,7 +80,7 @@ def translate_os_error(error: OSError, path: Path) -> UploaderError:
             next="free some space, or choose another place with --output, and run it again",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return UploaderError(
+        return RefusedError(
             f"cannot write {path}: {error.strerror}",
             owner=f"the permissions of {path.parent}",
             safe="nothing was changed",
