@@ -176,12 +176,42 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def faults_hub(session: nox.Session) -> None:
-    """Publish through a hundred seeded schedules of faults and thirty forced failures."""
+    """Publish through 125 seeded schedules of faults and thirty forced failures."""
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "packages/uploader-hf/tests/test_hf_schedules.py",
                 "-m", "slow or not slow", *session.posargs)  # fmt: skip
     session.run("pytest", "tests/test_hub_canary.py", "-m", "slow or not slow")
+
+
+@nox.session
+@nox.parametrize("client", ["0.36.0", "1.0.0", "1.33.0"])
+def hub_clients(session: nox.Session, client: str) -> None:
+    """Run the tests of the Hub with older clients; ``tests`` has the newest."""
+    # Without transformers, each release of which takes few of them.
+    session.install(
+        *(part for name in ("core", "hf") for part in ("-e", f"packages/uploader-{name}")),
+        f"huggingface-hub=={client}", "markdown-it-py", "matplotlib", "pytest",
+    )  # fmt: skip
+    session.run("pytest", "packages/uploader-hf/tests", *session.posargs)
+
+
+@nox.session
+def peak_disk(session: nox.Session) -> None:
+    """Compare the disk that plans predict with what runs take, over all kinds of request."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "tests/test_peak_disk.py", "-s", "-m", "slow or not slow",
+                *session.posargs)  # fmt: skip
+
+
+@nox.session
+def memory_limit(session: nox.Session) -> None:
+    """Merge and quantise a 3B model where no process may have more than 2 GB; 15 GB of disk."""
+    install(session, *PACKAGES)
+    session.install("psutil", "tokenizers")
+    session.run("python", "benchmarks/memory_limit.py", "--work", session.create_tmp(),
+                *session.posargs)  # fmt: skip
 
 
 @nox.session
