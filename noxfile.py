@@ -197,6 +197,24 @@ def hub_clients(session: nox.Session, client: str) -> None:
 
 
 @nox.session
+def peak_disk(session: nox.Session) -> None:
+    """Compare the disk that plans predict with what runs take, over all kinds of request."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "tests/test_peak_disk.py", "-s", "-m", "slow or not slow",
+                *session.posargs)  # fmt: skip
+
+
+@nox.session
+def memory_limit(session: nox.Session) -> None:
+    """Merge and quantise a 3B model where no process may have more than 2 GB; 15 GB of disk."""
+    install(session, *PACKAGES)
+    session.install("psutil", "tokenizers")
+    session.run("python", "benchmarks/memory_limit.py", "--work", session.create_tmp(),
+                *session.posargs)  # fmt: skip
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, import rules and formatting."""
     session.install("ruff>=0.12", "import-linter>=2.3")
@@ -215,6 +233,19 @@ def docs(session: nox.Session) -> None:
     for name in PACKAGES[1:]:
         session.install("--no-deps", "--editable", str(ROOT / "packages" / f"uploader-{name}"))
     session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
+def picture(session: nox.Session) -> None:
+    """Draw the picture of a run in the README anew: ``nox -s picture -- /home/me/harbour``.
+
+    The folder is where it runs, as the picture shows it; it must not exist, and is removed.
+    """
+    install(session, *PACKAGES, extras="[demo]")
+    session.install("pexpect", "pyte")
+    demo = Path(session.create_tmp()) / "demo"
+    session.run("uploader", "demo", "--small", "--dir", str(demo))
+    session.run("python", "docs/picture.py", str(demo), "docs/images/run.svg", *session.posargs)
 
 
 @nox.session

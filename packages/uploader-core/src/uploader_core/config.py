@@ -114,8 +114,8 @@ def read_tables(
     if config_file is not None and not config_file.is_file():
         raise UsageError(f"there is no configuration file {config_file}")
     tables: dict[str, dict[str, object]] = {}
-    for path in (_user_file(), config_file or (folder or Path.cwd()) / FILE):
-        if path is not None and path.is_file():
+    for path in settings_files(config_file, folder):
+        if path.is_file():
             for name, table in read_toml(path).items():
                 if not isinstance(table, dict):
                     raise UsageError(f"{path}: {name!r} must be a table, [{name}]")
@@ -123,10 +123,12 @@ def read_tables(
     return tables
 
 
-def _user_file() -> Path | None:
+def settings_files(config_file: Path | None = None, folder: Path | None = None) -> tuple[Path, ...]:
+    """Return the files that settings are read from, each over the one before; none need exist."""
     import platformdirs
 
-    return platformdirs.user_config_path("uploader", appauthor=False) / FILE
+    own = platformdirs.user_config_path("uploader", appauthor=False) / FILE
+    return own, config_file or (folder or Path.cwd()) / FILE
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -174,12 +174,19 @@ class FetchedSource:
         model_id: Public name (``user/model``), without revision.
         revision: Commit that it was pinned to.
         outline: Whether ``path`` is only the outline that was asked for.
+        download: Bytes that would still have to be brought, when it is only outlined.
+        cache: Folder that they would be brought into.
+        cache_option: How to choose another place for them (``HF_HOME=/big/disk``), for the advice
+            when they do not fit.
     """
 
     path: Path
     model_id: str
     revision: str | None = None
     outline: bool = False
+    download: int = 0
+    cache: Path | None = None
+    cache_option: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,6 +224,8 @@ class StepContext:
         destination: Uploads: what the user wrote, for messages.
         targets: Uploads: the targets of all steps of that destination, this one's among them.
         files: Uploads: the explicit list of what shall arrive.
+        measurements: Documents: what measured the artifacts, where that was asked for; see
+            :attr:`~uploader_core.specs.DocumentSpec.measures`.
         sections: Documents: what the plugins had to say, in order.
         sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
             for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
@@ -240,6 +249,7 @@ class StepContext:
     destination: str | None = None
     targets: tuple[str, ...] = ()
     files: tuple[UploadFile, ...] = ()
+    measurements: tuple[Artifact, ...] = ()
     sections: tuple[Section, ...] = ()
     sources: Mapping[str, Path] = field(default_factory=dict)
     model_id: str = ""

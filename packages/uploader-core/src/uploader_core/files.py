@@ -21,6 +21,7 @@ from uploader_core.artifact import ArtifactFile, Json
 from uploader_core.background import BackgroundFile
 from uploader_core.direct import read_blocks
 from uploader_core.errors import IntegrityError, SpaceError, UploaderError
+from uploader_core.machine import windows
 
 PARTIAL = ".partial"
 CHUNK = 4 << 20
@@ -199,7 +200,11 @@ def commit(partial: Path, path: Path) -> None:
     """Give a whole, fsynced file its final name and make that durable."""
     _apply_umask(partial)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial.replace(path)
+    if os.name == "nt":
+        # A virus scanner opens what was just written, and nothing can be renamed meanwhile.
+        windows.patiently(lambda: partial.replace(path))
+    else:
+        partial.replace(path)
     sync_folder(path.parent)
 
 

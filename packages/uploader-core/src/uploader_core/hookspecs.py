@@ -14,6 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     from uploader_core.specs import (
         ConvertSpec,
+        Diagnosis,
         DocumentSpec,
         Hint,
         SaveSpec,
@@ -142,6 +143,27 @@ def uploader_step_finished(step: Any, outcome: Any) -> None:
 @hookspec
 def uploader_run_finished(report: Any) -> None:
     """Observe the end of a run. A failure is logged and changes nothing."""
+
+
+@hookspec
+def uploader_diagnostics(online: bool) -> Iterable[Diagnosis]:
+    """Say what ``uploader doctor`` should know: tools, versions, logins, with a fix for each fault.
+
+    Light, and quick: metadata and files, no heavy imports. It runs in a worker of its own that sees
+    the variables that the plugin's specs name as secrets; a token is never part of what is said.
+    The network may be asked only when ``online`` is true.
+
+    Example::
+
+        @hookimpl
+        def uploader_diagnostics(online):
+            found = shutil.which("onnxsim")
+            yield Diagnosis(name="onnxsim", level="ok" if found else "warn",
+                            what=found or "not installed", fix="pip install onnxsim")
+
+    If this fails or takes too long, a line of the report says so.
+    """
+    raise NotImplementedError
 
 
 @hookspec

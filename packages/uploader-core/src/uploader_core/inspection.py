@@ -40,7 +40,8 @@ class Inspection:
         light: Names of the modules that ``check``, ``estimate`` and ``group`` brought in.
         api: API version that it speaks.
         hooks: Names of the hooks that it implements.
-        specs: Of each spec its type, name, summary, consumes, produces, scheme and settings.
+        specs: Of each spec its type, name, summary, consumes, produces, scheme, secrets and
+            settings.
     """
 
     plugin: str
@@ -142,6 +143,7 @@ def _look(plugin_id: str) -> dict[str, Json]:
                 "consumes": list(getattr(spec, "consumes", ())),
                 "produces": getattr(spec, "produces", None),
                 "scheme": getattr(spec, "scheme", None),
+                "secrets": [*getattr(spec, "secrets", ())],
                 "settings": settings,
             }
         )

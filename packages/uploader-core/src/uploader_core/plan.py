@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.artifact import Artifact, Json
-from uploader_core.context import ReleaseInfo
+from uploader_core.context import FetchedSource, ReleaseInfo
 from uploader_core.registry import Plugin
 from uploader_core.settings import to_json as settings_json
 from uploader_core.source import Sources
@@ -39,6 +39,37 @@ class SectionRef:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FileSystem:
+    """What a plan does to one file system.
+
+    Attributes:
+        path: An existing folder on it.
+        kind: Its type (``ext4``), "" where nobody tells.
+        uses: What goes there: ``release``, ``download``, ``copy``.
+        free: Bytes that are free now.
+        peak: Bytes more than now at the tightest moment.
+        after: Bytes more than now when everything is done; less than 0 when room is gained.
+    """
+
+    path: Path
+    kind: str = ""
+    uses: tuple[str, ...] = ()
+    free: int = 0
+    peak: int = 0
+    after: int = 0
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "path": str(self.path),
+            "kind": self.kind,
+            "uses": list(self.uses),
+            "free": self.free,
+            "peak": self.peak,
+            "after": self.after,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedStep:
     """One node of the graph.
 
@@ -50,9 +81,14 @@ class PlannedStep:
         settings: Resolved settings or None.
         kind: Kind that it produces; ``document`` or ``upload`` for those.
         folder: Output folder relative to the release, POSIX; None for virtual and upload steps.
-        estimate: Cost.
+        estimate: Cost, as the plugin says.
+        seconds: Wall time that is expected; None when nothing is known.
+        seconds_from: Where that is from, in words.
+        measured: Whether earlier runs on this machine say so.
         needed_by: Plugin id that asked for it indirectly; None when the user did.
         sections: For documents.
+        subjects: For documents: ids of the steps whose artifacts they are about.
+        measurements: For documents: ids of the steps that measured those artifacts.
         target: For uploads, after grouping.
         destination: For uploads, as the user wrote it.
         flatten: For uploads.
@@ -69,8 +105,13 @@ class PlannedStep:
     kind: str
     folder: str | None = None
     estimate: Estimate = field(default_factory=Estimate)
+    seconds: float | None = None
+    seconds_from: str = ""
+    measured: bool = False
     needed_by: str | None = None
     sections: tuple[SectionRef, ...] = ()
+    subjects: tuple[str, ...] = ()
+    measurements: tuple[str, ...] = ()
     target: str | None = None
     destination: str | None = None
     flatten: bool = False
@@ -81,6 +122,15 @@ class PlannedStep:
     @property
     def is_virtual(self) -> bool:
         return isinstance(self.spec, ConvertSpec) and self.spec.virtual
+
+    @property
+    def measures(self) -> bool:
+        return isinstance(self.spec, DocumentSpec) and self.spec.measures
+
+    @property
+    def gpu_memory(self) -> int:
+        """Bytes of GPU memory that must be free before it starts."""
+        return max(self.estimate.gpu_memory, self.spec.resources.gpu_memory)
 
     @property
     def phase(self) -> int:
@@ -104,8 +154,12 @@ class PlannedStep:
             "bytes_written": self.estimate.bytes_written,
             "bytes_scratch": self.estimate.bytes_scratch,
             "bytes_sent": self.estimate.bytes_sent,
+            "bytes_peak": self.estimate.tightest,
             "peak_memory": self.estimate.peak_memory,
-            "seconds": self.estimate.seconds,
+            "gpu_memory": self.gpu_memory,
+            "seconds": self.seconds,
+            "seconds_from": self.seconds_from,
+            "measured": self.measured,
             "exact": self.estimate.exact,
             "files": [{"name": n, "size": s} for n, s in self.estimate.files],
             "findings": [{"level": f.level, "what": f.what, "next": f.next} for f in self.findings],
@@ -124,6 +178,8 @@ class Plan:
         virtual: Artifacts of the virtual steps, made while planning, by step id.
         destinations: As the user wrote them.
         warnings: About the request as a whole.
+        downloads: What source plugins brought or would bring.
+        space: File systems that get something, that of the release first; filled by the preflight.
     """
 
     sources: Sources
@@ -133,6 +189,8 @@ class Plan:
     virtual: Mapping[str, Artifact] = field(default_factory=dict)
     destinations: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
+    downloads: tuple[FetchedSource, ...] = ()
+    space: tuple[FileSystem, ...] = ()
 
     @property
     def artifacts(self) -> tuple[PlannedStep, ...]:
@@ -157,9 +215,8 @@ class Plan:
 
     @property
     def peak_disk(self) -> int:
-        """Bytes on the release's file system: all artifacts, and the largest scratch."""
-        scratch = max((step.estimate.bytes_scratch for step in self.steps), default=0)
-        return self.bytes_written + scratch
+        """Bytes more than now on the release's file system, at the tightest moment."""
+        return next((system.peak for system in self.space if "release" in system.uses), 0)
 
     @property
     def peak_memory(self) -> int:
@@ -168,9 +225,25 @@ class Plan:
     def step(self, step_id: str) -> PlannedStep:
         return next(step for step in self.steps if step.id == step_id)
 
+    def without(self, step_id: str) -> tuple[PlannedStep, ...]:
+        """Return the steps that are left when nobody asks for one of them."""
+        left = {step.id: step for step in self.steps if step.id != step_id}
+        while True:
+            used = {i for step in left.values() for i in step.inputs}
+            gone = [
+                step.id
+                for step in left.values()
+                if ((step.is_virtual or step.needed_by) and step.id not in used)
+                or not any(i in left or i.startswith("source:") for i in step.inputs)
+            ]
+            if not gone:
+                return tuple(left.values())
+            for name in gone:
+                del left[name]
+
     def model_id_of(self, step: PlannedStep) -> str:
         """Return by what the artifact of a document will be loaded, "" for other steps."""
-        if not isinstance(step.spec, DocumentSpec):
+        if not isinstance(step.spec, DocumentSpec) or step.measures:
             return ""
         return next((u.model_id for u in self.uploads if u.model_id and step.id in u.inputs), "")
 
@@ -184,6 +257,8 @@ class Plan:
             "steps": [step.to_json() for step in self.steps],
             "bytes_written": self.bytes_written,
             "peak_disk": self.peak_disk,
+            "bytes_downloaded": sum(d.download for d in self.downloads),
+            "space": [system.to_json() for system in self.space],
             "peak_memory": self.peak_memory,
             "findings": [{"level": f.level, "what": f.what, "next": f.next} for f in self.findings],
         }

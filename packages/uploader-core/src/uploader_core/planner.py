@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uploader_core.builder import PlanBuilder
 from uploader_core.config import Config
-from uploader_core.context import ReleaseInfo
+from uploader_core.context import FetchedSource, ReleaseInfo
 from uploader_core.errors import UsageError
 from uploader_core.plan import Plan, in_order
 from uploader_core.registry import Registry
@@ -31,6 +31,7 @@ class Request:
         output: Release folder; beside the source when None.
         name: Name of the release; from the destination or the source when None.
         base: Overrides the base model that the adapter names.
+        measure: Also measure the formats, where a plugin can.
         adapters: More adapters to merge after the source, ``REFERENCE`` or ``REFERENCE=WEIGHT``.
         command: The command line, for the manifest.
     """
@@ -42,6 +43,7 @@ class Request:
     name: str | None = None
     base: str | None = None
     adapters: tuple[str, ...] = ()
+    measure: bool = False
     command: str = ""
 
 
@@ -51,7 +53,15 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     Raises:
         UploaderError: The request cannot be planned; the error says what to type instead.
     """
-    sources = open_source(request.source, request.base, fetch, request.adapters)
+    downloads: list[FetchedSource] = []
+
+    def bring(reference: str, purpose: str) -> FetchedSource | None:
+        fetched = fetch(reference, purpose)
+        if fetched is not None:
+            downloads.append(fetched)
+        return fetched
+
+    sources = open_source(request.source, request.base, bring, request.adapters)
     destinations = [split_destination(d, registry) for d in request.destinations]
     name = request.name or _name_from(destinations, request.plugins)
     if name is None and sources.fetched is not None:
@@ -76,7 +86,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
             owner=f"source of kind {sources.kind}",
             next="pip install uploader-lora uploader-merged uploader-gguf",
         )
-    builder.add_documents()
+    builder.add_documents(measure=request.measure)
     for scheme, rest in destinations:
         builder.add_uploads(scheme, rest)
     return Plan(
@@ -87,6 +97,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         virtual=builder.virtual,
         destinations=request.destinations,
         warnings=tuple(builder.warnings),
+        downloads=tuple(downloads),
     )
 
 

@@ -7,8 +7,7 @@ uploads run in a worker, the only place that sees a token.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,24 +17,33 @@ from uploader_core.context import PlanContext
 from uploader_core.errors import (
     PluginBrokenError,
     RefusedError,
-    SpaceError,
     StepFailedError,
     UploaderError,
 )
 from uploader_core.execute import Workers, settings_reference
+from uploader_core.machine import filesystems, host, windows
+from uploader_core.machine.memory import look as look_at_memory
+from uploader_core.pace import Pace
+from uploader_core.pace import load as load_pace
 from uploader_core.plan import Plan, PlannedStep
 from uploader_core.registry import import_dotted, missing_requirements
 from uploader_core.settings import to_json
+from uploader_core.space import Present, assess, refusals
 from uploader_core.specs import DocumentSpec, Estimate, Finding, UploadSpec
 from uploader_core.text import size_text
 from uploader_core.worker import perform
 
-RESERVE = 64 << 20
-"""Bytes that must stay free beside what the plan writes: records, documents, logs."""
+_WORTH_SAYING = 256 << 20
+"""Bytes below which a slow disk is nothing to mention."""
 
 
 def prepare(
-    plan: Plan, workers: Workers, kept: Iterable[str] = ()
+    plan: Plan,
+    workers: Workers,
+    kept: Iterable[str] = (),
+    *,
+    jobs: int = 1,
+    present: Present | None = None,
 ) -> tuple[Plan, list[UploaderError]]:
     """Fill a plan with virtual artifacts, estimates and findings.
 
@@ -43,6 +51,8 @@ def prepare(
         plan: From the planner.
         workers: For the checks that need one.
         kept: Steps that will not run, so nothing about them is checked.
+        jobs: Heavy steps side by side.
+        present: What is in the release folder already.
 
     Returns:
         The completed plan, and every error that refuses the run.
@@ -52,6 +62,7 @@ def prepare(
     virtual: dict[str, Artifact] = {}
     steps: dict[str, PlannedStep] = {}
     broken: set[str] = set()
+    pace = load_pace()
     for step in plan.steps:
         steps[step.id] = step
         if step.id in kept and not step.is_virtual:
@@ -67,7 +78,7 @@ def prepare(
                 continue
             estimates = {s.kind: s.estimate for s in steps.values()}
             estimate = _estimate(plan, step, inputs, estimates)
-            steps[step.id] = replace(step, estimate=estimate)
+            steps[step.id] = _timed(replace(step, estimate=estimate), pace)
             findings = tuple(_check(plan, step, inputs, estimates, workers))
         except UploaderError as error:
             error.owner = error.owner or step.plugin.entry.owner
@@ -81,8 +92,15 @@ def prepare(
             if f.level == "error"
         ]
     prepared = replace(plan, steps=tuple(steps[s.id] for s in plan.steps), virtual=virtual)
-    errors += _check_space(prepared, kept)
-    return prepared, errors
+    prepared = replace(prepared, space=assess(prepared, kept, jobs=jobs, present=present))
+    errors += refusals(prepared, kept, jobs=jobs, present=present)
+    errors += _check_names(prepared, kept)
+    warnings = (
+        *prepared.warnings,
+        *_slow_places(prepared),
+        *_short_of_memory(prepared, kept, jobs),
+    )
+    return replace(prepared, warnings=warnings), errors
 
 
 def combine(errors: list[UploaderError]) -> UploaderError:
@@ -142,6 +160,7 @@ def make_request(
     """Describe a step for a worker; see :mod:`uploader_core.worker`."""
     spec = step.spec
     is_upload = isinstance(spec, UploadSpec)
+    own = len(inputs) - len(step.measurements)  # measurements are the last inputs
     return {
         "op": "run",
         "step": step.id,
@@ -150,7 +169,8 @@ def make_request(
         "run": spec.run,
         "settings_class": settings_reference(step.settings),
         "settings": to_json(step.settings),
-        "inputs": [artifact.to_json() for artifact in inputs],
+        "inputs": [artifact.to_json() for artifact in inputs[:own]],
+        "measurements": [artifact.to_json() for artifact in inputs[own:]],
         "release": plan.release.to_json(),
         "output": str(output),
         "work": str(work),
@@ -295,24 +315,79 @@ def _contained(
         ) from error
 
 
-def _check_space(plan: Plan, kept: set[str]) -> list[UploaderError]:
-    running = [s for s in plan.steps if s.id not in kept]
-    written = sum(s.estimate.bytes_written for s in running)
-    scratch = max((s.estimate.bytes_scratch for s in running), default=0)
-    needed = written + scratch
-    if needed == 0:
-        return []
-    existing = next(p for p in (plan.output, *plan.output.parents) if p.exists())
-    free = shutil.disk_usage(existing).free
-    if needed + RESERVE <= free:
-        return []
-    return [
-        SpaceError(
-            f"this needs {size_text(needed + RESERVE)} ({needed + RESERVE:,} bytes) in "
-            f"{existing}, where {size_text(free)} ({free:,} bytes) are free",
-            owner=f"the file system of {existing}",
-            safe="nothing was written",
-            next="free some space, choose another disk with --output, or ask for fewer formats "
-            "with --plugins",
+def _timed(step: PlannedStep, pace: Pace) -> PlannedStep:
+    expected = pace.expect(step)
+    if expected is None:
+        return step
+    return replace(
+        step,
+        seconds=expected.seconds,
+        seconds_from=expected.source,
+        measured=expected.measured,
+    )
+
+
+def _slow_places(plan: Plan) -> Iterator[Finding]:
+    """Warn of file systems on which gigabytes take very long."""
+    for system in plan.space:
+        mount = filesystems.find_mount(system.path)
+        why = None if mount is None else filesystems.slow_because(mount)
+        if why is not None and system.peak > _WORTH_SAYING:
+            yield Finding(
+                level="warning",
+                what=why,
+                next="--output on a disk of this system" if "release" in system.uses else None,
+            )
+
+
+def _short_of_memory(plan: Plan, kept: set[str], jobs: int) -> Iterator[Finding]:
+    """Warn of steps that need more memory than there is; how much they need is an upper bound."""
+    memory = look_at_memory()
+    if memory is None:
+        return
+    room = memory.total if memory.available is None else memory.available
+    steps = sorted(
+        (s for s in plan.steps if s.id not in kept), key=lambda s: -s.estimate.peak_memory
+    )
+    for step in steps:
+        needed = step.estimate.peak_memory
+        if needed > room:
+            of = f" ({memory.limited_by})" if memory.limited_by else ""
+            yield Finding(
+                level="warning",
+                what=f"{step.id} needs up to {size_text(needed)} of memory, and "
+                f"{size_text(room)} are available{of}",
+                next="close other programs, or run it where there is more",
+            )
+    together = sum(s.estimate.peak_memory for s in steps[:jobs])
+    if jobs > 1 and steps and steps[0].estimate.peak_memory <= room < together:
+        yield Finding(
+            level="warning",
+            what=f"{jobs} steps side by side need up to {size_text(together)} of memory, and "
+            f"{size_text(room)} are available",
+            next="--jobs 1",
         )
+
+
+def _check_names(plan: Plan, kept: set[str]) -> list[UploaderError]:
+    """Refuse on Windows what Windows could not write, before hours are spent on it."""
+    facts = host.look()
+    if facts.system != "Windows":
+        return []
+    names = [
+        f"{step.folder}/{name}"
+        for step in plan.artifacts
+        if step.id not in kept
+        for name, _ in step.estimate.files
+    ]
+    problems = windows.path_problems(str(plan.output), names, long_paths=facts.long_paths)
+    return [
+        RefusedError(
+            problem,
+            owner="the rules of Windows for names",
+            safe="nothing was written",
+            next="choose a shorter --output or --name, or switch long paths on "
+            "(LongPathsEnabled, see `uploader doctor`)",
+        )
+        for problem in problems
     ]

@@ -155,8 +155,8 @@ class Tracker:
 
 def _weight(step: PlannedStep) -> float:
     estimate = step.estimate
-    if estimate.seconds is not None:
-        return estimate.seconds
+    if step.seconds is not None:
+        return step.seconds
     light = step.spec.isolation == "inline"
     work = estimate.bytes_written / _WRITES + estimate.bytes_sent / _SENDS
     return (0.1 if light else _START) + work

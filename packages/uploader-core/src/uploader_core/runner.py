@@ -20,12 +20,16 @@ from uploader_core.files import hash_file, write_json
 from uploader_core.hooks import RunHooks
 from uploader_core.lanes import Lanes
 from uploader_core.lineage import fact_files
+from uploader_core.machine import gpu
 from uploader_core.manifest import NAME, build_manifest, describe
+from uploader_core.pace import load as load_pace
+from uploader_core.pace import save as save_pace
 from uploader_core.plan import Plan, PlannedStep
 from uploader_core.preflight import make_request, open_virtual
 from uploader_core.report import Outcome, Report
 from uploader_core.settings import to_json
 from uploader_core.source import STACK
+from uploader_core.space import Present
 from uploader_core.specs import DocumentSpec, UploadSpec
 from uploader_core.store import Record, ReleaseStore, canonical_digest, safe_name
 
@@ -56,6 +60,7 @@ class Runner:
     _virtual: dict[str, Artifact] = field(default_factory=dict)
     _keys: dict[str, str] = field(default_factory=dict)
     _records: dict[str, Record] = field(default_factory=dict)
+    _took: dict[str, float] = field(default_factory=dict)
 
     def survey(self, *, may_read: bool = True) -> set[str]:
         """Find the steps that need not run.
@@ -93,6 +98,28 @@ class Runner:
                 kept.add(step.id)
         return kept
 
+    def present(self, kept: set[str]) -> Present:
+        """Tell what of the steps that have to run is in the release folder already."""
+        finished, replaced = {}, {}
+        for step in self.plan.artifacts:
+            if step.id in kept or step.folder is None:
+                continue
+            old = self.store.record(step.id)
+            if old is not None and old.artifact is not None:
+                replaced[step.id] = old.artifact.size
+            # Without the digests of everything before it a step has no key.
+            if all(i in self._sources or i in self._known() for i in _names(step)):
+                finished[step.id] = self.store.finished(step.id, self._key(step), step.folder)
+        return Present(finished=finished, replaced=replaced, left_over=self.store.left_over())
+
+    def remember_pace(self) -> None:
+        """Keep how long the steps took that did all of their work in this run."""
+        known = pace = load_pace()
+        for step_id, seconds in self._took.items():
+            pace = pace.learn(self.plan.step(step_id), seconds)
+        if pace is not known:
+            save_pace(pace)
+
     def execute(self, kept: set[str]) -> Report:
         """Run every step that is not kept.
 
@@ -117,6 +144,9 @@ class Runner:
         )
         hooks.observe("uploader_run_finished", report=report)
         return report
+
+    def _known(self) -> set[str]:
+        return {*self._keys, *self._records}
 
     # -- scheduling --------------------------------------------------------------------------
 
@@ -212,11 +242,14 @@ class Runner:
         if step.is_virtual:
             self._virtual[step.id] = open_virtual(self.plan, step, inputs)
             return None
-        started = time.monotonic()
         is_upload = isinstance(step.spec, UploadSpec)
         key = self._key(step)
         folder = step.folder or ""
         self.store.claim(folder)
+        whole = not self.store.finished(step.id, key, folder)
+        if step.gpu_memory:
+            gpu.wait_for(step.gpu_memory, lambda what: self._say(step, what))
+        started = time.monotonic()
         work = self.store.work(step.id)
         request = make_request(
             self.plan,
@@ -251,7 +284,13 @@ class Runner:
         )
         self.store.save(record)
         self._records[step.id] = record
+        if whole:
+            self._took[step.id] = record.seconds
         return record
+
+    def _say(self, step: PlannedStep, what: str) -> None:
+        data: dict[str, Json] = {"what": what, "done": 0, "total": None, "unit": "steps"}
+        self.events.emit("step_progress", step.id, **data)
 
     def _send(self, step: PlannedStep, request: Mapping[str, Any]) -> Json:
         def emit(message: Mapping[str, Json]) -> None:
@@ -295,6 +334,8 @@ class Runner:
                 if kind == STACK:
                     inputs.append(artifact.metadata["adapters"])
             entry = step.plugin.entry
+            # A measurement holds wherever the model goes and whatever is said of it.
+            tells = isinstance(step.spec, DocumentSpec) and not step.measures
             self._keys[step.id] = canonical_digest(
                 {
                     "step": step.id,
@@ -305,9 +346,9 @@ class Runner:
                     "inputs": inputs,
                     "release": self.plan.release.name,
                     "base": [self.plan.release.base_model, self.plan.release.base_is_hub_id]
-                    if isinstance(step.spec, DocumentSpec)
+                    if tells
                     else None,
-                    "facts": self._facts() if isinstance(step.spec, DocumentSpec) else None,
+                    "facts": self._facts() if tells else None,
                     "model_id": self.plan.model_id_of(step),
                     "sections": [
                         [r.spec.run, r.kind, r.plugin.entry.version, to_json(r.settings)]
@@ -384,3 +425,8 @@ class Runner:
 
     def _hashed(self, name: str, size: int) -> None:
         self.events.emit("sources_hashed", "", file=name, size=size)
+
+
+def _names(step: PlannedStep) -> list[str]:
+    """Return a step's inputs as sources and steps are known by."""
+    return [i.removeprefix("source:") for i in step.inputs]

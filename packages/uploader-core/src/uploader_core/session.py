@@ -22,6 +22,7 @@ from uploader_core.registry import SOURCES, Plugin, Registry
 from uploader_core.report import Report
 from uploader_core.runner import Runner
 from uploader_core.schemes import find_destination, split_destination
+from uploader_core.space import Present, downloads_fit
 from uploader_core.specs import SourceSpec
 from uploader_core.store import ReleaseStore
 from uploader_core.verify import Verification, verify_folder
@@ -42,8 +43,14 @@ class Survey:
     errors: tuple[UploaderError, ...] = field(default=())
 
 
-def look(request: Request, registry: Registry, config: Config) -> Survey:
+def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1) -> Survey:
     """Plan a request and check it, writing nothing.
+
+    Args:
+        request: What the user wants.
+        registry: Installed plugins.
+        config: Settings.
+        jobs: Heavy steps side by side; they need more disk and memory together.
 
     Raises:
         UploaderError: The request cannot be planned at all.
@@ -55,7 +62,7 @@ def look(request: Request, registry: Registry, config: Config) -> Survey:
         store.check_foreign()
         runner = Runner(plan=plan, store=store, events=EventStream(), workers=workers)
         kept = runner.survey(may_read=False)
-        prepared, errors = prepare(plan, workers, kept)
+        prepared, errors = prepare(plan, workers, kept, jobs=jobs, present=runner.present(kept))
         return Survey(plan=prepared, kept=frozenset(kept), errors=tuple(errors))
 
 
@@ -88,13 +95,13 @@ def run(
         CancelledError: Stopped; finished steps are kept.
     """
     workers = Workers(config.environment)
-    plan = _plan_before_fetching(request, registry, config, workers)
+    plan = _plan_before_fetching(request, registry, config, workers, jobs)
     if plan is None:
         plan = build_plan(request, registry, config, Fetcher(registry, workers))
     store = ReleaseStore(plan.output)
     store.check_foreign()
     # Refuse before the first byte: nothing is created for a request that cannot run.
-    fresh = None if store.internal.is_dir() else _prepare_or_raise(plan, workers, set())
+    fresh = None if store.internal.is_dir() else _prepare_or_raise(plan, workers, set(), jobs)
     if fresh is not None:
         confirm(Survey(plan=fresh, kept=frozenset()))
     with (
@@ -102,6 +109,7 @@ def run(
         _event_file(events, store.internal / "events.jsonl"),
         contextlib.closing(Workers(config.environment, store.internal / "logs")) as workers,
     ):
+        store.sweep()
         events.emit("run_started", "", name=plan.release.name, output=str(plan.output))
         runner = Runner(
             plan=plan,
@@ -112,11 +120,12 @@ def run(
             fail_fast=fail_fast,
         )
         kept = runner.survey()
-        prepared = fresh or _prepare_or_raise(plan, workers, kept)
+        prepared = fresh or _prepare_or_raise(plan, workers, kept, jobs, runner.present(kept))
         if fresh is None:
             confirm(Survey(plan=prepared, kept=frozenset(kept)))
         runner.plan = prepared
         report = runner.execute(kept)
+        runner.remember_pace()
         error = report.error()
         events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
         return report
@@ -171,7 +180,7 @@ def verify(
 
 
 def _plan_before_fetching(
-    request: Request, registry: Registry, config: Config, workers: Workers
+    request: Request, registry: Registry, config: Config, workers: Workers, jobs: int
 ) -> Plan | None:
     """Refuse what cannot run before gigabytes of weights are fetched for it.
 
@@ -187,14 +196,20 @@ def _plan_before_fetching(
             return plan
         store = ReleaseStore(plan.output)
         # A release that was begun has steps that are kept, which only the real source shows.
-        if not store.internal.is_dir():
+        if store.internal.is_dir():
+            errors: list[UploaderError] = [*downloads_fit(plan.downloads, plan)]
+            if errors:
+                raise combine(errors)
+        else:
             store.check_foreign()
-            _prepare_or_raise(plan, workers, set())
+            _prepare_or_raise(plan, workers, set(), jobs)
         return None
 
 
-def _prepare_or_raise(plan: Plan, workers: Workers, kept: set[str]) -> Plan:
-    prepared, errors = prepare(plan, workers, kept)
+def _prepare_or_raise(
+    plan: Plan, workers: Workers, kept: set[str], jobs: int, present: Present | None = None
+) -> Plan:
+    prepared, errors = prepare(plan, workers, kept, jobs=jobs, present=present)
     if errors:
         raise combine(errors)
     return prepared
@@ -267,6 +282,9 @@ class Fetcher:
             model_id=str(result["model_id"]),
             revision=None if revision is None else str(revision),
             outline=bool(result["outline"]),
+            download=int(str(result["download"])),
+            cache=None if result["cache"] is None else Path(str(result["cache"])),
+            cache_option=str(result["cache_option"]),
         )
 
 

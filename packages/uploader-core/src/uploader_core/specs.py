@@ -22,9 +22,26 @@ class Resources:
     Attributes:
         lane: Steps of one lane wait for each other. ``cpu`` has ``--jobs`` places, ``gpu`` and
             ``network`` one each, ``light`` any number.
+        gpu_memory: Bytes of GPU memory that must be free before the step starts, whatever the
+            model; what depends on the model is in :class:`Estimate`. The run waits for them where
+            NVIDIA's library tells how much is free.
     """
 
     lane: Literal["cpu", "gpu", "network", "light"] = "cpu"
+    gpu_memory: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lever:
+    """A choice of the user that makes a step smaller, shown when a disk is too small.
+
+    Attributes:
+        option: What to type (``--gguf-quants Q4_K_M``).
+        saves: Bytes of disk that it saves at the tightest moment.
+    """
+
+    option: str
+    saves: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,20 +51,36 @@ class Estimate:
     Attributes:
         bytes_written: Bytes that stay in the release folder.
         bytes_scratch: Bytes that exist only while the step runs.
+        bytes_peak: Most bytes that the step has in the release folder at once; None when that is
+            ``bytes_written`` and ``bytes_scratch`` together.
+        elsewhere: Bytes that the step leaves in other folders: (folder, bytes).
         bytes_sent: Bytes that go over the network.
         peak_memory: Bytes of private memory above an idle interpreter.
+        gpu_memory: Bytes of GPU memory that must be free before it starts.
         seconds: Wall time, or None when nothing is known.
         exact: True when ``bytes_written`` is to the byte.
         files: Names and sizes of single files, where they are known (``model-Q8_0.gguf``).
+        levers: What the user could choose to need less disk.
     """
 
     bytes_written: int = 0
     bytes_scratch: int = 0
+    bytes_peak: int | None = None
+    elsewhere: tuple[tuple[str, int], ...] = ()
     bytes_sent: int = 0
     peak_memory: int = 0
+    gpu_memory: int = 0
     seconds: float | None = None
     exact: bool = False
     files: tuple[tuple[str, int], ...] = ()
+    levers: tuple[Lever, ...] = ()
+
+    @property
+    def tightest(self) -> int:
+        """Most bytes in the release folder at once."""
+        if self.bytes_peak is not None:
+            return max(self.bytes_peak, self.bytes_written)
+        return self.bytes_written + self.bytes_scratch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +96,23 @@ class Finding:
     level: Literal["error", "warning", "note"]
     what: str
     next: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """One line of ``uploader doctor``.
+
+    Attributes:
+        name: What was looked at, one or two words.
+        level: ``ok``, ``warn`` where something works less well, ``fail`` where it does not work.
+        what: What was found, one sentence.
+        fix: What to type or to change.
+    """
+
+    name: str
+    level: Literal["ok", "warn", "fail"]
+    what: str
+    fix: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +216,10 @@ class DocumentSpec(Spec):
         scope: See ``output``.
         describes: Artifact kinds that this is about; None for all.
         order: Sections are sorted by (order, plugin id, name).
+        consumes: Kinds that ``run`` needs besides the artifact it is about (``("checkpoint",)``).
+        measures: ``run`` measures the artifact, and what it returns is handed to every other
+            document and section about it as ``context.measurements``. Part of a request only with
+            ``--measure``. Such a document is made for single artifacts.
     """
 
     output: str | None = None
@@ -173,6 +227,8 @@ class DocumentSpec(Spec):
     scope: Literal["artifact", "release"] = "artifact"
     describes: tuple[str, ...] | None = None
     order: int = 50
+    consumes: tuple[str, ...] = ()
+    measures: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -220,6 +220,33 @@ class ReleaseStore:
         """Return the folder of the step's unit records; units of other keys stay for clean-up."""
         return self.internal / "units" / safe_name(step_id) / key[:16]
 
+    def sweep(self) -> None:
+        """Remove what a killed run left half-written; only for who holds the lock.
+
+        Everything in these folders was made by a run of ours, and no record names it.
+        """
+        for folder in sorted((self.internal / "work").glob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def left_over(self) -> int:
+        """Return the bytes on disk that :meth:`sweep` would free."""
+        total = 0
+        for path in (self.internal / "work").rglob("*"):
+            with contextlib.suppress(OSError):
+                stat = path.lstat()
+                total += getattr(stat, "st_blocks", 0) * 512 or stat.st_size
+        return total
+
+    def finished(self, step_id: str, key: str, folder: str) -> int:
+        """Return the bytes of files that an interrupted attempt finished; sizes only are read."""
+        total = 0
+        for unit in self.units(step_id, key).glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IntegrityError):
+                said = json.loads(unit.read_text("utf-8"))
+                size = child(self.root / folder, str(said["name"])).stat().st_size
+                total += size if size == said["size"] else 0
+        return total
+
     # -- digests of sources ------------------------------------------------------------------
 
     def digest(self, path: Path, *, may_read: bool = True) -> str | None:

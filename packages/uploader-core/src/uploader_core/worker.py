@@ -32,7 +32,7 @@ from uploader_core.context import (
 )
 from uploader_core.errors import PluginError, StepFailedError, UploaderError
 from uploader_core.files import OutputFolder
-from uploader_core.registry import import_dotted
+from uploader_core.registry import Registry, import_dotted
 from uploader_core.settings import from_json as settings_from_json
 from uploader_core.verify import Verification
 
@@ -120,6 +120,7 @@ def _step_context(
         destination=request.get("destination"),
         targets=tuple(request.get("targets", ())),
         files=tuple(UploadFile.from_json(f) for f in request.get("files", ())),
+        measurements=tuple(Artifact.from_json(a) for a in request.get("measurements", ())),
         sources={kind: Path(path) for kind, path in request.get("sources", {}).items()},
         model_id=request.get("model_id", ""),
         secrets=_secrets(request),
@@ -142,7 +143,9 @@ def _render(
 
     try:
         about = tuple(a for a in inputs if a.kind == section["kind"])
-        own = replace(context, inputs=about, settings=_settings(section))
+        folders = [a.path for a in about]
+        measured = tuple(m for m in context.measurements if m.path in folders)
+        own = replace(context, inputs=about, measurements=measured, settings=_settings(section))
         text = import_dotted(section["run"], section["owner"])(own)
     except Exception as error:
         emit(
@@ -203,6 +206,9 @@ def _fetch(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
         "model_id": result.model_id,
         "revision": result.revision,
         "outline": result.outline,
+        "download": result.download,
+        "cache": None if result.cache is None else str(result.cache),
+        "cache_option": result.cache_option,
     }
 
 
@@ -216,11 +222,22 @@ def _verify(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool
     return result.to_json()
 
 
+def _diagnose(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]) -> Json:
+    """Ask one plugin what it has to say of this machine."""
+    plugin = Registry().load(str(request["plugin"]))
+    found = plugin.module.uploader_diagnostics(online=bool(request["online"]))
+    return [
+        {"name": str(d.name), "level": str(d.level), "what": str(d.what), "fix": d.fix}
+        for d in found or ()
+    ]
+
+
 _OPERATIONS: Mapping[str, Callable[[Mapping[str, Any], Emit, Callable[[], bool]], Json]] = {
     "run": _run,
     "check": _check,
     "fetch": _fetch,
     "verify": _verify,
+    "diagnose": _diagnose,
 }
 
 

@@ -91,9 +91,10 @@ def estimate(context: PlanContext) -> Estimate:
     values = sum(_count(t.shape) for u in adapter.updates for t in (u.a, u.b))
     size = values * width + 160 * len(adapter.updates) + 1024
     name = lora_name(context.release.name, settings.lora_type)
+    described = sum(path.stat().st_size for path in _small_files(context.input("base").path))
     return Estimate(
         bytes_written=size,
-        bytes_scratch=4 * values,
+        bytes_scratch=4 * values + 256 * len(adapter.updates) + described,
         peak_memory=(600 << 20) + 8 * values,
         seconds=15.0,
         files=((name, size),),
@@ -173,12 +174,20 @@ def plain_copy(source: Path, target: Path) -> float:
     return alpha
 
 
+def _small_files(folder: Path) -> list[Path]:
+    """Return what describes a model: configuration, tokenizer, templates."""
+    return [
+        path
+        for path in folder.iterdir()
+        if path.suffix in _SMALL and not path.name.endswith(".index.json")
+    ]
+
+
 def _base_folder(source: Path, target: Path) -> Path:
     """Copy what describes the base; its weights are not needed, nor how they are quantised."""
     target.mkdir(parents=True)
-    for path in source.iterdir():
-        if path.suffix in _SMALL and not path.name.endswith(".index.json"):
-            shutil.copyfile(path, target / path.name)
+    for path in _small_files(source):
+        shutil.copyfile(path, target / path.name)
     config = json.loads((source / "config.json").read_text("utf-8"))
     config.pop("quantization_config", None)
     (target / "config.json").write_text(json.dumps(config), "utf-8")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import ConvertSpec, DocumentSpec, hookimpl
-from uploader_gguf.settings import GgufSettings
+from uploader_core.plugin import ConvertSpec, Diagnosis, DocumentSpec, hookimpl
+from uploader_gguf.settings import GgufSettings, MeasureSettings
 
 
 @hookimpl
@@ -45,3 +45,31 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         isolation="inline",
         run="uploader_gguf.card:section",
     )
+    yield DocumentSpec(
+        name="fidelity",
+        summary="perplexity and divergence from base and adapter, measured with llama.cpp",
+        output="fidelity.json",
+        describes=("gguf", "merged-4bit"),
+        consumes=("checkpoint",),
+        measures=True,
+        run="uploader_gguf.fidelity:measure",
+        settings=MeasureSettings,
+        check="uploader_gguf.fidelity_plan:check",
+        estimate="uploader_gguf.fidelity_plan:estimate",
+    )
+    yield DocumentSpec(
+        name="fidelity-section",
+        summary="how near the 4-bit model is to base and adapter",
+        section="Fidelity",
+        describes=("merged-4bit",),
+        order=25,
+        isolation="inline",
+        run="uploader_gguf.card:fidelity_section",
+    )
+
+
+@hookimpl
+def uploader_diagnostics(online: bool) -> Iterable[Diagnosis]:
+    from uploader_gguf.diagnosis import diagnose
+
+    return diagnose()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from uploader_core.plugin import Estimate, Finding, PlanContext
+from uploader_core.plugin import Estimate, Finding, Lever, PlanContext
 from uploader_gguf import calibration, imatrix, library, sizes, toolchain
-from uploader_gguf.quants import QUANTS
+from uploader_gguf.quants import QUANTS, Quant
 from uploader_gguf.release_files import file_name, parse_size, projector_name
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.weights import Weights, open_weights
@@ -21,6 +21,8 @@ _UNREADABLE = ("bitsandbytes", "awq", "gptq", "hqq", "eetq", "quanto", "aqlm", "
 # Imports, a vocabulary and the converter's own objects.
 _RESIDENT = 700 << 20
 _STARTUP_SECONDS = 15.0
+# A context of llama.cpp, its vocabulary, and Python.
+_LLAMA = 400 << 20
 
 
 def check(context: PlanContext) -> Iterator[Finding]:
@@ -112,13 +114,39 @@ def estimate(context: PlanContext) -> Estimate:
     ):
         name = projector_name(context.release.name, settings.mmproj)
         files = (*files, (name, sizes.projector_bytes(weights, QUANTS[settings.mmproj])))
-    scratch = 0
+    # The converter works on copies of the small files.
+    copies = sum(path.stat().st_size for path in weights.auxiliary().values())
+    calibrated = 0
     if settings.calibration is not None:
-        scratch = sizes.file_bytes(model, QUANTS["Q8_0"])
+        matrix = sizes.imatrix_bytes(model)
+        files = (*files, (file_name(context.release.name, "imatrix"), matrix))
+        # Only until the importance matrix is there, before the first file is begun.
+        calibrated = sizes.file_bytes(model, QUANTS["Q8_0"]) + matrix
+    written = sum(size for _, size in files)
+    tried = 0
+    if settings.smoke_test:
+        # llama.cpp packs matrices anew, in memory of its own, for the processor that it runs on.
+        tried = _LLAMA + max(size for _, size in files[: len(quants)])
     return Estimate(
-        bytes_scratch=scratch,
-        bytes_written=sum(size for _, size in files),
-        peak_memory=_RESIDENT + 3 * model.largest,
+        bytes_scratch=copies + calibrated,
+        bytes_peak=copies + max(written, calibrated),
+        bytes_written=written,
+        peak_memory=max(_RESIDENT + 3 * model.largest, tried),
         seconds=_STARTUP_SECONDS + work / (os.cpu_count() or 1),
         files=files,
+        levers=tuple(_levers(files[: len(quants)], quants)),
     )
+
+
+def _levers(files: Sequence[tuple[str, int]], quants: Sequence[Quant]) -> Iterator[Lever]:
+    """Offer the smallest kind alone, and all but the largest."""
+    if len(quants) < 2:
+        return
+    by_size = sorted(zip(quants, files, strict=True), key=lambda pair: pair[1][1])
+    total = sum(size for _, size in files)
+    for some in {1, len(quants) - 1}:
+        kept = by_size[:some]
+        yield Lever(
+            option=f"--gguf-quants {','.join(quant.name for quant, _ in kept)}",
+            saves=total - sum(size for _, (_, size) in kept),
+        )

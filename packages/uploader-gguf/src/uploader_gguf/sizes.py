@@ -32,12 +32,17 @@ _ROLES: tuple[tuple[str, str], ...] = (
     (r"(v_proj|wv|value|v_lin)\.weight$", "attn_v.weight"),
     (r"kv_b_proj\.weight$", "attn_kv_b.weight"),
     (r"(mlp|block_sparse_moe|feed_forward)\.(gate|router)\.weight$", "ffn_gate_inp.weight"),
+    (r"attention\.output\.dense\.weight$", "attn_output.weight"),
+    (r"intermediate\.dense\.weight$", "ffn_up.weight"),
+    (r"output\.dense\.weight$", "ffn_down.weight"),
     (r"(down_proj|w2|fc2|dense_4h_to_h|mlp\.c_proj)(\.weight)?$", "ffn_down.weight"),
     (r"(gate_up_proj|up_proj|w3|fc1|c_fc|dense_h_to_4h)(\.weight)?$", "ffn_up.weight"),
     (r"(gate_proj|w1)(\.weight)?$", "ffn_gate.weight"),
     (r"(o_proj|out_proj|wo|attn\.c_proj|attention\.dense)\.weight$", "attn_output.weight"),
 )
 _WHOLE_MODEL = ("token_embd.weight", "output.weight", "position_embd.weight", "token_types.weight")
+_LEFT_OUT = ("pooler.dense",)  # the converter writes no such tensors
+_IN_BLOCKS = ("token_embd.weight", "output.weight")  # read row by row, never as a whole
 _NOT_TEXT = ("vision", "visual.", "audio", "multi_modal_projector", "mm_projector", "patch_embed")
 
 # Millions of values each second of one thread (two-year-old server cores).
@@ -61,7 +66,7 @@ class Described:
         tensors: By an invented name that has the right role.
         model: For the rules.
         header: Bytes of keys and vocabulary, about.
-        largest: Bytes of the largest tensor as stored in the checkpoint.
+        largest: Bytes of the largest tensor that may be held as a whole.
     """
 
     tensors: dict[str, TensorShape]
@@ -83,7 +88,7 @@ def describe(weights: Weights) -> Described:
     tensors: dict[str, TensorShape] = {}
     largest = 0
     for index, name in enumerate(weights.names):
-        if any(part in name for part in _NOT_TEXT):
+        if any(part in name for part in (*_NOT_TEXT, *_LEFT_OUT)):
             continue
         shape = weights.shape(name)
         ours = _translate(name, index)
@@ -91,16 +96,24 @@ def describe(weights: Weights) -> Described:
         kept = plain or "ffn_gate_inp" in ours or ours in _WHOLE_MODEL[2:]
         stored = TensorType.F32 if kept else TensorType.F16
         tensors[ours] = TensorShape(name=ours, shape=shape, stored=stored)
-        largest = max(largest, 2 * prod(shape))
+        if ours not in _IN_BLOCKS:
+            largest = max(largest, 2 * prod(shape))
     heads = number("num_attention_heads", "n_head")
+    width = number("hidden_size", "n_embd")
+    rope = config.get("rope_parameters") or config.get("rope_scaling")
+    if isinstance(rope, dict) and rope.get("rope_type", rope.get("type")) == "llama3" and heads:
+        # Factors of the positions, which the converter computes into a tensor.
+        half = (number("head_dim") or width // heads) // 2
+        name = "rope_freqs.weight"
+        tensors[name] = TensorShape(name=name, shape=(half,), stored=TensorType.F32)
     model = ModelShape(
         architecture=str(config.get("model_type", "")),
         layers=number("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
         experts=number("num_local_experts", "num_experts", "n_routed_experts"),
         heads=heads,
-        kv_heads=number("num_key_value_heads", "n_kv_heads") or heads,
+        kv_heads=number("num_key_value_heads", "n_kv_heads", "num_kv_heads") or heads,
     )
-    header = 1024 + 64 * len(tensors) + _vocabulary(weights, number("vocab_size"))
+    header = 1536 + 64 * len(tensors) + _vocabulary(weights, number("vocab_size"))
     return Described(tensors=tensors, model=model, header=header, largest=largest)
 
 
@@ -160,6 +173,17 @@ def file_bytes(described: Described, quant: Quant) -> int:
         size = chosen[name].nbytes(tensor.shape)
         data += size + padding(size)
     return described.header + data
+
+
+def imatrix_bytes(described: Described) -> int:
+    """Return the size of an importance matrix that is computed, about and rather too large."""
+    total = 1024
+    for tensor in described.tensors.values():
+        if len(tensor.shape) > 1 and allows_quantization(tensor):
+            experts = prod(tensor.shape[:-2])
+            # Sums and counts, with a name each, as the file pads them.
+            total += 4 * experts * tensor.shape[-1] + 4 * experts + 2 * (96 + 32)
+    return total
 
 
 def projector_bytes(weights: Weights, quant: Quant) -> int:

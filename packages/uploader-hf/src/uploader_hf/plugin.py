@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import DocumentSpec, Resources, SourceSpec, UploadSpec, hookimpl
+from uploader_core.plugin import (
+    Diagnosis,
+    DocumentSpec,
+    Resources,
+    SourceSpec,
+    UploadSpec,
+    hookimpl,
+)
 from uploader_hf.settings import CardSettings, HubSettings
 
 
@@ -45,3 +52,10 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         run="uploader_hf.card:write",
         settings=CardSettings,
     )
+
+
+@hookimpl
+def uploader_diagnostics(online: bool) -> Iterable[Diagnosis]:
+    from uploader_hf.diagnosis import diagnose
+
+    return diagnose(online=online)

@@ -84,7 +84,15 @@ def _bring(api: HfApi, context: SourceContext, listing: _Listing) -> FetchedSour
     for name in weights:
         where = context.outline / name
         write_outline(api, listing.model_id, listing.sha, name, listing.sizes[name], where)
-    return replace(fetched, path=context.outline, outline=True)
+    missing = [name for name in weights if not (folder / name).is_file()]
+    return replace(
+        fetched,
+        path=context.outline,
+        outline=True,
+        download=sum(listing.sizes[name] for name in missing),
+        cache=folder,
+        cache_option="HF_HOME=FOLDER",
+    )
 
 
 def _download(api: HfApi, listing: _Listing, names: list[str]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import ConvertSpec, DocumentSpec, hookimpl
+from uploader_core.plugin import ConvertSpec, Diagnosis, DocumentSpec, hookimpl
 from uploader_merged.settings import Merged4Settings, Merged16Settings, OpenSettings
 
 
@@ -66,3 +66,10 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         isolation="inline",
         run="uploader_merged.card:section",
     )
+
+
+@hookimpl
+def uploader_diagnostics(online: bool) -> Iterable[Diagnosis]:
+    from uploader_merged.diagnosis import diagnose
+
+    return diagnose()

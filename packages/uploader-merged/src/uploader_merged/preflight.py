@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from uploader_core.plugin import Artifact, Estimate, Finding, PlanContext, StepContext
+from uploader_core.plugin import Artifact, Estimate, Finding, Lever, PlanContext, StepContext
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.engines import check_engine
 from uploader_merged.folder import plan_folder
@@ -136,12 +136,20 @@ def estimate(context: PlanContext) -> Estimate:
     whole = 0
     if context.settings.engine != STREAMING:
         whole = 4 * sum(math.prod(checkpoint.shape(name)) for name in checkpoint.names)
+    levers = []
+    if whole:
+        levers.append(Lever(option="--merged-engine streaming", saves=whole))
+    if context.settings.dtype in ("auto", "float32") and main_dtype(checkpoint) == "F32":
+        levers.append(Lever(option="--merged-dtype bfloat16", saves=sum(sizes.values()) // 2))
     return Estimate(
         bytes_written=sum(sizes.values()),
         bytes_scratch=whole,
         peak_memory=_TORCH + _working_memory(checkpoint) + whole,
+        # Unsloth loads the base in 16 bits before it merges.
+        gpu_memory=whole // 2 if context.settings.engine == "unsloth" else 0,
         exact=True,
         files=tuple(sizes.items()),
+        levers=tuple(levers),
     )
 
 

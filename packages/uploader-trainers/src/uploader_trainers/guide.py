@@ -163,7 +163,7 @@ def _formats(run: TrainingRun, registry: Registry) -> list[Format]:
         estimate = step.estimate
         parts = [
             "" if not estimate.bytes_written else size_text(estimate.bytes_written),
-            "" if estimate.seconds is None else f"about {duration_text(estimate.seconds)}",
+            "" if step.seconds is None else f"about {duration_text(step.seconds)}",
             ", ".join(
                 Path(file).stem.removeprefix(survey.plan.release.name + "-")
                 for file, _ in estimate.files

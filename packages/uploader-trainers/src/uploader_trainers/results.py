@@ -42,7 +42,7 @@ class Preview:
                 continue
             estimate = step.estimate
             size = estimate.bytes_sent if step.kind == "upload" else estimate.bytes_written
-            seconds = estimate.seconds
+            seconds = step.seconds
             rows.append(
                 [
                     f"to {step.target}" if step.kind == "upload" else str(step.folder),

@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("uploader_core.cli.run:run", "Make a release and send it where you want it."),
     "plan": ("uploader_core.cli.run:plan", "Show what run would do; write nothing."),
     "verify": ("uploader_core.cli.verify:verify", "Check a release against its manifest."),
+    "doctor": ("uploader_core.cli.doctor:doctor", "Look at this machine and what is installed."),
     "plugins": ("uploader_core.cli.plugins:plugins", "List and examine installed plugins."),
     "completion": ("uploader_core.cli.completion:completion", "Print a shell completion script."),
     "trainers": ("uploader_trainers.command:trainers", "Wrappers and runs of training scripts."),
@@ -114,6 +115,22 @@ def cli(ctx: click.Context, debug: bool) -> None:
     ctx.ensure_object(dict)["debug"] = debug or bool(os.environ.get("UPLOADER_DEBUG"))
 
 
+def _prepare_streams() -> None:
+    """See to it that no letter is too much for standard output; on Windows a pipe is cp1252."""
+    from uploader_core.machine.host import stream_options
+
+    system = "Windows" if sys.platform == "win32" else sys.platform
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            options = stream_options(
+                system,
+                terminal=stream.isatty(),
+                encoding=stream.encoding or "",
+                environment=os.environ,
+            )
+            stream.reconfigure(**options)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code.
 
@@ -121,10 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; those of the process when None.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # A Windows pipe is cp1252 and would fail on any other letter.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    _prepare_streams()
     if not arguments and _is_installed("uploader_trainers"):
         arguments = ["guide"]
     try:

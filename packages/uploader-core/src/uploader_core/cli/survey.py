@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from uploader_core.cli.render import show_field
+from uploader_core.machine.memory import look as look_at_memory
 from uploader_core.model_card import card_metadata
 from uploader_core.plan import Plan, PlannedStep
 from uploader_core.session import Survey
@@ -112,39 +110,54 @@ def _add_upload(table: Table, step: PlannedStep, survey: Survey) -> None:
 
 
 def _time(step: PlannedStep) -> str:
-    seconds = step.estimate.seconds
-    return f"~{duration_text(seconds)}" if seconds else ""
+    return f"~{duration_text(step.seconds)}" if step.seconds else ""
+
+
+_USES = {"release": "the release", "download": "downloads", "copy": "copies"}
 
 
 def _show_space(console: Console, plan: Plan, survey: Survey) -> None:
-    free = _free_bytes(plan.output)
-    todo = sum(s.estimate.bytes_written for s in plan.steps if s.id not in survey.kept)
-    if todo and free is not None:
-        text = f"{size_text(free)} free, {size_text(free - todo)} after"
-        scratch = plan.peak_disk - plan.bytes_written
-        if scratch:
-            text += f", {size_text(max(0, free - todo - scratch))} at the tightest"
-        show_field(console, "disk", text)
+    for number, system in enumerate(plan.space):
+        text = f"{size_text(system.free)} free, "
+        text += f"{size_text(max(0, system.free - system.after))} after"
+        if system.peak > system.after:
+            text += f", {size_text(max(0, system.free - system.peak))} at the tightest"
+        for_what = ", ".join(_USES[use] for use in system.uses)
+        kind = f" ({system.kind})" if system.kind else ""
+        # One disk for one thing needs no name.
+        if len(plan.space) > 1 or system.uses != ("release",):
+            text += f"; {for_what} on {system.path}{kind}"
+        show_field(console, "disk" if number == 0 else "", text)
+    downloads = sum(d.download for d in plan.downloads)
+    if downloads:
+        names = ", ".join(d.model_id for d in plan.downloads if d.download)
+        show_field(console, "download", f"{size_text(downloads)}: {names}")
     if plan.peak_memory:
-        memory = _memory_bytes()
-        of = f" of {size_text(memory)}" if memory else ""
-        show_field(console, "memory", f"~{size_text(plan.peak_memory)}{of}")
+        show_field(console, "memory", _memory(plan.peak_memory))
+    _show_time(console, survey)
 
 
-def _free_bytes(path: Path) -> int | None:
-    """Return what is free where a folder would be made."""
-    for place in (path, *path.parents):
-        if place.is_dir():
-            return shutil.disk_usage(place).free
-    return None
+def _memory(needed: int) -> str:
+    memory = look_at_memory()
+    if memory is None:
+        return f"~{size_text(needed)}"
+    text = f"~{size_text(needed)} of {size_text(memory.total)}"
+    if memory.available is not None:
+        text += f", {size_text(memory.available)} available"
+    return text + (f" ({memory.limited_by})" if memory.limited_by else "")
 
 
-def _memory_bytes() -> int | None:
-    """Return the machine's memory, None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
+def _show_time(console: Console, survey: Survey) -> None:
+    """Say where the times are from: they are worth no more than that."""
+    timed = [s for s in survey.plan.steps if s.seconds and s.id not in survey.kept]
+    if not timed:
+        return
+    sources: dict[str, list[str]] = {}
+    for step in timed:
+        name = step.target or step.kind if step.kind == "upload" else step.kind
+        sources.setdefault(step.seconds_from, []).append(name)
+    text = "; ".join(f"{', '.join(names)}: {source}" for source, names in sources.items())
+    show_field(console, "time", text)
 
 
 def _show_findings(console: Console, findings: Iterable[Finding]) -> None:

@@ -20,7 +20,7 @@ from uploader_core.files import (
     translate_os_error,
 )
 from uploader_core.manifest import NAME
-from uploader_core.specs import Finding
+from uploader_core.specs import Estimate, Finding
 from uploader_core.verify import Verification, verify_folder
 
 CLAIM = NAME + PARTIAL
@@ -30,7 +30,7 @@ that was interrupted is known as ours."""
 
 def check(context: PlanContext) -> Iterable[Finding]:
     """Refuse a target that cannot be written or holds something else."""
-    target = Path(context.target or "").expanduser().absolute()
+    target = _target(context.target)
     if target == context.output or context.output in target.parents:
         raise RefusedError(
             f"dir:{target} lies inside the release folder {context.output}",
@@ -48,6 +48,38 @@ def check(context: PlanContext) -> Iterable[Finding]:
     if not os.access(existing, os.W_OK):
         raise RefusedError(f"{existing} cannot be written", next="choose another folder")
     return ()
+
+
+def estimate(context: PlanContext) -> Estimate:
+    """Count what is not there yet, and the largest file that may have to be written beside."""
+    target = _target(context.target)
+    fresh = beside = total = 0
+    for artifact in context.inputs:
+        for name, size in context.names.get(artifact.kind, ()):
+            total += size
+            there = _size(target / artifact.kind / name)
+            if there is None:
+                fresh += size
+            else:
+                fresh += max(0, size - there)
+                beside = max(beside, size)
+        unnamed = context.sizes.get(artifact.kind, 0) - sum(
+            size for _, size in context.names.get(artifact.kind, ())
+        )
+        fresh += max(0, unnamed)
+        total += max(0, unnamed)
+    return Estimate(bytes_sent=total, elsewhere=((str(target), fresh + beside),))
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _target(text: str | None) -> Path:
+    return Path(text or "").expanduser().absolute()
 
 
 def _claim(target: Path) -> None:
@@ -70,7 +102,7 @@ def _compare(file: UploadFile, writer: HashingWriter) -> None:
 
 def upload(context: StepContext) -> Receipt:
     """Copy what differs, then read everything back."""
-    target = Path(context.target or "").expanduser().absolute()
+    target = _target(context.target)
     total = sum(file.size for file in context.files)
     sent = done = 0
     _claim(target)

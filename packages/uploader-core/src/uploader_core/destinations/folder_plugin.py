@@ -17,6 +17,7 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
         scheme="dir",
         run="uploader_core.destinations.folder:upload",
         check="uploader_core.destinations.folder:check",
+        estimate="uploader_core.destinations.folder:estimate",
         verify="uploader_core.destinations.folder:verify",
         isolation="inline",
         resources=Resources(lane="light"),

@@ -1,0 +1,160 @@
+"""Which file system a folder is on, and what that means for gigabytes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+Speed = Literal["local", "memory", "network", "bridge"]
+"""``bridge``: a disk of the host that a virtual machine or WSL sees through a protocol."""
+
+_NETWORK = {
+    "nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre",
+    "gpfs", "beegfs", "davfs", "sshfs", "afpfs", "webdav",
+}  # fmt: skip
+_BRIDGE = {"9p", "drvfs", "v9fs", "vboxsf", "prl_fs", "vmhgfs", "fuse.vmhgfs-fuse", "virtiofs"}
+_MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
+_LOCAL_FUSE = {"fuseblk", "fuse.ntfs-3g", "fuse.ntfs", "fuse.mergerfs", "fuse.fuse-overlayfs"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mount:
+    """One mounted file system.
+
+    Attributes:
+        point: Where it is mounted.
+        kind: Type, as the system spells it (``ext4``, ``9p``).
+        source: What is mounted there (``/dev/sda1``, ``C:\\``).
+    """
+
+    point: PurePosixPath
+    kind: str
+    source: str = ""
+
+    @property
+    def speed(self) -> Speed:
+        return speed_of(self.kind, self.source)
+
+
+def speed_of(kind: str, source: str = "") -> Speed:
+    """Tell what kind of medium a file system's type stands for.
+
+    Args:
+        kind: Type.
+        source: What is mounted.
+    """
+    kind = kind.lower()
+    # WSL 1 mounts its own root as lxfs and drives of Windows as drvfs; WSL 2 drives as 9p.
+    if kind in _BRIDGE:
+        return "bridge"
+    if kind in _MEMORY:
+        return "memory"
+    if kind in _NETWORK or source.startswith("//"):
+        return "network"
+    if kind.startswith("fuse") and kind not in _LOCAL_FUSE:
+        return "network"
+    return "local"
+
+
+def slow_because(mount: Mount) -> str | None:
+    """Say why large files are slow on a file system; None where they are not."""
+    what = f"{mount.point} is {mount.kind}"
+    if mount.kind in ("9p", "drvfs"):
+        return f"{what}, a disk of Windows seen from Linux: large files take several times longer"
+    if mount.speed == "bridge":
+        return f"{what}, a folder of the host: large files take several times longer"
+    if mount.speed == "network":
+        return f"{what}, reached over the network or through another program"
+    return None
+
+
+def parse_mounts(text: str) -> tuple[Mount, ...]:
+    """Read ``/proc/self/mountinfo``; lines that are not understood are left out."""
+    found = []
+    for line in text.splitlines():
+        left, separator, right = line.partition(" - ")
+        fields, ends = left.split(), right.split()
+        if separator and len(fields) >= 5 and len(ends) >= 2:
+            found.append(
+                Mount(
+                    point=PurePosixPath(_unescape(fields[4])),
+                    kind=ends[0],
+                    source=_unescape(ends[1]),
+                )
+            )
+    return tuple(found)
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), text)
+
+
+def mount_of(path: PurePosixPath, mounts: Iterable[Mount]) -> Mount | None:
+    """Return the file system that a path lies on: the innermost, and of those the latest mounted.
+
+    Args:
+        path: Absolute, links resolved.
+        mounts: In the order in which they were mounted.
+    """
+    best: Mount | None = None
+    for mount in mounts:
+        inside = path.is_relative_to(mount.point)
+        if inside and (best is None or len(mount.point.parts) >= len(best.point.parts)):
+            best = mount
+    return best
+
+
+def existing(path: Path) -> Path:
+    """Return the path, or the closest folder above it that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def find_mount(path: Path) -> Mount | None:
+    """Return the file system of a folder that may not exist yet; None where nobody tells."""
+    place = existing(path.absolute())
+    if sys.platform == "linux":
+        try:
+            text = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+        except OSError:
+            return None
+        return mount_of(PurePosixPath(place.resolve()), parse_mounts(text))
+    return None
+
+
+def free_bytes(path: Path) -> int | None:
+    """Return what is free for a folder that may not exist yet; None where nobody tells."""
+    try:
+        return shutil.disk_usage(existing(path.absolute())).free
+    except OSError:
+        return None
+
+
+def device_of(path: Path) -> int:
+    """Return the number of the file system that a folder, which may not exist yet, would be on."""
+    return existing(path.absolute()).stat().st_dev
+
+
+def takes_direct(folder: Path) -> bool | None:
+    """Tell whether files can be written past the page cache; nothing is left behind.
+
+    Returns:
+        None where that cannot be found out without leaving a file.
+    """
+    if not (hasattr(os, "O_DIRECT") and hasattr(os, "O_TMPFILE")):
+        return None
+    try:
+        handle = os.open(existing(folder.absolute()), os.O_TMPFILE | os.O_RDWR, 0o600)
+    except OSError:
+        return None
+    from uploader_core.direct import set_direct
+
+    try:
+        return set_direct(handle, True)
+    finally:
+        os.close(handle)
