@@ -176,12 +176,24 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def faults_hub(session: nox.Session) -> None:
-    """Publish through a hundred seeded schedules of faults and thirty forced failures."""
+    """Publish through 125 seeded schedules of faults and thirty forced failures."""
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "packages/uploader-hf/tests/test_hf_schedules.py",
                 "-m", "slow or not slow", *session.posargs)  # fmt: skip
     session.run("pytest", "tests/test_hub_canary.py", "-m", "slow or not slow")
+
+
+@nox.session
+@nox.parametrize("client", ["0.36.0", "1.0.0", "1.33.0"])
+def hub_clients(session: nox.Session, client: str) -> None:
+    """Run the tests of the Hub with older clients; ``tests`` has the newest."""
+    # Without transformers, each release of which takes few of them.
+    session.install(
+        *(part for name in ("core", "hf") for part in ("-e", f"packages/uploader-{name}")),
+        f"huggingface-hub=={client}", "markdown-it-py", "matplotlib", "pytest",
+    )  # fmt: skip
+    session.run("pytest", "packages/uploader-hf/tests", *session.posargs)
 
 
 @nox.session
@@ -221,6 +233,19 @@ def docs(session: nox.Session) -> None:
     for name in PACKAGES[1:]:
         session.install("--no-deps", "--editable", str(ROOT / "packages" / f"uploader-{name}"))
     session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
+def picture(session: nox.Session) -> None:
+    """Draw the picture of a run in the README anew: ``nox -s picture -- /home/me/harbour``.
+
+    The folder is where it runs, as the picture shows it; it must not exist, and is removed.
+    """
+    install(session, *PACKAGES, extras="[demo]")
+    session.install("pexpect", "pyte")
+    demo = Path(session.create_tmp()) / "demo"
+    session.run("uploader", "demo", "--small", "--dir", str(demo))
+    session.run("python", "docs/picture.py", str(demo), "docs/images/run.svg", *session.posargs)
 
 
 @nox.session

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import dataclasses
 import importlib.util
 import inspect
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 from uploader_core import context, errors, hookspecs, plugin, specs
+from uploader_core.cli import cli
 from uploader_core.registry import ARTIFACTS, Registry
 from uploader_core.source import SOURCE_KINDS
 
@@ -98,6 +103,72 @@ def test_kinds() -> None:
 def test_exit_code(error: type[errors.UploaderError]) -> None:
     rows = [line for line in page("exit-codes.md").splitlines() if f"`{error.__name__}`" in line]
     assert [row.split("|")[1].strip() for row in rows] == [str(error.exit_code)]
+
+
+@pytest.mark.parametrize("error", error_classes(), ids=lambda error: error.__name__)
+def test_error_id_has_a_section(error: type[errors.UploaderError]) -> None:
+    page = (DOCS / "troubleshooting.md").read_text("utf-8")
+    assert page.count(f"\n## {error.error_id}\n") == 1
+    assert f"[{error.error_id}](#{error.error_id.lower()})" in page or (
+        f"[-{error.error_id.rsplit('-', 1)[-1]}](#{error.error_id.lower()})" in page
+    )
+
+
+def texts_of_errors() -> str:
+    """Return every text of the sources, with … in place of what is filled in."""
+    found = []
+    for path in DOCS.parent.glob("packages/*/src/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            texts = [
+                str(part.value) if isinstance(part, ast.Constant) else "…"
+                for part in parts
+                if isinstance(part, ast.Constant | ast.FormattedValue)
+            ]
+            found.append("".join(texts))
+    return "\n".join(found)
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_sources() -> None:
+    page = (DOCS / "troubleshooting.md").read_text("utf-8")
+    messages = re.findall(r"^\| `(.+?)` \| ", page, re.MULTILINE)
+    texts = texts_of_errors()
+    # What is filled in may be a text of its own, and the end another string.
+    parts = {part for message in messages for part in message.split("…") if len(part) > 3}
+    assert len(messages) > 50
+    assert {part for part in parts if part not in texts} == set()
+
+
+def documented_commands() -> list[tuple[str, str]]:
+    """Return (page, arguments) of every command line of uploader that a page shows."""
+    root = DOCS.parent
+    pages = [root / "README.md", *DOCS.rglob("*.md"), *root.glob("packages/*/README.md")]
+    found = set()
+    for path in pages:
+        text = path.read_text("utf-8")
+        lines = re.findall(r"^(?: {4})?uploader (\w.+)$", text, re.MULTILINE)
+        lines += re.findall(r"`!?uploader (\w[^`\n]+)`", text)
+        found |= {(path.relative_to(root).as_posix(), line) for line in lines}
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("where", "line"), documented_commands())
+def test_command_of_a_page_can_be_typed(where: str, line: str) -> None:
+    words = shlex.split(re.split(r" {2,}| > |, |;|\.\.\.", line)[0], comments=True)
+    command: click.Command = cli
+    with click.Context(cli) as context:
+        while isinstance(command, click.Group) and words:
+            name = words.pop(0)
+            found = command.get_command(context, name)
+            assert found is not None, f"{where}: there is no {name}"
+            command = found
+        if words:
+            with contextlib.suppress(click.exceptions.Exit):  # of --help
+                command.make_context(command.name, words, parent=context)
+
+
+def test_pages_show_many_commands() -> None:
+    assert len(documented_commands()) > 50
 
 
 def test_every_page_is_in_the_navigation() -> None:

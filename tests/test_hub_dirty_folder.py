@@ -142,9 +142,12 @@ def test_secret_in_a_text_that_would_go_up_stops_the_run(
         lines.insert(2, f' "source": "{TOKEN}",')
     (dirty / name).write_text("\n".join(lines))
     line = next(n for n, line in enumerate(lines, 1) if TOKEN in line)
-    result = uploader("run", dirty, "--plugins", "lora", "--to", "hf:me/tiny", "--yes")
-    assert result.returncode == 3
-    assert f"{name}:{line} a Hugging Face token, hf_Q***" in result.stderr
-    assert TOKEN not in result.stdout + result.stderr
+    # In a GGUF the template would be, where nobody sees it.
+    for formats in ("lora", "gguf"):
+        result = uploader("run", dirty, "--plugins", formats, "--to", "hf:me/tiny", "--yes")
+        assert result.returncode == 4
+        assert f"{name}:{line} a Hugging Face token, hf_Q***" in result.stderr
+        assert TOKEN not in result.stdout + result.stderr
+    assert not list(uploader.cwd.rglob(".uploader"))  # nothing was begun
     assert hub.bytes_received == 0
     assert not hub.store.repos

@@ -177,6 +177,14 @@ def test_offline_and_not_in_the_cache(uploader: Any, hub: Any) -> None:
     assert hub.requests == []
 
 
+def test_offline_and_asked_to_upload(uploader: Any, fine_tune: Path, hub: Any) -> None:
+    uploader.environment["HF_HUB_OFFLINE"] = "1"
+    result = uploader("run", fine_tune, "--plugins", "lora", "--to", "hf:me/tiny", "--yes")
+    assert result.returncode == 4
+    assert "unset HF_HUB_OFFLINE" in result.stderr
+    assert hub.requests == []
+
+
 def test_gated_model_is_read_by_those_who_were_accepted(
     uploader: Any, model: str, hub: Any, api: Any
 ) -> None:

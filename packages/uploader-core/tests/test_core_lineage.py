@@ -41,7 +41,8 @@ TOLD = {
     "hardware": {"gpu_name": "NVIDIA GeForce RTX 3090", "gpu_count": 1, "hostname": "bob-pc"},
     "versions": {"torch": "2.9.0+cu128", "secret_tool": "1.0"},
 }
-CONFIG = {"peft_type": "LORA", "r": 16, "target_modules": ["q_proj"], "revision": None}
+CONFIG = {"peft_type": "LORA", "r": 16, "target_modules": ["q_proj"], "revision": None,
+          "peft_version": "0.18.0"}  # fmt: skip
 
 
 @pytest.fixture
@@ -63,24 +64,61 @@ def run(tmp_path: Path) -> Path:
     return final
 
 
+BESIDE = """---
+base_model: acme/base
+datasets: acme/answers
+tags: [generated_from_trainer, dpo]
+---
+It has been trained using [TRL](https://github.com/huggingface/trl).
+
+- Tokenizers: 0.22.1
+- TRL: 0.1
+"""
+
+
 def known(folder: Path) -> dict[str, Any]:
     return read_lineage({"adapter": folder}).to_json()
 
 
 def test_facts_of_all_files_come_together(run: Path) -> None:
     facts = known(run)
-    assert facts["method"] == {"peft_type": "LORA", "r": 16, "target_modules": ["q_proj"]}
+    method = {"peft_type": "LORA", "r": 16, "target_modules": ["q_proj"], "peft_version": "0.18.0"}
+    assert facts["method"] == method
     assert facts["training"]["learning_rate"] == 2e-4
     assert facts["training"]["optim"] == "adamw_8bit"
     assert facts["hardware"] == {"gpu_name": "NVIDIA GeForce RTX 3090", "gpu_count": 1}
     assert facts["software"] == {
         "datasets": "4.4.1",
+        "peft": "0.18.0",
         "torch": "2.9.0+cu128",
         "transformers": "5.1.0",
         "trl": "0.25.1",
     }
     assert facts["datasets"] == ["trl-lib/Capybara", "acme/questions"]
     assert facts["tags"] == ["trl", "sft"]
+
+
+def test_state_beside_the_model_has_the_last_word(run: Path) -> None:
+    """It is written at the end, with the mean of the loss and the time."""
+    log = [{"step": 10, "loss": 2.0}, {"step": 10, "train_loss": 2.4, "train_runtime": 61.5}]
+    final = run.parent / "trainer_state.json"
+    final.write_text(json.dumps({"global_step": 10, "log_history": log}))
+    assert known(run)["results"]["train_runtime"] == 61.5
+    final.write_text(json.dumps({"global_step": 4, "log_history": log}))
+    assert "train_runtime" not in known(run)["results"]
+
+
+def test_card_that_the_trainer_wrote_beside_the_model_completes_its_own(run: Path) -> None:
+    beside = run.parent / "README.md"
+    beside.write_text(BESIDE)
+    facts = known(run)
+    assert facts["datasets"] == ["trl-lib/Capybara", "acme/answers", "acme/questions"]
+    assert facts["tags"] == ["trl", "sft", "generated_from_trainer", "dpo"]
+    assert (facts["software"]["tokenizers"], facts["software"]["trl"]) == ("0.22.1", "0.25.1")
+    assert beside in fact_files({"adapter": run})
+    beside.write_text("# My notes\n\n- Tokenizers: 0.22.1\n")
+    assert "tokenizers" not in known(run)["software"]
+    assert beside not in fact_files({"adapter": run})
 
 
 def test_results_are_those_of_the_newest_checkpoint(run: Path) -> None:

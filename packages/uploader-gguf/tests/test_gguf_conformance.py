@@ -20,5 +20,13 @@ class TestGgufLora(ConvertConformance):
 
 
 @pytest.mark.slow
+class TestFidelity(DocumentConformance):
+    plugin = "gguf"
+    spec = "fidelity"
+    kinds = ("gguf",)
+
+
+@pytest.mark.slow
 class TestSection(DocumentConformance):
     plugin = "gguf"
+    spec = "gguf-files"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,10 @@ LICENCES = {
 }
 STATE = {
     "global_step": 30,
-    "log_history": [{"step": n, "loss": 3 - n / 15} for n in range(1, 31)],
+    "log_history": [
+        *({"step": n, "loss": 3 - n / 15} for n in range(1, 31)),
+        {"step": 30, "train_runtime": 3725.4},
+    ],
 }
 Write = Callable[..., Any]
 
@@ -127,12 +131,14 @@ def test_the_hub_takes_every_kind_under_every_licence(
 
 def test_licence_by_another_name_keeps_name_and_link(card: Write, sources: dict[str, Path]) -> None:
     (sources["base"] / "README.md").write_text(f"---\n{LICENCES['other']}\n---\n")
+    assert "`qwen-research`, as the base model: [LICENSE](LICENSE)" in card("gguf").text
     data = card("gguf").data.to_dict()
     assert (data["license_name"], data["license_link"]) == ("qwen-research", "LICENSE")
     (sources["base"] / "LICENSE").unlink()
-    assert card("gguf").data["license_link"] == (
-        "https://huggingface.co/acme/base/blob/main/LICENSE"
-    )
+    made = card("gguf")
+    link = "https://huggingface.co/acme/base/blob/main/LICENSE"
+    assert made.data["license_link"] == link
+    assert f"[`qwen-research`]({link}), as the base model.\n" in made.text
 
 
 def test_licence_files_of_the_base_travel_with_every_format(
@@ -170,8 +176,50 @@ def test_training_is_told_with_a_picture(card: Write, tmp_path: Path) -> None:
     text = card("lora").text
     assert "| steps | 30 |" in text
     assert "| final loss | 1 |" in text
+    assert "| time | 1:02:05 |" in text
     assert "![loss by step](training_loss.png)" in text
     assert (tmp_path / "out" / "training_loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_modules_are_named_once_and_without_their_layers(
+    card: Write, sources: dict[str, Path]
+) -> None:
+    modules = [f"model.layers.{n}.mlp.{m}" for n in range(3) for m in ("up_proj", "down_proj")]
+    config = {"peft_type": "LORA", "target_modules": [*modules, "lm_head"]}
+    (sources["adapter"] / "adapter_config.json").write_text(json.dumps(config))
+    text = card("lora").text
+    assert "| modules | `down_proj`, `lm_head`, `up_proj` |" in text
+    assert "| adapter | LoRA |" in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tags_of_the_source_that_are_about_its_files_are_not_those_of_what_is_made(
+    card: Write, sources: dict[str, Path], kind: str
+) -> None:
+    (sources["adapter"] / "README.md").write_text(
+        "---\ntags: [lora, transformers, peft, gguf, sft]\n---\n[More Information Needed]\n"
+    )
+    formats = {"lora": ["lora"], "gguf": ["gguf"], "merged-4bit": ["bitsandbytes"]}
+    assert card(kind).data.tags == ["uploader", *formats.get(kind, []), "sft"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "relation", "says"),
+    [
+        ("gguf", "quantized", "GGUF for llama.cpp and Ollama, made from [acme/base]"),
+        ("merged-4bit", "quantized", "Model in 4 bit, made from [acme/base]"),
+        ("merged-16bit", None, "Model in 16 bit, made from [acme/base]"),
+    ],
+)
+def test_model_that_nobody_fine_tuned_is_not_said_to_be(
+    card: Write, sources: dict[str, Path], kind: str, relation: str | None, says: str
+) -> None:
+    sources["checkpoint"] = sources.pop("base")
+    del sources["adapter"]
+    made = card(kind, dataclasses.replace(RELEASE, source="checkpoint"))
+    assert says in made.text
+    assert "fine-tuned" not in made.text
+    assert made.data.to_dict().get("base_model_relation") == relation
 
 
 def test_values_of_others_are_shown_and_nothing_more(card: Write, sources: dict[str, Path]) -> None:
@@ -255,7 +303,9 @@ def test_nothing_but_our_part_stands_between_the_markers(card: Write) -> None:
 
 
 def test_where_it_will_be_is_named(card: Write) -> None:
-    assert "uploader verify hf:me/x-GGUF" in card("gguf", model_id="me/x-GGUF").text
+    text = card("gguf", model_id="me/x-GGUF").text
+    assert "# x-GGUF\n" in text
+    assert "uploader verify hf:me/x-GGUF" in text
 
 
 def test_kind_of_a_third_party_gets_a_card(card: Write) -> None:

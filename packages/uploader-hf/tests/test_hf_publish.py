@@ -19,7 +19,7 @@ from uploader_core.plugin import (
     TemporaryError,
     UploadFile,
 )
-from uploader_hf.loopback import Fault, LoopbackHub
+from uploader_hf.loopback import Fault, LoopbackHub, Rate
 
 Upload = Callable[..., Receipt]
 
@@ -63,7 +63,7 @@ def test_each_phase_is_shown(upload: Upload) -> None:
     seen: list[str] = []
 
     def on_progress(what: str, done: int, total: int | None, unit: str) -> None:
-        seen.append(what.split(" ")[0])
+        seen.append(what.split(" ")[0].rstrip(":"))
 
     upload(on_progress=on_progress)
     assert list(dict.fromkeys(seen)) == [
@@ -143,6 +143,16 @@ def test_fault_ends_in_exactly_one_commit(
     hub.faults.add(fault)
     timeout = 2.0 if fault.kind == "stall" else 5.0
     assert upload(timeout=timeout).files == 4
+    assert commits(api) == ["Release by uploader"]
+
+
+def test_transfer_that_the_client_gives_up_is_begun_anew(
+    upload: Upload, api: Any, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves a stream where the last attempt stopped reading."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    hub.faults.add(Fault("refuse", r"PUT /_lfs/\w+$", status=503, times=8))
+    assert upload().files == 4
     assert commits(api) == ["Release by uploader"]
 
 
@@ -305,6 +315,36 @@ def test_wait_is_as_long_as_the_hub_says_and_visible(
     upload(on_progress=lambda what, *_: said.append(what))
     assert sum(waited) == 7
     assert "me/tiny: trying again in 7 s" in said
+
+
+def test_account_that_asks_too_often_waits_until_it_may_go_on(
+    upload: Upload, api: Any, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, said = [0.0], []
+    monkeypatch.setattr("time.sleep", lambda seconds: now.append(now.pop() + seconds))
+    hub.rates.clock = lambda: now[0]
+    hub.rates.rates = (Rate(count=5, seconds=60),)
+    upload(on_progress=lambda what, *_: said.append(what))
+    assert commits(api) == ["Release by uploader"]
+    assert "me/tiny: trying again in 60 s" in said
+    assert len(hub.requests) < 30
+
+
+def test_commits_of_an_hour_are_used_up(
+    upload: Upload, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits as long as the Hub says, but not for ever, and what arrived is kept."""
+    now = [0.0]
+    monkeypatch.setattr("time.sleep", lambda seconds: now.append(now.pop() + seconds))
+    hub.rates.clock = lambda: now[0]
+    hub.rates.rates = (Rate(count=0, seconds=1e9, path="POST .*/commit/"),)
+    with pytest.raises(TemporaryError, match="rate limited") as caught:
+        upload()
+    assert caught.value.next == "run the same command again in a few minutes"
+    hub.rates.rates = ()
+    before = hub.bytes_received
+    upload()
+    assert hub.bytes_received - before < 10_000
 
 
 def test_hub_without_error_codes(upload: Upload, hub: LoopbackHub) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from uploader_core.plugin import Receipt, RefusedError, UploadFile
 from uploader_hf.loopback import LoopbackHub
-from uploader_hf.scan import find
+from uploader_hf.scan import find, find_in_sources
 
 # Put together here, so that no scanner of this repository takes them for real ones.
 SECRETS = {
@@ -89,3 +89,45 @@ def test_what_is_no_secret_goes_through_by_its_fingerprint(tmp_path: Path, relea
     refuse_secrets([file], allowed=[leak.fingerprint])
     with pytest.raises(RefusedError, match=leak.fingerprint):
         refuse_secrets([file])
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> dict[str, Path]:
+    """An adapter and a base with a secret in every file."""
+    folders = {kind: tmp_path / kind for kind in ("adapter", "base")}
+    for folder in folders.values():
+        (folder / "additional_chat_templates").mkdir(parents=True)
+        for name in ("chat_template.jinja", "tokenizer_config.json", "LICENSE", "notes.txt",
+                     ".env", "train.py", "additional_chat_templates/tools.jinja"):  # fmt: skip
+            (folder / name).write_text(f"one\n{SECRETS['GitHub']}\n")
+        (folder / "README.md").write_text(f"# By hand\n\n{SECRETS['Slack']}\n")
+    return folders
+
+
+def test_what_formats_take_over_is_looked_at_before_they_do(sources: dict[str, Path]) -> None:
+    taken = {"chat_template.jinja", "tokenizer_config.json", "LICENSE",
+             "additional_chat_templates/tools.jinja"}  # fmt: skip
+    found = [(leak.file, leak.line) for leak in find_in_sources(sources, ())]
+    assert sorted(found) == sorted([*((name, 2) for name in taken)] * 2 + [("README.md", 3)])
+    (leak, *_) = find_in_sources(sources, ())
+    assert [*find_in_sources(sources, (leak.fingerprint,))][0].file == "README.md"
+
+
+def test_card_of_a_library_is_not_taken_over(sources: dict[str, Path]) -> None:
+    text = f"[More Information Needed]\n{SECRETS['Slack']}\n"
+    (sources["adapter"] / "README.md").write_text(text)
+    assert "README.md" not in {leak.file for leak in find_in_sources(sources, ())}
+
+
+def test_preflight_refuses_them(
+    plan_context: Callable[..., Any], hub: LoopbackHub, sources: dict[str, Path]
+) -> None:
+    from uploader_hf.check import check
+
+    context = dataclasses.replace(plan_context(), sources=sources)
+    errors = [finding for finding in check(context) if finding.level == "error"]
+    assert len(errors) == 9
+    assert errors[0].what.startswith(
+        "what looks like a secret would be published: LICENSE:2 a GitHub token, ghp_*** "
+    )
+    assert all(SECRETS[kind] not in str(errors) for kind in ("GitHub", "Slack"))

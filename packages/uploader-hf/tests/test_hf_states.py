@@ -58,6 +58,20 @@ def test_token_that_may_not_write_sends_nothing(
     assert state(hub) == before
 
 
+def test_member_of_an_organisation_who_may_only_read_sends_nothing(
+    check: Callable[..., list[str]],
+    upload: Callable[..., Receipt],
+    hub: LoopbackHub,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.token("me", read_only=("lab",)))
+    for step in (check, upload):
+        with pytest.raises(AuthError, match="me may only read in lab"):
+            step("lab/tiny")
+    assert hub.bytes_received == 0
+    assert hub.store.repos == {}
+
+
 @pytest.mark.parametrize("public", [False, True])
 @pytest.mark.parametrize("existing", EXISTING)
 @pytest.mark.parametrize("role", ["write", "fineGrained"])
@@ -133,7 +147,7 @@ def test_hub_that_is_full_says_so_and_is_not_asked_again(
     assert sum("/commit/" in line for line in hub.requests) == 0
 
 
-@pytest.mark.parametrize("other", [{"revision": "dev"}, {"tag": "v1"}, {"public": True}])
+@pytest.mark.parametrize("other", [{"revision": "dev"}, {"tag": "v1"}])
 def test_pull_request_with_what_does_not_fit_it(
     check: Callable[..., list[str]], hub: LoopbackHub, other: dict[str, Any]
 ) -> None:
@@ -155,8 +169,47 @@ def test_pull_request_leaves_main_alone_and_is_found_again(
     assert repo.pulls["1"]["status"] == "draft"
 
 
-def test_new_repository_needs_no_pull_request(upload: Callable[..., Receipt], api: Any) -> None:
-    assert upload(pr=True).metadata["branch"] == "main"
+@pytest.mark.parametrize(("private", "public"), [(True, True), (False, False)])
+def test_pull_request_changes_no_visibility_and_shows_nothing_unasked(
+    check: Callable[..., list[str]],
+    upload: Callable[..., Receipt],
+    api: Any,
+    hub: LoopbackHub,
+    private: bool,
+    public: bool,
+) -> None:
+    """Everybody sees the pull requests of a public repository."""
+    api.create_repo("me/tiny", private=private)
+    api.upload_file(path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id="me/tiny")
+    before, sent = state(hub), hub.bytes_received
+    for step in (check, upload):
+        with pytest.raises(RefusedError, match="private" if private else "public"):
+            step(pr=True, public=public)
+    assert state(hub) == before
+    assert hub.bytes_received == sent
+
+
+def test_pull_request_to_a_public_repository(
+    check: Callable[..., list[str]], upload: Callable[..., Receipt], api: Any, hub: LoopbackHub
+) -> None:
+    api.create_repo("me/tiny", private=False)
+    api.upload_file(path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id="me/tiny")
+    assert check(pr=True, public=True) == [
+        "me/tiny exists, public; a draft pull request is opened there"
+    ]
+    assert upload(pr=True, public=True).private is False
+    repo = hub.store.repos["me/tiny"]
+    assert set(repo.resolve("main").files) == {".gitattributes", "notes.txt"}
+    assert repo.pulls["1"]["status"] == "draft"
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_new_repository_needs_no_pull_request(
+    upload: Callable[..., Receipt], api: Any, public: bool
+) -> None:
+    receipt = upload(pr=True, public=public)
+    assert receipt.metadata["branch"] == "main"
+    assert receipt.private is not public
 
 
 def test_tag_on_another_commit_is_not_moved(

@@ -59,16 +59,19 @@ def test_progress_is_shown_and_what_is_repeated_inside_is_left_out(
     digest = hashlib.sha256(block * 4).hexdigest()
     repeated = dataclasses.replace(release[0], size=8_000_000, sha256=digest)
     seen: list[tuple[int, int | None]] = []
+    said: list[str] = []
 
     def on_progress(what: str, done: int, total: int | None, unit: str) -> None:
-        if what.startswith("sending to me/tiny through Xet"):
+        if what.startswith("sending through Xet: "):
             seen.append((done, total))
+            said.append(what)
 
     receipt = upload(files=[repeated, *release[1:]], on_progress=on_progress)
     total = 8_000_000 + sum(file.size for file in release[1:])
     assert {entry[1] for entry in seen} == {total}
     assert [entry[0] for entry in seen] == sorted(entry[0] for entry in seen)
     assert seen[-1][0] >= 8_000_000
+    assert any("model-00001.safetensors " in what for what in said)
     assert 2_000_000 <= receipt.bytes_sent < 3_000_000
 
 

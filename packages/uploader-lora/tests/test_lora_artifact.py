@@ -136,3 +136,20 @@ def test_card_names_a_public_base_only(adapter: Path, tmp_path: Path) -> None:
     assert "someone/tiny" in section(public)
     private = step_context(adapter, tmp_path, base_model="/home/me/base", base_is_hub_id=False)
     assert "/home/me" not in section(private)
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        ({"r": 16}, ""),
+        ({"r": 20}, " --max-lora-rank 32"),
+        ({"r": 8, "rank_pattern": {"q_proj": 128}}, " --max-lora-rank 128"),
+        ({"r": None}, ""),
+    ],
+)
+def test_card_serves_the_adapter_with_the_rank_that_it_has(
+    adapter: Path, tmp_path: Path, changes: dict[str, object], option: str
+) -> None:
+    edit_json(adapter / "adapter_config.json", **changes)
+    context = step_context(adapter, tmp_path, base_model="someone/tiny", base_is_hub_id=True)
+    assert f"vllm serve someone/tiny --enable-lora{option} --lora-modules " in section(context)

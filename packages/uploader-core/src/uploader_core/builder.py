@@ -20,6 +20,7 @@ from uploader_core.registry import (
     ARTIFACTS,
     DEFAULTS,
     DOCUMENTS,
+    MEASURES,
     Plugin,
     Registry,
     import_dotted,
@@ -213,9 +214,14 @@ class PlanBuilder:
 
     # -- documents -----------------------------------------------------------------------------
 
-    def add_documents(self) -> None:
-        """Add the documents that installed documenters write about the artifacts."""
-        for plugin_id in self.registry.names(DOCUMENTS):
+    def add_documents(self, *, measure: bool = False) -> None:
+        """Add the documents that installed documenters write about the artifacts.
+
+        Args:
+            measure: Also those that measure, before all others.
+        """
+        measuring = self.registry.names(MEASURES) if measure else ()
+        for plugin_id in dict.fromkeys((*self.registry.names(DOCUMENTS), *measuring)):
             if plugin_id in self.registry.disabled:
                 continue
             try:
@@ -223,10 +229,19 @@ class PlanBuilder:
             except PluginBrokenError as error:
                 what = f"documents of {plugin_id} were left out: {error.what} ({error.owner})"
                 self.warnings.append(Finding(level="warning", what=what, next=error.next))
-        for plugin in list(self.plugins.values()):
-            for spec in plugin.of(DocumentSpec):
-                if spec.output is not None:
-                    self._add_document(plugin, spec)
+        documents = [
+            (plugin, spec)
+            for plugin in self.plugins.values()
+            for spec in plugin.of(DocumentSpec)
+            if spec.output is not None and (measure or not spec.measures)
+        ]
+        for plugin, spec in sorted(documents, key=lambda item: not item[1].measures):
+            self._add_document(plugin, spec)
+        if measure and not any(step.measures for step in self.steps.values()):
+            what = "--measure: no installed plugin measures one of these formats"
+            self.warnings.append(
+                Finding(level="warning", what=what, next="pip install uploader-gguf")
+            )
 
     def _add_document(self, plugin: Plugin, spec: DocumentSpec) -> None:
         described = [s for s in self.artifacts() if _describes(spec, s.kind)]
@@ -236,11 +251,20 @@ class PlanBuilder:
         for group in groups:
             subject = group[0].kind if spec.scope == "artifact" else "release"
             step_id = f"{plugin.id}:{spec.name}@{subject}"
+            subjects = tuple(s.id for s in group)
+            measurements = tuple(
+                s.id
+                for s in self.steps.values()
+                if s.measures and not spec.measures and s.subjects[0] in subjects
+            )
+            needed = [self._input(kind, plugin.id, (step_id,)) for kind in spec.consumes]
             self.steps[step_id] = PlannedStep(
                 id=step_id,
                 plugin=plugin,
                 spec=spec,
-                inputs=tuple(s.id for s in group),
+                inputs=(*subjects, *needed, *measurements),
+                subjects=subjects,
+                measurements=measurements,
                 settings=self.config.settings(plugin.id, spec.settings),
                 kind="document",
                 folder=group[0].folder if spec.scope == "artifact" else ".",
@@ -283,7 +307,7 @@ class PlanBuilder:
                 d.id
                 for d in documents
                 if (d.folder == "." and group.documents and not group.flatten)
-                or (d.folder != "." and set(d.inputs) <= about)
+                or (d.folder != "." and set(d.subjects) <= about)
             ]
             step_id = f"{plugin.id}:{spec.name}@{group.target}"
             self.steps[step_id] = PlannedStep(

@@ -59,6 +59,7 @@ class PlanContext:
         target: For uploads, what stands behind the scheme.
         sizes: Estimated bytes by artifact kind, also of what is still to be made.
         names: Names and sizes of single files by artifact kind, where estimates tell them.
+        sources: Folders of the sources by kind (``adapter``, ``base``, ``checkpoint``).
     """
 
     inputs: tuple[Artifact, ...]
@@ -68,6 +69,7 @@ class PlanContext:
     target: str | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     names: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    sources: Mapping[str, Path] = field(default_factory=dict)
 
     def input(self, kind: str) -> Artifact:
         """Return the input of that kind; KeyError when there is none."""
@@ -222,6 +224,8 @@ class StepContext:
         destination: Uploads: what the user wrote, for messages.
         targets: Uploads: the targets of all steps of that destination, this one's among them.
         files: Uploads: the explicit list of what shall arrive.
+        measurements: Documents: what measured the artifacts, where that was asked for; see
+            :attr:`~uploader_core.specs.DocumentSpec.measures`.
         sections: Documents: what the plugins had to say, in order.
         sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
             for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
@@ -245,6 +249,7 @@ class StepContext:
     destination: str | None = None
     targets: tuple[str, ...] = ()
     files: tuple[UploadFile, ...] = ()
+    measurements: tuple[Artifact, ...] = ()
     sections: tuple[Section, ...] = ()
     sources: Mapping[str, Path] = field(default_factory=dict)
     model_id: str = ""
@@ -272,7 +277,8 @@ class StepContext:
         """Report progress.
 
         Args:
-            what: Phase or file, short (``merging``, ``model-Q8_0.gguf``).
+            what: Phase or file, short (``merging``, ``model-Q8_0.gguf``). What follows a colon may
+                change without being another phase (``sending: model-Q8_0.gguf 43%``).
             done: Units finished so far.
             total: Units in all, or None when unknown.
             unit: ``bytes``, ``tensors``, ``files`` or ``steps``.

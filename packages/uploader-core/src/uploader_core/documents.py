@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from uploader_core.artifact import Artifact
 from uploader_core.context import StepContext
 from uploader_core.manifest import NAME
@@ -13,7 +15,8 @@ def write_readme(context: StepContext) -> Artifact:
     release = context.release
     lines = [f"# {release.name}", ""]
     if release.base_is_hub_id:
-        lines += [f"Fine-tuned from `{release.base_model}`.", ""]
+        how = "Made" if release.source == "checkpoint" else "Fine-tuned"
+        lines += [f"{how} from `{release.base_model}`.", ""]
     lines += ["| folder | files | size |", "| --- | ---: | ---: |"]
     for artifact in context.inputs:
         lines.append(
@@ -25,7 +28,10 @@ def write_readme(context: StepContext) -> Artifact:
         if about:
             lines += ["", f"## {artifact.kind}"]
         for section in about:
-            lines += ["", f"### {section.heading}", "", _with_folder(section.text, artifact)]
+            measured = [m for m in context.measurements if m.path == artifact.path]
+            files = [file.name for made in (artifact, *measured) for file in made.files]
+            text = _with_folder(section.text, artifact.kind, files)
+            lines += ["", f"### {section.heading}", "", text]
     lines += [
         "",
         "## Check this folder",
@@ -39,9 +45,9 @@ def write_readme(context: StepContext) -> Artifact:
     return context.artifact()
 
 
-def _with_folder(text: str, artifact: Artifact) -> str:
-    """Let links to an artifact's files work from the folder above."""
+def _with_folder(text: str, folder: str, files: Sequence[str]) -> str:
+    """Let links to files work from the folder above."""
     text = text.strip()
-    for file in artifact.files:
-        text = text.replace(f"]({file.name})", f"]({artifact.kind}/{file.name})")
+    for name in files:
+        text = text.replace(f"]({name})", f"]({folder}/{name})")
     return text

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ POINTS = 500
 
 _LONGEST = 200
 _VERSION = re.compile(r"v?\d[\w.+-]{0,40}")
+_VERSION_ON_A_CARD = re.compile(r"^[-*] *([\w .-]+?): *(v?\d[\w.+-]*) *$", re.MULTILINE)
+_BY_A_TRAINER = ("It has been trained using [TRL]", "generated_from_trainer")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +101,11 @@ def fact_files(sources: Mapping[str, Path]) -> list[Path]:
     for folder in dict.fromkeys(sources.values()):
         if folder.is_dir():
             found += sorted(p for p in folder.iterdir() if _FACTS.fullmatch(p.name) and p.is_file())
-    state = _state_file(_trained(sources))
-    return [*found, *([state] if state is not None and state not in found else [])]
+    trained = _trained(sources)
+    for extra in (_state_file(trained), _trainers_card(trained)):
+        if extra is not None and extra not in found:
+            found.append(extra)
+    return found
 
 
 _FACTS = re.compile(
@@ -123,27 +128,38 @@ def read_lineage(sources: Mapping[str, Path]) -> Lineage:
     told = _mapping(folder / NAME)
     place = _state_file(folder)
     state = {} if place is None else _mapping(place)
-    text = _text(folder / "README.md")
-    raw = [*_texts(config), *_texts(told), *_texts(state), text]
-    return _gather(config, told, state, text, Redactor(raw))
+    beside = _trainers_card(folder)
+    cards = [_text(path) for path in (folder / "README.md", beside) if path is not None]
+    raw = [*_texts(config), *_texts(told), *_texts(state), *cards]
+    return _gather(config, told, state, cards, Redactor(raw))
 
 
 def _gather(
     config: Mapping[str, Any],
     told: Mapping[str, Any],
     state: Mapping[str, Any],
-    card: str,
+    cards: Sequence[str],
     redact: Redactor,
 ) -> Lineage:
     flat = list(_flat(told))
-    head = card_metadata(card)
+    heads = [card_metadata(card) for card in cards]
     log = [entry for entry in state.get("log_history") or () if isinstance(entry, dict)]
     history = [clean for entry in log if "step" in (clean := _numbers(entry))]
     software = dict(_versions(flat))
-    for name, version in re.findall(r"^[-*] *([\w .-]+?): *(v?\d[\w.+-]*) *$", card, re.MULTILINE):
-        software.setdefault(_key(name), version)
+    for card in cards:
+        for name, version in _VERSION_ON_A_CARD.findall(card):
+            software.setdefault(_key(name), version)
+    peft = config.get("peft_version")
+    if isinstance(peft, str) and _VERSION.fullmatch(peft):
+        software.setdefault("peft", peft)
     datasets = [v for k, v in flat if _key(k) in _DATASETS]
-    tags = [t for t in _strings(head.get("tags")) if re.fullmatch(r"[a-z0-9][a-z0-9 _.-]{0,40}", t)]
+    tags = [
+        tag
+        for head in heads
+        for tag in _strings(head.get("tags"))
+        if re.fullmatch(r"[a-z0-9][a-z0-9 _.-]{0,40}", tag)
+    ]
+    named = [name for head in heads for name in _strings(head.get("datasets"))]
     return Lineage(
         method=_chosen(config.items(), METHOD, redact),
         training=_chosen(flat, TRAINING, redact),
@@ -153,7 +169,7 @@ def _gather(
         datasets=tuple(
             dict.fromkeys(
                 name
-                for value in (*_strings(head.get("datasets")), *_strings(datasets))
+                for value in (*named, *_strings(datasets))
                 if is_dataset(name := value.removeprefix("https://huggingface.co/datasets/"))
                 and redact(name) == name
             )
@@ -271,20 +287,33 @@ def _trained(sources: Mapping[str, Path]) -> Path | None:
 
 
 def _state_file(folder: Path | None) -> Path | None:
-    """Return the trainer's state: in the folder, or of the newest checkpoint in or beside it."""
+    """Return the trainer's state: in the folder, or the newest one in or beside it."""
     if folder is None:
         return None
     if (folder / STATE).is_file():
         return folder / STATE
     for place in (folder, folder.parent):
         found = [
-            (int(match[1]), path / STATE)
+            (int(match[1]), False, path / STATE)
             for path in place.glob("checkpoint-*")
             if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and (path / STATE).is_file()
         ]
+        if (final := place / STATE).is_file():
+            # Written after the last checkpoint: it has the mean loss and the time as well.
+            steps = _mapping(final).get("global_step")
+            found.append((steps if isinstance(steps, int) else 0, True, final))
         if found:
-            return max(found)[1]
-    return folder.parent / STATE if (folder.parent / STATE).is_file() else None
+            return max(found)[2]
+    return None
+
+
+def _trainers_card(folder: Path | None) -> Path | None:
+    """Return the card that a trainer wrote into the folder in which it saved the model."""
+    path = None if folder is None else folder.parent / "README.md"
+    if path is None or not path.is_file():
+        return None
+    text = _text(path)
+    return path if any(mark in text for mark in _BY_A_TRAINER) else None
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:

@@ -192,6 +192,12 @@ def _validate(entry: Entry, hook: str, cls: type[Spec], spec: Any) -> None:
         raise PluginBrokenError(f"consumes of spec {spec.name!r} must be a tuple of kinds")
     if isinstance(spec, DocumentSpec) and (spec.output is None) == (spec.section is None):
         raise PluginBrokenError(f"spec {spec.name!r} needs either output or section")
+    if isinstance(spec, DocumentSpec) and (spec.measures or spec.consumes):
+        whole = spec.output is not None and spec.scope == "artifact"
+        if not whole:
+            raise PluginBrokenError(
+                f"spec {spec.name!r}: what measures or consumes is a document of one artifact"
+            )
     if isinstance(spec, SourceSpec):
         re.compile(spec.matches)
 

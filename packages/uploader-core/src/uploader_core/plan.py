@@ -87,6 +87,8 @@ class PlannedStep:
         measured: Whether earlier runs on this machine say so.
         needed_by: Plugin id that asked for it indirectly; None when the user did.
         sections: For documents.
+        subjects: For documents: ids of the steps whose artifacts they are about.
+        measurements: For documents: ids of the steps that measured those artifacts.
         target: For uploads, after grouping.
         destination: For uploads, as the user wrote it.
         flatten: For uploads.
@@ -108,6 +110,8 @@ class PlannedStep:
     measured: bool = False
     needed_by: str | None = None
     sections: tuple[SectionRef, ...] = ()
+    subjects: tuple[str, ...] = ()
+    measurements: tuple[str, ...] = ()
     target: str | None = None
     destination: str | None = None
     flatten: bool = False
@@ -118,6 +122,10 @@ class PlannedStep:
     @property
     def is_virtual(self) -> bool:
         return isinstance(self.spec, ConvertSpec) and self.spec.virtual
+
+    @property
+    def measures(self) -> bool:
+        return isinstance(self.spec, DocumentSpec) and self.spec.measures
 
     @property
     def gpu_memory(self) -> int:
@@ -235,7 +243,7 @@ class Plan:
 
     def model_id_of(self, step: PlannedStep) -> str:
         """Return by what the artifact of a document will be loaded, "" for other steps."""
-        if not isinstance(step.spec, DocumentSpec):
+        if not isinstance(step.spec, DocumentSpec) or step.measures:
             return ""
         return next((u.model_id for u in self.uploads if u.model_id and step.id in u.inputs), "")
 

@@ -31,6 +31,7 @@ class Request:
         output: Release folder; beside the source when None.
         name: Name of the release; from the destination or the source when None.
         base: Overrides the base model that the adapter names.
+        measure: Also measure the formats, where a plugin can.
         adapters: More adapters to merge after the source, ``REFERENCE`` or ``REFERENCE=WEIGHT``.
         command: The command line, for the manifest.
     """
@@ -42,6 +43,7 @@ class Request:
     name: str | None = None
     base: str | None = None
     adapters: tuple[str, ...] = ()
+    measure: bool = False
     command: str = ""
 
 
@@ -84,7 +86,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
             owner=f"source of kind {sources.kind}",
             next="pip install uploader-lora uploader-merged uploader-gguf",
         )
-    builder.add_documents()
+    builder.add_documents(measure=request.measure)
     for scheme, rest in destinations:
         builder.add_uploads(scheme, rest)
     return Plan(

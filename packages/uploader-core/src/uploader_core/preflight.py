@@ -160,6 +160,7 @@ def make_request(
     """Describe a step for a worker; see :mod:`uploader_core.worker`."""
     spec = step.spec
     is_upload = isinstance(spec, UploadSpec)
+    own = len(inputs) - len(step.measurements)  # measurements are the last inputs
     return {
         "op": "run",
         "step": step.id,
@@ -168,7 +169,8 @@ def make_request(
         "run": spec.run,
         "settings_class": settings_reference(step.settings),
         "settings": to_json(step.settings),
-        "inputs": [artifact.to_json() for artifact in inputs],
+        "inputs": [artifact.to_json() for artifact in inputs[:own]],
+        "measurements": [artifact.to_json() for artifact in inputs[own:]],
         "release": plan.release.to_json(),
         "output": str(output),
         "work": str(work),
@@ -228,6 +230,7 @@ def _plan_context(
         target=step.target,
         sizes={kind: estimate.bytes_written for kind, estimate in estimates.items()},
         names={kind: estimate.files for kind, estimate in estimates.items()},
+        sources={kind: artifact.path for kind, artifact in plan.sources.artifacts.items()},
     )
 
 
@@ -271,6 +274,7 @@ def _check(
             "run": step.spec.check,
             "sizes": {kind: e.bytes_written for kind, e in estimates.items()},
             "names": {kind: [[*file] for file in e.files] for kind, e in estimates.items()},
+            "sources": {kind: str(a.path) for kind, a in plan.sources.artifacts.items()},
         }
         result = workers.perform(request, lambda _: None)
         assert isinstance(result, list)

@@ -89,7 +89,8 @@ class Tracker:
             done, total = event.data["done"], event.data["total"]
             assert isinstance(done, int)
             assert total is None or isinstance(total, int)
-            if what != step.what or done < step.done:
+            # What follows a colon is detail: the same is still going on.
+            if what.partition(": ")[0] != step.what.partition(": ")[0] or done < step.done:
                 step.phase, step.base = event.time, done
             step.what, step.done, step.total = what, done, total
             step.unit = str(event.data["unit"])

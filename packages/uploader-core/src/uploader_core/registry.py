@@ -26,8 +26,9 @@ ARTIFACTS = "uploader_core.artifacts"
 SCHEMES = "uploader_core.schemes"
 SOURCES = "uploader_core.sources"
 DOCUMENTS = "uploader_core.documents"
+MEASURES = "uploader_core.measures"
 DEFAULTS = "uploader_core.defaults"
-GROUPS = (PLUGINS, ARTIFACTS, SCHEMES, SOURCES, DOCUMENTS, DEFAULTS)
+GROUPS = (PLUGINS, ARTIFACTS, SCHEMES, SOURCES, DOCUMENTS, MEASURES, DEFAULTS)
 
 S = TypeVar("S", bound=Spec)
 

@@ -334,6 +334,8 @@ class Runner:
                 if kind == STACK:
                     inputs.append(artifact.metadata["adapters"])
             entry = step.plugin.entry
+            # A measurement holds wherever the model goes and whatever is said of it.
+            tells = isinstance(step.spec, DocumentSpec) and not step.measures
             self._keys[step.id] = canonical_digest(
                 {
                     "step": step.id,
@@ -344,9 +346,9 @@ class Runner:
                     "inputs": inputs,
                     "release": self.plan.release.name,
                     "base": [self.plan.release.base_model, self.plan.release.base_is_hub_id]
-                    if isinstance(step.spec, DocumentSpec)
+                    if tells
                     else None,
-                    "facts": self._facts() if isinstance(step.spec, DocumentSpec) else None,
+                    "facts": self._facts() if tells else None,
                     "model_id": self.plan.model_id_of(step),
                     "sections": [
                         [r.spec.run, r.kind, r.plugin.entry.version, to_json(r.settings)]

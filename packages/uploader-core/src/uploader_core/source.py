@@ -103,14 +103,35 @@ def open_source(
             base_is_hub_id=fetched is not None,
             base_revision=None if fetched is None else fetched.revision,
         )
-    nested = [c for c in sorted(folder.iterdir()) if (c / "adapter_config.json").is_file()]
+    inside = _last_saved(folder)
     raise SourceError(
         f"{folder} holds neither an adapter (adapter_config.json) nor a model (config.json)",
         safe="nothing was written",
-        next=f"uploader run {nested[-1]}"
-        if nested
+        next=f"uploader run {inside}"
+        if inside is not None
         else "point at the folder that the trainer saved",
     )
+
+
+def _last_saved(folder: Path) -> Path | None:
+    """Find what a trainer saved last below its output folder: a final model before checkpoints."""
+
+    def rank(model: Path) -> list[tuple[bool, list[tuple[int, str]], str]]:
+        # Of checkpoint-50 and checkpoint-1000 the number counts, of 20260101_120000 the name.
+        return [
+            (
+                not part.startswith("checkpoint-"),
+                [(int(n), t) for t, n in re.findall(r"(\D*)(\d+)", part)],
+                part,
+            )
+            for part in model.relative_to(folder).parts
+        ]
+
+    for pattern in ("*", "*/*"):
+        found = [c for c in folder.glob(pattern) if (c / "adapter_config.json").is_file()]
+        if found:
+            return max(found, key=rank)
+    return None
 
 
 def _origin(fetched: FetchedSource | None) -> dict[str, Json]:

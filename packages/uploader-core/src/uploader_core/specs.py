@@ -216,6 +216,10 @@ class DocumentSpec(Spec):
         scope: See ``output``.
         describes: Artifact kinds that this is about; None for all.
         order: Sections are sorted by (order, plugin id, name).
+        consumes: Kinds that ``run`` needs besides the artifact it is about (``("checkpoint",)``).
+        measures: ``run`` measures the artifact, and what it returns is handed to every other
+            document and section about it as ``context.measurements``. Part of a request only with
+            ``--measure``. Such a document is made for single artifacts.
     """
 
     output: str | None = None
@@ -223,6 +227,8 @@ class DocumentSpec(Spec):
     scope: Literal["artifact", "release"] = "artifact"
     describes: tuple[str, ...] | None = None
     order: int = 50
+    consumes: tuple[str, ...] = ()
+    measures: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

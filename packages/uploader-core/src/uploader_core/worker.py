@@ -120,6 +120,7 @@ def _step_context(
         destination=request.get("destination"),
         targets=tuple(request.get("targets", ())),
         files=tuple(UploadFile.from_json(f) for f in request.get("files", ())),
+        measurements=tuple(Artifact.from_json(a) for a in request.get("measurements", ())),
         sources={kind: Path(path) for kind, path in request.get("sources", {}).items()},
         model_id=request.get("model_id", ""),
         secrets=_secrets(request),
@@ -142,7 +143,9 @@ def _render(
 
     try:
         about = tuple(a for a in inputs if a.kind == section["kind"])
-        own = replace(context, inputs=about, settings=_settings(section))
+        folders = [a.path for a in about]
+        measured = tuple(m for m in context.measurements if m.path in folders)
+        own = replace(context, inputs=about, measurements=measured, settings=_settings(section))
         text = import_dotted(section["run"], section["owner"])(own)
     except Exception as error:
         emit(
@@ -175,6 +178,7 @@ def _check(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
             kind: tuple((str(name), int(size)) for name, size in files)
             for kind, files in request.get("names", {}).items()
         },
+        sources={kind: Path(path) for kind, path in request.get("sources", {}).items()},
     )
     findings = import_dotted(request["run"], request["owner"])(context) or ()
     return [{"level": f.level, "what": f.what, "next": f.next} for f in findings]

@@ -189,13 +189,13 @@ def compute(
             next="take a longer text with --gguf-calibration",
         )
     count = min(count, chunks) if chunks else count
-    with llama.context(size, collector.callback) as run:
+    with llama.context(size, collector.callback) as context:
         for number in range(count):
             piece = tokens[number * size : (number + 1) * size]
             if llama.bos is not None:
                 piece[0] = llama.bos
             progress(number, count)
-            failed = run(Batch.of(piece))
+            failed = context.run(Batch.of(piece))
             if collector.failure is not None:
                 raise collector.failure
             if failed:

@@ -21,19 +21,26 @@ PROGRESS = "progress"
 _FEWEST_BYTES = 1000
 
 
-def text_path(chosen: str) -> Path:
+def text_path(
+    chosen: str, option: str = "--gguf-calibration", file: str = "calibration.txt"
+) -> Path:
     """Return the text that was asked for.
+
+    Args:
+        chosen: A file, or :data:`BUILTIN`.
+        option: That asked.
+        file: The text that comes with this package for it.
 
     Raises:
         RefusedError: There is no such file, or next to nothing in it.
     """
     if chosen == BUILTIN:
-        return Path(str(resources.files("uploader_gguf").joinpath("calibration.txt")))
+        return Path(str(resources.files("uploader_gguf").joinpath(file)))
     path = Path(chosen).expanduser()
     if not path.is_file() or path.stat().st_size < _FEWEST_BYTES:
         raise RefusedError(
             f"{path} is not a text of at least {_FEWEST_BYTES} bytes",
-            owner="option --gguf-calibration",
+            owner=f"option {option}",
             safe="nothing was written",
             next=f"name a text like the model's task, or {BUILTIN}",
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from uploader_core.plugin import Artifact, ArtifactFile, StepContext, UseContext
 
@@ -13,22 +15,60 @@ def section(context: StepContext) -> str:
     """Return the section's Markdown, or "" when there is no GGUF artifact."""
     for artifact in context.inputs:
         if artifact.kind == "gguf":
-            return render(artifact, context.model_id)
+            pictures = [
+                f.name for m in context.measurements for f in m.files if f.role == "picture"
+            ]
+            return render(artifact, context.model_id, measured(context), pictures)
     return ""
 
 
-def render(artifact: Artifact, model_id: str = "") -> str:
+def fidelity_section(context: StepContext) -> str:
+    """Return how near the 4-bit model is, or "" when that was not measured."""
+    found = measured(context)
+    if not found:
+        return ""
+    (model,) = found["models"]
+    rows = [
+        "| | perplexity | KL divergence | same next token | tokens/s |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        f"| {model['name']} | {_numbers(model)} |",
+        f"| base and adapter | {found['reference']['perplexity']:.4g} | | | |",
+    ]
+    return "\n".join([*rows, "", _method(found)])
+
+
+def measured(context: StepContext) -> Mapping[str, Any]:
+    """Return the content of ``fidelity.json``, empty when nothing was measured."""
+    for measurement in context.measurements:
+        found = measurement.metadata.get("fidelity")
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def render(
+    artifact: Artifact,
+    model_id: str = "",
+    fidelity: Mapping[str, Any] | None = None,
+    pictures: Sequence[str] = (),
+) -> str:
     """Return a table of the files with size and bits per weight, and commands to run one.
 
     Args:
         artifact: With the files.
         model_id: Repository on the Hub that will hold them, "" when none will.
+        fidelity: Content of ``fidelity.json``, empty when nothing was measured.
+        pictures: Files that show size against quality.
     """
     by_kind = _by_kind(artifact)
     weights = artifact.metadata.get("parameters")
     if not by_kind:
         return ""
+    models = {m["name"]: m for m in fidelity["models"]} if fidelity else {}
     lines = ["| file | kind | size | bits per weight |", "| --- | --- | ---: | ---: |"]
+    if models:
+        lines[0] += " perplexity | KL divergence | same next token | tokens/s |"
+        lines[1] += " ---: | ---: | ---: | ---: |"
     for kind, files in sorted(by_kind.items(), key=lambda item: _size(item[1])):
         # The first of several: it leads llama.cpp to the others.
         first = f"[`{files[0].name}`]({files[0].name})"
@@ -36,10 +76,14 @@ def render(artifact: Artifact, model_id: str = "") -> str:
         size = _size(files)
         bits = f"{8 * size / weights:.2f}" if isinstance(weights, int) and weights else ""
         text = f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-        lines.append(f"| {first}{more} | {kind} | {text} | {bits} |")
+        numbers = f" {_numbers(models[kind])} |" if kind in models else ""
+        lines.append(f"| {first}{more} | {kind} | {text} | {bits} |{numbers}")
     projector = artifact.metadata.get("mmproj")
     if isinstance(projector, str):
         lines.append(f"| [`{projector}`]({projector}) | for images and sound | | |")
+    if fidelity:
+        lines += ["", *(f"![size against quality]({name})\n" for name in pictures)]
+        lines.append(_method(fidelity))
     kind = _favourite(by_kind)
     name = by_kind[kind][0].name
     lines += [
@@ -62,6 +106,26 @@ def render(artifact: Artifact, model_id: str = "") -> str:
         f"    ollama run hf.co/{model_id or '<owner>/<repo>'}:{kind}",
     ]
     return "\n".join(lines)
+
+
+def _numbers(model: Mapping[str, Any]) -> str:
+    """Return a model's cells: perplexity, divergence, agreement, speed."""
+    return (
+        f"{model['perplexity']:.4g} ± {model['perplexity_error']:.2g} | {model['kl_mean']:.3g} "
+        f"| {model['top1']:.1%} | {model['generation_tokens_per_second']:.3g}"
+    )
+
+
+def _method(fidelity: Mapping[str, Any]) -> str:
+    text, reference = fidelity["text"], fidelity["reference"]
+    name = "`" + " ".join(text["name"].replace("`", "").split()) + "`"
+    return (
+        f"Measured with llama.cpp against {reference['name']} (perplexity "
+        f"{reference['perplexity']:.4g}) on {name}: {text['tokens']:,} tokens in "
+        f"{text['contexts']} contexts of {text['context_length']}. KL divergence is in nats, the "
+        "mean over tokens; speed is that of the machine that made the release. All numbers are in "
+        "`fidelity.json`."
+    )
 
 
 def commands(context: UseContext) -> list[tuple[str, str]]:

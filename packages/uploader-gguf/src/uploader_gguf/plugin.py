@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import ConvertSpec, Diagnosis, DocumentSpec, hookimpl
-from uploader_gguf.settings import GgufSettings
+from uploader_gguf.settings import GgufSettings, MeasureSettings
 
 
 @hookimpl
@@ -44,6 +44,27 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         order=20,
         isolation="inline",
         run="uploader_gguf.card:section",
+    )
+    yield DocumentSpec(
+        name="fidelity",
+        summary="perplexity and divergence from base and adapter, measured with llama.cpp",
+        output="fidelity.json",
+        describes=("gguf", "merged-4bit"),
+        consumes=("checkpoint",),
+        measures=True,
+        run="uploader_gguf.fidelity:measure",
+        settings=MeasureSettings,
+        check="uploader_gguf.fidelity_plan:check",
+        estimate="uploader_gguf.fidelity_plan:estimate",
+    )
+    yield DocumentSpec(
+        name="fidelity-section",
+        summary="how near the 4-bit model is to base and adapter",
+        section="Fidelity",
+        describes=("merged-4bit",),
+        order=25,
+        isolation="inline",
+        run="uploader_gguf.card:fidelity_section",
     )
 
 

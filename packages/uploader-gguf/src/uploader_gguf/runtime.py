@@ -15,7 +15,7 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,13 @@ class Batch(ctypes.Structure):
     ]
 
     @classmethod
-    def of(cls, tokens: list[int]) -> Batch:
-        """Return one text from position 0, with an output for every token.
+    def of(cls, tokens: list[int], first: int = 0) -> Batch:
+        """Return one text from position 0.
 
-        Without outputs llama.cpp skips most of the last layer.
+        Args:
+            tokens: Of the text.
+            first: Position of the first token that has an output, as all behind it. Without
+                outputs llama.cpp skips most of the last layer.
         """
         count = len(tokens)
         only = (ctypes.c_int32 * 1)(0)
@@ -64,10 +67,33 @@ class Batch(ctypes.Structure):
             pos=(ctypes.c_int32 * count)(*range(count)),
             n_seq_id=(ctypes.c_int32 * count)(*[1] * count),
             seq_id=texts,
-            logits=(ctypes.c_int8 * count)(*[1] * count),
+            logits=(ctypes.c_int8 * count)(*(position >= first for position in range(count))),
         )
         batch.only = only  # kept alive with the batch
         return batch
+
+
+class Context:
+    """Computes with a model; see :meth:`Llama.context`."""
+
+    def __init__(self, lib: ctypes.CDLL, address: int) -> None:
+        self._lib = lib
+        self._address = address
+
+    def run(self, batch: Batch) -> bool:
+        """Compute a batch from an empty context; True means that it failed."""
+        self._lib.llama_memory_clear(self._lib.llama_get_memory(self._address), True)
+        return bool(self._lib.llama_decode(self._address, batch))
+
+    def run_on(self, token: int) -> bool:
+        """Compute one more token behind what was computed; True means that it failed."""
+        tokens = (_Token * 1)(token)
+        return bool(self._lib.llama_decode(self._address, self._lib.llama_batch_get_one(tokens, 1)))
+
+    def logits(self) -> ctypes._Pointer[ctypes.c_float]:
+        """Return the outputs of the last batch, row by row; valid until the next one."""
+        pointer: ctypes._Pointer[ctypes.c_float] = self._lib.llama_get_logits(self._address)
+        return pointer
 
 
 class Llama:
@@ -177,36 +203,36 @@ class Llama:
             return None
         return int(self._lib.llama_vocab_bos(self._vocab))
 
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens, and so of logits in a row."""
+        return int(self._lib.llama_vocab_n_tokens(self._vocab))
+
     @contextlib.contextmanager
-    def context(self, size: int, callback: Any) -> Iterator[Callable[[Batch], bool]]:
-        """Open a context that calls back after every operation of a graph.
+    def context(self, size: int, callback: Any = None) -> Iterator[Context]:
+        """Open a context.
 
         Args:
             size: Tokens.
-            callback: ``ggml_backend_sched_eval_callback``.
-
-        Yields:
-            A function that computes a batch from an empty context; True means that it failed.
+            callback: ``ggml_backend_sched_eval_callback``, called after every operation of a
+                graph.
 
         Raises:
+            IntegrityError: llama.cpp cannot make one.
             PluginError: The place of the callback in the parameters cannot be told.
         """
         lib = self._lib
         parameters = lib.llama_context_default_params()
         parameters.n_ctx = size
-        _set_callback(parameters, callback)
+        if callback is not None:
+            _set_callback(parameters, callback)
         context = lib.llama_init_from_model(self._model, parameters)
         if not context:
             raise IntegrityError("llama.cpp cannot make a context for the model")
         threads = min(8, os.cpu_count() or 1)
         lib.llama_set_n_threads(context, threads, threads)
-
-        def run(batch: Batch) -> bool:
-            lib.llama_memory_clear(lib.llama_get_memory(context), True)
-            return bool(lib.llama_decode(context, batch))
-
         try:
-            yield run
+            yield Context(lib, context)
         finally:
             lib.llama_free(context)
 
@@ -307,6 +333,7 @@ def _declared() -> ctypes.CDLL:
         ),
         ("llama_batch_get_one", Batch, [ctypes.POINTER(_Token), integer]),
         ("llama_decode", integer, [pointer, Batch]),
+        ("llama_get_logits", ctypes.POINTER(ctypes.c_float), [pointer]),
         ("llama_get_logits_ith", ctypes.POINTER(ctypes.c_float), [pointer, integer]),
     ):
         function = getattr(lib, name)

@@ -15,7 +15,19 @@ TYPES = tuple(t.name for t in TensorType if t.is_quantized or t.name in ("F32", 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GgufSettings:
+class ConverterSettings:
+    """How llama.cpp's conversion code is found, and helped."""
+
+    pre_tokenizer: str | None = setting(
+        None, help="llama.cpp's name of the pre-tokenizer, when it is not recognised (qwen2)"
+    )
+    llama_cpp: Path | None = setting(
+        None, help="folder of a llama.cpp checkout whose conversion code is used instead"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GgufSettings(ConverterSettings):
     """What the user can choose."""
 
     quants: tuple[str, ...] = setting(
@@ -47,9 +59,6 @@ class GgufSettings:
     tensor_types: tuple[str, ...] = setting(
         (), help="types of other tensors: REGEX=TYPE, comma separated (ffn_down=q6_K)"
     )
-    pre_tokenizer: str | None = setting(
-        None, help="llama.cpp's name of the pre-tokenizer, when it is not recognised (qwen2)"
-    )
     split_size: str | None = setting(
         None, help="cut files after so many bytes (20G); Ollama does not take cut files"
     )
@@ -64,9 +73,6 @@ class GgufSettings:
     )
     lora_type: str = setting(
         "F32", help="how gguf-lora stores values", choices=("F32", "F16", "BF16")
-    )
-    llama_cpp: Path | None = setting(
-        None, help="folder of a llama.cpp checkout whose conversion code is used instead"
     )
 
     def overrides(self) -> Overrides:
@@ -95,6 +101,17 @@ class GgufSettings:
             embedding=_type(self.token_embedding_type),
             patterns=tuple(patterns),
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasureSettings(ConverterSettings):
+    """What the user can choose of ``--measure``."""
+
+    measure_text: str = setting(
+        "builtin",
+        help="text to measure on, that neither training nor calibration saw: a file, or builtin",
+    )
+    measure_contexts: int = setting(8, help="most contexts of 512 tokens that are measured")
 
 
 def _type(name: str | None) -> TensorType | None:

@@ -37,6 +37,14 @@ _KINDS: Mapping[str, tuple[str | None, str | None, tuple[str, ...]]] = {
     "merged-4bit": ("quantized", "transformers", ("bitsandbytes",)),
     "gguf": ("quantized", "gguf", ("gguf",)),
 }
+_FORMATS = frozenset(
+    {
+        *("transformers", "peft", "lora", "qlora", "adapter", "merged", "gguf", "llama-cpp"),
+        *("safetensors", "pytorch", "bitsandbytes", "4bit", "4-bit", "8bit", "8-bit"),
+    }
+)
+"""Tags that are about the files in a repository: those of a source say nothing of what is made."""
+
 _TITLES = {
     "lora": "LoRA adapter",
     "merged-16bit": "Merged model in 16 bit",
@@ -95,6 +103,8 @@ def metadata_of(
     """
     (artifact,) = context.inputs
     relation, library, tags = _KINDS.get(artifact.kind, (None, None, (artifact.kind,)))
+    if relation == "finetune" and not _is_fine_tuned(context):
+        relation = None
     known: dict[str, Any] = {}
     base = _base_id(context)
     if base is not None:
@@ -105,7 +115,8 @@ def metadata_of(
     known["library_name"] = library
     known["pipeline_tag"] = base_head.get("pipeline_tag") or _pipeline(context)
     known["datasets"] = [*lineage.datasets]
-    known["tags"] = [*dict.fromkeys(("uploader", *tags, *lineage.tags))]
+    told = (tag for tag in lineage.tags if tag not in _FORMATS)
+    known["tags"] = [*dict.fromkeys(("uploader", *tags, *told))]
     return {
         name: value
         for name, value in known.items()
@@ -133,12 +144,13 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
         card = ModelCard.from_template(
             ModelCardData(),
             template_str=template,
-            title="" if own.has_own_text else plain(context.release.name),
+            title="" if own.has_own_text else plain(_title(context)),
             introduction=_introduction(artifact, context),
             notice=licence.notice,
             sections=[s for s in context.sections if s.text.strip()],
             training=training.section(lineage, has_curve=has_curve),
-            licence=licence.metadata.get("license", ""),
+            licence=licence.metadata.get("license_name") or licence.metadata.get("license", ""),
+            licence_link=licence.metadata.get("license_link", ""),
             licence_files=sorted(names & {path.name for path in licence.files}),
             model_id=context.model_id,
             base_model=_base_id(context) or "",
@@ -208,9 +220,22 @@ def _pipeline(context: StepContext) -> str | None:
     return None
 
 
+def _is_fine_tuned(context: StepContext) -> bool:
+    """Tell whether the base was changed; a full model is only brought into another format."""
+    return context.release.source != "checkpoint"
+
+
+def _title(context: StepContext) -> str:
+    """Return the name of the repository, or of the release where there is none."""
+    return context.model_id.split("/")[-1] or context.release.name
+
+
 def _introduction(artifact: Artifact, context: StepContext) -> str:
     text = _TITLES.get(artifact.kind, plain(artifact.kind))
+    if not _is_fine_tuned(context):
+        text = text.replace("Merged model", "Model")
     base = _base_id(context)
     if base is None:
         return f"{text}."
-    return f"{text}, fine-tuned from [{plain(base)}](https://huggingface.co/{base})."
+    how = "fine-tuned from" if _is_fine_tuned(context) else "made from"
+    return f"{text}, {how} [{plain(base)}](https://huggingface.co/{base})."

@@ -1,4 +1,4 @@
-"""Before anything is computed: account, rights, room, and the visibility of what exists."""
+"""Before anything is computed: account, rights, room, visibility of what exists, and secrets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from uploader_core.plugin import AuthError, Finding, PlanContext, RefusedError, UsageError
-from uploader_hf import limits
+from uploader_hf import limits, scan
 from uploader_hf.client import make_api, no_token, status_of, translated
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+
+EMPTY = frozenset({".gitattributes"})
+"""What the Hub itself puts into a new repository."""
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -19,7 +22,8 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
     Raises:
         AuthError: No token, a wrong one, or one without the right to write there.
-        RefusedError: The repository is public and ``--hf-public`` was not given.
+        RefusedError: The repository is public and ``--hf-public`` was not given, or the other way
+            round with a pull request.
         UsageError: Options that contradict each other.
     """
     repo_id, settings = context.target or "", context.settings
@@ -36,10 +40,19 @@ def check(context: PlanContext) -> Iterable[Finding]:
         visibility = "public" if settings.public else "private"
         what = f"{repo_id} will be made, {visibility}, by {account['name']}"
     else:
-        check_visibility(repo_id, private=bool(info.private), public_wanted=settings.public)
+        check_visibility(repo_id, info, settings)
         visibility = "private" if info.private else "public"
         what = f"{repo_id} exists, {visibility}; its other files are left alone"
+        if opens_pull_request(info, settings):
+            what = f"{repo_id} exists, {visibility}; a draft pull request is opened there"
     yield Finding(level="note", what=what)
+    for leak in scan.find_in_sources(context.sources, settings.allow_secret):
+        yield Finding(
+            level="error",
+            what=f"what looks like a secret would be published: {leak}",
+            next="remove it, and revoke it where it was shared already; if it is none: "
+            f"--hf-allow-secret {leak.fingerprint}",
+        )
     yield from limits.check_files(context)
     if visibility == "private":
         yield from limits.check_quota(context, api, account)
@@ -56,7 +69,6 @@ def check_options(settings: Any) -> None:
     for option, given in (
         ("--hf-revision", settings.revision != "main"),
         ("--hf-tag", bool(settings.tag)),
-        ("--hf-public", settings.public),
     ):
         if given:
             raise UsageError(
@@ -73,7 +85,8 @@ def check_rights(account: dict[str, Any], repo_id: str) -> None:
         repo_id: ``owner/name``.
 
     Raises:
-        AuthError: A read-only token, another owner, or a fine-grained token without this scope.
+        AuthError: A read-only token, another owner, an organisation where the account only reads,
+            or a fine-grained token without this scope.
     """
     owner = repo_id.split("/")[0]
     access = account.get("auth", {}).get("accessToken", {})
@@ -84,13 +97,21 @@ def check_rights(account: dict[str, Any], repo_id: str) -> None:
             safe="nothing was sent",
             next="make a token with write access at https://huggingface.co/settings/tokens",
         )
-    organisations = {o["name"] for o in account.get("orgs", ())}
+    organisations = {o["name"]: o.get("roleInOrg") for o in account.get("orgs", ())}
     if owner != account["name"] and owner not in organisations:
         raise AuthError(
             f"{repo_id} belongs to {owner}, and this token to {account['name']}",
             owner="--to, or the account that is logged in",
             safe="nothing was sent",
             next=f"--to hf:{account['name']}/{repo_id.split('/')[1]}, or log in as {owner}",
+        )
+    if organisations.get(owner) == "read":
+        raise AuthError(
+            f"{account['name']} may only read in {owner}",
+            owner=f"the role of {account['name']} in {owner}",
+            safe="nothing was sent",
+            next=f"ask an admin of {owner} for the role write or contributor, or "
+            f"--to hf:{account['name']}/{repo_id.split('/')[1]}",
         )
     if access.get("role") == "fineGrained" and not _may_write(access, repo_id):
         raise AuthError(
@@ -122,16 +143,39 @@ def look_up(api: HfApi, repo_id: str) -> Any | None:
         raise
 
 
-def check_visibility(repo_id: str, *, private: bool, public_wanted: bool) -> None:
-    """Refuse to add a private release to a public repository.
+def opens_pull_request(info: Any, settings: Any) -> bool:
+    """Tell whether a release goes into a pull request: asked for, and there is something already.
+
+    Args:
+        info: What the Hub says of the repository.
+        settings: Of the upload.
+    """
+    return bool(settings.pr and {s.rfilename for s in info.siblings or ()} - EMPTY)
+
+
+def check_visibility(repo_id: str, info: Any, settings: Any) -> None:
+    """Refuse what would show a release that was not asked to be public, or leave one hidden.
+
+    Args:
+        repo_id: ``owner/name``.
+        info: What the Hub says of it.
+        settings: Of the upload.
 
     Raises:
-        RefusedError: It is public and nobody asked for that.
+        RefusedError: It is public and nobody asked for that, pull requests included; or it is
+            private and should be made public with a pull request that nobody has merged.
     """
-    if not private and not public_wanted:
+    if not info.private and not settings.public:
         raise RefusedError(
             f"{repo_id} exists and is public, and this release was not asked to be",
             owner=repo_id,
             safe="nothing was sent",
             next="add --hf-public, make the repository private first, or choose another name",
+        )
+    if info.private and settings.public and opens_pull_request(info, settings):
+        raise RefusedError(
+            f"{repo_id} is private, and a draft pull request does not make it public",
+            owner=repo_id,
+            safe="nothing was sent",
+            next="leave --hf-public out; make the repository public when the request is merged",
         )

@@ -141,7 +141,7 @@ def status_of(error: BaseException) -> int | None:
 
 def is_passing(error: BaseException) -> bool:
     """Tell whether an attempt may have worked unseen, or may work in a moment."""
-    if own_error(error) is not None:
+    if own_error(error) is not None or _is_offline(error):
         return False
     status = status_of(error)
     return is_connection(error) if status is None else status in PASSING
@@ -205,6 +205,13 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
     text = f"{what} failed: {said}" if said else f"{what} failed"
     if isinstance(error, LocalTokenNotFoundError):
         return no_token()
+    if _is_offline(error):
+        return RefusedError(
+            f"{what} needs the Hub, and the client was told to stay offline",
+            owner="HF_HUB_OFFLINE",
+            safe="nothing was sent",
+            next="unset HF_HUB_OFFLINE; only destinations and sources on the Hub need it",
+        )
     if isinstance(error, GatedRepoError):
         return AuthError(
             text,
@@ -247,6 +254,11 @@ def is_connection(error: BaseException) -> bool:
     # By name: the client's HTTP library is requests, httpx or httpx2, as its version goes.
     names = {cls.__name__ for part in chain(error) for cls in type(part).__mro__}
     return bool(names & _CONNECTION_ERRORS)
+
+
+def _is_offline(error: BaseException) -> bool:
+    """Tell whether the client refused to ask because of ``HF_HUB_OFFLINE``."""
+    return any(type(part).__name__ == "OfflineModeIsEnabled" for part in chain(error))
 
 
 def no_token() -> AuthError:

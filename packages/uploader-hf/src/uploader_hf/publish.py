@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from uploader_core.plugin import (
@@ -27,6 +28,7 @@ from uploader_hf.remote import differing, list_remote
 from uploader_hf.repository import Place
 from uploader_hf.sending import send
 from uploader_hf.standing import keep_standing_card
+from uploader_hf.watch import Watch
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
 
 def upload(context: StepContext) -> Receipt:
     """Publish ``context.files`` to the repository ``context.target``."""
+    with Watch(context.on_progress) as watch:
+        return _upload(replace(context, on_progress=watch))
+
+
+def _upload(context: StepContext) -> Receipt:
     settings = context.settings
     repo_id = context.target or ""
     api = make_api(context.secrets, timeout=settings.timeout)

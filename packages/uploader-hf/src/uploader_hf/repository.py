@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from uploader_core.plugin import RefusedError
-from uploader_hf.check import check_visibility, look_up
+from uploader_hf.check import check_visibility, look_up, opens_pull_request
 from uploader_hf.patience import Patience
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-
-_EMPTY = {".gitattributes"}
-"""What the Hub itself puts into a new repository."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,13 +47,13 @@ def prepare(api: HfApi, patience: Patience, repo_id: str, settings: Any) -> Plac
                 safe="nothing was sent",
                 next=f"look at {api.endpoint}/{repo_id}/settings",
             )
-    check_visibility(repo_id, private=bool(info.private), public_wanted=settings.public)
+    check_visibility(repo_id, info, settings)
     if settings.revision != "main":
         patience.call(
             f"making the branch {settings.revision}",
             lambda: api.create_branch(repo_id, branch=settings.revision, exist_ok=True),
         )
-    elif settings.pr and {s.rfilename for s in info.siblings or ()} - _EMPTY:
+    elif opens_pull_request(info, settings):
         return _pull_request(api, patience, repo_id, settings.message)
     return Place(repo_id=repo_id, revision=settings.revision)
 

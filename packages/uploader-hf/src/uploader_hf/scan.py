@@ -1,5 +1,8 @@
 """Secrets in text files that would go up stop the run: file and line are named, not the value.
 
+Those of a source that go into a release are looked at before anything is computed, for a GGUF holds
+the template and nobody sees it there; everything that goes up is looked at again before it does.
+
 The patterns are those by which the vendors themselves mark their keys; a bare random string is no
 finding. What looks like one and is none is let through by its fingerprint.
 """
@@ -8,31 +11,48 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from uploader_core.plugin import RefusedError, UploadFile
+from uploader_hf.own_text import take_apart
 
 LARGEST = 8 << 20
 """Bytes; a larger text is a vocabulary."""
 
-_PATTERNS: tuple[tuple[str, str], ...] = (
-    ("a Hugging Face token", r"\b(?:hf|api_org)_[A-Za-z0-9]{20,}\b"),
-    ("a GitHub token", r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,})\b"),
-    ("a GitLab token", r"\bglpat-[\w-]{20,}"),
-    ("an AWS access key", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
-    ("an AWS secret key", r"(?i)aws_?secret_?(?:access_?)?key\W{1,6}[A-Za-z0-9/+]{40}(?![\w/+])"),
-    ("an API key", r"\bsk-(?:[a-z]+[a-z0-9]*-)*[A-Za-z0-9_]{20,}\b"),
-    ("a Slack token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
-    ("a Google API key", r"\bAIza[\w-]{35}(?![\w-])"),
-    ("a Stripe key", r"\b[rs]k_live_[A-Za-z0-9]{20,}\b"),
-    ("an npm or PyPI token", r"\b(?:npm_[A-Za-z0-9]{30,}|pypi-[\w-]{50,})"),
-    ("a Weights & Biases key", r"(?i)(?:wandb|weights.?(?:&|and).?biases).{0,60}?\b[0-9a-f]{40}\b"),
-    ("a private key", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"),
-    ("a signed web token", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
-    ("a password in an address", r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"'<>{}]+:[^\s/:@\"'<>{}]{4,}@[\w.-]+"),
+_PATTERNS: tuple[tuple[str, str, str], ...] = (
+    ("a Hugging Face token", "hf_ api_org_", r"\b(?:hf|api_org)_[A-Za-z0-9]{20,}\b"),
+    ("a GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"\bgh[pousr]_[A-Za-z0-9]{30,}\b"),
+    ("a GitHub token", "github_pat_", r"\bgithub_pat_\w{30,}\b"),
+    ("a GitLab token", "glpat-", r"\bglpat-[\w-]{20,}"),
+    ("an AWS access key", "akia asia", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
+    ("an AWS secret key", "aws",
+     r"(?i)aws_?secret_?(?:access_?)?key\W{1,6}[A-Za-z0-9/+]{40}(?![\w/+])"),
+    ("an API key", "sk-", r"\bsk-(?:[a-z]+[a-z0-9]*-)*[A-Za-z0-9_]{20,}\b"),
+    ("a Slack token", "xox", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
+    ("a Google API key", "aiza", r"\bAIza[\w-]{35}(?![\w-])"),
+    ("a Stripe key", "k_live_", r"\b[rs]k_live_[A-Za-z0-9]{20,}\b"),
+    ("an npm or PyPI token", "npm_ pypi-", r"\b(?:npm_[A-Za-z0-9]{30,}|pypi-[\w-]{50,})"),
+    ("a Weights & Biases key", "wandb weights",
+     r"(?i)(?:wandb|weights.?(?:&|and).?biases).{0,60}?\b[0-9a-f]{40}\b"),
+    ("a private key", "-----begin", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"),
+    ("a signed web token", "eyj", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+    ("a password in an address", "://",
+     r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"'<>{}]+:[^\s/:@\"'<>{}]{4,}@[\w.-]+"),
 )  # fmt: skip
-_COMPILED = tuple((what, re.compile(pattern)) for what, pattern in _PATTERNS)
+"""What it is, marks one of which stands in every line that matches, in lower case; the pattern."""
+
+_TRAVELS = re.compile(
+    r"(?:LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*|[^/]+\.jinja|merges\.txt|vocab\.(?:json|txt)"
+    r"|(?:adapter_|generation_|tokenizer_|preprocessor_|processor_|video_preprocessor_)?config\.json"
+    r"|tokenizer\.json|special_tokens_map\.json|added_tokens\.json|chat_template\.json"
+)
+"""What the formats take over from a source. The card takes the words of a person as well."""
+_COMPILED = tuple(
+    (what, tuple(mark.encode() for mark in marks.split()), re.compile(pattern))
+    for what, marks, pattern in _PATTERNS
+)
 _PLACEHOLDER_LETTERS = 6
 """A value with fewer different characters is ``xxxxxxxx``, written by somebody who took care."""
 
@@ -55,6 +75,10 @@ class Leak:
     masked: str
     fingerprint: str
 
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}"
+        return f"{where} {self.what}, {self.masked} (fingerprint {self.fingerprint})"
+
 
 def refuse_secrets(files: Iterable[UploadFile], *, allowed: Collection[str] = ()) -> None:
     """Stop when a text file that would go up holds a secret.
@@ -69,10 +93,7 @@ def refuse_secrets(files: Iterable[UploadFile], *, allowed: Collection[str] = ()
     leaks = [leak for file in files for leak in find(file) if leak.fingerprint not in allowed]
     if not leaks:
         return
-    found = "\n".join(
-        f"  {leak.file}:{leak.line} {leak.what}, {leak.masked} (fingerprint {leak.fingerprint})"
-        for leak in leaks[:20]
-    )
+    found = "\n".join(f"  {leak}" for leak in leaks[:20])
     raise RefusedError(
         f"text files that would be published hold what looks like secrets:\n{found}",
         owner="whoever wrote them",
@@ -82,24 +103,61 @@ def refuse_secrets(files: Iterable[UploadFile], *, allowed: Collection[str] = ()
     )
 
 
+def find_in_sources(sources: Mapping[str, Path], allowed: Collection[str]) -> Iterator[Leak]:
+    """Yield what looks like a secret in what formats and cards take over from their sources.
+
+    Args:
+        sources: Folders by source kind.
+        allowed: Fingerprints of findings that are none.
+    """
+    for kind, folder in sources.items():
+        if not folder.is_dir():
+            continue
+        paths = sorted(path for path in folder.iterdir() if _TRAVELS.fullmatch(path.name))
+        card = folder / "README.md"
+        if kind != "base" and card.is_file():
+            text = card.read_text("utf-8", errors="replace")
+            paths += [card] * take_apart(text).has_own_text
+        for path in (*paths, *sorted(folder.glob("additional_chat_templates/*.jinja"))):
+            if path.is_file() and path.stat().st_size <= LARGEST:
+                name = path.relative_to(folder).as_posix()
+                yield from (leak for leak in _find(name, path) if leak.fingerprint not in allowed)
+
+
 def find(file: UploadFile) -> Iterator[Leak]:
     """Yield what looks like a secret in one file; a binary one has none that we could see."""
-    if file.role == "weights" or file.size > LARGEST:
-        return
-    content = file.path.read_bytes()
+    if file.role != "weights" and file.size <= LARGEST:
+        yield from _find(file.name, file.path)
+
+
+def _find(name: str, path: Path) -> Iterator[Leak]:
+    content = path.read_bytes()
     if b"\0" in content:
         return
     # Notebooks and JSON write line ends as \n: each of their lines is searched like any other.
-    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
-        for what, pattern in _COMPILED:
-            for match in pattern.finditer(line):
-                value = match[0]
-                if len(set(value[4:])) < _PLACEHOLDER_LETTERS:
-                    continue
-                yield Leak(
-                    file=file.name,
-                    line=number,
-                    what=what,
-                    masked=value[:4] + "***",
-                    fingerprint=hashlib.sha256(value.encode()).hexdigest()[:12],
-                )
+    leaks = {
+        Leak(
+            file=name,
+            line=content.count(b"\n", 0, start) + 1,
+            what=what,
+            masked=value[:4] + "***",
+            fingerprint=hashlib.sha256(value.encode()).hexdigest()[:12],
+        )
+        for what, marks, pattern in _COMPILED
+        for start, text in _lines_with(content, marks)
+        for value in (match[0] for match in pattern.finditer(text))
+        if len(set(value[4:])) >= _PLACEHOLDER_LETTERS
+    }
+    yield from sorted(leaks, key=lambda leak: (leak.line, leak.what, leak.fingerprint))
+
+
+def _lines_with(content: bytes, marks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    """Yield start and text of lines with a mark; the rest, as of a vocabulary, costs nothing."""
+    folded = content.lower()
+    for mark in marks:
+        end = 0
+        while (found := folded.find(mark, end)) >= 0:
+            start = content.rfind(b"\n", 0, found) + 1
+            end = content.find(b"\n", found)
+            end = len(content) if end < 0 else end
+            yield start, content[start:end].decode("utf-8", "replace")

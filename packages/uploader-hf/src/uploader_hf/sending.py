@@ -73,13 +73,16 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
                 break
             if progress is None:
                 missing = sorted(still, key=lambda f: (f.role == "document", f.name))
-                progress = Progress(context, repo_id, sum(f.size for f in missing))
+                progress = Progress(context, sum(f.size for f in missing))
                 operations = dict(_operations(missing, progress, streams))
             try:
+                progress.phase = "sending"
                 chosen = [operations[f.name] for f in missing if f.name in operations]
-                with told(progress.through_xet()) if uses_xet() else contextlib.nullcontext():
+                names = {str(f.path): f.name for f in missing}
+                with told(progress.through_xet(names)) if uses_xet() else contextlib.nullcontext():
                     _transfer(context, api, place, chosen, {f.name: f for f in missing})
-                context.progress(f"committing to {repo_id}", 0, None, "steps")
+                progress.phase = f"committing to {repo_id}"
+                context.progress(progress.phase, 0, None, "steps")
                 progress.count(sum(f.size for f in missing if f.name == CARD))
                 api.create_commit(
                     repo_id,
@@ -148,6 +151,10 @@ def _transfer(
         IntegrityError: What was read is not what the record says.
     """
     context.progress(f"asking {place.repo_id} what it wants", 0, None, "steps")
+    for operation in operations:
+        if isinstance(operation.path_or_fileobj, CountingFile):
+            # Where a transfer failed the client leaves the stream where it stopped reading.
+            operation.path_or_fileobj.seek(0)
     api.preupload_lfs_files(place.repo_id, operations, revision=place.revision, free_memory=False)
     for operation in operations:
         file = files[operation.path_in_repo]

@@ -11,9 +11,11 @@ import hashlib
 import io
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from uploader_core.plugin import CancelledError, StepContext, UploadFile
+from uploader_hf.xet_progress import XetReport
 
 
 class Progress:
@@ -21,16 +23,19 @@ class Progress:
 
     Args:
         context: The step, for its progress.
-        repo: Repository, for the text.
         total: Bytes of all files.
+
+    Attributes:
+        phase: What is going on; small files stand in the commit itself.
     """
 
-    def __init__(self, context: StepContext, repo: str, total: int) -> None:
+    def __init__(self, context: StepContext, total: int) -> None:
+        self.phase = "sending"
         self._context = context
-        self._repo = repo
         self._total = total
         self._guard = threading.Lock()
         self._started = time.monotonic()
+        self._began: dict[str, float] = {}
         self._done = 0
         self._read = 0
 
@@ -54,20 +59,35 @@ class Progress:
             stream.sent += fresh
             self._done += fresh
             self._read += count
-            self._context.progress(self._text(stream), self._done, self._total)
+            text = self._text(self.phase, stream.label, stream.sent, stream.size)
+            self._context.progress(text, self._done, self._total)
 
-    def through_xet(self) -> Callable[[int, int], None]:
+    def through_xet(self, names: Mapping[str, str]) -> Callable[[XetReport], None]:
         """Return what counts one transfer through Xet, see :func:`uploader_hf.xet_progress.told`.
 
         It runs in a thread of the client's, where an error would be lost: it raises none.
+
+        Args:
+            names: Names at the destination, by the paths that Xet reads.
         """
         before = self._read
+        files: dict[str, tuple[int, int]] = {}
 
-        def tell(done: int, sent: int) -> None:
+        def tell(report: XetReport) -> None:
             with self._guard:
-                self._done = max(self._done, min(done, self._total))
-                self._read = max(self._read, before + sent)
-                text = f"sending to {self._repo} through Xet{self._pace(self._done)}"
+                done, read = self._done, self._read
+                self._done = max(done, min(report.done, self._total))
+                self._read = max(read, before + report.sent)
+                files.update(report.files)
+                if (done, read) == (self._done, self._read):
+                    return  # it reports now and then, whether anything moves or not
+                text = "sending through Xet"
+                if files:
+                    # The one with most to go.
+                    path, (some, size) = max(
+                        files.items(), key=lambda file: (file[1][1] - file[1][0], file[1][1])
+                    )
+                    text = self._text(text, names.get(path, Path(path).name), some, size)
                 with contextlib.suppress(CancelledError):
                     self._context.progress(text, self._done, self._total)
 
@@ -79,18 +99,23 @@ class Progress:
             self._done = min(self._total, self._done + size)
             self._read += size
 
-    def _text(self, stream: CountingFile) -> str:
-        share = 100 * stream.sent // max(1, stream.size)
-        return f"sending to {self._repo}: {stream.label} {share}%{self._pace(self._read)}"
+    def _text(self, what: str, name: str, done: int, size: int) -> str:
+        """Say how far one file is, and when it and all of them will be there."""
+        now = time.monotonic()
+        began = self._began.setdefault(name, now)
+        parts = [
+            f"{name} {100 * done // max(1, size)}%",
+            _left(size - done, done, now - began, "left"),
+            _left(self._total - self._done, self._read, now - self._started, "in all"),
+        ]
+        return f"{what}: {', '.join(filter(None, parts))}"
 
-    def _pace(self, count: int) -> str:
-        """Say how fast it goes, by the bytes that were worked through so far."""
-        seconds = time.monotonic() - self._started
-        if seconds < 1 or not count:
-            return ""
-        rate = count / seconds
-        left = (self._total - self._done) / rate
-        return f", {rate / 1e6:.1f} MB/s, {_clock(left)} left in all"
+
+def _left(missing: int, moved: int, seconds: float, what: str) -> str:
+    """Say when it is over at the pace so far; "" in the first second, which tells nothing."""
+    if seconds < 1 or not moved or not missing:
+        return ""
+    return f"{_clock(missing * seconds / moved)} {what}"
 
 
 def _clock(seconds: float) -> str:

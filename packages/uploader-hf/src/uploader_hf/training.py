@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from datetime import timedelta
 from importlib.util import find_spec
 
 from uploader_core.plugin import Json, Lineage
@@ -62,8 +63,9 @@ _RESULTS: Mapping[str, str] = {
     "eval_loss": "evaluation loss",
     "eval_accuracy": "evaluation accuracy",
     "perplexity": "perplexity",
-    "train_runtime": "seconds",
+    "train_runtime": "time",
 }
+_ADAPTERS = {"LORA": "LoRA", "LOHA": "LoHa", "LOKR": "LoKr", "ADALORA": "AdaLoRA"}
 _NAMES = {"gpu", "gpus", "gpu_name", "gpu_names", "gpu_model", "device_name"}
 
 
@@ -75,10 +77,17 @@ def section(lineage: Lineage, *, has_curve: bool) -> str:
         has_curve: Whether :data:`CURVE` stands beside the card.
     """
     method = {k: v for k, v in lineage.method.items() if v is not False}
+    if isinstance(kind := method.get("peft_type"), str):
+        method["peft_type"] = _ADAPTERS.get(kind, kind)
+    if isinstance(modules := method.get("target_modules"), list):
+        method["target_modules"] = _short(modules)
+    results: dict[str, Json] = {**lineage.results}
+    if (seconds := lineage.results.get("train_runtime")) is not None:
+        results["train_runtime"] = str(timedelta(seconds=round(seconds)))
     rows = [
         *_rows(method, _METHOD),
         *_rows(lineage.training, _SETTINGS),
-        *_rows(lineage.results, _RESULTS),
+        *_rows(results, _RESULTS),
     ]
     table: dict[str, str] = {}
     for name, value in rows:
@@ -141,6 +150,14 @@ def curve(lineage: Lineage) -> bytes | None:
 
 def _rows(values: Mapping[str, Json], names: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(names[key], _value(values[key])) for key in names if key in values]
+
+
+def _short(modules: list[Json]) -> list[Json]:
+    """Return names of modules without the layers that they are in, each once.
+
+    peft writes ``model.layers.0.mlp.up_proj`` and so on where all linear layers were asked for.
+    """
+    return [*dict.fromkeys(sorted(str(name).rsplit(".", 1)[-1] for name in modules))]
 
 
 def _value(value: Json) -> str:

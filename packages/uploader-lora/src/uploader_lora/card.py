@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from pathlib import Path
 
 from uploader_core.plugin import StepContext, UseContext
+
+_RANKS = (32, 64, 128, 256, 320, 512)
+"""What vLLM takes as the highest rank, beyond its default of 16."""
 
 
 def section(context: StepContext) -> str:
@@ -12,6 +17,12 @@ def section(context: StepContext) -> str:
     release = context.release
     base = release.base_model if release.base_is_hub_id else None
     name = context.model_id or release.name
+    served: list[str] = []
+    if base:
+        # Without an artifact it is the section as it will be, shown before there is one.
+        folder = context.inputs[0].path if context.inputs else Path()
+        command = _serve(base, f"{release.name}={name}", folder)
+        served = ["", "With [vLLM](https://docs.vllm.ai):", "", f"    {command}"]
     return "\n".join(
         [
             "This is a LoRA adapter: it needs its base model"
@@ -25,6 +36,7 @@ def section(context: StepContext) -> str:
             f'model = PeftModel.from_pretrained(base, "{name}")',
             f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
             "```",
+            *served,
         ]
     )
 
@@ -33,7 +45,26 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
     """Return how to serve base and adapter; nothing where nobody else has the base."""
     if not context.release.base_is_hub_id:
         return []
-    base = shlex.quote(str(context.release.base_model))
     place = context.published.get("hf") or str(context.artifact.path)
-    module = shlex.quote(f"{context.release.name}={place}")
-    return [("vLLM, base and adapter", f"vllm serve {base} --enable-lora --lora-modules {module}")]
+    module = f"{context.release.name}={place}"
+    command = _serve(str(context.release.base_model), module, context.artifact.path)
+    return [("vLLM, base and adapter", command)]
+
+
+def _serve(base: str, module: str, folder: Path) -> str:
+    """Return the command; vLLM wants to be told of ranks above 16."""
+    rank = _rank(folder)
+    fitting = next((allowed for allowed in _RANKS if rank <= allowed), rank)
+    more = f" --max-lora-rank {fitting}" if rank > 16 else ""
+    module = shlex.quote(module)
+    return f"vllm serve {shlex.quote(base)} --enable-lora{more} --lora-modules {module}"
+
+
+def _rank(folder: Path) -> int:
+    """Return the highest rank of an adapter, 0 when its configuration does not say."""
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+        ranks = [config.get("r", 0), *(config.get("rank_pattern") or {}).values()]
+    except (OSError, ValueError, AttributeError):
+        return 0
+    return max((rank for rank in ranks if isinstance(rank, int)), default=0)

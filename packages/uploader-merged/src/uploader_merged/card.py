@@ -13,9 +13,12 @@ def section(context: StepContext) -> str:
     needed = "transformers is needed"
     if any(artifact.kind == "merged-4bit" for artifact in context.inputs):
         needed = "transformers, accelerate and bitsandbytes are needed"
+    what = "The adapter is merged into the base model"
+    if context.release.source == "checkpoint":
+        what = "A full model"
     return "\n".join(
         [
-            f"The adapter is merged into the base model; nothing but {needed}.",
+            f"{what}; nothing but {needed}.",
             "",
             "```python",
             "from transformers import AutoModelForCausalLM, AutoTokenizer",

@@ -18,6 +18,8 @@ from uploader_core.progress import StepProgress, Tracker
 from uploader_core.session import Survey
 from uploader_core.text import duration_text, size_text
 
+_BAR = 16
+
 
 class Renderer:
     """Listens to events and shows nothing; the base of the two that do."""
@@ -56,7 +58,7 @@ class LineRenderer(Renderer):
             return
         first, end = self._tracker.remaining(now)
         left = "" if end is None else f"; {left_text(first, end)}"
-        at = ", ".join(f"{s.id} {amount_text(s, now) or s.what}".rstrip() for s in running)
+        at = "; ".join(" ".join(filter(None, (s.id, amount_text(s, now), s.what))) for s in running)
         self._print(f"running {at}{left}", now)
 
     def _print(self, line: str, now: float) -> None:
@@ -116,21 +118,36 @@ class LiveRenderer(Renderer):
         now = time.time()
         table = Table.grid(padding=(0, 1))
         table.add_column(no_wrap=True)
-        table.add_column(width=16)
+        table.add_column(width=_BAR)
         table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, overflow="crop", ratio=1)
-        for step in self._tracker.running():
+        table.add_column(no_wrap=True)
+        running = self._tracker.running()
+        amounts = [amount_text(s, now) or duration_text(now - s.started) for s in running]
+        # What a step is at stands beside its bar where there is room, and below where there is not.
+        widths = [max(map(len, texts), default=0) for texts in ([s.id for s in running], amounts)]
+        room = self._console.width - sum(widths) - _BAR - 3
+        beside = all(len(step.what) <= room for step in running)
+        for step, amount in zip(running, amounts, strict=True):
             fraction = step.fraction()
             table.add_row(
                 Text(step.id, style="bold"),
-                ProgressBar(total=1.0, completed=fraction or 0.0, pulse=fraction is None, width=16),
-                Text(amount_text(step, now) or duration_text(now - step.started)),
-                Text(step.what, style="dim"),
+                ProgressBar(
+                    total=1.0, completed=fraction or 0.0, pulse=fraction is None, width=_BAR
+                ),
+                Text(amount),
+                Text(step.what if beside else "", style="dim"),
             )
+        details = []
+        for step in running:
+            if step.what and not beside:
+                whose = f"{step.id}  " if len(running) > 1 else ""
+                text = f"        {whose}{step.what}"
+                details.append(Text(text, style="dim", no_wrap=True, overflow="ellipsis"))
         waiting = sum(s.state == "waiting" for s in self._tracker.steps.values())
         first, end = self._tracker.remaining(now)
         parts = [f"{waiting} waiting" if waiting else "", left_text(first, end)]
-        return Group(table, Text("        " + ", ".join(filter(None, parts)), style="dim"))
+        left = Text("        " + ", ".join(filter(None, parts)), style="dim")
+        return Group(table, *details, left)
 
 
 def left_text(first: float | None, end: float | None) -> str:

@@ -19,6 +19,7 @@ from uploader_core.registry import (
     ARTIFACTS,
     DEFAULTS,
     DOCUMENTS,
+    MEASURES,
     PLUGINS,
     SCHEMES,
     Registry,
@@ -125,8 +126,9 @@ def _settings_for(registry: Registry, args: Sequence[str]) -> list[Setting]:
     for destination in values_of(args, "--to"):
         for plugin_id in registry.providers(SCHEMES, destination.partition(":")[0]):
             ids[plugin_id] = None
-    for plugin_id in registry.names(DOCUMENTS):
-        ids[plugin_id] = None
+    for group in (DOCUMENTS, MEASURES) if "--measure" in args else (DOCUMENTS,):
+        for plugin_id in registry.names(group):
+            ids[plugin_id] = None
     found: dict[str, Setting] = {}
     for plugin_id in ids:
         with contextlib.suppress(UploaderError):

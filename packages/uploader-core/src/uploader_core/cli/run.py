@@ -61,6 +61,11 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "may be repeated.",
             ),
             click.option(
+                "--measure",
+                is_flag=True,
+                help="Measure how near each format is to base and adapter, for card and report.",
+            ),
+            click.option(
                 "--jobs",
                 type=click.IntRange(1),
                 default=1,
@@ -95,6 +100,7 @@ def _request(params: dict[str, Any]) -> Request:
         name=params["name"],
         base=params["base"],
         adapters=tuple(params["adapters"]),
+        measure=params["measure"],
         command=" ".join(["uploader", *sys.argv[1:]]),
     )
 

@@ -37,7 +37,8 @@ def show_survey(console: Console, survey: Survey) -> None:
 
 def _licence(plan: Plan) -> str | None:
     """Return what the head of the base model's card says, None where there is no card."""
-    base = plan.sources.artifacts.get("base")
+    artifacts = plan.sources.artifacts
+    base = artifacts.get("base") or artifacts.get("checkpoint")
     if base is None:
         return None
     try:

@@ -147,7 +147,7 @@ def command(paths: Paths) -> list[str]:
     """Return the arguments of the one command that makes the release."""
     return [
         "run", str(paths.adapter), "--name", NAME, "--output", str(paths.release),
-        "--plugins", "lora,merged,gguf", "--gguf-quants", ",".join(QUANTS),
+        "--plugins", "lora,merged,gguf", "--gguf-quants", ",".join(QUANTS), "--measure",
         "--to", f"dir:{paths.published}", "--to", f"hf:demo/{NAME}", "--yes",
     ]  # fmt: skip
 

@@ -16,6 +16,7 @@ from uploader_core.inspection import Inspection, inspect
 from uploader_core.registry import (
     ARTIFACTS,
     DOCUMENTS,
+    MEASURES,
     SCHEMES,
     SOURCES,
     Plugin,
@@ -195,14 +196,19 @@ class PluginConformance:
         made: set[str] = {s.produces for s in self._specs(SaveSpec, ConvertSpec)}
         schemes = {s.scheme for s in plugin.of(UploadSpec)}
         # A section belongs to whoever makes the kind; a plugin of sections alone is loaded always.
+        described = plugin.of(DocumentSpec)
+        measures = [s for s in described if s.measures]
         documents = [
-            s for s in plugin.of(DocumentSpec) if s.output is not None or not (made or schemes)
+            s
+            for s in described
+            if not s.measures and (s.output is not None or not (made or schemes))
         ]
         for group, offered in (
             (ARTIFACTS, made),
             (SCHEMES, schemes),
             (SOURCES, {self.plugin} if plugin.of(SourceSpec) else set()),
             (DOCUMENTS, {self.plugin} if documents else set()),
+            (MEASURES, {self.plugin} if measures else set()),
         ):
             advertised = set(self.registry().advertised(self.plugin, group))
             both = f"specs offer {sorted(offered)}, metadata says {sorted(advertised)}"

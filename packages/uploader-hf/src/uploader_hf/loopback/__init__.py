@@ -18,16 +18,18 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Sequence
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 
 from uploader_hf.loopback.faults import Fault, Faults
+from uploader_hf.loopback.rates import Rate, Rates
 from uploader_hf.loopback.server import Handler, State, Token
 from uploader_hf.loopback.store import Store, blob_id
 from uploader_hf.loopback.xet import XetStore
 
-__all__ = ["Fault", "LoopbackHub", "blob_id"]
+__all__ = ["Fault", "LoopbackHub", "Rate", "blob_id"]
 
 
 class LoopbackHub:
@@ -41,6 +43,7 @@ class LoopbackHub:
         quota: Bytes of private storage that each account has; None for no end.
         xet: Take large files through Xet too, by the client's own store on disk. It needs
             ``hf_xet`` here, to read what was stored.
+        rates: How many requests an account may make in a while; by default as many as it likes.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class LoopbackHub:
         port: int = 0,
         quota: int | None = None,
         xet: bool = False,
+        rates: Sequence[Rate] = (),
     ) -> None:
         self._state = State(
             Store(folder),
@@ -59,6 +63,7 @@ class LoopbackHub:
             page_size=page_size,
             quota=quota,
             xet=XetStore(folder / "xet") if xet else None,
+            rates=Rates(rates),
         )
         self._port = port
         self._server: ThreadingHTTPServer | None = None
@@ -79,6 +84,11 @@ class LoopbackHub:
         return self._state.faults
 
     @property
+    def rates(self) -> Rates:
+        """What is counted against the rates."""
+        return self._state.rates
+
+    @property
     def requests(self) -> list[str]:
         """``METHOD /path`` of every request so far."""
         return self._state.requests
@@ -95,6 +105,7 @@ class LoopbackHub:
         role: str = "write",
         organisations: tuple[str, ...] = (),
         scopes: tuple[str, ...] = (),
+        read_only: tuple[str, ...] = (),
     ) -> str:
         """Create a token.
 
@@ -103,9 +114,17 @@ class LoopbackHub:
             role: ``write``, ``read`` or ``fineGrained``.
             organisations: Names that the account belongs to.
             scopes: What a fine-grained token may write to: owners and ``owner/name``.
+            read_only: Names of organisations in which the account may only read.
         """
         token = "hf_" + secrets.token_hex(12)
-        self.know(token, user, role=role, organisations=organisations, scopes=scopes)
+        self.know(
+            token,
+            user,
+            role=role,
+            organisations=organisations,
+            scopes=scopes,
+            read_only=read_only,
+        )
         return token
 
     def know(
@@ -116,9 +135,10 @@ class LoopbackHub:
         role: str = "write",
         organisations: tuple[str, ...] = (),
         scopes: tuple[str, ...] = (),
+        read_only: tuple[str, ...] = (),
     ) -> None:
         """Accept a given token for an account, as :meth:`token` does with one of its own."""
-        self._state.tokens[token] = Token(user, role, organisations, scopes)
+        self._state.tokens[token] = Token(user, role, organisations, scopes, read_only)
 
     def __enter__(self) -> LoopbackHub:
         state = self._state

@@ -158,4 +158,4 @@ def _collection(handler: Handler, slug: str) -> dict[str, Any]:
 def _owns(handler: Handler, collection: dict[str, Any]) -> bool:
     token = handler.token()
     owner = collection["owner"]["name"]
-    return token is not None and (owner == token.user or owner in token.organisations)
+    return token is not None and token.sees(owner)

@@ -54,7 +54,7 @@ def tree(handler: Handler, repo_id: str, revision: str, *path: str) -> None:
     stop = start + handler.hub.page_size
     headers = {}
     if stop < len(names):
-        where = f"{handler.hub.url}/api/models/{repo_id}/tree/{quote(revision, safe='')}"
+        where = f"{handler.origin}/api/models/{repo_id}/tree/{quote(revision, safe='')}"
         where += "/" + quote(folder) if folder else ""
         headers["Link"] = f'<{where}?cursor={stop}&recursive={recursive}>; rel="next"'
     page = [_item(name, files) for name in names[start:stop]]

@@ -50,7 +50,10 @@ def _whoami(handler: Handler) -> None:
         {
             "type": "user",
             "name": token.user,
-            "orgs": [{"name": o, "roleInOrg": "write"} for o in token.organisations],
+            "orgs": [
+                {"name": name, "roleInOrg": "read" if name in token.read_only else "write"}
+                for name in (*token.organisations, *token.read_only)
+            ],
             "isPro": False,
             "auth": {"type": "access_token", "accessToken": _access(token)},
         }
@@ -75,7 +78,7 @@ def _create(handler: Handler) -> None:
     repo_id = f"{namespace}/{data['name']}"
     if not token.may_write(repo_id):
         raise Refusal(403, f"You don't have the rights to create a model under {namespace!r}")
-    url = f"{handler.hub.url}/{repo_id}"
+    url = f"{handler.origin}/{repo_id}"
     with handler.hub.store.guard:
         if repo_id in handler.hub.store.repos:
             raise Refusal(409, "You already created this model repo", url=url)
@@ -160,7 +163,7 @@ def _info(handler: Handler, repo_id: str, revision: str) -> None:
 def _list(handler: Handler) -> None:
     token = handler.token()
     author = handler.query.get("author", "")
-    sees = token is not None and (author == token.user or author in token.organisations)
+    sees = token is not None and token.sees(author)
     handler.answer(
         [
             {

@@ -7,10 +7,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from uploader_hf.loopback.faults import Faults
+from uploader_hf.loopback.rates import Rates
 from uploader_hf.loopback.store import Store
 from uploader_hf.loopback.xet import XetStore
 
@@ -24,12 +26,18 @@ class Token:
         role: ``write``, ``read`` or ``fineGrained``.
         organisations: Names that the account belongs to.
         scopes: For a fine-grained token, the owners and repositories that it may write to.
+        read_only: Organisations in which the account may only read.
     """
 
     user: str
     role: str
     organisations: tuple[str, ...]
     scopes: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
+
+    def sees(self, owner: str) -> bool:
+        """Tell whether it sees what is private to an owner."""
+        return owner in (self.user, *self.organisations, *self.read_only)
 
     def may_write(self, repo_id: str) -> bool:
         """Tell whether it may write to a repository, or to anything of an owner."""
@@ -50,6 +58,7 @@ class State:
     page_size: int
     quota: int | None = None
     xet: XetStore | None = None
+    rates: Rates = field(default_factory=Rates)
     url: str = ""
     faults: Faults = field(default_factory=Faults)
     tokens: dict[str, Token] = field(default_factory=dict)
@@ -138,6 +147,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     body: Body
     _late = 0.0
+    _left: Mapping[str, str] = MappingProxyType({})
 
     def log_message(self, format: str, *args: Any) -> None:
         return
@@ -155,6 +165,12 @@ class Handler(BaseHTTPRequestHandler):
     def route(self) -> tuple[str, ...]:
         """Path segments; revisions arrive with ``%2F`` and are decoded after the split."""
         return tuple(unquote(p) for p in urlsplit(self.path).path.split("/") if p)
+
+    @property
+    def origin(self) -> str:
+        """Address by which the client came here, which may be a proxy's."""
+        host = self.headers.get("Host")
+        return f"http://{host}" if host else self.hub.url
 
     def json_body(self) -> Any:
         text = self.body.read()
@@ -189,7 +205,7 @@ class Handler(BaseHTTPRequestHandler):
             self._late = 0.0
         body = json.dumps(data if data is not None else {}).encode() if content is None else content
         self.send_response(status)
-        sent = {"Content-Type": "application/json", **(headers or {})}
+        sent = {"Content-Type": "application/json", **self._left, **(headers or {})}
         if "Content-Length" not in sent:
             sent["Content-Length"] = str(len(body))
         for name, value in sent.items():
@@ -210,6 +226,11 @@ class Handler(BaseHTTPRequestHandler):
         line = f"{self.command} {self.path}"
         with self.hub.guard:
             self.hub.requests.append(line)
+        fits, self._left = self.hub.rates.count(line, self.headers.get("Authorization") or "")
+        if not fits:
+            self.body = Body(self, None)
+            self.answer({"error": "You have been rate limited."}, status=429)
+            return
         fault = self.hub.faults.take(line)
         self.body = Body(self, fault.after if fault and fault.kind == "drop" else None)
         try:

@@ -49,7 +49,7 @@ def lfs_batch(handler: Handler, repo_id: str) -> None:
         item: dict[str, Any] = {"oid": oid, "size": size}
         if not handler.hub.store.has(oid):
             wanted_bytes += size
-            where = f"{handler.hub.url}/_lfs/{oid}"
+            where = f"{handler.origin}/_lfs/{oid}"
             upload: dict[str, Any] = {"href": where}
             if size > handler.hub.part_size:
                 count = -(-size // handler.hub.part_size)
@@ -178,6 +178,6 @@ def commit(handler: Handler, repo_id: str, revision: str) -> None:
         {
             "success": True,
             "commitOid": commit.sha,
-            "commitUrl": f"{handler.hub.url}/{repo.id}/commit/{commit.sha}",
+            "commitUrl": f"{handler.origin}/{repo.id}/commit/{commit.sha}",
         }
     )
