@@ -390,7 +390,7 @@ def check_contents(session: nox.Session, path: Path) -> None:
             names = wheel.namelist()
         package = path.name.partition("-")[0]
         wanted = [f"{package}/py.typed", f"{package}/__init__.py", "licenses/LICENSE"]
-        foreign = r"(^|/)(tests|src)/|\.pyc$|(^|/)\."
+        foreign = r"^(tests|src)/|\.pyc$|(^|/)\."  # templates may hold folders of these names
     else:
         with tarfile.open(path) as sdist:
             names = sdist.getnames()

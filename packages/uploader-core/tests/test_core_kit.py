@@ -67,6 +67,11 @@ WRONGS = {
         "data += random.randbytes(4)",
         "killed_and_run_again_it_gives_the_same_bytes",
     ),
+    "crowded": (
+        "import sys\nfor n in range(200): sys.modules[f'acme_crowd_{n}'] = sys",
+        "pass",
+        "import_is_light",
+    ),
     "beside": (
         "",
         "(context.output.path.mkdir(parents=True, exist_ok=True), "
@@ -107,6 +112,36 @@ def test_wrong_is_caught_by_its_check(install: Callable[..., None], name: str) -
     verdicts = run((saver(install, name, top, body),), lambda _: None)
     failed = [v.check.replace(" ", "_") for v in verdicts if v.outcome == "failed"]
     assert failed == ([] if check is None else [check])
+
+
+# A change of the sound plugin's sources, and the checks that say so.
+UNSOUND = {
+    "kind": ('produces="acme.x"', 'produces="acme.y"', {"advertised names match"}),
+    "long": ('summary="x"', 'summary="x" * 101', {"specs are valid"}),
+    "hookless": ("@hookimpl", "", {"entry point resolves"}),
+}
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("name", UNSOUND)
+def test_unsound_registration_is_caught(
+    install: Callable[..., None], site: Path, name: str
+) -> None:
+    old, new, wanted = UNSOUND[name]
+    case = saver(install, name, "", "pass")
+    module = site / f"acme_{name}.py"
+    module.write_text(module.read_text("utf-8").replace(old, new), "utf-8")
+    failed = {v.check for v in run((case,), lambda _: None) if v.outcome == "failed"}
+    assert failed >= wanted
+
+
+@pytest.mark.usefixtures("home")
+def test_open_range_of_core_is_caught(install: Callable[..., None], site: Path) -> None:
+    case = saver(install, "open", "", "pass")
+    (metadata,) = site.glob("acme_open-*.dist-info/METADATA")
+    metadata.write_text(metadata.read_text("utf-8").replace(">=0.1,<1", ">=0.1"), "utf-8")
+    failed = [v.check for v in run((case,), lambda _: None) if v.outcome == "failed"]
+    assert failed == ["core is required up to the next major"]
 
 
 @pytest.mark.usefixtures("home")
