@@ -112,6 +112,27 @@ def test_ggufs_of_a_model_on_the_hub_in_one_command(
     assert len(hub.requests) == asked
 
 
+def test_the_plan_knows_what_would_be_downloaded(
+    uploader: Any, model: str, hub: Any, fine_tune: Path
+) -> None:
+    base = fine_tune.parents[1] / "base"
+    size = sum(path.stat().st_size for path in base.glob("model-*.safetensors"))
+    arguments = ("me/base", "--plugins", "gguf", "--gguf-quants", "Q8_0")
+
+    def plan() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(uploader("plan", *arguments, "--json").stdout)
+        return found
+
+    found = plan()
+    assert found["bytes_downloaded"] == size
+    # Here both lie on one file system, and both count.
+    (disk,) = found["space"]
+    assert disk["uses"] == ["download", "release"]
+    assert disk["peak"] > size + found["bytes_written"]
+    assert uploader("run", *arguments).returncode == 0
+    assert plan()["bytes_downloaded"] == 0
+
+
 def test_commit_is_the_one_asked_for(uploader: Any, model: str, api: Any) -> None:
     api.create_tag("me/base", tag="v1")
     api.upload_file(path_or_fileobj=b"{", path_in_repo="config.json", repo_id="me/base")

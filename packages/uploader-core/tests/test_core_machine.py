@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from uploader_core.errors import TemporaryError
+from uploader_core.errors import CancelledError, TemporaryError
 from uploader_core.machine import filesystems, gpu, host, memory, windows
 from uploader_core.machine.filesystems import Mount
 from uploader_core.machine.gpu import Gpu, Report
@@ -213,6 +213,9 @@ def test_waiting_gives_up_and_names_who_holds_it() -> None:
         gpu.wait_for(10 * GB, print, ask=lambda: Report(gpus=(held,)), limit=0)
     assert "process 4711 (14.0 GB), process 12" in str(caught.value.owner)
     assert "UPLOADER_GPU_WAIT" in str(caught.value.next)
+    with pytest.raises(CancelledError):
+        report = Report(gpus=(held,))
+        gpu.wait_for(10 * GB, print, ask=lambda: report, limit=9, stopped=lambda: True)
     with pytest.raises(TemporaryError) as caught:  # waiting could not help
         gpu.wait_for(20 * GB, print, ask=lambda: Report(gpus=(held,)), limit=3600)
     assert "larger" in str(caught.value.next)

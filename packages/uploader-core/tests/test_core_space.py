@@ -133,3 +133,17 @@ def test_what_is_left_of_a_killed_run_goes_and_counts_as_room(uploader: Any, ada
     again = uploader("run", adapter, "--plugins", "notes", "--notes-sizes", "5", "--name", "m")
     assert again.returncode == 0, again.stderr
     assert not left.exists()
+
+
+@pytest.mark.usefixtures("notes_plugin")
+def test_a_copy_of_what_was_made_before_counts(
+    uploader: Any, adapter: Path, tmp_path: Path
+) -> None:
+    arguments = (adapter, "--plugins", "notes", "--notes-sizes", "3000", "--name", "m")
+    assert uploader("run", *arguments).returncode == 0
+    there = ("--to", f"dir:{tmp_path / 'there'}")
+    (disk,) = space(uploader, *arguments, *there)
+    assert "copy" in disk["uses"]
+    assert 3 * MB < disk["peak"] < 4 * MB
+    assert uploader("run", *arguments, *there).returncode == 0
+    assert space(uploader, *arguments, *there) == []  # all is there

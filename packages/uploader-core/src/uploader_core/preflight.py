@@ -63,6 +63,11 @@ def prepare(
     steps: dict[str, PlannedStep] = {}
     broken: set[str] = set()
     pace = load_pace()
+    # What need not be made again costs nothing, but a copy of it does.
+    made = {
+        step_id: Estimate(bytes_written=sum(size for _, size in files), files=files, exact=True)
+        for step_id, files in ({} if present is None else present.made).items()
+    }
     for step in plan.steps:
         steps[step.id] = step
         if step.id in kept and not step.is_virtual:
@@ -76,7 +81,7 @@ def prepare(
             if step.is_virtual:
                 virtual[step.id] = open_virtual(plan, step, inputs)
                 continue
-            estimates = {s.kind: s.estimate for s in steps.values()}
+            estimates = {s.kind: made.get(s.id, s.estimate) for s in steps.values()}
             estimate = _estimate(plan, step, inputs, estimates)
             steps[step.id] = _timed(replace(step, estimate=estimate), pace)
             findings = tuple(_check(plan, step, inputs, estimates, workers))

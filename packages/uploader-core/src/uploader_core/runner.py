@@ -110,7 +110,14 @@ class Runner:
             # Without the digests of everything before it a step has no key.
             if all(i in self._sources or i in self._known() for i in _names(step)):
                 finished[step.id] = self.store.finished(step.id, self._key(step), step.folder)
-        return Present(finished=finished, replaced=replaced, left_over=self.store.left_over())
+        made = {
+            step_id: tuple((file.name, file.size) for file in record.artifact.files)
+            for step_id, record in self._records.items()
+            if step_id in kept and record.artifact is not None
+        }
+        return Present(
+            made=made, finished=finished, replaced=replaced, left_over=self.store.left_over()
+        )
 
     def remember_pace(self) -> None:
         """Keep how long the steps took that did all of their work in this run."""
@@ -248,7 +255,11 @@ class Runner:
         self.store.claim(folder)
         whole = not self.store.finished(step.id, key, folder)
         if step.gpu_memory:
-            gpu.wait_for(step.gpu_memory, lambda what: self._say(step, what))
+            gpu.wait_for(
+                step.gpu_memory,
+                lambda what: self._say(step, what),
+                stopped=lambda: self.workers.stopped,
+            )
         started = time.monotonic()
         work = self.store.work(step.id)
         request = make_request(

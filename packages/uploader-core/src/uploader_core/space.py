@@ -34,6 +34,7 @@ class Present:
     """What is in a release folder already.
 
     Attributes:
+        made: By step that need not run: names and sizes of its files.
         finished: By step that has to run: bytes of files that an interrupted attempt finished and
             that are kept.
         replaced: By step that has to run: bytes of files of an earlier release that go away when
@@ -42,6 +43,7 @@ class Present:
             before it writes anything.
     """
 
+    made: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     finished: Mapping[str, int] = field(default_factory=dict)
     replaced: Mapping[str, int] = field(default_factory=dict)
     left_over: int = 0

@@ -113,6 +113,9 @@ def _time(step: PlannedStep) -> str:
     return f"~{duration_text(step.seconds)}" if step.seconds else ""
 
 
+_WORTH_SAYING = 10 * 10**6
+"""Bytes by which the tightest moment is tighter than the end: records and logs are not."""
+
 _USES = {"release": "the release", "download": "downloads", "copy": "copies"}
 
 
@@ -120,7 +123,7 @@ def _show_space(console: Console, plan: Plan, survey: Survey) -> None:
     for number, system in enumerate(plan.space):
         text = f"{size_text(system.free)} free, "
         text += f"{size_text(max(0, system.free - system.after))} after"
-        if system.peak > system.after:
+        if system.peak > system.after + _WORTH_SAYING:
             text += f", {size_text(max(0, system.free - system.peak))} at the tightest"
         for_what = ", ".join(_USES[use] for use in system.uses)
         kind = f" ({system.kind})" if system.kind else ""

@@ -9,13 +9,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from uploader_core.errors import TemporaryError
+from uploader_core.errors import CancelledError, TemporaryError
 from uploader_core.text import size_text
 
 WAIT = "UPLOADER_GPU_WAIT"
@@ -143,7 +142,7 @@ def wait_for(
     ask: Callable[[], Report] = look,
     limit: float | None = None,
     pause: float = 1.0,
-    stop: threading.Event | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Gpu | None:
     """Return when a GPU has enough free memory.
 
@@ -153,16 +152,16 @@ def wait_for(
         ask: Reports the state.
         limit: Seconds; ``UPLOADER_GPU_WAIT`` or five minutes when None.
         pause: Seconds until the driver is asked again.
-        stop: Set when the run is stopped.
+        stopped: Whether the user stopped the run.
 
     Returns:
         The GPU, or None where nothing is known of GPUs: the step finds out itself.
 
     Raises:
         TemporaryError: It did not become free in time, or no GPU is as large as that.
+        CancelledError: The user stopped the run.
     """
     limit = seconds_to_wait() if limit is None else limit
-    stop = stop or threading.Event()
     end = time.monotonic() + limit
     said = ""
     release_own()
@@ -173,7 +172,7 @@ def wait_for(
             return gpu
         largest = max(g.total for g in report.gpus)
         left = end - time.monotonic()
-        if largest < needed or left <= 0 or stop.is_set():
+        if largest < needed or left <= 0:
             raise TemporaryError(
                 f"this step needs {size_text(needed)} of GPU memory, and {describe(gpu)}",
                 owner=_owners(gpu),
@@ -186,7 +185,9 @@ def wait_for(
         if what != said:
             tell(what)
             said = what
-        stop.wait(min(pause, left))
+        if stopped():
+            raise CancelledError("the run was stopped")
+        time.sleep(min(pause, left))
 
 
 def describe(gpu: Gpu) -> str:
