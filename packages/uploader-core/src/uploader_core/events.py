@@ -84,17 +84,25 @@ class EventStream:
 
 
 class EventFile:
-    """Append events to ``events.jsonl``. A torn last line is ignored by every reader."""
+    """Append events to ``events.jsonl``. A torn line is ignored by every reader.
+
+    On a full disk events are lost: what the run came to is told by its steps, not by its log.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8", newline="\n")
+        self._file = path.open("ab", buffering=0)
+        self._torn = False
 
     def __call__(self, event: Event) -> None:
         if event.type == "step_progress":
             return
-        self._file.write(json.dumps(event.to_json(), ensure_ascii=False) + "\n")
-        self._file.flush()
+        line = ("\n" if self._torn else "") + json.dumps(event.to_json(), ensure_ascii=False) + "\n"
+        data = line.encode("utf-8")
+        try:
+            self._torn = self._file.write(data) != len(data)
+        except OSError:
+            self._torn = True
 
     def close(self) -> None:
         self._file.close()
