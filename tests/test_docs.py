@@ -171,6 +171,14 @@ def test_pages_show_many_commands() -> None:
     assert len(documented_commands()) > 50
 
 
+def test_links_of_the_readme_lead_somewhere() -> None:
+    root = DOCS.parent
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (root / "README.md").read_text("utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert "docs/images/run.svg" in local
+    assert [link for link in local if not (root / link).exists()] == []
+
+
 def test_every_page_is_in_the_navigation() -> None:
     navigation = (DOCS.parent / "mkdocs.yml").read_text("utf-8")
     pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}

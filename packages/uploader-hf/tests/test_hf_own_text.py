@@ -116,3 +116,31 @@ def test_a_card_that_stood_there_before_the_first_release_keeps_its_words(
     again = upload(files=[replace(f) for f in files])
     assert again.bytes_sent == 0
     assert read(api, "README.md") == first
+
+
+def test_repository_of_several_formats_has_the_metadata_that_all_agree_on(
+    upload: Callable[..., Receipt], api: Any, release: list[UploadFile], tmp_path: Path
+) -> None:
+    from huggingface_hub import ModelCard
+
+    shared = "base_model: acme/base\nlicense: mit\n"
+    texts = {
+        "README.md": "# tiny\n\n| folder | files |\n",
+        "lora/README.md": f"---\n{shared}library_name: peft\ntags: [uploader, lora]\n---\n# a\n",
+        "gguf/README.md": f"---\n{shared}library_name: gguf\ntags: [uploader, gguf]\n---\n# b\n",
+    }
+    files = list(release[:3])
+    for name, text in texts.items():
+        path = tmp_path / "cards" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        files.append(replace(release[3], name=name, path=path, size=len(text), sha256=digest))
+    for _ in range(2):
+        upload(files=files)
+    there = ModelCard.load(api.hf_hub_download("me/tiny", "README.md"))
+    assert there.data.to_dict() == {
+        "base_model": "acme/base", "license": "mit", "tags": ["uploader", "lora", "gguf"]
+    }  # fmt: skip
+    assert there.text.strip() == texts["README.md"].strip()
+    assert len(api.list_repo_commits("me/tiny")) == 2

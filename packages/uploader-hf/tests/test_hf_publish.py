@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -279,6 +280,25 @@ def test_object_that_the_hub_has_already_is_not_sent(
     receipt = upload("me/second")
     assert receipt.bytes_sent == sum(f.size for f in release if f.name.endswith((".json", ".md")))
     assert hub.bytes_received - before < 10_000
+
+
+@pytest.mark.parametrize("size", [5, 300_000, 2_500_000])
+def test_files_of_one_content_are_sent_once(
+    upload: Upload, hub: LoopbackHub, release: list[UploadFile], size: int
+) -> None:
+    """As the tokenizer, the licence and the picture in every folder of one repository."""
+    content = os.urandom(size)
+    release[0].path.write_bytes(content)
+    first = dataclasses.replace(
+        release[0], size=size, sha256=hashlib.sha256(content).hexdigest(), name="a/x.png"
+    )
+    same = [first, *(dataclasses.replace(first, name=f"{folder}/x.png") for folder in "bcdef")]
+    before = hub.bytes_received
+    receipt = upload(files=[*same, *release[1:]])
+    assert hub.bytes_received - before < size + 20_000
+    assert receipt.bytes_sent < size + 1000
+    files = hub.store.repos["me/tiny"].resolve("main").files
+    assert {files[file.name].sha256 for file in same} == {first.sha256}
 
 
 def test_what_is_sent_again_is_reported(

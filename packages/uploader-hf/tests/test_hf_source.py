@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from uploader_core.plugin import SourceError
 from uploader_hf.loopback import LoopbackHub
 from uploader_hf.outline import FIRST, write_outline
-from uploader_hf.wanted import shards_of, small_files, weights_of
+from uploader_hf.wanted import model_folder, shards_of, small_files, weights_of
 
 BOTH = {
     "config.json", "adapter_config.json", "adapter_model.safetensors", "model.safetensors",
@@ -41,6 +42,31 @@ def test_small_files_are_data_that_a_release_can_depend_on() -> None:
     others = ["modeling_x.py", "pytorch_model.bin", "onnx/config.json", "model.gguf", "logo.png",
               ".env", "checkpoint-1/tokenizer.json"]  # fmt: skip
     assert small_files([*others, *wanted]) == wanted
+
+
+MERGED = {"README.md", "merged-16bit/config.json", "merged-16bit/model.safetensors"}
+LORA = {"lora/adapter_config.json", "lora/adapter_model.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("names", "folder"),
+    [
+        (MERGED, "merged-16bit"),
+        (MERGED | {"gguf/m-Q8_0.gguf", "onnx/config.json", "onnx/model.onnx"}, "merged-16bit"),
+        (LORA, "lora"),
+        (MERGED | {"config.json"}, ""),
+        ({"a/merged-16bit/config.json", "a/merged-16bit/model.safetensors"}, ""),
+        ({"README.md"}, ""),
+    ],
+)
+def test_model_lies_at_the_root_or_in_the_only_folder(names: set[str], folder: str) -> None:
+    assert model_folder("me/m", names) == folder
+
+
+def test_folder_is_not_guessed_among_several() -> None:
+    with pytest.raises(SourceError, match="me/m holds several: lora, merged-16bit") as caught:
+        model_folder("me/m", MERGED | LORA)
+    assert "uploader run m/merged-16bit" in str(caught.value.next)
 
 
 @pytest.mark.parametrize("index", ["", "[]", '{"weight_map": []}', '{"weight_map": null}'])

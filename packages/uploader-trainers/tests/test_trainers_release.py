@@ -86,6 +86,30 @@ def test_old_line_gives_the_release_that_it_gave(
     assert api.repo_info("me/tiny").private
 
 
+def test_gguf_alone_and_gguf_of_what_an_old_line_published(
+    sft_model: Path, wrapper: Callable, hub: Any, tmp_path: Path
+) -> None:
+    from huggingface_hub import HfApi
+
+    quants = ["--gguf-quantizations", "Q8_0", "--private", "--output-dir", tmp_path / "out"]
+    lines = (
+        [sft_model, "me/full", "--private", "--output-dir", tmp_path / "out"],
+        ["--gguf-only", "me/full", *quants],
+        [sft_model, "me/alone", "--create-gguf", "--skip-standard", *quants],
+    )
+    for line in lines:
+        result = wrapper("rtx3090_sft", *line)
+        assert result.returncode == 0, result.stderr
+    api = HfApi(endpoint=hub.url, token=hub.token("me"))
+    assert "full-Q8_0.gguf" in api.list_repo_files("me/full-GGUF")
+    folders = {n.split("/")[0] for n in api.list_repo_files("me/alone") if "/" in n}
+    assert folders == {"gguf"}
+    made = [(tmp_path / "out" / n).read_bytes() for n in
+            ("full-GGUF/gguf/full-Q8_0.gguf", "alone/gguf/alone-Q8_0.gguf")]  # fmt: skip
+    # The weights are the same, whether they come from base and adapter or from the merged model.
+    assert made[0][-1_000_000:] == made[1][-1_000_000:]
+
+
 def test_unsaved_release_leaves_nothing_here(
     sft_model: Path, wrapper: Callable, hub: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:

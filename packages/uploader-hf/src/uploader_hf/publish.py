@@ -27,7 +27,7 @@ from uploader_hf.patience import Patience
 from uploader_hf.remote import differing, list_remote
 from uploader_hf.repository import Place
 from uploader_hf.sending import send
-from uploader_hf.standing import keep_standing_card
+from uploader_hf.standing import give_metadata, keep_standing_card
 from uploader_hf.watch import Watch
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _upload(context: StepContext) -> Receipt:
     check_options(settings)
     check_rights(patience.call("asking the Hub who this token is", api.whoami), repo_id)
     place = repository.prepare(api, patience, repo_id, settings)
-    context = keep_standing_card(context, api, patience, place)
+    context = keep_standing_card(give_metadata(context), api, patience, place)
     _validate_card(context, api, patience)
     how = transport.choose(api, patience, repo_id, place.revision)
     sent = send(context, api, patience, place)

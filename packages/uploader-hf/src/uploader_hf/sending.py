@@ -155,7 +155,13 @@ def _transfer(
         if isinstance(operation.path_or_fileobj, CountingFile):
             # Where a transfer failed the client leaves the stream where it stopped reading.
             operation.path_or_fileobj.seek(0)
-    api.preupload_lfs_files(place.repo_id, operations, revision=place.revision, free_memory=False)
+    # The client looks up what to send by digest: two files of one content would be read from one
+    # stream at the same time. The second time around their object is there already.
+    unique = {files[o.path_in_repo].sha256: o for o in operations}.values()
+    again = [o for o in operations if all(o is not other for other in unique)]
+    for some in ([*unique], again):
+        if some:
+            api.preupload_lfs_files(place.repo_id, some, revision=place.revision, free_memory=False)
     for operation in operations:
         file = files[operation.path_in_repo]
         found = _digest(operation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from uploader_core.plugin import FetchedSource, SourceContext, SourceError, TemporaryError
 from uploader_hf.client import is_connection, make_api, translated
 from uploader_hf.outline import write_outline
-from uploader_hf.wanted import shards_of, small_files, weights_of
+from uploader_hf.wanted import CONFIGS, model_folder, shards_of, small_files, weights_of
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -27,19 +27,23 @@ class _Listing:
         model_id: ``user/model``.
         revision: Branch, tag or commit as asked for.
         sha: The commit.
-        sizes: Bytes of each file, by name.
+        sizes: Bytes of each file, by its name in the folder.
+        folder: Where in the repository the model lies; "" for its root.
     """
 
     model_id: str
     revision: str
     sha: str
     sizes: dict[str, int]
+    folder: str = ""
 
 
 def fetch(context: SourceContext) -> FetchedSource:
     """Bring ``user/model[@revision]`` into the Hub's cache, or find it there.
 
-    With ``context.outline`` weights that are not in the cache are only outlined.
+    A repository with nothing at its root and a model in one folder, as where several formats were
+    published together, is taken for that model. With ``context.outline`` weights that are not in
+    the cache are only outlined.
 
     Raises:
         SourceError: It does not exist, or is not in the cache while offline.
@@ -52,7 +56,9 @@ def fetch(context: SourceContext) -> FetchedSource:
         listing = None if context.offline else _list(api, model_id, revision or "main")
         if listing is None:
             return _find(api, context, model_id, revision or "main")
-        return _bring(api, context, listing)
+        folder = model_folder(model_id, listing.sizes)
+        sizes = {n: listing.sizes[whole] for n, whole in _inside(listing.sizes, folder).items()}
+        return _bring(api, context, replace(listing, sizes=sizes, folder=folder))
 
 
 def _list(api: HfApi, model_id: str, revision: str) -> _Listing | None:
@@ -82,8 +88,9 @@ def _bring(api: HfApi, context: SourceContext, listing: _Listing) -> FetchedSour
         where.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / name, where)
     for name in weights:
+        there = _at(name, listing.folder)
         where = context.outline / name
-        write_outline(api, listing.model_id, listing.sha, name, listing.sizes[name], where)
+        write_outline(api, listing.model_id, listing.sha, there, listing.sizes[name], where)
     missing = [name for name in weights if not (folder / name).is_file()]
     return replace(
         fetched,
@@ -102,7 +109,7 @@ def _download(api: HfApi, listing: _Listing, names: list[str]) -> Path:
     folder = snapshot_download(
         listing.model_id,
         revision=listing.revision,
-        allow_patterns=[name.replace("[", "[[]") for name in names],
+        allow_patterns=[_at(name, listing.folder).replace("[", "[[]") for name in names],
         endpoint=api.endpoint,
         token=api.token,
     )
@@ -114,7 +121,7 @@ def _download(api: HfApi, listing: _Listing, names: list[str]) -> Path:
             safe="nothing was written",
             next="run the same command again",
         )
-    return path
+    return path / listing.folder
 
 
 def _find(api: HfApi, context: SourceContext, model_id: str, revision: str) -> FetchedSource:
@@ -124,16 +131,19 @@ def _find(api: HfApi, context: SourceContext, model_id: str, revision: str) -> F
 
     try:
         # Only by these: the client calls a cache incomplete that lacks what nobody needs.
-        folder = Path(
+        snapshot = Path(
             snapshot_download(
                 model_id,
                 revision=revision,
-                allow_patterns=["config.json", "adapter_config.json"],
+                allow_patterns=sorted(CONFIGS),
                 local_files_only=True,
             )
         )
-        names = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-        weights = _weights(folder, names, context.purpose)
+        found = {p.relative_to(snapshot).as_posix() for p in snapshot.rglob("*") if p.is_file()}
+        folder = model_folder(model_id, found)
+        names = set(_inside(found, folder))
+        path = snapshot / folder
+        weights = _weights(path, names, context.purpose)
     except LocalEntryNotFoundError:
         weights, names = (), set()
     if not weights or not names.issuperset(weights):
@@ -144,7 +154,19 @@ def _find(api: HfApi, context: SourceContext, model_id: str, revision: str) -> F
             next=f"hf download {model_id}, or give a local folder"
             + (" with --base" if context.purpose == "base" else ""),
         )
-    return FetchedSource(path=folder, model_id=model_id, revision=folder.name)
+    return FetchedSource(path=path, model_id=model_id, revision=snapshot.name)
+
+
+def _at(name: str, folder: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _inside(names: Iterable[str], folder: str) -> dict[str, str]:
+    """Return names by what they are called within a folder of the repository."""
+    if not folder:
+        return {name: name for name in names}
+    start = f"{folder}/"
+    return {name.removeprefix(start): name for name in names if name.startswith(start)}
 
 
 def _weights(folder: Path, names: Collection[str], purpose: str) -> tuple[str, ...]:

@@ -1,14 +1,24 @@
-"""A card on the Hub keeps what people wrote there; ours and the manifest are made to fit."""
+"""The card as it goes up: with metadata, and with what people wrote into the one on the Hub.
+
+The manifest that goes up lists the card as it goes up.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from uploader_core.plugin import IntegrityError, StepContext, UploadFile, hash_file
+from uploader_core.plugin import (
+    IntegrityError,
+    StepContext,
+    UploadFile,
+    card_metadata,
+    hash_file,
+    split_card,
+)
 from uploader_hf.own_text import Card, keep, take_apart
 from uploader_hf.patience import Patience
 from uploader_hf.remote import list_remote, matches
@@ -20,13 +30,49 @@ if TYPE_CHECKING:
 CARD, MANIFEST = "README.md", "upload_manifest.json"
 
 
+def give_metadata(context: StepContext) -> StepContext:
+    """Return the step with metadata at the top of the card of a repository of several formats.
+
+    The Hub reads those of the README at the root only, which tells of the folders; the formats' own
+    cards, one in each folder, say together what is true of all of them.
+    """
+    card = next((file for file in context.files if file.name == CARD), None)
+    cards = [file for file in context.files if file.name.endswith("/" + CARD)]
+    if card is None or not cards:
+        return context
+    text = card.path.read_text("utf-8")
+    heads = [card_metadata(file.path.read_text("utf-8")) for file in cards]
+    if split_card(text)[0] is not None or not any(heads):
+        return context
+    head = _common(heads)
+    text = f"---\n{_yaml(head)}\n---\n\n{text.lstrip()}"
+    folder = context.work / "headed"
+    folder.mkdir(parents=True, exist_ok=True)
+    return replace(context, files=_with_card(context.files, text, folder))
+
+
+def _common(heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what all say alike, and the tags of all."""
+    first, *others = heads
+    same = {
+        name: value
+        for name, value in first.items()
+        if name == "tags" or all(other.get(name) == value for other in others)
+    }
+    tags = [tag for head in heads for tag in head.get("tags") or ()]
+    return same | ({"tags": [*dict.fromkeys(tags)]} if tags else {})
+
+
+def _yaml(data: Mapping[str, Any]) -> str:
+    import yaml  # type: ignore[import-untyped, unused-ignore]
+
+    return str(yaml.safe_dump({**data}, sort_keys=False, allow_unicode=True)).strip()
+
+
 def keep_standing_card(
     context: StepContext, api: HfApi, patience: Patience, place: Place
 ) -> StepContext:
-    """Return the step with a card that keeps what people wrote into the one on the Hub.
-
-    The manifest that goes up lists the card as it goes up.
-    """
+    """Return the step with a card that keeps what people wrote into the one on the Hub."""
     card = next((file for file in context.files if file.name == CARD), None)
     if card is None:
         return context

@@ -10,6 +10,8 @@ import json
 import re
 from collections.abc import Collection, Iterable
 
+from uploader_core.plugin import SourceError
+
 _SMALL = re.compile(
     r"[^/]+\.(json|jinja|txt|model|tiktoken)|additional_chat_templates/[^/]+\.jinja"
     r"|(README|LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*",
@@ -17,6 +19,47 @@ _SMALL = re.compile(
 )
 
 ADAPTER, MODEL = "adapter_model", "model"
+CONFIGS = frozenset({"config.json", "adapter_config.json"})
+"""What a folder holds that holds an adapter or a model."""
+
+
+def model_folder(model_id: str, names: Iterable[str]) -> str:
+    """Find the folder of a repository that holds what is to be released.
+
+    Args:
+        model_id: The repository, for messages.
+        names: All its files.
+
+    Returns:
+        "" for the root, also of a repository that holds nothing, or the only folder that has
+        something when the root has not.
+
+    Raises:
+        SourceError: Several folders could be meant.
+    """
+    places: dict[str, set[str]] = {}
+    for whole in names:
+        folder, _, name = whole.rpartition("/")
+        places.setdefault(folder, set()).add(name)
+    if places.get("", set()) & CONFIGS:
+        return ""
+    found = sorted(
+        folder
+        for folder, inside in places.items()
+        if "/" not in folder and inside & CONFIGS and weights_of(inside, "source")
+    )
+    if not found:
+        return ""
+    if len(found) == 1:
+        return found[0]
+    name = model_id.rpartition("/")[2]
+    raise SourceError(
+        f"{model_id} holds several: {', '.join(found)}",
+        owner=f"the folders of {model_id}",
+        safe="nothing was written",
+        next=f"hf download {model_id} --include '{found[-1]}/*' --local-dir {name}, then: "
+        f"uploader run {name}/{found[-1]}",
+    )
 
 
 def small_files(names: Iterable[str]) -> list[str]:

@@ -72,9 +72,9 @@ def check_inside(folder: Path, path: Path) -> None:
         SourceError: The file lies elsewhere.
     """
     real, root = path.resolve(), folder.resolve()
-    allowed = [root]
-    if root.parent.name == "snapshots":
-        allowed.append(root.parents[1] / "blobs")
+    # A folder of a snapshot, which holds one model of several, is as good as the whole.
+    snapshots = [place for place in (root, root.parent) if place.parent.name == "snapshots"]
+    allowed = [root, *(place.parents[1] / "blobs" for place in snapshots)]
     if not any(real.is_relative_to(place) for place in allowed):
         raise SourceError(
             f"{path.name} is a link to {real}, outside the folder, and would be published",
