@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from uploader_core.errors import PluginBrokenError
+from uploader_core.errors import PluginBrokenError, StepFailedError
 from uploader_core.execute import Workers
 
 STEP = """
@@ -82,3 +82,55 @@ def test_worker_whose_step_does_not_run_is_ended(tmp_path: Path, workers: Worker
     workers.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+DEATHS = """
+import ctypes, os, signal, sys, threading, time
+
+def segfault(context):
+    ctypes.string_at(0)
+
+def killed(context):
+    os.kill(os.getpid(), signal.SIGKILL)  # as the system does when memory is out
+
+def leaves(context):
+    sys.exit(0)
+
+def hangs(context):
+    threading.Event().wait()
+
+def thinks(context):
+    started = time.monotonic()
+    while time.monotonic() - started < 3:
+        sum(range(100_000))
+    return context.artifact()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize(
+    ("death", "words"),
+    [
+        ("segfault", "killed by SIGSEGV"),
+        ("killed", "killed by SIGKILL"),
+        ("leaves", "SystemExit"),
+        ("hangs", "hangs: for 1 s"),
+    ],
+)
+def test_worker_that_dies_is_a_step_that_failed(death: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "acme_death.py").write_text(DEATHS)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "UPLOADER_SILENCE": "1"}
+    if death == "hangs" and not Path("/proc/self/io").exists():
+        pytest.skip("this system does not tell what a process does")
+    workers = Workers(environment, tmp_path / "logs")
+    with pytest.raises(StepFailedError, match=words) as failed:
+        workers.perform(request(tmp_path, f"acme_death:{death}"), lambda _: None)
+    assert failed.value.owner == "acme 1.0"
+    assert failed.value.next
+
+
+def test_silent_worker_that_computes_is_let_alone(tmp_path: Path) -> None:
+    (tmp_path / "acme_death.py").write_text(DEATHS)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "UPLOADER_SILENCE": "1"}
+    result = Workers(environment).perform(request(tmp_path, "acme_death:thinks"), lambda _: None)
+    assert result["kind"] == "acme.thing"

@@ -16,6 +16,7 @@ from typing import Any
 
 from uploader_core.artifact import Json
 from uploader_core.errors import CancelledError, StepFailedError, from_json
+from uploader_core.watchdog import VARIABLE, Watchdog, limit_of
 from uploader_core.worker import Emit
 
 # A worker that computes has no business with credentials, whatever they are called.
@@ -132,8 +133,10 @@ class Workers:
             if process is None:
                 process = self._start(secrets, network=network)
         tail = _Tail(process, self._log_file(str(request["step"])))
+        limit = limit_of(self._environment)
         try:
-            return self._converse(process, request, emit, tail)
+            with Watchdog(process.pid, limit, lambda: _kill(process)) as watchdog:
+                return self._converse(process, request, emit, tail, watchdog)
         finally:
             with self._guard:
                 self._running.discard(process)
@@ -171,10 +174,12 @@ class Workers:
         request: Mapping[str, Any],
         emit: Emit,
         tail: _Tail,
+        watchdog: Watchdog,
     ) -> Json:
         assert process.stdout is not None
         _say(process, request)
         for line in process.stdout:
+            watchdog.heard()
             try:
                 message = json.loads(line)
             except ValueError:
@@ -189,6 +194,14 @@ class Workers:
         tail.join()
         if self._stopped:
             raise CancelledError("the run was stopped")
+        if watchdog.bit:
+            raise StepFailedError(
+                f"{request['step']} hangs: for {limit_of(self._environment):,.0f} s its worker "
+                "said nothing, computed nothing and moved no byte",
+                owner=str(request["owner"]),
+                safe="finished steps are kept; no half-written file has a final name",
+                next=f"run the same command again; {VARIABLE} waits longer, 0 for ever",
+            )
         raise StepFailedError(
             f"{request['step']} ended without a result: its worker {_how(code)}",
             owner=str(request["owner"]),

@@ -1,0 +1,118 @@
+"""End a worker that hangs.
+
+A long silence is no hang: a merge may say nothing for an hour. What tells a hang is that a worker
+and everything that it started say nothing, use no processor and move no byte. That is looked up
+from outside, so that a step whose threads wait for each other, or that holds Python's lock, is
+found too. Where the system does not tell (no ``/proc``), nothing is ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+VARIABLE = "UPLOADER_SILENCE"
+"""Seconds without any sign of life after which a worker is ended; 0 for never."""
+
+DEFAULT = 900.0
+
+# Below this share of one processor a process only looks whether it may go on.
+_IDLE = 0.005
+
+
+def limit_of(environment: Mapping[str, str]) -> float:
+    """Return the seconds that a worker may give no sign of life."""
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(environment.get(VARIABLE, DEFAULT)))
+    return DEFAULT
+
+
+class Watchdog:
+    """Watches one worker while its step runs; a context manager.
+
+    Args:
+        pid: The worker, leader of a session of its own.
+        limit: Seconds without a sign of life; 0 watches nothing.
+        end: Ends the worker.
+
+    Attributes:
+        bit: Whether the worker was ended for hanging.
+    """
+
+    def __init__(self, pid: int, limit: float, end: Callable[[], None]) -> None:
+        self._pid = pid
+        self._limit = limit
+        self._end = end
+        self._stop = threading.Event()
+        self._heard = time.monotonic()
+        self._thread: threading.Thread | None = None
+        self.bit = False
+
+    def heard(self) -> None:
+        """The worker said something."""
+        self._heard = time.monotonic()
+
+    def __enter__(self) -> Watchdog:
+        if self._limit and activity(self._pid) is not None:
+            self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        pause = min(15.0, self._limit / 4)
+        seen = activity(self._pid)
+        looked = time.monotonic()
+        while not self._stop.wait(pause):
+            now, found = time.monotonic(), activity(self._pid)
+            if found is None or seen is None:
+                return  # it is gone, and its exit code says how
+            busy = found[0] - seen[0] > _IDLE * (now - looked) or found[1] != seen[1]
+            seen, looked = found, now
+            if busy:
+                self._heard = now
+            elif now - self._heard > self._limit:
+                self.bit = True
+                self._end()
+                return
+
+
+def activity(session: int) -> tuple[float, int] | None:
+    """Return what the processes of a session did so far; None when that cannot be told.
+
+    Returns:
+        Seconds of processor time, and bytes that were read and written.
+    """
+    ticks, moved, found = 0, 0, False
+    try:
+        processes = [p for p in os.listdir("/proc") if p.isdigit()]  # noqa: PTH208 - names only
+    except OSError:
+        return None
+    for process in processes:
+        try:
+            # Behind the name, which may hold spaces: state, parent, group, session, ...
+            fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) != session:
+                continue
+            found = True
+            ticks += sum(map(int, fields[11:15]))  # with those of children that have ended
+            for line in Path("/proc", process, "io").read_text().splitlines():
+                name, _, value = line.partition(":")
+                moved += int(value) if name in ("rchar", "wchar") else 0
+        except (OSError, ValueError, IndexError):
+            continue
+    return (ticks / os.sysconf("SC_CLK_TCK"), moved) if found else None
