@@ -22,6 +22,7 @@ from uploader_core.background import BackgroundFile
 from uploader_core.direct import read_blocks
 from uploader_core.errors import IntegrityError, RefusedError, SpaceError, UploaderError
 from uploader_core.machine import windows
+from uploader_core.parsing import parse_json
 
 PARTIAL = ".partial"
 CHUNK = 4 << 20
@@ -241,7 +242,7 @@ class OutputFolder:
         record = self._units / (name.replace("/", "__") + ".json")
         target = child(self.path, name)
         try:
-            file = ArtifactFile.from_json(json.loads(record.read_text("utf-8")))
+            file = ArtifactFile.from_json(parse_json(record.read_text("utf-8")))
             if target.is_symlink() or hash_file(target) != (file.size, file.sha256):
                 return None
         except (OSError, ValueError, KeyError, AssertionError):

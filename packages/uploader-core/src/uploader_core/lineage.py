@@ -27,6 +27,7 @@ from uploader_core.lineage_keys import (
     is_dataset,
 )
 from uploader_core.model_card import card_metadata
+from uploader_core.parsing import parse_json
 from uploader_core.redact import Redactor
 
 NAME = "training_lineage.json"
@@ -318,7 +319,7 @@ def _trainers_card(folder: Path | None) -> Path | None:
 
 def _mapping(path: Path) -> Mapping[str, Any]:
     try:
-        data = json.loads(_text(path))
+        data = parse_json(_text(path))
     except ValueError:
         return {}
     return data if isinstance(data, dict) else {}

@@ -22,6 +22,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from uploader_core.errors import TemporaryError
 from uploader_core.files import translate_os_error
+from uploader_core.parsing import parse_json
 
 BEAT = 10.0
 """Seconds between two heartbeats."""
@@ -82,7 +83,7 @@ def hold(path: Path, root: Path) -> Iterator[None]:
 def read_owner(path: Path) -> Owner | None:
     """Return who holds a lock, or held it last without giving it back; None when nobody says so."""
     try:
-        data = json.loads(_card(path).read_text("utf-8"))
+        data = parse_json(_card(path).read_text("utf-8"))
         return Owner(
             host=str(data["host"]),
             pid=int(data["pid"]),

@@ -8,7 +8,6 @@ believed: what a small model takes is mostly starting, and says nothing of a lar
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import statistics
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from uploader_core.artifact import Json
 from uploader_core.errors import UploaderError
 from uploader_core.files import write_json
+from uploader_core.parsing import parse_json
 from uploader_core.plan import PlannedStep
 from uploader_core.specs import UploadSpec
 from uploader_core.text import size_text
@@ -125,7 +125,7 @@ def _path() -> Path:
 def load(path: Path | None = None) -> Pace:
     """Read what was measured; a file that is missing or damaged is nothing measured."""
     try:
-        data = json.loads((path or _path()).read_text("utf-8"))
+        data = parse_json((path or _path()).read_text("utf-8"))
         return Pace(
             runs={
                 str(name): tuple((float(guessed), float(took)) for guessed, took in pairs)

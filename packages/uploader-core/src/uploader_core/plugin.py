@@ -35,6 +35,7 @@ from uploader_core.files import CHUNK, HashingWriter, OutputFolder, hash_file
 from uploader_core.hookspecs import hookimpl
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.model_card import card_metadata, load_metadata, split_card
+from uploader_core.parsing import parse_json
 from uploader_core.settings import setting
 from uploader_core.specs import (
     API_VERSION,
@@ -100,6 +101,7 @@ __all__ = [
     "hash_file",
     "hookimpl",
     "load_metadata",
+    "parse_json",
     "read_lineage",
     "read_manifest",
     "read_range",

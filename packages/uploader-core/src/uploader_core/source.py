@@ -7,7 +7,6 @@ What is in the files is the plugins' business.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from uploader_core.artifact import Artifact, ArtifactFile, Json
 from uploader_core.context import FetchedSource
 from uploader_core.errors import SourceError, UploaderError, UsageError
+from uploader_core.parsing import parse_json
 
 STACK = "adapter-stack"
 SOURCE_KINDS = ("adapter", "base", STACK)
@@ -336,7 +336,7 @@ def _weighted(adapter: str, fetch: Fetch) -> tuple[Path, float]:
 
 def _read_config(path: Path) -> dict[str, Json]:
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = parse_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise SourceError(
             f"{path} cannot be read: {error}", next="save the adapter again with save_pretrained"

@@ -20,6 +20,7 @@ from uploader_core.artifact import Artifact, ArtifactFile, Json
 from uploader_core.errors import IntegrityError, RefusedError, SourceError
 from uploader_core.files import child, hash_file, translate_os_error, write_json
 from uploader_core.lock import hold
+from uploader_core.parsing import parse_json
 
 INTERNAL = ".uploader"
 
@@ -152,7 +153,7 @@ class ReleaseStore:
     def record(self, step_id: str) -> Record | None:
         """Read a step's record; a missing or unreadable one is None: the step runs again."""
         try:
-            data = json.loads(self._record_path(step_id).read_text("utf-8"))
+            data = parse_json(self._record_path(step_id).read_text("utf-8"))
             # One flipped bit would be published as a fact. Records of 0.1 have no digest.
             if data.pop("digest", None) not in (None, canonical_digest(data)):
                 return None
@@ -246,7 +247,7 @@ class ReleaseStore:
         total = 0
         for unit in self.units(step_id, key).glob("*.json"):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IntegrityError):
-                said = json.loads(unit.read_text("utf-8"))
+                said = parse_json(unit.read_text("utf-8"))
                 size = child(self.root / folder, str(said["name"])).stat().st_size
                 total += size if size == said["size"] else 0
         return total
@@ -262,7 +263,7 @@ class ReleaseStore:
         """
         if self._digests is None:
             try:
-                self._digests = json.loads((self.internal / "digests.json").read_text("utf-8"))
+                self._digests = parse_json((self.internal / "digests.json").read_text("utf-8"))
             except (OSError, ValueError):
                 self._digests = {}
         stat = path.stat()
@@ -337,7 +338,7 @@ class ReleaseStore:
         made = {file.name for file in old.artifact.files} if old and old.artifact else set()
         for unit in (self.internal / "units" / safe_name(record.step)).glob("*/*.json"):
             with contextlib.suppress(OSError, ValueError, KeyError):
-                made.add(str(json.loads(unit.read_text("utf-8"))["name"]))
+                made.add(str(parse_json(unit.read_text("utf-8"))["name"]))
         for name in made - keep:
             with contextlib.suppress(IntegrityError):  # a record that was tampered with
                 child(record.artifact.path, name).unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from uploader_core.artifact import ArtifactFile, Json
 from uploader_core.errors import IntegrityError, UsageError
 from uploader_core.files import child, hash_file
 from uploader_core.manifest import NAME, SCHEMA
+from uploader_core.parsing import parse_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +75,7 @@ def read_manifest(text: str | bytes, where: str) -> tuple[ArtifactFile, ...]:
         IntegrityError: It cannot be read.
     """
     try:
-        manifest = json.loads(text)
+        manifest = parse_json(text)
         if manifest["schema"] != SCHEMA:
             raise ValueError(f"schema {manifest['schema']!r}, expected {SCHEMA!r}")
         return tuple(

@@ -19,7 +19,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uploader_core.plugin import Artifact, Estimate, Finding, PlanContext, PluginError, StepContext
+from uploader_core.plugin import (
+    Artifact,
+    Estimate,
+    Finding,
+    PlanContext,
+    PluginError,
+    StepContext,
+    parse_json,
+)
 from uploader_gguf import toolchain
 from uploader_gguf.release_files import file_name
 from uploader_gguf.settings import GgufSettings
@@ -188,7 +196,7 @@ def _base_folder(source: Path, target: Path) -> Path:
     target.mkdir(parents=True)
     for path in _small_files(source):
         shutil.copyfile(path, target / path.name)
-    config = json.loads((source / "config.json").read_text("utf-8"))
+    config = parse_json((source / "config.json").read_text("utf-8"))
     config.pop("quantization_config", None)
     (target / "config.json").write_text(json.dumps(config), "utf-8")
     return target

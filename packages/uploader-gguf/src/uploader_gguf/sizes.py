@@ -7,13 +7,12 @@ types. What is not recognised counts as an ordinary matrix.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from uploader_core.plugin import RefusedError
+from uploader_core.plugin import RefusedError, parse_json
 from uploader_gguf.gguf_file import padding
 from uploader_gguf.mixture import ModelShape, TensorShape, allows_quantization, select_types
 from uploader_gguf.quants import Quant, TensorType
@@ -139,7 +138,7 @@ def _vocabulary(weights: Weights, count: int) -> int:
 
 
 def _from_json(path: Path, count: int) -> int:
-    model = json.loads(path.read_text("utf-8")).get("model") or {}
+    model = parse_json(path.read_text("utf-8")).get("model") or {}
     vocabulary = model.get("vocab") or {}
     tokens = vocabulary if isinstance(vocabulary, dict) else [piece for piece, _ in vocabulary]
     size = sum(len(token.encode("utf-8")) for token in tokens)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import RefusedError
+from uploader_core.plugin import RefusedError, parse_json
 
 Known = Callable[[Path], "str | None"]
 """Asks llama.cpp for the name of the tokenizer in a folder; None when it does not know."""
@@ -131,12 +131,12 @@ def resolver(chosen: str | None, base: Path | None = None) -> Callable[[Path, Kn
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise _unknown("the tokenizer has no tokenizer.json to compare", [])
-        ours = structure(json.loads(path.read_text("utf-8")))
+        ours = structure(parse_json(path.read_text("utf-8")))
         for normalizer, pre_tokenizer, ignore_merges, name in FAMILIES:
             if ours == (normalizer, pre_tokenizer, ignore_merges):
                 return name
         if base is not None and (base / "tokenizer.json").is_file():
-            theirs = structure(json.loads((base / "tokenizer.json").read_text("utf-8")))
+            theirs = structure(parse_json((base / "tokenizer.json").read_text("utf-8")))
             name_of_base = known(base) if theirs == ours else None
             if name_of_base is not None:
                 return name_of_base

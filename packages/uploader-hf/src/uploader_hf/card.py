@@ -19,6 +19,7 @@ from uploader_core.plugin import (
     StepContext,
     UsageError,
     card_metadata,
+    parse_json,
     read_lineage,
 )
 from uploader_hf import training
@@ -209,7 +210,7 @@ def _pipeline(context: StepContext) -> str | None:
     """Return the task of the architecture, where it has only one."""
     folder = context.sources.get("base") or context.sources.get("checkpoint")
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8")) if folder else {}
+        config = parse_json((folder / "config.json").read_text("utf-8")) if folder else {}
         names = [str(name) for name in config.get("architectures") or ()]
     except (OSError, ValueError, AttributeError):
         return None

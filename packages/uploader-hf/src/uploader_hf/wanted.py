@@ -6,11 +6,10 @@ ready-made GGUFs; none of that is fetched.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable
 
-from uploader_core.plugin import SourceError
+from uploader_core.plugin import SourceError, parse_json
 
 _SMALL = re.compile(
     r"[^/]+\.(json|jinja|txt|model|tiktoken)|additional_chat_templates/[^/]+\.jinja"
@@ -88,6 +87,6 @@ def weights_of(names: Collection[str], purpose: str) -> tuple[str, ...]:
 def shards_of(index: str | bytes) -> list[str]:
     """Return the files that an index of shards names; nothing for one that cannot be read."""
     try:
-        return sorted({str(name) for name in json.loads(index)["weight_map"].values()})
+        return sorted({str(name) for name in parse_json(index)["weight_map"].values()})
     except (ValueError, KeyError, TypeError, AttributeError):
         return []

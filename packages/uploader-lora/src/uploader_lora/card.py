@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
-from uploader_core.plugin import StepContext, UseContext
+from uploader_core.plugin import StepContext, UseContext, parse_json
 
 _RANKS = (32, 64, 128, 256, 320, 512)
 """What vLLM takes as the highest rank, beyond its default of 16."""
@@ -63,7 +62,7 @@ def _serve(base: str, module: str, folder: Path) -> str:
 def _rank(folder: Path) -> int:
     """Return the highest rank of an adapter, 0 when its configuration does not say."""
     try:
-        config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+        config = parse_json((folder / "adapter_config.json").read_text("utf-8"))
         ranks = [config.get("r", 0), *(config.get("rank_pattern") or {}).values()]
     except (OSError, ValueError, AttributeError):
         return 0

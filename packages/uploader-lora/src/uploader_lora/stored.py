@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from uploader_core.plugin import CHUNK, SourceError
+from uploader_core.plugin import CHUNK, SourceError, parse_json
 from uploader_lora.safetensors_header import StoredTensor, read_header
 
 MAX_INDEX = 64 << 20
@@ -26,7 +25,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > MAX_INDEX:
             raise ValueError(f"it is larger than {MAX_INDEX:,} bytes")
-        data = json.loads(file.read_text("utf-8"))
+        data = parse_json(file.read_text("utf-8"))
         if not isinstance(data, dict):
             raise ValueError("it is not a JSON object")
     except (OSError, ValueError, RecursionError) as error:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uploader_core.plugin import Finding, IntegrityError, RefusedError
+from uploader_core.plugin import Finding, IntegrityError, RefusedError, parse_json
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.settings import STREAMING
 
@@ -127,7 +127,7 @@ def _load(folder: Path, dtype: torch.dtype) -> Any:
     """Load a model as the class that its configuration names."""
     import transformers
 
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = parse_json((folder / "config.json").read_text("utf-8"))
     for name in config.get("architectures") or ():
         if hasattr(transformers, name):
             return getattr(transformers, name).from_pretrained(folder, dtype=dtype)

@@ -6,7 +6,6 @@ quantisation lost stays lost, so the plan says it, and names the 16-bit model wh
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from uploader_core.plugin import SourceError
+from uploader_core.plugin import SourceError, parse_json
 from uploader_lora import StoredTensor, tensor_bytes
 
 _STATE = re.compile(r"(?P<name>.+)\.quant_state\.bitsandbytes__(?P<kind>nf4|fp4)")
@@ -107,7 +106,7 @@ def _packed_4bit(
         handle.seek(state.offset)
         text = handle.read(state.nbytes)
     try:
-        said = json.loads(text)
+        said = parse_json(text)
         shape = tuple(int(n) for n in said["shape"])
         block, dtype = int(said["blocksize"]), _DTYPES[said["dtype"]]
         nested_block = int(said.get("nested_blocksize", 0))
