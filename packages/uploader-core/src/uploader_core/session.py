@@ -126,9 +126,21 @@ def run(
         runner.plan = prepared
         report = runner.execute(kept)
         runner.remember_pace()
+        _write_page(report, store, events)
         error = report.error()
         events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
         return report
+
+
+def _write_page(report: Report, store: ReleaseStore, events: EventStream) -> None:
+    """Write the page about the run; that it cannot be written changes nothing."""
+    from uploader_core.page import write_page
+
+    scratch = store.internal / "work"
+    try:
+        write_page(report, store.root, store.internal / "events.jsonl", scratch)
+    except Exception as error:
+        events.emit("warning", "", what=f"report.html was not written: {error}")
 
 
 def verify(
