@@ -157,6 +157,8 @@ class ReleaseStore:
             # One flipped bit would be published as a fact. Records of 0.1 have no digest.
             if data.pop("digest", None) not in (None, canonical_digest(data)):
                 return None
+            if data["step"] != step_id:
+                return None  # of another step, whose files would be taken for replaced ones
             artifact = data["artifact"]
             if artifact is not None:
                 folder = data["folder"]

@@ -7,6 +7,7 @@ import shlex
 from rich.console import Console
 from rich.markup import escape
 
+from uploader_core.page import NAME as PAGE
 from uploader_core.report import Report
 from uploader_core.text import duration_text, size_text
 from uploader_core.uses import as_typed, use_commands
@@ -49,7 +50,8 @@ def show_report(console: Console, report: Report, *, quiet: bool) -> None:
         console.print(f"  [dim]{escape(program)}[/]", soft_wrap=True)
         console.print(f"    {escape(command)}", soft_wrap=True)
     console.print(
-        f"  [dim]check it any time[/]\n    uploader verify {escape(shlex.quote(str(output)))}",
+        f"  [dim]check it any time[/]\n    uploader verify {escape(shlex.quote(str(output)))}\n"
+        f"  [dim]look at it[/]\n    {escape(str(output / PAGE))}",
         soft_wrap=True,
     )
 

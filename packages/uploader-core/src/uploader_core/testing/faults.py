@@ -27,12 +27,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 INTERNAL = ".uploader"
+PAGE = "report.html"
 WEIGHTS = (".safetensors", ".gguf")
 """Endings of the files that are units of redo; documents and settings are made anew at will."""
 
 
 def digests(*folders: Path) -> dict[str, str]:
-    """Return the sha256 of every file below some folders, records and partial files left out."""
+    """Return the sha256 of every file below some folders.
+
+    Left out are records, partial files, and the page about the last run, which tells times.
+    """
     return {
         f"{folder.name}/{path.relative_to(folder).as_posix()}": hashlib.sha256(
             path.read_bytes()
@@ -40,7 +44,8 @@ def digests(*folders: Path) -> dict[str, str]:
         for folder in folders
         if folder.is_dir()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and INTERNAL not in path.parts and path.suffix != ".partial"
+        if path.is_file() and INTERNAL not in path.parts
+        if path.suffix != ".partial" and path.name != PAGE
     }
 
 
