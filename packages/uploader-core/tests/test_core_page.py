@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from uploader_core.page import facts
 from uploader_core.page.charts import MOST_POINTS, curve, scatter
 from uploader_core.page.markup import Markup, element, link, text
 
@@ -116,7 +117,7 @@ def make(uploader: Any, adapter: Path, release: Path, *more: str) -> tuple[int, 
 def harmless(page: str) -> None:
     found = Reader(page)
     assert not found.elements & {
-        *("script", "iframe", "img", "link", "base", "form", "object", "embed", "video", "body2"),
+        *("script", "iframe", "img", "link", "base", "form", "object", "embed", "video"),
         *("input", "math", "template", "noscript", "animate", "source"),
     }
     assert found.running == []
@@ -219,10 +220,34 @@ def test_what_is_markup_already_is_not_escaped_again() -> None:
 
 
 def test_long_curves_are_thinned() -> None:
-    drawn = curve([("loss", [(float(n), 1 / (n + 1)) for n in range(100_000)])], "step")
+    drawn = curve([("loss", [(float(n), 1 / (n + 1)) for n in range(100_000)])], "step", "loss")
     assert drawn.count(",") == MOST_POINTS
 
 
 def test_too_little_for_a_picture() -> None:
-    assert curve([("loss", [(1.0, 1.0)])], "step") == Markup("")
-    assert scatter([(1.0, 0.1, "one")], "size") == Markup("")
+    assert curve([("loss", [(1.0, 1.0)])], "step", "loss") == Markup("")
+    assert scatter([(1.0, 0.1, "one")], "size", "divergence") == Markup("")
+
+
+def test_a_loss_that_is_no_number_is_left_out() -> None:
+    points = [(1.0, 3.0), (2.0, float("nan")), (3.0, float("inf")), (4.0, 2.0)]
+    drawn = curve([("loss", points)], "step", "loss")
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+    assert drawn.count("<polyline") == 1
+
+
+def test_a_template_of_one_endless_line_leaves_the_page_small(tmp_path: Path) -> None:
+    sources = {kind: tmp_path / kind for kind in ("adapter", "base")}
+    for kind, folder in sources.items():
+        folder.mkdir()
+        template = json.dumps({"chat_template": kind + "<" * 1_000_000})
+        (folder / "tokenizer_config.json").write_text(template)
+    change = facts.template_change(sources)
+    assert change is not None
+    assert sum(map(len, change)) < 2_000
+
+
+def test_no_link_leads_to_another_host_without_saying_so() -> None:
+    assert link("//evil.example/x", "x") == "x"
+    assert "<a " in link("gguf/model-Q4_K_M.gguf", "x")

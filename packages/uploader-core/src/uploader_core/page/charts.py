@@ -15,14 +15,16 @@ MOST_POINTS = 400
 Points = Sequence[tuple[float, float]]
 
 
-def curve(lines: Sequence[tuple[str, Points]], across: str) -> Markup:
+def curve(lines: Sequence[tuple[str, Points]], across: str, up: str) -> Markup:
     """Draw curves over a common axis; nothing with fewer than two points.
 
     Args:
-        lines: Names and their points.
+        lines: Names and their points; what is not finite is left out.
         across: What the horizontal axis is.
+        up: What the vertical axis is.
     """
-    lines = [(name, thinned(points)) for name, points in lines if len(points) > 1]
+    finite = ((name, [p for p in points if all(map(math.isfinite, p))]) for name, points in lines)
+    lines = [(name, thinned(points)) for name, points in finite if len(points) > 1]
     if not lines:
         return Markup("")
     every = [point for _, points in lines for point in points]
@@ -40,10 +42,10 @@ def curve(lines: Sequence[tuple[str, Points]], across: str) -> Markup:
         for number, (name, _) in enumerate(lines)
     ]
     legend = element("p", join(names), class_="legend") if len(lines) > 1 else ""
-    return join((_frame(place, across, drawn), legend))
+    return join((_frame(place, across, up, drawn), legend))
 
 
-def scatter(points: Sequence[tuple[float, float, str]], across: str) -> Markup:
+def scatter(points: Sequence[tuple[float, float, str]], across: str, up: str) -> Markup:
     """Draw points with their names, the vertical axis logarithmic; nothing for fewer than two."""
     points = [point for point in points if point[1] > 0]
     if len(points) < 2:
@@ -58,7 +60,7 @@ def scatter(points: Sequence[tuple[float, float, str]], across: str) -> Markup:
         drawn.append(
             element("text", name, x=f"{x + shift:.1f}", y=f"{y - 7:.1f}", text_anchor=anchor)
         )
-    return _frame(place, across, drawn)
+    return _frame(place, across, up, drawn)
 
 
 def bars(rows: Sequence[tuple[str, float, float, str]], total: float) -> Markup:
@@ -84,7 +86,14 @@ def bars(rows: Sequence[tuple[str, float, float, str]], total: float) -> Markup:
                     class_=f"bar {look}")
         )  # fmt: skip
         drawn.append(element("text", f"{end - start:.1f} s", x=f"{x + width + 5:.1f}", y=y + 15))
-    return element("svg", join(drawn), viewBox=f"0 0 {WIDTH} {height}", role="img", class_="chart")
+    return element(
+        "svg",
+        join(drawn),
+        viewBox=f"0 0 {WIDTH} {height}",
+        role="img",
+        aria_label="when each step ran",
+        class_="chart",
+    )
 
 
 def thinned(points: Points) -> Points:
@@ -120,11 +129,11 @@ def _widened(values: Sequence[float], margin: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _frame(place: _Axes, across: str, drawn: Sequence[Markup]) -> Markup:
+def _frame(place: _Axes, across: str, up: str, drawn: Sequence[Markup]) -> Markup:
     grid = []
     for value in _ticks(place.low, place.high, whole=place.powers):
         y = f"{place.y(value):.1f}"
-        label = f"{10**value:.0e}" if place.powers else f"{value:.4g}"
+        label = f"{10**value:g}" if place.powers else f"{value:.4g}"
         grid.append(element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y, class_="grid"))
         grid.append(element("text", label, x=_LEFT - 8, y=float(y) + 4, text_anchor="end"))
     for value in _ticks(place.left, place.right):
@@ -136,7 +145,12 @@ def _frame(place: _Axes, across: str, drawn: Sequence[Markup]) -> Markup:
         element("text", across, x=WIDTH - _RIGHT, y=HEIGHT - 3, text_anchor="end", class_="axis")
     )
     return element(
-        "svg", join((*grid, *drawn)), viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", class_="chart"
+        "svg",
+        join((*grid, *drawn)),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        role="img",
+        aria_label=f"{up} by {across}",
+        class_="chart",
     )
 
 

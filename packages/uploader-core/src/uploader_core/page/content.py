@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from uploader_core.uses import use_commands
 
 _SETTINGS = 14
 """Settings of a training that are shown at once."""
+
+_FILES = 200
+"""Files of a folder that are shown; the manifest has all."""
 
 _CURVES: Mapping[str, Mapping[str, str]] = {
     "Loss": {"loss": "training", "eval_loss": "evaluation"},
@@ -88,12 +92,15 @@ def _artifacts(report: Report) -> Markup:
                 size_text(file.size),
                 element("code", file.sha256, class_="hash"),
             )
-            for file in made.files
+            for file in made.files[:_FILES]
         ]
         parts.append(
             element("h3", f"{step.folder}/ — {len(made.files)} files, {size_text(made.size)}")
         )
         parts.append(table(("file", "#size", "sha256"), rows))
+        if len(made.files) > _FILES:
+            more = f"and {len(made.files) - _FILES} more, all in the manifest"
+            parts.append(element("p", more, class_="soft small"))
     return join(parts)
 
 
@@ -122,7 +129,10 @@ def _quality(report: Report) -> Iterator[Markup]:
     small = max(size for size, _, _ in points) < 1
     if small:
         points = [(size * 1000, divergence, name) for size, divergence, name in points]
-    yield charts.scatter(points, "size, MB" if small else "size, GB")
+    if len(models) > 1:
+        told = "KL divergence by size: left is smaller, down is closer to the reference."
+        yield element("p", told, class_="soft small")
+    yield charts.scatter(points, "size, MB" if small else "size, GB", "KL divergence")
     yield table(
         (
             *("model", "#size", "#bits per weight", "#perplexity"),
@@ -154,7 +164,15 @@ def _quality(report: Report) -> Iterator[Markup]:
 def _is_model(model: Any) -> bool:
     needed = ("bytes", "bits_per_weight", "perplexity", "kl_mean", "top1")
     numbers = (*needed, "generation_tokens_per_second")
-    return isinstance(model, dict) and all(isinstance(model.get(n), (int, float)) for n in numbers)
+    return (
+        isinstance(model, dict)
+        and isinstance(model.get("name"), str)
+        and all(_is_finite(model.get(n)) for n in numbers)
+    )
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _training(lineage: Lineage) -> Iterator[Markup]:
@@ -164,7 +182,7 @@ def _training(lineage: Lineage) -> Iterator[Markup]:
             (label, [(e["step"], e[name]) for e in history if name in e and "step" in e])
             for name, label in names.items()
         ]
-        drawn = charts.curve(lines, "step")
+        drawn = charts.curve(lines, "step", heading)
         if drawn:
             yield element("h3", heading)
             yield drawn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,12 @@ from uploader_core.parsing import parse_json
 from uploader_core.report import Report
 
 FIDELITY = "uploader.fidelity/1"
-_LONGEST = 400
+_LONGEST = 200
+"""Lines of a difference, and files that stayed; the page has to remain small."""
+
+_WIDEST = 500
+"""Characters of a line of a template; some are one line of many kilobytes."""
+
 _UNREAD = 4 << 20
 
 _REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
@@ -85,7 +91,7 @@ def template_change(sources: Mapping[str, Path]) -> list[str] | None:
     lines = difflib.unified_diff(
         theirs.splitlines(), ours.splitlines(), "base", "fine-tune", lineterm="", n=2
     )
-    return [*lines][:_LONGEST]
+    return [_short(line) for line in itertools.islice(lines, _LONGEST)]
 
 
 def left_out(report: Report) -> list[tuple[str, str]]:
@@ -106,6 +112,10 @@ def left_out(report: Report) -> list[tuple[str, str]]:
             elif entry.name not in taken:
                 found.append((entry.name, _reason(entry.name)))
     return found[:_LONGEST]
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _WIDEST else line[:_WIDEST] + "…"
 
 
 def _reason(name: str) -> str:

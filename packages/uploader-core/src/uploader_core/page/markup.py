@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-_SAFE_LINK = re.compile(r"https?://[^\s\"'<>]+|[\w./ -]+", re.ASCII)
+_SAFE_LINK = re.compile(r"https?://[^\s\"'<>]+|(?!//)[\w./ -]+", re.ASCII)
 
 
 class Markup(str):
