@@ -110,7 +110,7 @@ def _arrived(report: Report) -> Markup:
         record = report.outcomes[step.id].record
         receipt = record.receipt if record is not None else None
         if receipt is None:
-            rows.append((text(step.target), "", "not yet", ""))
+            rows.append((text(step.target), "", "", "not yet"))
             continue
         private = receipt.get("private")
         seen = "private" if private is True else "public" if private is False else ""
@@ -146,7 +146,7 @@ def _quality(report: Report) -> Iterator[Markup]:
                 f"{m['perplexity']:.4g}",
                 f"{m['kl_mean']:.3g}",
                 f"{m['top1']:.1%}",
-                f"{m['generation_tokens_per_second']:.3g}",
+                _speed(m["generation_tokens_per_second"]),
             )
             for m in models
         ),
@@ -159,6 +159,10 @@ def _quality(report: Report) -> Iterator[Markup]:
         f"{said.get('name')}: {said.get('tokens')} tokens.",
         class_="soft small",
     )
+
+
+def _speed(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _is_model(model: Any) -> bool:

@@ -30,6 +30,7 @@ _REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     ((".env", ".ipynb"), "may hold secrets"),
     (("README.md",), "its text goes into the model card"),
+    (("trainer_state.json",), "what it tells is in the lineage and the curves above"),
 )
 _FOLDERS = "a folder of the trainer: checkpoints, logs"
 
