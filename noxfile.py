@@ -175,6 +175,18 @@ def examples(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Kill at random moments and at system calls, fill disks, damage inputs; half an hour.
+
+    ``-- test_kill.py`` and so on for one of them; ``tests`` has a short part of each.
+    """
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    names = session.posargs or [""]
+    session.run("pytest", *(f"tests/faults/{name}" for name in names), "-m", "slow", "-s")
+
+
+@nox.session
 def faults_hub(session: nox.Session) -> None:
     """Publish through 125 seeded schedules of faults and thirty forced failures."""
     install(session, *PACKAGES)
