@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -154,8 +155,8 @@ class ReleaseStore:
         """Read a step's record; a missing or unreadable one is None: the step runs again."""
         try:
             data = parse_json(self._record_path(step_id).read_text("utf-8"))
-            # One flipped bit would be published as a fact. Records of 0.1 have no digest.
-            if data.pop("digest", None) not in (None, canonical_digest(data)):
+            # One flipped bit would be published as a fact.
+            if data.pop("digest") != canonical_digest(data):
                 return None
             if data["step"] != step_id:
                 return None  # of another step, whose files would be taken for replaced ones
@@ -217,11 +218,17 @@ class ReleaseStore:
         return found
 
     def work(self, step_id: str) -> Path:
-        """Return an empty scratch folder for a step; what an earlier attempt left is removed."""
-        folder = self.internal / "work" / safe_name(step_id)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        return folder
+        """Return an empty scratch folder for a step.
+
+        Its name is a new one each time: a worker of a run that was killed may live for a moment
+        longer than its run, and go on writing into the one that it was given.
+        """
+        place = self.internal / "work"
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=f"{safe_name(step_id)}-", dir=place))
+        except OSError as error:
+            raise translate_os_error(error, place) from error
 
     def units(self, step_id: str, key: str) -> Path:
         """Return the folder of the step's unit records; units of other keys stay for clean-up."""
