@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from uploader_core import hookspecs
+from uploader_core import __version__, hookspecs
+from uploader_core.deprecation import announce
 from uploader_core.errors import PluginBrokenError
 from uploader_core.settings import Setting, fields_of
 from uploader_core.specs import (
@@ -81,6 +82,7 @@ def load_plugin(entry: Entry) -> tuple[ModuleType, tuple[Spec, ...]]:
         _limited(entry),
     ):
         specs = _collect(entry, module)
+    announce(entry.name, entry.owner, module, specs, version=__version__)
     return module, specs
 
 
