@@ -183,7 +183,9 @@ def faults(session: nox.Session) -> None:
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options())
     names = session.posargs or [""]
-    session.run("pytest", *(f"tests/faults/{name}" for name in names), "-m", "slow", "-s")
+    session.run(
+        "pytest", *(f"tests/faults/{name}" for name in names), "-m", "slow or not slow", "-s"
+    )
 
 
 @nox.session

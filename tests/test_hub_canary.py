@@ -55,6 +55,8 @@ def processes_with(secret: bytes, run: int) -> list[str]:
             parent = re.search(r"^PPid:\s*(\d+)$", (folder / "status").read_text(), re.MULTILINE)
         except OSError:
             continue
+        if not arguments:
+            continue  # between its fork and its program: neither one nor the other
         # A child that was forked a moment ago is still called as its parent.
         itself = folder.name == str(run) or b"\0--debug\0" in arguments
         worker = (

@@ -20,7 +20,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in sorted(folder.rglob("*"))
-        if p.is_file() and ".uploader" not in p.parts
+        if p.is_file() and ".uploader" not in p.parts and p.name != "report.html"
     }
 
 

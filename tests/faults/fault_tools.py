@@ -49,6 +49,7 @@ try:
 except FileNotFoundError:
     pass
 with store.open():
+    store.sweep()
     if store.current("acme:save", "k" * 64) is None:
         store.claim("acme")
         output = OutputFolder(root / "acme", store.work("acme:save"),

@@ -54,7 +54,7 @@ def test_plan_fits_the_terminal(sft_model: Path, tmp_path: Path, hub: Any, colum
     rows = [line for line in text.splitlines() if re.search(r"\d B|kB|MB|GB", line)]
     (gguf,) = [row for row in rows if row.startswith("  gguf/")]
     # Size, time and memory of a format stand in one line.
-    assert re.search(r"~[\d.]+ MB +~\d+ s +~\d+ MB$", gguf)
+    assert re.search(r"~[\d.]+ MB +~[\d.]+ s +~\d+ MB$", gguf)
     assert re.search(r"Q4_K_M\.gguf +\d+ kB", text) and re.search(r"Q8_0\.gguf +[\d.]+ MB", text)
     assert re.search(r"me/tiny-GGUF +will be made, private, by me +~[\d.]+ MB", " ".join(rows))
     assert re.search(r"disk +[\d.]+ \wB free, [\d.]+ \wB after", text)
