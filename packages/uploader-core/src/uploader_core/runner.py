@@ -427,7 +427,7 @@ class Runner:
         path = self.store.root / NAME
         manifest = self._manifest(made)
         manifest["publications"] = [
-            # How much went over the wire depends on what was there already, and so on what came before.
+            # How much went over the wire depends on what was there before.
             {name: value for name, value in receipt.items() if name != "bytes_sent"}
             for s in self.plan.uploads
             if s.id in self._records and (receipt := self._records[s.id].receipt) is not None
