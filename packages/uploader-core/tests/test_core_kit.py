@@ -241,3 +241,23 @@ class TestFolder(UploadConformance):
                 listing=listing,
                 damage=lambda name: (folder / name).write_bytes(b"damaged") and None,
             )
+
+
+def test_own_tests_of_an_author_are_told_apart_without_pytest() -> None:
+    """``plugins check`` runs the same classes; what only pytest can run is skipped, by name."""
+    from uploader_core.testing.check import _one
+    from uploader_core.testing.conformance import PluginConformance
+
+    class Own(PluginConformance):
+        plugin = "x"
+
+        def test_skipped(self) -> None:
+            pytest.skip("no such device")
+
+        def test_with_a_fixture(self, tmp_path: Path) -> None:
+            raise AssertionError(tmp_path)
+
+    skipped, fixture = (_one(Own, name) for name in ("test_skipped", "test_with_a_fixture"))
+    assert (skipped.outcome, skipped.why) == ("skipped", "no such device")
+    assert fixture.outcome == "skipped"
+    assert "run pytest" in fixture.why
