@@ -93,6 +93,7 @@ def _used(
 def _is_set(spec: Spec, name: str) -> bool:
     for field in fields(spec):
         if field.name == name:
-            default = None if field.default is MISSING else field.default
-            return bool(getattr(spec, name) != default)
+            if field.default_factory is not MISSING:
+                return bool(getattr(spec, name) != field.default_factory())
+            return field.default is MISSING or bool(getattr(spec, name) != field.default)
     return False
