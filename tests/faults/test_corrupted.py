@@ -7,6 +7,7 @@ then is exactly what these bytes give. Everything else is refused, or made anew.
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import shutil
@@ -15,9 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fault_tools import publish
+import torch
+from fault_tools import publish, uploader
 from make_fine_tune import make_fine_tune
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from uploader_core.testing.faults import digests
 from uploader_core.verify import verify_folder
@@ -74,11 +77,54 @@ INPUTS: dict[str, tuple[Damage, ...]] = {
 }
 
 
+def swap_shards(chance: random.Random, root: Path) -> None:
+    one, two = root / "base" / "model-1.safetensors", root / "base" / "model-2.safetensors"
+    swap_files(one, two)
+
+
+def swap_adapter_and_shard(chance: random.Random, root: Path) -> None:
+    shard = root / "base" / f"model-{chance.choice('12')}.safetensors"
+    swap_files(root / "run" / "final_model" / "adapter_model.safetensors", shard)
+
+
+def swap_files(one: Path, two: Path) -> None:
+    between = one.with_name("between")
+    one.rename(between)
+    two.rename(one)
+    between.rename(two)
+
+
+def swap_names(chance: random.Random, root: Path) -> None:
+    """Two tensors of one file exchange their names: the data of each is where the other's was."""
+    files = ["base/model-1", "base/model-2", "run/final_model/adapter_model"]
+    file = root / f"{chance.choice(files)}.safetensors"
+    data = file.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    one, two = chance.sample([name for name in header if name != "__metadata__"], 2)
+    header[one], header[two] = header[two], header[one]
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    file.write_bytes(len(text).to_bytes(8, "little") + text + data[end:])
+
+
+def swap_in_index(chance: random.Random, root: Path) -> None:
+    """Two names of the index point at each other's shard."""
+    index = root / "base" / "model.safetensors.index.json"
+    data = json.loads(index.read_text())
+    places = data["weight_map"]
+    one = chance.choice([name for name, shard in places.items() if "-1" in shard])
+    two = chance.choice([name for name, shard in places.items() if "-2" in shard])
+    places[one], places[two] = places[two], places[one]
+    index.write_text(json.dumps(data))
+
+
+SWAPS = (swap_shards, swap_adapter_and_shard, swap_names, swap_in_index)
+
+
 @pytest.fixture(scope="session")
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The fine-tune, on a base in two shards."""
-    from safetensors.torch import load_file, save_file
-
     root = make_fine_tune(tmp_path_factory.mktemp("sharded"))
     base = root / "base"
     tensors = load_file(base / "model.safetensors")
@@ -119,6 +165,41 @@ def shapes(folder: Path) -> dict[str, list[int]]:
     return found
 
 
+def tensors(*files: Path) -> dict[str, torch.Tensor]:
+    found = {}
+    for file in files:
+        found |= load_file(file)
+    return found
+
+
+def differences(merged: Path, root: Path) -> list[str]:
+    """Merge what lies in ``root`` another way and return the tensors that are not the same bits."""
+    final = root / "run" / "final_model"
+    config = json.loads((final / "adapter_config.json").read_text())
+    adapter = tensors(final / "adapter_model.safetensors")
+    base = tensors(*(root / "base").glob("*.safetensors"))
+    scale = config["lora_alpha"] / config["r"]
+    if config.get("use_rslora"):
+        scale = config["lora_alpha"] / math.sqrt(config["r"])
+    for key in sorted(adapter):
+        if key.endswith(".lora_A.weight"):
+            name = key.removeprefix("base_model.model.").replace(".lora_A", "")
+            product = adapter[key.replace("lora_A", "lora_B")].float() @ adapter[key].float()
+            base[name] = (base[name].float() + product * scale).to(base[name].dtype)
+    made = tensors(*merged.glob("*.safetensors"))
+    return [
+        name
+        for name in sorted({*made, *base})
+        if name not in made or name not in base or not same_bits(made[name], base[name])
+    ]
+
+
+def same_bits(one: torch.Tensor, two: torch.Tensor) -> bool:
+    return one.dtype == two.dtype and torch.equal(
+        one.contiguous().view(torch.uint8), two.contiguous().view(torch.uint8)
+    )
+
+
 def seeds(count: int, quick: int) -> list[object]:
     return [pytest.param(n, marks=[] if n < quick else [pytest.mark.slow]) for n in range(count)]
 
@@ -129,10 +210,7 @@ def test_damaged_input(seed: int, sharded: Path, calm: Path, tmp_path: Path) -> 
     root, release = tmp_path / "in", tmp_path / "release"
     shutil.copytree(sharded, root)
     if seed % 10 == 9:
-        one, two = root / "base" / "model-1.safetensors", root / "base" / "model-2.safetensors"
-        one.rename(root / "x")
-        two.rename(one)
-        (root / "x").rename(two)
+        SWAPS[seed // 10 % len(SWAPS)](chance, root)
     else:
         name = chance.choice(sorted(INPUTS))
         chance.choice(INPUTS[name])(chance, root / name)
@@ -146,6 +224,7 @@ def test_damaged_input(seed: int, sharded: Path, calm: Path, tmp_path: Path) -> 
         assert verify_folder(release).problems == ()
     if (release / "merged-16bit" / "config.json").exists() and result.returncode == 0:
         assert shapes(release / "merged-16bit") == shapes(calm / "merged-16bit")
+        assert differences(release / "merged-16bit", root) == []
     adapter = release / "lora" / "adapter_model.safetensors"
     if adapter.exists():
         source = root / "run" / "final_model" / "adapter_model.safetensors"
@@ -229,3 +308,44 @@ def test_one_flipped_byte_is_found_a_hundred_times_of_a_hundred(calm: Path, tmp_
         found += [p.path for p in problems] == [name]
         file.write_bytes(whole)
     assert found == 100
+
+
+@pytest.mark.parametrize("kind", ["lora", "merged-16bit"])
+def test_damage_that_no_time_tells_never_arrives(kind: str, sharded: Path, tmp_path: Path) -> None:
+    """A bit flips on the disk after the release was made; the next run copies it elsewhere."""
+    release, copy = tmp_path / "release", tmp_path / "copy"
+    assert run(sharded, release).returncode == 0  # it remembers sizes and times
+    file = next((release / kind).glob("*.safetensors"))
+    stat = file.stat()
+    flip(random.Random(3), file)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    command = publish(sharded / "run" / "final_model", KINDS, release, copy)
+    stopped = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert stopped.returncode in (3, 7), stopped.stderr
+    assert "changed since it was recorded" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert not (copy / kind / file.name).exists()
+    again = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert again.returncode == 0, again.stderr
+    assert verify_folder(copy).problems == ()
+    assert verify_folder(release).problems == ()
+
+
+def test_damage_that_verify_finds_is_mended_by_the_run_that_it_names(
+    calm: Path, sharded: Path, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    assert run(sharded, release).returncode == 0
+    file = release / "merged-16bit" / "config.json"
+    whole, stat = file.read_bytes(), file.stat()
+    flip(random.Random(4), file)
+    damaged = file.read_bytes()
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    found = subprocess.run(uploader("verify", release), capture_output=True, text=True)
+    assert found.returncode == 7 and "--checksum" in found.stderr
+    command = publish(sharded / "run" / "final_model", KINDS, release, None)
+    mended = subprocess.run([*command, "--checksum"], capture_output=True, text=True)
+    assert mended.returncode == 0, mended.stderr
+    assert file.read_bytes() == whole
+    (kept,) = (release / ".uploader" / "quarantine").iterdir()
+    assert kept.read_bytes() == damaged
+    assert digests(release) == digests(calm)

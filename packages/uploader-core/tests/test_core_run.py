@@ -88,6 +88,36 @@ def test_changed_file_is_set_aside_and_rebuilt(uploader: Any, adapter: Path) -> 
     assert uploader("verify", release).returncode == 0
 
 
+def rot(file: Path) -> None:
+    """Change a file as a failing disk does: no size and no time tells."""
+    stat = file.stat()
+    file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_converter_is_not_given_what_changed_on_the_disk(uploader: Any, adapter: Path) -> None:
+    uploader("run", adapter, "--plugins", "notes", "--name", "m")
+    rot(adapter.parent / "m" / "acme.notes" / "note.txt")
+    convert = ("run", adapter, "--plugins", "acme.digest,notes", "--name", "m")
+    result = uploader(*convert)
+    assert result.returncode in (3, 7)
+    assert "a file of notes:notes changed since it was recorded" in result.stderr
+    assert not (adapter.parent / "m" / "acme.digest").exists()
+    assert uploader(*convert).returncode == 0
+    assert (adapter.parent / "m" / "acme.notes" / "note.txt").read_text() == "hello"
+
+
+def test_checksum_believes_no_time(uploader: Any, adapter: Path) -> None:
+    command = ("run", adapter, "--plugins", "notes", "--name", "m", "--json")
+    uploader(*command)
+    note = adapter.parent / "m" / "acme.notes" / "note.txt"
+    rot(note)
+    assert json.loads(uploader(*command).stdout)["steps"][0]["status"] == "kept"
+    report = json.loads(uploader(*command, "--checksum").stdout)
+    assert report["steps"][0]["status"] == "done"
+    assert note.read_text() == "hello"
+
+
 def test_settings_from_file_environment_and_command_line(
     uploader: Any, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

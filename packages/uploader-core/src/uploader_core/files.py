@@ -27,6 +27,12 @@ from uploader_core.parsing import parse_json
 PARTIAL = ".partial"
 CHUNK = 4 << 20
 
+_NO_SPACE = {
+    errno.ENOSPC: "no space left",
+    errno.EDQUOT: "the disk quota of this account is used up",
+    errno.EFBIG: "a file may not become larger here (ulimit -f, or the file system)",
+}
+
 # Tolerated from fsync on a folder: 9P, NFS and some FUSE file systems do not offer it.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
 
@@ -72,13 +78,15 @@ def _apply_umask(path: Path) -> None:
 
 def translate_os_error(error: OSError, path: Path) -> UploaderError:
     """Turn an operating-system error while writing into one that says what to do."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in _NO_SPACE:
         free = shutil.disk_usage(_existing(path)).free
         return SpaceError(
-            f"no space left while writing {path.name}: {free:,} bytes are free",
+            f"{_NO_SPACE[error.errno]} while writing {path.name}: {free:,} bytes are free",
             owner=f"the file system of {path.parent}",
             safe="every finished file is kept; no half-written file has a final name",
-            next="free some space, or choose another place with --output, and run it again",
+            next="free some space, or choose another place with --output, and run it again"
+            if error.errno == errno.ENOSPC
+            else "raise that limit, or choose another place with --output, and run it again",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return RefusedError(
@@ -130,13 +138,19 @@ class HashingWriter:
         return self._hash.hexdigest()
 
 
-def hash_file(path: Path) -> tuple[int, str]:
-    """Return (bytes, sha256 hex) of a file, reading it once."""
+def hash_file(path: Path, tick: Callable[[int], None] = lambda _: None) -> tuple[int, str]:
+    """Return (bytes, sha256 hex) of a file, reading it once.
+
+    Args:
+        path: The file.
+        tick: Called with the bytes read so far; may raise to stop.
+    """
     digest = hashlib.sha256()
     size = 0
     for block in read_blocks(path):
         digest.update(block)
         size += len(block)
+        tick(size)
     return size, digest.hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import graphlib
 import shutil
 import time
@@ -13,14 +14,14 @@ from typing import Any
 
 from uploader_core import worker
 from uploader_core.artifact import Artifact, Json, UploadFile
-from uploader_core.errors import CancelledError, IntegrityError, UploaderError
+from uploader_core.errors import CancelledError, IntegrityError, SpaceError, UploaderError
 from uploader_core.events import EventStream
 from uploader_core.execute import Workers
 from uploader_core.files import hash_file, write_json
 from uploader_core.hooks import RunHooks
 from uploader_core.lanes import Lanes
 from uploader_core.lineage import fact_files
-from uploader_core.machine import gpu
+from uploader_core.machine import filesystems, gpu
 from uploader_core.manifest import NAME, build_manifest, describe
 from uploader_core.pace import load as load_pace
 from uploader_core.pace import save as save_pace
@@ -48,6 +49,7 @@ class Runner:
         workers: The run's worker processes.
         jobs: Places in the ``cpu`` lane.
         fail_fast: Start nothing new after the first failure.
+        checksum: Read everything that is there already instead of believing sizes and times.
     """
 
     plan: Plan
@@ -56,10 +58,12 @@ class Runner:
     workers: Workers
     jobs: int = 1
     fail_fast: bool = False
+    checksum: bool = False
     _sources: dict[str, Artifact] = field(default_factory=dict)
     _virtual: dict[str, Artifact] = field(default_factory=dict)
     _keys: dict[str, str] = field(default_factory=dict)
     _records: dict[str, Record] = field(default_factory=dict)
+    _believed: set[str] = field(default_factory=set)
     _took: dict[str, float] = field(default_factory=dict)
 
     def survey(self, *, may_read: bool = True) -> set[str]:
@@ -71,6 +75,8 @@ class Runner:
         Returns:
             Ids of steps whose record holds, virtual steps among them.
         """
+        if self.checksum:
+            self.store.forget_digests()
         for kind, artifact in self.plan.sources.artifacts.items():
             if not any(f"source:{kind}" in step.inputs for step in self.plan.steps):
                 continue
@@ -92,8 +98,10 @@ class Runner:
                 self._virtual[step.id] = open_virtual(self.plan, step, self._inputs(step))
                 kept.add(step.id)
                 continue
-            record = self.store.current(step.id, key)
+            record = self.store.current(step.id, key, read=self.checksum)
             if record is not None:
+                if not self.checksum:
+                    self._believed.add(step.id)
                 self._records[step.id] = record
                 kept.add(step.id)
         return kept
@@ -229,6 +237,11 @@ class Runner:
         except CancelledError:
             raise
         except UploaderError as error:
+            if isinstance(error, SpaceError):
+                self._add_needs(error, step)
+            if isinstance(error, IntegrityError):
+                with contextlib.suppress(UploaderError):  # what it finds, the next run makes anew
+                    self._read_inputs(step)
             hooks.add_hints(error)
             outcome = Outcome(step=step.id, status="failed", error=error)
             self.events.emit("step_failed", step.id, **error.to_json())
@@ -252,6 +265,9 @@ class Runner:
         is_upload = isinstance(step.spec, UploadSpec)
         key = self._key(step)
         folder = step.folder or ""
+        # An upload compares what it sends; a document that measures nothing says what records say.
+        if not is_upload and not (isinstance(step.spec, DocumentSpec) and not step.measures):
+            self._read_inputs(step)
         self.store.claim(folder)
         whole = not self.store.finished(step.id, key, folder)
         if step.gpu_memory:
@@ -299,8 +315,43 @@ class Runner:
             self._took[step.id] = record.seconds
         return record
 
-    def _say(self, step: PlannedStep, what: str) -> None:
-        data: dict[str, Json] = {"what": what, "done": 0, "total": None, "unit": "steps"}
+    def _read_inputs(self, step: PlannedStep) -> None:
+        """Hash what an earlier run made before it is used: a disk changes bits and no times.
+
+        Raises:
+            IntegrityError: A file is not what was recorded; it was set aside.
+        """
+
+        def tick(size: int) -> None:
+            if self.workers.stopped:
+                raise CancelledError("stopped", safe="every finished step is kept")
+            self._say(step, f"reading {source} again", size, "bytes")
+
+        for source in step.inputs:
+            if source not in self._believed:
+                continue
+            record = self._records[source]
+            if self.store.current(source, record.key, read=True, tick=tick) is None:
+                raise IntegrityError(
+                    f"a file of {source} changed since it was recorded",
+                    owner=f"the disk, or whoever wrote in {self.store.root / record.folder}",
+                    safe=f"it was set aside in {self.store.quarantine}",
+                    next="run the same command again; the file will be made anew",
+                )
+            self._believed.discard(source)
+
+    def _add_needs(self, error: SpaceError, step: PlannedStep) -> None:
+        """Say how much more the step needs, beside what is free now that its scratch is gone."""
+        needs = dict(step.estimate.elsewhere)
+        if step.folder is not None and step.estimate.tightest:
+            finished = self.store.finished(step.id, self._key(step), step.folder)
+            needs[str(self.store.root)] = step.estimate.tightest - finished
+        for folder, needed in needs.items():
+            free = filesystems.free_bytes(Path(folder)) or 0
+            error.what += f"; to finish it needs {needed:,} bytes, and {free:,} bytes are free now"
+
+    def _say(self, step: PlannedStep, what: str, done: int = 0, unit: str = "steps") -> None:
+        data: dict[str, Json] = {"what": what, "done": done, "total": None, "unit": unit}
         self.events.emit("step_progress", step.id, **data)
 
     def _send(self, step: PlannedStep, request: Mapping[str, Any]) -> Json:

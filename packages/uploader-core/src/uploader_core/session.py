@@ -74,6 +74,7 @@ def run(
     *,
     jobs: int = 1,
     fail_fast: bool = False,
+    checksum: bool = False,
     confirm: Callable[[Survey], None] = lambda _: None,
 ) -> Report:
     """Plan a request, check it, and run what is not done yet.
@@ -85,6 +86,7 @@ def run(
         events: Where events go; ``events.jsonl`` listens too.
         jobs: Heavy steps side by side.
         fail_fast: Start nothing new after a failure.
+        checksum: Read everything that is there already instead of believing sizes and times.
         confirm: Called with the survey before the first step; raising stops the run.
 
     Returns:
@@ -118,6 +120,7 @@ def run(
             workers=workers,
             jobs=jobs,
             fail_fast=fail_fast,
+            checksum=checksum,
         )
         kept = runner.survey()
         prepared = fresh or _prepare_or_raise(plan, workers, kept, jobs, runner.present(kept))

@@ -93,6 +93,7 @@ class ReleaseStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.internal = root / INTERNAL
+        self.quarantine = self.internal / "quarantine"
         self._digests: dict[str, list[Json]] | None = None
 
     # -- life --------------------------------------------------------------------------------
@@ -189,11 +190,24 @@ class ReleaseStore:
             self._remove_replaced(record, old)
         shutil.rmtree(self.internal / "units" / safe_name(record.step), ignore_errors=True)
 
-    def current(self, step_id: str, key: str) -> Record | None:
+    def current(
+        self,
+        step_id: str,
+        key: str,
+        *,
+        read: bool = False,
+        tick: Callable[[int], None] = lambda _: None,
+    ) -> Record | None:
         """Return the record when the step need not run: equal key, and every file as recorded.
 
         A file whose size, time and inode are as they were when it was hashed is believed; any
         other is hashed. One that differs is set aside, never deleted.
+
+        Args:
+            step_id: The step.
+            key: Of what it would make now.
+            read: Believe nothing and hash every file: a disk changes bits and no times.
+            tick: Called with the bytes of a file that were read; may raise to stop.
         """
         record = self.record(step_id)
         if record is None or record.key != key:
@@ -205,7 +219,9 @@ class ReleaseStore:
             path = record.artifact.path / file.name
             if not path.is_file() and not path.is_symlink():
                 whole = False
-            elif not self._unchanged(path, file, record.stats.get(file.name)):
+            elif not self._unchanged(
+                path, file, None if read else record.stats.get(file.name), tick
+            ):
                 self._set_aside(path)
                 whole = False
         return record if whole else None
@@ -262,6 +278,10 @@ class ReleaseStore:
         return total
 
     # -- digests of sources ------------------------------------------------------------------
+
+    def forget_digests(self) -> None:
+        """Believe nothing of what is remembered of source files."""
+        self._digests = {}
 
     def digest(self, path: Path, *, may_read: bool = True) -> str | None:
         """Return the sha256 of a source file, remembering it by size, time and inode.
@@ -327,18 +347,23 @@ class ReleaseStore:
     def _record_path(self, step_id: str) -> Path:
         return self.internal / "steps" / f"{safe_name(step_id)}.json"
 
-    def _unchanged(self, path: Path, file: ArtifactFile, seen: tuple[int, int] | None) -> bool:
+    def _unchanged(
+        self,
+        path: Path,
+        file: ArtifactFile,
+        seen: tuple[int, int] | None,
+        tick: Callable[[int], None],
+    ) -> bool:
         stat = path.lstat()
         if stat.st_size != file.size or not path.is_file() or path.is_symlink():
             return False
         if seen == (stat.st_mtime_ns, stat.st_ino):
             return True
-        return hash_file(path) == (file.size, file.sha256)
+        return hash_file(path, tick) == (file.size, file.sha256)
 
     def _set_aside(self, path: Path) -> None:
-        quarantine = self.internal / "quarantine"
-        quarantine.mkdir(parents=True, exist_ok=True)
-        path.replace(quarantine / f"{time.time_ns()}-{path.name}")
+        self.quarantine.mkdir(parents=True, exist_ok=True)
+        path.replace(self.quarantine / f"{time.time_ns()}-{path.name}")
 
     def _remove_replaced(self, record: Record, old: Record | None) -> None:
         """Remove files that only earlier settings of the same step made."""

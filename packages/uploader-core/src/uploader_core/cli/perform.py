@@ -30,6 +30,7 @@ def perform(
     *,
     jobs: int = 1,
     fail_fast: bool = False,
+    checksum: bool = False,
     as_json: bool = False,
     quiet: bool = False,
     ask: Literal["always", "uploads", "never"] = "uploads",
@@ -42,6 +43,7 @@ def perform(
         config: Settings.
         jobs: Heavy steps side by side.
         fail_fast: Start nothing new after a failure.
+        checksum: Read everything that is there already instead of believing sizes and times.
         as_json: Print a report for programs, and nothing else on standard output.
         quiet: Show errors and the result only.
         ask: Whether a person on a terminal is asked once more, after the plan.
@@ -74,6 +76,7 @@ def perform(
             EventStream(renderer),
             jobs=jobs,
             fail_fast=fail_fast,
+            checksum=checksum,
             confirm=before_start,
         )
     if as_json:

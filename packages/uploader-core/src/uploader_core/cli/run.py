@@ -84,6 +84,11 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
             click.option("--quiet", is_flag=True, help="Errors and the result only."),
             click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
+            click.option(
+                "--checksum",
+                is_flag=True,
+                help="Read again what is done already, and make anew what is damaged.",
+            ),
             click.option("--debug", is_flag=True, help="Show tracebacks."),
         ]
     ):
@@ -152,6 +157,7 @@ def run(ctx: click.Context, /, **params: Any) -> int:
         config,
         jobs=params["jobs"],
         fail_fast=params["fail_fast"],
+        checksum=params["checksum"],
         as_json=params["as_json"],
         quiet=params["quiet"],
         ask="never" if params["yes"] else "uploads",
