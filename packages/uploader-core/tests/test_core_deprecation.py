@@ -11,8 +11,15 @@ from typing import Any
 
 import pytest
 
-from uploader_core.deprecation import Announcement, UploaderDeprecationWarning, announce
+from uploader_core import plugin
+from uploader_core.deprecation import (
+    Announcement,
+    UploaderDeprecationWarning,
+    announce,
+    public_name,
+)
 from uploader_core.errors import PluginBrokenError
+from uploader_core.files import sync_folder
 from uploader_core.specs import SaveSpec
 
 FIELD = Announcement(
@@ -20,6 +27,14 @@ FIELD = Announcement(
 )
 HOOK = Announcement(
     name="uploader_old_hook", since="1.4", error_in="2.0", instead="use uploader_savers"
+)
+KIND = Announcement(name="kind adapter", since="1.4", error_in="2.0", instead="consume lora")
+NAME = Announcement(
+    name="plugin.sync_folder",
+    since="1.4",
+    error_in="2.0",
+    instead="write through context.output",
+    module="uploader_core.files",
 )
 
 
@@ -48,6 +63,26 @@ def test_first_a_warning_then_an_error(used: dict[str, Any], name: Announcement)
         tell("2.0", **used)
     assert refused.value.owner == "acme-x 1.0"
     assert name.instead in str(refused.value.next)
+
+
+def test_a_kind_that_goes() -> None:
+    spec = SaveSpec(name="s", summary="s", consumes=("adapter",), produces="a", run="a:b")
+    with pytest.warns(UploaderDeprecationWarning, match="uses kind adapter.*consume lora"):
+        announce("acme", "acme-x 1.0", ModuleType("a"), [spec], version="1.4", announced=(KIND,))
+
+
+def test_a_name_that_plugins_import() -> None:
+    with pytest.warns(UploaderDeprecationWarning, match="write through context.output"):
+        found = public_name("sync_folder", version="1.4", announced=(NAME,))
+    assert found is sync_folder
+    with pytest.raises(ImportError, match="write through context.output"):
+        public_name("sync_folder", version="2.0", announced=(NAME,))
+
+
+def test_a_name_that_never_was() -> None:
+    with pytest.raises(ImportError, match="cannot import name 'nonsense'"):
+        exec("from uploader_core.plugin import nonsense")
+    assert not hasattr(plugin, "nonsense")
 
 
 def test_a_loaded_plugin_is_looked_at(

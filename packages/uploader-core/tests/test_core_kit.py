@@ -261,3 +261,24 @@ def test_own_tests_of_an_author_are_told_apart_without_pytest() -> None:
     assert (skipped.outcome, skipped.why) == ("skipped", "no such device")
     assert fixture.outcome == "skipped"
     assert "run pytest" in fixture.why
+
+
+def test_class_whose_own_preparation_fails_does_not_stop_the_others() -> None:
+    from uploader_core.testing.conformance import PluginConformance
+
+    class Broken(PluginConformance):
+        plugin = "x"
+
+        @classmethod
+        def setup_class(cls) -> None:
+            raise OSError("the author's server does not start")
+
+    class Sound(PluginConformance):
+        plugin = "dir"
+
+    verdicts = run((Broken, Sound), lambda _: None)
+    assert [(v.check, v.outcome) for v in verdicts if v.subject == "Broken"] == [
+        ("set up", "failed")
+    ]
+    assert "does not start" in verdicts[0].why
+    assert {v.outcome for v in verdicts if v.subject == "Sound"} == {"passed"}

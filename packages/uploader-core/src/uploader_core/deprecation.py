@@ -7,6 +7,7 @@ began.
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields
@@ -27,16 +28,19 @@ class Announcement:
     """Something that will go.
 
     Attributes:
-        name: A hook (``uploader_savers``), or a field of a spec (``SaveSpec.use``).
+        name: A hook (``uploader_savers``), a field of a spec (``SaveSpec.use``), an artifact kind
+            (``kind merged-16bit``), or a name that plugins import (``plugin.hash_file``).
         since: Version of core that warns first.
         error_in: Version that refuses plugins which use it.
         instead: What to use, as a sentence.
+        module: Of a name that plugins import: the module of core that has it still.
     """
 
     name: str
     since: str
     error_in: str
     instead: str
+    module: str = ""
 
 
 ANNOUNCED: tuple[Announcement, ...] = ()
@@ -78,16 +82,50 @@ def announce(
         )
 
 
+def public_name(
+    name: str, *, version: str, announced: Iterable[Announcement] = ANNOUNCED
+) -> object:
+    """Return something that :mod:`uploader_core.plugin` offers no more, with a warning.
+
+    Args:
+        name: As a plugin imports it.
+        version: Of core.
+        announced: What will go.
+
+    Raises:
+        AttributeError: There never was such a name.
+        ImportError: Its time is over; the text says what to use.
+    """
+    for line in announced:
+        if line.name == f"plugin.{name}":
+            what = f"{name} is announced to go since uploader-core {line.since}: {line.instead}"
+            if Version(version) >= Version(line.error_in):
+                raise ImportError(what)
+            warnings.warn(f"{what} (an error in {line.error_in})", UploaderDeprecationWarning, 3)
+            return getattr(importlib.import_module(line.module), name)
+    raise AttributeError(f"module 'uploader_core.plugin' has no attribute {name!r}")
+
+
 def _used(
     module: ModuleType, specs: list[Spec], announced: Iterable[Announcement]
 ) -> Iterator[Announcement]:
     for line in announced:
         owner, _, field = line.name.partition(".")
-        if not field:
+        if line.name.startswith("kind "):
+            kind = line.name.removeprefix("kind ")
+            if any(kind in _kinds(spec) for spec in specs):
+                yield line
+        elif not field:
             if hasattr(module, line.name):
                 yield line
         elif any(type(spec).__name__ == owner and _is_set(spec, field) for spec in specs):
             yield line
+
+
+def _kinds(spec: Spec) -> set[str]:
+    """Return the kinds that a spec takes, makes or tells about."""
+    several = (*getattr(spec, "consumes", ()), *(getattr(spec, "describes", None) or ()))
+    return {*several, getattr(spec, "produces", "")}
 
 
 def _is_set(spec: Spec, name: str) -> bool:

@@ -108,3 +108,12 @@ __all__ = [
     "setting",
     "split_card",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("__"):  # asked for by every import
+        raise AttributeError(name)
+    from uploader_core import __version__
+    from uploader_core.deprecation import public_name
+
+    return public_name(name, version=__version__)

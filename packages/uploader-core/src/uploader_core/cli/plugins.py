@@ -112,7 +112,7 @@ def check_(subject: str, as_json: bool) -> int:
         click.echo(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks are fine")
     if failed:
         raise PluginBrokenError(
-            f"{subject} fails {len(failed)} checks of the conformance kit",
+            f"{subject} fails {len(failed)} check{'s' * (len(failed) > 1)} of the conformance kit",
             next="uploader plugins check says of each what to do",
         )
     return 0

@@ -64,16 +64,28 @@ def run(
 ) -> list[Verdict]:
     """Run every check of some classes and say what came of each."""
     verdicts = []
+
+    def add(verdict: Verdict | None) -> bool:
+        if verdict is not None:
+            tell(verdict)
+            verdicts.append(verdict)
+        return verdict is None
+
     for cls in classes:
-        cls.setup_class()
-        try:
+        if add(_around(cls, "set up", cls.setup_class)):
             for name in (n for n in dir(cls) if n.startswith("test_")):
-                verdict = _one(cls, name)
-                tell(verdict)
-                verdicts.append(verdict)
-        finally:
-            cls.teardown_class()
+                add(_one(cls, name))
+            add(_around(cls, "tear down", cls.teardown_class))
     return verdicts
+
+
+def _around(cls: type[PluginConformance], what: str, call: Callable[[], None]) -> Verdict | None:
+    """Return a verdict where an author's own preparation fails, so that other classes still run."""
+    try:
+        call()
+    except Exception as error:
+        return Verdict(subject=cls.__name__, check=what, outcome="failed", why=_why(error))
+    return None
 
 
 def _one(cls: type[PluginConformance], name: str) -> Verdict:
@@ -93,12 +105,8 @@ def _one(cls: type[PluginConformance], name: str) -> Verdict:
         test()
     except unittest.SkipTest as reason:
         outcome, why = "skipped", str(reason)
-    except (AssertionError, UploaderError, LookupError) as error:
-        outcome, why = "failed", str(error)
-        if isinstance(error, UploaderError):
-            why += "".join(f" ({part})" for part in (error.owner, error.next) if part)
-    except Exception:
-        outcome, why = "failed", traceback.format_exc()
+    except Exception as error:
+        outcome, why = "failed", _why(error)
     except BaseException as reason:
         # pytest.skip() in an author's own test; pytest itself is not needed here.
         outcomes = "_pytest.outcomes" in {base.__module__ for base in type(reason).__mro__}
@@ -109,6 +117,14 @@ def _one(cls: type[PluginConformance], name: str) -> Verdict:
         outcome, why = "expected", announced[0]
     seconds = time.monotonic() - started
     return Verdict(subject=cls.__name__, check=check, outcome=outcome, why=why, seconds=seconds)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UploaderError):
+        return str(error) + "".join(f" ({part})" for part in (error.owner, error.next) if part)
+    if isinstance(error, (AssertionError, LookupError)):
+        return str(error)
+    return "".join(traceback.format_exception(error))
 
 
 def _classes_of(plugin_id: str, registry: Registry) -> Iterator[type[PluginConformance]]:
