@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -150,15 +152,11 @@ def test_no_name_leaves_its_folder(name: str) -> None:
         assert ".." not in child(root, name).parts
 
 
-class _Killed(BaseException):
-    """Ends a run between two operations; real kills are in ``tests/faults``."""
-
-
 UNITS = {f"part-{n}.safetensors": f"content of {n}".encode() * 50 for n in range(3)}
 
 
 class Releases(RuleBasedStateMachine):
-    """A step of three files: run, killed anywhere, damaged, verified, in any order."""
+    """A step of three files: run, killed (kill -9), damaged, verified, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,14 +169,18 @@ class Releases(RuleBasedStateMachine):
         self._place.cleanup()
 
     def _run(self, stop: int | None = None) -> int:
-        """Run the step up to an operation; return how many files were made."""
+        """Run the step; return how many files were made.
+
+        Args:
+            stop: Number of the operation at which this process kills itself.
+        """
         store, made, count = ReleaseStore(self.root), 0, 0
 
         def pass_by() -> None:
             nonlocal count
             count += 1
             if count == stop:
-                raise _Killed
+                os.kill(os.getpid(), signal.SIGKILL)
 
         with store.open():
             if store.current("acme:save", "key") is not None:
@@ -221,11 +223,19 @@ class Releases(RuleBasedStateMachine):
         assert not self.finished or self.damaged or made == 0
         self.finished, self.damaged = True, False
 
+    @precondition(lambda _: hasattr(os, "fork"))
     @rule(stop=st.integers(1, 14))
     def run_and_kill(self, stop: int) -> None:
-        with contextlib.suppress(_Killed):
-            self._run(stop)
-            self.finished = True
+        child = os.fork()
+        if child == 0:
+            try:
+                self._run(stop)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        assert status in (0, signal.SIGKILL)
+        self.finished |= status == 0
         # What was damaged may be made anew already, or not yet; a kill damages nothing.
         made = [f for f in UNITS if (self.root / "acme" / f).is_file()]
         self.damaged = self.damaged and self._differs()
