@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Callable, Iterator
-from hashlib import sha256
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kit_plugins import FolderConformance, saver
 
-from uploader_core.testing import Destination, SaveConformance, UploadConformance
+from uploader_core.testing import SaveConformance
 from uploader_core.testing.check import run
-
-PLUGIN = """
-from uploader_core.plugin import SaveSpec, hookimpl
-{top}
-
-@hookimpl
-def uploader_savers():
-    yield SaveSpec(name="x", summary="x", consumes=("adapter",), produces="acme.x",
-                   run="{module}_work:save")
-"""
-
-WORK = """
-import os, random, socket
-from uploader_core.plugin import RefusedError
-
-def save(context):
-    path = context.input("adapter").file("adapter_model.safetensors")
-    data = path.read_bytes()
-    if len(data) < 8 + int.from_bytes(data[:8], "little") + 3584:
-        raise RefusedError("the adapter is cut off", owner=str(path), next="save it again")
-    {body}
-    context.output.write("copy.safetensors", data, role="weights")
-    return context.artifact()
-"""
 
 # What the plugin does wrong, and the check that says so.
 WRONGS = {
@@ -79,30 +53,6 @@ WRONGS = {
         "manifest_matches_files",
     ),
 }
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "home"
-    folder.mkdir()
-    for name in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(name, str(folder))
-    return folder
-
-
-def saver(install: Callable[..., None], name: str, top: str, body: str) -> type[SaveConformance]:
-    """Install a saver, and return its class on the kit."""
-    module = f"acme_{name}"
-    install(
-        f"acme-{name}",
-        {
-            module: PLUGIN.format(top=top, module=module),
-            f"{module}_work": WORK.format(body=body),
-        },
-        {"plugins": {name: module}, "artifacts": {"acme.x": module}},
-        requires="uploader-core>=0.1,<1",
-    )
-    return type("X", (SaveConformance,), {"plugin": name})
 
 
 @pytest.mark.usefixtures("home")
@@ -197,7 +147,7 @@ def test_bad_destination_is_caught(install: Callable[..., None], tmp_path: Path,
         {"plugins": {name: f"acme_{name}"}, "schemes": {name: f"acme_{name}"}},
         requires="uploader-core>=0.1,<1",
     )
-    case = type("X", (TestFolder,), {"plugin": name})
+    case = type("X", (FolderConformance,), {"plugin": name})
     failed = {v.check for v in run((case,), lambda _: None) if v.outcome == "failed"}
     assert failed == wanted
 
@@ -218,29 +168,8 @@ def test_check_cannot_be_left_out_without_a_reason() -> None:
     assert type("T", (SaveConformance,), {"test_no_network_is_used": excused})
 
 
-class TestFolder(UploadConformance):
+class TestFolder(FolderConformance):
     """Core's own destination ``dir:``."""
-
-    plugin = "dir"
-
-    @contextlib.contextmanager
-    def destination(self) -> Iterator[Destination]:
-        with tempfile.TemporaryDirectory() as root:
-            folder = Path(root) / "release folder"
-
-            def listing() -> dict[str, str]:
-                return {
-                    path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()
-                    for path in folder.rglob("*")
-                    if path.is_file()
-                }
-
-            yield Destination(
-                target=str(folder),
-                environment={"ACME_TOKEN": "a-token-of-acme"},
-                listing=listing,
-                damage=lambda name: (folder / name).write_bytes(b"damaged") and None,
-            )
 
 
 def test_own_tests_of_an_author_are_told_apart_without_pytest() -> None:

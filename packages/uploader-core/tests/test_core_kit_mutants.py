@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_core_kit import TestFolder as FolderConformance
-from test_core_kit import saver
+from kit_plugins import FolderConformance, saver
 
 from uploader_core.testing import DocumentConformance
 from uploader_core.testing.check import run
 from uploader_core.testing.conformance import PluginConformance
+
+pytestmark = pytest.mark.usefixtures("home")
 
 DOCUMENT = """
 import os, socket, time
@@ -54,12 +55,12 @@ DOCUMENTS = {
         WRITTEN.format("str(time.time_ns())"),
         {"document is the same the second time"},
     ),
-    "elsewhere": (
+    "afield": (
         FILE,
         "Path.home().joinpath('x').write_text('x'); " + WRITTEN.format("'words'"),
         {"nothing is written elsewhere and no network is used"},
     ),
-    "beside": (
+    "aside": (
         FILE,
         "context.output.path.mkdir(parents=True); (context.output.path / 'extra').write_text('x'); "
         + WRITTEN.format("'words'"),
@@ -74,15 +75,6 @@ DOCUMENTS = {
 
 def failed(case: type[PluginConformance]) -> set[str]:
     return {v.check for v in run((case,), lambda _: None) if v.outcome == "failed"}
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "home"
-    folder.mkdir()
-    for name in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(name, str(folder))
-    return folder
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -188,7 +180,7 @@ SAVERS = {
         "import dataclasses; return dataclasses.replace(context.artifact(), kind='acme.z')",
         "step runs in a worker",
     ),
-    "none": ("return context.artifact()", "return None", "step runs in a worker"),
+    "nil": ("return context.artifact()", "return None", "step runs in a worker"),
     "helpless": (', next="save it again"', "", "failure names the plugin"),
     "torn": (
         'context.output.write("copy.safetensors", data, role="weights")',

@@ -1,0 +1,75 @@
+"""A sound little plugin for the tests of the kit to spoil, and a folder as a destination."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from uploader_core.testing import Destination, SaveConformance, UploadConformance
+
+PLUGIN = """
+from uploader_core.plugin import SaveSpec, hookimpl
+{top}
+
+@hookimpl
+def uploader_savers():
+    yield SaveSpec(name="x", summary="x", consumes=("adapter",), produces="acme.x",
+                   run="{module}_work:save")
+"""
+
+WORK = """
+import os, random, socket
+from uploader_core.plugin import RefusedError
+
+def save(context):
+    path = context.input("adapter").file("adapter_model.safetensors")
+    data = path.read_bytes()
+    if len(data) < 8 + int.from_bytes(data[:8], "little") + 3584:
+        raise RefusedError("the adapter is cut off", owner=str(path), next="save it again")
+    {body}
+    context.output.write("copy.safetensors", data, role="weights")
+    return context.artifact()
+"""
+
+
+def saver(install: Callable[..., None], name: str, top: str, body: str) -> type[SaveConformance]:
+    """Install a saver, and return its class on the kit."""
+    module = f"acme_{name}"
+    install(
+        f"acme-{name}",
+        {
+            module: PLUGIN.format(top=top, module=module),
+            f"{module}_work": WORK.format(body=body),
+        },
+        {"plugins": {name: module}, "artifacts": {"acme.x": module}},
+        requires="uploader-core>=0.1,<1",
+    )
+    return type("X", (SaveConformance,), {"plugin": name})
+
+
+class FolderConformance(UploadConformance):
+    """Core's own destination ``dir:``."""
+
+    plugin = "dir"
+
+    @contextlib.contextmanager
+    def destination(self) -> Iterator[Destination]:
+        with tempfile.TemporaryDirectory() as root:
+            folder = Path(root) / "release folder"
+
+            def listing() -> dict[str, str]:
+                return {
+                    path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()
+                    for path in folder.rglob("*")
+                    if path.is_file()
+                }
+
+            yield Destination(
+                target=str(folder),
+                environment={"ACME_TOKEN": "a-token-of-acme"},
+                listing=listing,
+                damage=lambda name: (folder / name).write_bytes(b"damaged") and None,
+            )
