@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import os
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,19 @@ def test_broken_plugin_that_is_asked_for_is_named_with_the_fix(
     assert result.returncode == 8
     assert f"acme-{name} 1.0" in result.stderr
     assert ("--without hangs" if name == "hangs" else "pip install") in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nohup is POSIX'")
+@pytest.mark.usefixtures("broken")
+def test_hanging_import_ends_where_ctrl_c_is_ignored(uploader: Any, fine_tune: Path) -> None:
+    """As under nohup, and in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what a new process inherits
+    try:
+        result = uploader("run", fine_tune, "--plugins", "lora,hangs", "--name", "m")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert result.returncode == 8
+    assert "--without hangs" in result.stderr
 
 
 @pytest.mark.usefixtures("broken")

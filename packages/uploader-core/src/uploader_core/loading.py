@@ -133,6 +133,14 @@ def _limited(entry: Entry) -> Iterator[None]:
 
             _thread.interrupt_main()
 
+    def interrupted(*_: object) -> None:
+        if expired.is_set():
+            raise KeyboardInterrupt
+
+    # As after `nohup` and in the background of a script: nothing would come of it.
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, interrupted)
     timer = threading.Timer(limit, interrupt)
     timer.daemon = True
     timer.start()
@@ -149,6 +157,8 @@ def _limited(entry: Entry) -> Iterator[None]:
         ) from None
     finally:
         timer.cancel()
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _collect(entry: Entry, module: ModuleType) -> tuple[Spec, ...]:

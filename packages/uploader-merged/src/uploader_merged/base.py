@@ -52,6 +52,7 @@ def read_base(folder: Path) -> BaseModel:
     if not has_weights(folder, STEM):
         _refuse_without_weights(folder)
     tensors = read_stored(folder, STEM)
+    _refuse_exchanged(tensors)
     method = quantisation(config)
     if method is None:
         return BaseModel(folder=folder, config=config, tensors=tensors)
@@ -67,6 +68,21 @@ def nested_configs(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for key, value in config.items():
         if key.endswith("_config") and isinstance(value, dict):
             yield from nested_configs(value)
+
+
+def _refuse_exchanged(tensors: Mapping[str, StoredTensor]) -> None:
+    """Refuse a header that gives a norm the place of a matrix, or a matrix that of a norm."""
+    for name, tensor in tensors.items():
+        dimensions = len(tensor.shape)
+        norm = name.endswith("layernorm.weight") and dimensions != 1
+        matrix = name.endswith(("lm_head.weight", "embed_tokens.weight")) and dimensions < 2
+        if norm or matrix:
+            raise SourceError(
+                f"{name} has the shape {list(tensor.shape)}, which no such tensor has",
+                owner=str(tensor.file),
+                safe="nothing was written",
+                next="download or save the base model again",
+            )
 
 
 def _refuse_quantised_parts(folder: Path, config: Mapping[str, Any]) -> None:
