@@ -113,7 +113,7 @@ def test_file_size_limit_stops_cleanly_and_resumes(uploader: Any, fine_tune: Pat
     result = subprocess.run(
         arguments, capture_output=True, text=True, preexec_fn=small_files, cwd=uploader.cwd
     )
-    refuse(result, 4, "no space left")
+    refuse(result, 4, "a file may not become larger here")
     assert not (release / "merged-16bit" / "model.safetensors").exists()
     assert uploader("run", fine_tune, "--plugins", "merged", "--output", release).returncode == 0
 
