@@ -22,7 +22,7 @@ from make_fine_tune import make_fine_tune
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from uploader_core.testing.faults import digests
+from uploader_core.testing.faults import digests, flip_byte
 from uploader_core.verify import verify_folder
 
 CASES = int(os.environ.get("UPLOADER_FAULT_INPUTS", "500"))
@@ -328,6 +328,19 @@ def test_damage_that_no_time_tells_never_arrives(kind: str, sharded: Path, tmp_p
     assert again.returncode == 0, again.stderr
     assert verify_folder(copy).problems == ()
     assert verify_folder(release).problems == ()
+
+
+def test_damage_of_a_copy_is_mended_by_the_run_that_verify_names(
+    sharded: Path, tmp_path: Path
+) -> None:
+    release, copy = tmp_path / "release", tmp_path / "copy"
+    command = publish(sharded / "run" / "final_model", ("lora",), release, copy)
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    flip_byte(copy / "lora" / "adapter_model.safetensors", random.Random(5))
+    found = subprocess.run(uploader("verify", f"dir:{copy}"), capture_output=True, text=True)
+    assert found.returncode == 7 and "--checksum" in found.stderr
+    assert subprocess.run([*command, "--checksum"], capture_output=True).returncode == 0
+    assert verify_folder(copy).problems == ()
 
 
 def test_damage_that_verify_finds_is_mended_by_the_run_that_it_names(

@@ -206,14 +206,15 @@ class ReleaseStore:
         Args:
             step_id: The step.
             key: Of what it would make now.
-            read: Believe nothing and hash every file: a disk changes bits and no times.
+            read: Believe nothing, no receipt either, and hash every file: a disk changes bits and
+                no times.
             tick: Called with the bytes of a file that were read; may raise to stop.
         """
         record = self.record(step_id)
         if record is None or record.key != key:
             return None
         if record.artifact is None:
-            return record
+            return None if read else record  # what lies at a destination now, only the upload tells
         whole = True
         for file in record.artifact.files:
             path = record.artifact.path / file.name

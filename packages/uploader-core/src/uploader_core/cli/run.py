@@ -87,7 +87,7 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--checksum",
                 is_flag=True,
-                help="Read again what is done already, and make anew what is damaged.",
+                help="Read again what is done already, also at destinations, and mend it.",
             ),
             click.option("--debug", is_flag=True, help="Show tracebacks."),
         ]

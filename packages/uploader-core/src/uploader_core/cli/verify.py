@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
@@ -36,12 +35,8 @@ def verify(where: str, quick: bool, as_json: bool, debug: bool) -> int:
             f"{len(result.problems)} of {result.files} files are not what the manifest says",
             owner=result.where,
             safe="nothing was changed",
-            next="run the same `uploader run` again"
-            + (
-                " with --checksum: what differs is set aside in .uploader/quarantine and made anew"
-                if Path(where).is_dir()
-                else ": it sends what differs"
-            ),
+            next="run the same `uploader run` again with --checksum: what differs is set aside in "
+            ".uploader/quarantine, made anew and sent again",
         )
     if not as_json:
         how = "names and sizes" if quick else "every digest"
