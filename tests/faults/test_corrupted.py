@@ -299,11 +299,8 @@ def test_one_flipped_byte_is_found_a_hundred_times_of_a_hundred(calm: Path, tmp_
     for _ in range(100):
         name = chance.choice(sorted(listed))
         file = release / name
-        whole, stat = file.read_bytes(), file.stat()
-        data = bytearray(whole)
-        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-        file.write_bytes(data)
-        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        whole = file.read_bytes()
+        flip_byte(file, chance)
         problems = verify_folder(release).problems
         found += [p.path for p in problems] == [name]
         file.write_bytes(whole)
@@ -316,9 +313,7 @@ def test_damage_that_no_time_tells_never_arrives(kind: str, sharded: Path, tmp_p
     release, copy = tmp_path / "release", tmp_path / "copy"
     assert run(sharded, release).returncode == 0  # it remembers sizes and times
     file = next((release / kind).glob("*.safetensors"))
-    stat = file.stat()
-    flip(random.Random(3), file)
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    flip_byte(file, random.Random(3))
     command = publish(sharded / "run" / "final_model", KINDS, release, copy)
     stopped = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert stopped.returncode in (3, 7), stopped.stderr
@@ -349,10 +344,9 @@ def test_damage_that_verify_finds_is_mended_by_the_run_that_it_names(
     release = tmp_path / "release"
     assert run(sharded, release).returncode == 0
     file = release / "merged-16bit" / "config.json"
-    whole, stat = file.read_bytes(), file.stat()
-    flip(random.Random(4), file)
+    whole = file.read_bytes()
+    flip_byte(file, random.Random(4))
     damaged = file.read_bytes()
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     found = subprocess.run(uploader("verify", release), capture_output=True, text=True)
     assert found.returncode == 7 and "--checksum" in found.stderr
     command = publish(sharded / "run" / "final_model", KINDS, release, None)

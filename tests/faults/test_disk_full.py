@@ -122,7 +122,6 @@ def test_disk_that_fills(
     release, ballast = disk / "release", disk / "ballast"
     full = {**filler, "FILL_DISK": str(ballast), "LEAVE_FREE": str(room)}
     result = run(pristine, release, env=full)
-    print(f"room {room:,}: {result.returncode}")
     # None of the levels suffices, so that each of them shows something.
     check_stop(result, release, calm)
     said = result.stdout + result.stderr

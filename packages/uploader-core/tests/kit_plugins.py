@@ -9,6 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from uploader_core.testing import Destination, SaveConformance, UploadConformance
+from uploader_core.testing.check import run
+from uploader_core.testing.conformance import PluginConformance
 
 PLUGIN = """
 from uploader_core.plugin import SaveSpec, hookimpl
@@ -50,6 +52,11 @@ def saver(install: Callable[..., None], name: str, top: str, body: str) -> type[
     return type("X", (SaveConformance,), {"plugin": name})
 
 
+def failed_checks(case: type[PluginConformance]) -> list[str]:
+    """Run every check of a class and return those that fail."""
+    return [v.check for v in run((case,), lambda _: None) if v.outcome == "failed"]
+
+
 class FolderConformance(UploadConformance):
     """Core's own destination ``dir:``."""
 
@@ -73,3 +80,15 @@ class FolderConformance(UploadConformance):
                 listing=listing,
                 damage=lambda name: (folder / name).write_bytes(b"damaged") and None,
             )
+
+
+def sender(install: Callable[..., None], name: str, source: str) -> type[FolderConformance]:
+    """Install a destination that copies into a folder, and return its class on the kit."""
+    module = f"acme_{name}"
+    install(
+        f"acme-{name}",
+        {module: source},
+        {"plugins": {name: module}, "schemes": {name: module}},
+        requires="uploader-core>=0.1,<1",
+    )
+    return type("X", (FolderConformance,), {"plugin": name})

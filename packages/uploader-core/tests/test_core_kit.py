@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit_plugins import FolderConformance, saver
+from kit_plugins import FolderConformance, failed_checks, saver, sender
 
 from uploader_core.testing import SaveConformance
 from uploader_core.testing.check import run
@@ -58,10 +58,9 @@ WRONGS = {
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("name", WRONGS)
 def test_wrong_is_caught_by_its_check(install: Callable[..., None], name: str) -> None:
-    top, body, check = WRONGS[name]
-    verdicts = run((saver(install, name, top, body),), lambda _: None)
-    failed = [v.check.replace(" ", "_") for v in verdicts if v.outcome == "failed"]
-    assert failed == ([] if check is None else [check])
+    top, body, wanted = WRONGS[name]
+    failed = [check.replace(" ", "_") for check in failed_checks(saver(install, name, top, body))]
+    assert failed == ([] if wanted is None else [wanted])
 
 
 # A change of the sound plugin's sources, and the checks that say so.
@@ -81,8 +80,7 @@ def test_unsound_registration_is_caught(
     case = saver(install, name, "", "pass")
     module = site / f"acme_{name}.py"
     module.write_text(module.read_text("utf-8").replace(old, new), "utf-8")
-    failed = {v.check for v in run((case,), lambda _: None) if v.outcome == "failed"}
-    assert failed >= wanted
+    assert set(failed_checks(case)) >= wanted
 
 
 @pytest.mark.usefixtures("home")
@@ -90,8 +88,7 @@ def test_open_range_of_core_is_caught(install: Callable[..., None], site: Path) 
     case = saver(install, "open", "", "pass")
     (metadata,) = site.glob("acme_open-*.dist-info/METADATA")
     metadata.write_text(metadata.read_text("utf-8").replace(">=0.1,<1", ">=0.1"), "utf-8")
-    failed = [v.check for v in run((case,), lambda _: None) if v.outcome == "failed"]
-    assert failed == ["core is required up to the next major"]
+    assert failed_checks(case) == ["core is required up to the next major"]
 
 
 @pytest.mark.usefixtures("home")
@@ -139,17 +136,10 @@ BAD_SENDERS = {
 
 
 @pytest.mark.parametrize("name", BAD_SENDERS)
-def test_bad_destination_is_caught(install: Callable[..., None], tmp_path: Path, name: str) -> None:
+def test_bad_destination_is_caught(install: Callable[..., None], name: str) -> None:
     skips, said, wanted = BAD_SENDERS[name]
-    install(
-        f"acme-{name}",
-        {f"acme_{name}": SENDER.format(name=name, skips=skips, said=said)},
-        {"plugins": {name: f"acme_{name}"}, "schemes": {name: f"acme_{name}"}},
-        requires="uploader-core>=0.1,<1",
-    )
-    case = type("X", (FolderConformance,), {"plugin": name})
-    failed = {v.check for v in run((case,), lambda _: None) if v.outcome == "failed"}
-    assert failed == wanted
+    case = sender(install, name, SENDER.format(name=name, skips=skips, said=said))
+    assert set(failed_checks(case)) == wanted
 
 
 def test_unknown_plugin_is_told_to_install(uploader: Any) -> None:

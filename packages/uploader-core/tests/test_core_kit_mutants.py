@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kit_plugins import FolderConformance, saver
+from kit_plugins import failed_checks, saver, sender
 
 from uploader_core.testing import DocumentConformance
-from uploader_core.testing.check import run
-from uploader_core.testing.conformance import PluginConformance
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -73,10 +71,6 @@ DOCUMENTS = {
 }
 
 
-def failed(case: type[PluginConformance]) -> set[str]:
-    return {v.check for v in run((case,), lambda _: None) if v.outcome == "failed"}
-
-
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_document(install: Callable[..., None], name: str) -> None:
     place, body, wanted = DOCUMENTS[name]
@@ -87,7 +81,7 @@ def test_document(install: Callable[..., None], name: str) -> None:
         requires="uploader-core>=0.1,<1",
     )
     case = type("X", (DocumentConformance,), {"plugin": name, "kinds": ("adapter",)})
-    assert failed(case) == wanted
+    assert set(failed_checks(case)) == wanted
 
 
 SENDER = """
@@ -163,14 +157,8 @@ SENDERS = {
 def test_destination(install: Callable[..., None], name: str) -> None:
     old, new, wanted = SENDERS[name]
     assert old in SENDER
-    install(
-        f"acme-{name}",
-        {f"acme_{name}": SENDER.format(name=name).replace(old, new)},
-        {"plugins": {name: f"acme_{name}"}, "schemes": {name: f"acme_{name}"}},
-        requires="uploader-core>=0.1,<1",
-    )
-    case = type("X", (FolderConformance,), {"plugin": name})
-    assert failed(case) == wanted
+    case = sender(install, name, SENDER.format(name=name).replace(old, new))
+    assert set(failed_checks(case)) == wanted
 
 
 # What a saver does at its end, and the checks that say so.
@@ -200,4 +188,4 @@ def test_saver(install: Callable[..., None], site: Path, name: str) -> None:
     text = work.read_text("utf-8")
     assert old in text
     work.write_text(text.replace(old, new), "utf-8")
-    assert wanted in failed(case)
+    assert wanted in failed_checks(case)

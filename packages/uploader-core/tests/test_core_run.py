@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import signal
 import subprocess
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from uploader_core.testing.faults import flip_byte
 
 pytestmark = pytest.mark.usefixtures("notes_plugin")
 
@@ -88,16 +91,9 @@ def test_changed_file_is_set_aside_and_rebuilt(uploader: Any, adapter: Path) -> 
     assert uploader("verify", release).returncode == 0
 
 
-def rot(file: Path) -> None:
-    """Change a file as a failing disk does: no size and no time tells."""
-    stat = file.stat()
-    file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
-
 def test_converter_is_not_given_what_changed_on_the_disk(uploader: Any, adapter: Path) -> None:
     uploader("run", adapter, "--plugins", "notes", "--name", "m")
-    rot(adapter.parent / "m" / "acme.notes" / "note.txt")
+    flip_byte(adapter.parent / "m" / "acme.notes" / "note.txt", random.Random(1))
     convert = ("run", adapter, "--plugins", "acme.digest,notes", "--name", "m")
     result = uploader(*convert)
     assert result.returncode in (3, 7)
@@ -111,7 +107,7 @@ def test_checksum_believes_no_time(uploader: Any, adapter: Path) -> None:
     command = ("run", adapter, "--plugins", "notes", "--name", "m", "--json")
     uploader(*command)
     note = adapter.parent / "m" / "acme.notes" / "note.txt"
-    rot(note)
+    flip_byte(note, random.Random(1))
     assert json.loads(uploader(*command).stdout)["steps"][0]["status"] == "kept"
     report = json.loads(uploader(*command, "--checksum").stdout)
     assert report["steps"][0]["status"] == "done"

@@ -42,6 +42,15 @@ class Announcement:
     instead: str
     module: str = ""
 
+    @property
+    def words(self) -> str:
+        """What is said of it, to follow its name."""
+        return f"is announced to go since uploader-core {self.since}: {self.instead}"
+
+    def is_over(self, version: str) -> bool:
+        """Tell whether this version of core refuses it."""
+        return Version(version) >= Version(self.error_in)
+
 
 ANNOUNCED: tuple[Announcement, ...] = ()
 
@@ -69,11 +78,8 @@ def announce(
         PluginBrokenError: It uses something whose time is over.
     """
     for line in _used(module, [*specs], announced):
-        what = (
-            f"plugin {plugin!r} uses {line.name}, which is announced to go since uploader-core "
-            f"{line.since}: {line.instead}"
-        )
-        if Version(version) >= Version(line.error_in):
+        what = f"plugin {plugin!r} uses {line.name}, which {line.words}"
+        if line.is_over(version):
             raise PluginBrokenError(
                 what, owner=owner, next=f"{line.instead}, or pip install -U {owner.split()[0]}"
             )
@@ -98,8 +104,8 @@ def public_name(
     """
     for line in announced:
         if line.name == f"plugin.{name}":
-            what = f"{name} is announced to go since uploader-core {line.since}: {line.instead}"
-            if Version(version) >= Version(line.error_in):
+            what = f"{name} {line.words}"
+            if line.is_over(version):
                 raise ImportError(what)
             warnings.warn(f"{what} (an error in {line.error_in})", UploaderDeprecationWarning, 3)
             return getattr(importlib.import_module(line.module), name)

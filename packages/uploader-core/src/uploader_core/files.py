@@ -13,7 +13,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +20,7 @@ from uploader_core.artifact import ArtifactFile, Json
 from uploader_core.background import BackgroundFile
 from uploader_core.direct import read_blocks
 from uploader_core.errors import IntegrityError, RefusedError, SpaceError, UploaderError
-from uploader_core.machine import windows
+from uploader_core.machine import filesystems, windows
 from uploader_core.parsing import parse_json
 
 PARTIAL = ".partial"
@@ -79,7 +78,7 @@ def _apply_umask(path: Path) -> None:
 def translate_os_error(error: OSError, path: Path) -> UploaderError:
     """Turn an operating-system error while writing into one that says what to do."""
     if error.errno in _NO_SPACE:
-        free = shutil.disk_usage(_existing(path)).free
+        free = filesystems.free_bytes(path) or 0
         return SpaceError(
             f"{_NO_SPACE[error.errno]} while writing {path.name}: {free:,} bytes are free",
             owner=f"the file system of {path.parent}",
@@ -98,12 +97,6 @@ def translate_os_error(error: OSError, path: Path) -> UploaderError:
     return UploaderError(
         f"cannot write {path}: {error}", safe="no half-written file has a final name"
     )
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 class HashingWriter:

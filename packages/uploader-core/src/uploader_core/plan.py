@@ -128,6 +128,11 @@ class PlannedStep:
         return isinstance(self.spec, DocumentSpec) and self.spec.measures
 
     @property
+    def tells(self) -> bool:
+        """Whether it is a document that says what records say, and measures nothing."""
+        return isinstance(self.spec, DocumentSpec) and not self.spec.measures
+
+    @property
     def gpu_memory(self) -> int:
         """Bytes of GPU memory that must be free before it starts."""
         return max(self.estimate.gpu_memory, self.spec.resources.gpu_memory)

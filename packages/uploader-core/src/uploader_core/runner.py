@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import graphlib
 import shutil
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ class Runner:
     _keys: dict[str, str] = field(default_factory=dict)
     _records: dict[str, Record] = field(default_factory=dict)
     _believed: set[str] = field(default_factory=set)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
     _took: dict[str, float] = field(default_factory=dict)
 
     def survey(self, *, may_read: bool = True) -> set[str]:
@@ -266,7 +268,7 @@ class Runner:
         key = self._key(step)
         folder = step.folder or ""
         # An upload compares what it sends; a document that measures nothing says what records say.
-        if not is_upload and not (isinstance(step.spec, DocumentSpec) and not step.measures):
+        if not is_upload and not step.tells:
             self._read_inputs(step)
         self.store.claim(folder)
         whole = not self.store.finished(step.id, key, folder)
@@ -327,18 +329,19 @@ class Runner:
                 raise CancelledError("stopped", safe="every finished step is kept")
             self._say(step, f"reading {source} again", size, "bytes")
 
-        for source in step.inputs:
-            if source not in self._believed:
-                continue
-            record = self._records[source]
-            if self.store.current(source, record.key, read=True, tick=tick) is None:
-                raise IntegrityError(
-                    f"a file of {source} changed since it was recorded",
-                    owner=f"the disk, or whoever wrote in {self.store.root / record.folder}",
-                    safe=f"it was set aside in {self.store.quarantine}",
-                    next="run the same command again; the file will be made anew",
-                )
-            self._believed.discard(source)
+        with self._reading:  # steps side by side may need the same
+            for source in step.inputs:
+                if source not in self._believed:
+                    continue
+                record = self._records[source]
+                if self.store.current(source, record.key, read=True, tick=tick) is None:
+                    raise IntegrityError(
+                        f"a file of {source} changed since it was recorded",
+                        owner=f"the disk, or whoever wrote in {self.store.root / record.folder}",
+                        safe=f"it was set aside in {self.store.quarantine}",
+                        next="run the same command again; the file will be made anew",
+                    )
+                self._believed.discard(source)
 
     def _add_needs(self, error: SpaceError, step: PlannedStep) -> None:
         """Say how much more the step needs, beside what is free now that its scratch is gone."""
@@ -397,7 +400,6 @@ class Runner:
                     inputs.append(artifact.metadata["adapters"])
             entry = step.plugin.entry
             # A measurement holds wherever the model goes and whatever is said of it.
-            tells = isinstance(step.spec, DocumentSpec) and not step.measures
             self._keys[step.id] = canonical_digest(
                 {
                     "step": step.id,
@@ -408,9 +410,9 @@ class Runner:
                     "inputs": inputs,
                     "release": self.plan.release.name,
                     "base": [self.plan.release.base_model, self.plan.release.base_is_hub_id]
-                    if tells
+                    if step.tells
                     else None,
-                    "facts": self._facts() if tells else None,
+                    "facts": self._facts() if step.tells else None,
                     "model_id": self.plan.model_id_of(step),
                     "sections": [
                         [r.spec.run, r.kind, r.plugin.entry.version, to_json(r.settings)]

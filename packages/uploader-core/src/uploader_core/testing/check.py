@@ -64,19 +64,24 @@ def run(
 ) -> list[Verdict]:
     """Run every check of some classes and say what came of each."""
     verdicts = []
-
-    def add(verdict: Verdict | None) -> bool:
-        if verdict is not None:
-            tell(verdict)
-            verdicts.append(verdict)
-        return verdict is None
-
-    for cls in classes:
-        if add(_around(cls, "set up", cls.setup_class)):
-            for name in (n for n in dir(cls) if n.startswith("test_")):
-                add(_one(cls, name))
-            add(_around(cls, "tear down", cls.teardown_class))
+    for verdict in (verdict for cls in classes for verdict in _verdicts(cls)):
+        tell(verdict)
+        verdicts.append(verdict)
     return verdicts
+
+
+def _verdicts(cls: type[PluginConformance]) -> Iterator[Verdict]:
+    broken = _around(cls, "set up", cls.setup_class)
+    if broken is not None:
+        yield broken
+        return
+    try:
+        for name in (n for n in dir(cls) if n.startswith("test_")):
+            yield _one(cls, name)
+    finally:  # also when Ctrl-C ends it
+        broken = _around(cls, "tear down", cls.teardown_class)
+    if broken is not None:
+        yield broken
 
 
 def _around(cls: type[PluginConformance], what: str, call: Callable[[], None]) -> Verdict | None:
