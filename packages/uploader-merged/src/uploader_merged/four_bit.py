@@ -105,6 +105,9 @@ class Quantiser:
             blocks: Its rows in order, in pieces whose sizes (but the last) are multiples of the
                 block size; all of one 16-bit or 32-bit floating type.
             shape: Of the whole matrix.
+
+        Raises:
+            ValueError: A weight is NaN or infinite, which would take its whole block with it.
         """
         packed, scales, dtype = [], [], torch.float32
         for part in self._pool.map(self._pack, self._pieces(blocks)):
@@ -112,6 +115,8 @@ class Quantiser:
             scales.append(part[1])
             dtype = part[2]
         absmax = torch.cat(scales)
+        if not absmax.isfinite().all():
+            raise ValueError("NaN or infinity")
         state: dict[str, torch.Tensor] = {}
         description = {
             "quant_type": self._kind,
@@ -120,6 +125,8 @@ class Quantiser:
             "shape": list(shape),
         }
         if self._nested:
+            # Of many scales, torch's mean differs in the last bit with the number of threads. Steps
+            # compute in one (``thread_pool``), so that every machine writes the same bytes.
             offset = absmax.mean()
             state["absmax"], state["nested_absmax"] = self._quantise_scales(absmax - offset)
             state["nested_quant_map"] = self._dynamic

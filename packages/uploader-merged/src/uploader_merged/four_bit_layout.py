@@ -22,6 +22,7 @@ from uploader_merged.settings import Merged4Settings, parse_size
 
 BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 NESTED_BLOCK = 256
+_PIECE = 1 << 21
 _FLOATS = {"F32", "F16", "BF16"}
 _NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float32"}
 _LAYER = re.compile(r"(?P<prefix>.*?)\b(layers|h|blocks|block)\.\d+\.(?P<inner>.+)\.weight")
@@ -160,6 +161,18 @@ def quantised_parts(
         yield part("nested_quant_map", "F32", 256)
     else:
         yield part("absmax", "F32", blocks)
+
+
+def piece_elements(columns: int, settings: Merged4Settings) -> int:
+    """Return how many elements of a matrix are quantised at once.
+
+    Args:
+        columns: Of the matrix; the result is a multiple of them, and of the block size, so that
+            pieces can be joined.
+        settings: For the block size.
+    """
+    unit = math.lcm(columns, settings.bnb_block_size)
+    return max(unit, _PIECE - _PIECE % unit)
 
 
 def state_ending(settings: Merged4Settings) -> str:
