@@ -121,7 +121,7 @@ def _card(release: ReleaseInfo, base: Path | None) -> str:
     A base model that is a folder of this machine is nobody's business, so only a Hub id is named.
     The licence of the base holds for what was made from it.
     """
-    import yaml  # type: ignore[import-untyped]
+    import yaml  # type: ignore[import-untyped, unused-ignore]
 
     card = None if base is None else base / "README.md"
     theirs = card_metadata(card.read_text("utf-8", "replace")) if card and card.is_file() else {}
