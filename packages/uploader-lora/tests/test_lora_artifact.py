@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,25 @@ def test_sharded_adapter(tmp_path: Path) -> None:
     (folder / "adapter_model.safetensors.index.json").write_text(json.dumps(index))
     made = save(step_context(folder, tmp_path / "release"))
     assert {f.name for f in made.files if f.role == "weights"} == set(weight_map.values())
+
+
+def test_whole_module_that_is_not_stored(adapter: Path, tmp_path: Path) -> None:
+    """Right where the base has no such module; without the base at hand it is said."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=64, num_hidden_layers=1, **sizes))
+    model.save_pretrained(tmp_path / "base")
+    here = {"base": tmp_path / "base"}
+    edit_json(adapter / "adapter_config.json", modules_to_save=["wte"])
+    (finding,) = check(plan_context(adapter))
+    assert finding.level == "warning"
+    assert "'wte'" in finding.what
+    assert not list(check(replace(plan_context(adapter), sources=here)))
+    edit_json(adapter / "adapter_config.json", modules_to_save=["norm"])
+    (finding,) = check(replace(plan_context(adapter), sources=here))
+    assert finding.level == "error"
+    assert "input_layernorm" in finding.what
 
 
 def test_local_base_path_is_said(adapter: Path, tmp_path: Path) -> None:

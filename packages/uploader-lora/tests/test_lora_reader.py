@@ -162,7 +162,6 @@ def test_keys_that_are_refused(old: str, new: str, words: str, adapter: Path) ->
         ({"r": 16}, "rank 8"),
         ({"use_dora": True}, "use_dora"),
         ({"lora_bias": True}, "lora_bias"),
-        ({"modules_to_save": ["lm_head"]}, "lm_head"),
         ({"trainable_token_indices": [4]}, "trainable_token_indices"),
         ({"rank_pattern": {"q_proj": 4}}, "q_proj"),
     ],
@@ -247,6 +246,39 @@ def test_everything_that_peft_stores_has_a_meaning(tmp_path: Path) -> None:
     assert {u.form for u in adapter.updates} == {"matrix", "embedding"}
     assert all(u.magnitude for u in adapter.updates)
     assert [(f.module, f.reason) for f in adapter.replacements] == [("lm_head", "modules_to_save")]
+
+
+@pytest.mark.parametrize(
+    ("names", "saved"),
+    [
+        (["norm"], {"input_layernorm", "post_attention_layernorm", "norm"}),
+        (["0.mlp"], {"gate_proj", "up_proj", "down_proj"}),
+        (["model.norm"], {"norm"}),
+    ],
+    ids=["any end", "what lies in it", "path"],
+)
+def test_whole_modules_are_matched_by_the_end_of_their_names(
+    names: list[str], saved: set[str], tmp_path: Path
+) -> None:
+    folder = save_adapter(tmp_path, target_modules=["q_proj"], modules_to_save=names)
+    adapter = read_adapter(folder)
+    assert {full.module.rpartition(".")[2] for full in adapter.replacements} == saved
+    assert not adapter.unstored
+
+
+@pytest.mark.parametrize("task", ["SEQ_CLS", "TOKEN_CLS"])
+def test_classifier_has_one_of_the_two_heads_that_peft_lists(task: str, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
+    model = LlamaForSequenceClassification(LlamaConfig(num_hidden_layers=1, **sizes))
+    flags = {"task_type": task, "target_modules": ["q_proj"]}
+    get_peft_model(model, LoraConfig(**flags)).save_pretrained(tmp_path)
+    adapter = read_adapter(tmp_path)
+    assert set(adapter.config.modules_to_save) == {"classifier", "score"}
+    assert [full.module for full in adapter.replacements] == ["score"]
+    assert adapter.unstored == ("classifier",)
 
 
 def test_trained_rows(tmp_path: Path) -> None:

@@ -43,7 +43,15 @@ KINDS: dict[str, dict[str, Any]] = {
         "target_modules": ["q_proj"],
         "modules_to_save": ["lm_head", "embed_tokens", "input_layernorm"],
     },
+    "whole modules by any end of their names": {
+        "target_modules": ["q_proj"],
+        "modules_to_save": ["tokens", "norm", "layers.1.mlp.up_proj"],
+    },
     "token rows": {"target_modules": ["q_proj"], "trainable_token_indices": [5, 2, 90]},
+    "rows by the end of a name": {
+        "target_modules": ["q_proj"],
+        "trainable_token_indices": {"tokens": [5, 2], "head": [7, 90]},
+    },
     "rows of both ends": {
         "target_modules": ["q_proj"],
         "trainable_token_indices": {"embed_tokens": [5, 2], "lm_head": [7, 90, 1]},

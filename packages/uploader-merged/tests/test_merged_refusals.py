@@ -127,6 +127,14 @@ def test_file_that_shrinks_while_it_is_read(base: Path, mine: Path) -> None:
             checkpoint.read(name)
 
 
+def test_module_to_save_that_the_base_has_and_the_adapter_has_not(base: Path, mine: Path) -> None:
+    """PEFT loads no such adapter; of names that the model does not have it says nothing."""
+    edit_json(mine / "adapter_config.json", modules_to_save=["classifier", "score"])
+    assert open_checkpoint(base, mine).touched
+    edit_json(mine / "adapter_config.json", modules_to_save=["norm"])
+    refuse(base, mine, "'norm', which the base has .*layernorm.weight")
+
+
 def test_check_raises_what_opening_raises(base: Path, mine: Path, merge: Merge) -> None:
     rewrite(mine, "layers.1.self_attn.q_proj", "layers.9.self_attn.q_proj")
     with pytest.raises(SourceError, match="layers.9"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows, read_adapter
+from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows
 from uploader_lora.config import AdapterConfig, read_config
+from uploader_lora.reading import read_adapter
 from uploader_lora.safetensors_header import (
     DTYPE_BITS,
     SafetensorsHeader,

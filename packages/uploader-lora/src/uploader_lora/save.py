@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uploader_core.plugin import Artifact, Estimate, Finding, Json, PlanContext, StepContext
-from uploader_lora.adapter import CONFIG, STEM, Adapter, read_adapter
+from uploader_lora.adapter import Adapter
 from uploader_lora.companions import check_inside, companion_files, companion_role
-from uploader_lora.stored import weight_files
+from uploader_lora.reading import CONFIG, STEM, read_adapter
+from uploader_lora.stored import has_weights, read_stored, weight_files
+from uploader_lora.targets import TASK_HEADS, is_saved
 
 
 def save(context: StepContext) -> Artifact:
@@ -32,6 +34,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     folder = context.input("adapter").path
     adapter = read_adapter(folder)
     _files(folder)
+    yield from _unstored(adapter, context.sources.get("base"))
     base = adapter.config.base_model
     if base is not None and is_local_path(base):
         yield Finding(
@@ -40,6 +43,31 @@ def check(context: PlanContext) -> Iterator[Finding]:
             "which is published with it and which nobody else can load",
             next=f"put the public name of the base model into {folder / CONFIG}: "
             '"base_model_name_or_path": "user/model"',
+        )
+
+
+def _unstored(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
+    """Look for modules that the adapter was to hold whole, and does not."""
+    if adapter.unstored and base is not None and has_weights(base, "model"):
+        modules = [name.rpartition(".")[0] for name in read_stored(base, "model")]
+        for name in adapter.unstored:
+            there = next((module for module in modules if is_saved(module, name)), None)
+            if there is not None:
+                yield Finding(
+                    level="error",
+                    what=f"modules_to_save names {name!r}, which the base has ({there}), and the "
+                    "adapter holds no tensor of it",
+                    next="save the adapter again with save_pretrained",
+                )
+        return
+    expected = TASK_HEADS.get(adapter.config.task_type or "", ())
+    unknown = [name for name in adapter.unstored if name not in expected]
+    if unknown:
+        yield Finding(
+            level="warning",
+            what=f"modules_to_save names {unknown[0]!r}, and the adapter holds no tensor of it; "
+            "that is right only if the base model, which is not here, has no such module",
+            next="add --base PATH_OR_ID to compare them",
         )
 
 

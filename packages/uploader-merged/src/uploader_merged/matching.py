@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from uploader_core.plugin import SourceError
 from uploader_lora import Adapter, FullTensor, LoraUpdate, StoredTensor, TokenRows
+from uploader_merged import promises
 from uploader_merged.base import BaseModel
 from uploader_merged.ends import Ends, Part, is_head, plan_ends
 from uploader_merged.experts import ExpertContext, place
@@ -16,7 +17,7 @@ from uploader_merged.names import TensorNames
 from uploader_merged.orientation import describe, is_transposed
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Step, View
 from uploader_merged.replication import replicate, replicated_config
-from uploader_merged.tying import embedding_name, head_name, is_tied, untie
+from uploader_merged.tying import embedding_name, head_name, untie
 
 _FLOATS = {"F32", "F16", "BF16"}
 _ONE_BY_ONE = (
@@ -103,21 +104,8 @@ class _Matcher:
 
     def _refuse_unsupported(self) -> None:
         """Refuse by name what the reader understands and the merge does not do."""
-        config = self._adapter.config
-        if config.initialisation is not None:
-            self._refuse(
-                f"init_lora_weights = {config.initialisation} also changed the base weights, so "
-                "the adapter alone does not say what the model is",
-                following="save it again in the training script with model.save_pretrained(FOLDER, "
-                "path_initial_model_for_weight_conversion=FIRST_ADAPTER), which makes an ordinary "
-                "adapter of it",
-            )
-        for module in config.trainable_tokens:
-            if is_head(module) and not any(is_head(r.module) for r in self._adapter.token_rows):
-                # PEFT stores the rows of a tied head once, with the embedding.
-                rows = {r.rows for r in self._adapter.token_rows}
-                if not is_tied(self._base) or rows != {config.trainable_tokens[module]}:
-                    self._refuse(f"trainable_token_indices names {module}, and it has no rows")
+        for why, following in promises.broken(self._base, self._adapter):
+            self._refuse(why, following)
 
     def _prepare_ends(self) -> None:
         """Give the output head a tensor of its own, or take a superfluous one away."""
