@@ -192,8 +192,7 @@ class PlanBuilder:
             return f"source:{kind}"
         if kind in self.sources.missing:
             error = self.sources.missing[kind]
-            error.owner = f"{error.owner or 'the source'}; needed by {consumer}"
-            raise error
+            raise error.replace(owner=f"{error.owner or 'the source'}; needed by {consumer}")
         if kind in SOURCE_KINDS:
             raise RefusedError(
                 f"{consumer} needs {kind}, and this source is of the kind {self.sources.kind}",

@@ -18,11 +18,19 @@
 
 An error says four things: what failed, whose it is, what is safe, and the next command. They are
 fields and not one text, so that a terminal, a JSON consumer and a worker process carry the same.
+Whoever knows more about an error than the one who raised it makes a new one with
+:meth:`UploaderError.replace`.
+
+Plugins may subclass any of them. Such a class need not be importable where the error arrives: what
+crosses a process boundary names the nearest class of this module, and keeps exit code and id.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, TypeVar
+
+E = TypeVar("E", bound="UploaderError")
 
 
 class UploaderError(Exception):
@@ -52,8 +60,33 @@ class UploaderError(Exception):
         self.safe = safe
         self.next = next
 
+    def __str__(self) -> str:
+        return self.what
+
+    def replace(
+        self: E,
+        *,
+        what: str | None = None,
+        owner: str | None = None,
+        safe: str | None = None,
+        next: str | None = None,
+    ) -> E:
+        """Return an error of the same class in which the given fields are other ones.
+
+        The error itself stays as it is: it may be in a log, or in another thread, already.
+        """
+        # Not through __init__, for a plugin's own class may take other arguments.
+        new = type(self).__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        given = {"what": what, "owner": owner, "safe": safe, "next": next}
+        new.__dict__.update({k: v for k, v in given.items() if v is not None})
+        new.args = (new.what,)
+        new.__cause__, new.__traceback__ = self.__cause__, self.__traceback__
+        new.__suppress_context__ = self.__suppress_context__
+        return new
+
     def to_json(self) -> dict[str, str | int | None]:
-        """Return the fields that cross a process boundary."""
+        """Return the fields for consumers of JSON."""
         return {
             "error": type(self).__name__,
             "error_id": self.error_id,
@@ -151,24 +184,38 @@ class CancelledError(UploaderError):
     error_id = "UPL-INTERRUPTED"
 
 
-def _tree(root: type[UploaderError]) -> dict[str, type[UploaderError]]:
-    found = {root.__name__: root}
-    for child in root.__subclasses__():
-        found.update(_tree(child))
-    return found
+_CLASSES = {
+    c.__name__: c
+    for c in list(vars().values())
+    if isinstance(c, type) and issubclass(c, UploaderError)
+}
 
 
-def from_json(data: dict[str, object]) -> UploaderError:
-    """Rebuild an error that a worker process sent.
+def to_message(error: UploaderError) -> dict[str, str | int | None]:
+    """Return an error's fields and the nearest class of this module, for another process."""
+    nearest = next(c.__name__ for c in type(error).__mro__ if c in _CLASSES.values())
+    return {**error.to_json(), "is_a": nearest}
+
+
+def from_json(data: Mapping[str, object]) -> UploaderError:
+    """Rebuild an error that another process sent.
 
     Args:
-        data: What :meth:`UploaderError.to_json` returned on the other side.
+        data: What :func:`to_message` or :meth:`UploaderError.to_json` returned there.
 
     Returns:
-        The error in its own class, or in the base class when a plugin sent one that this version
-        of core does not know.
+        The error in its own class when that is one of this module. Otherwise in a class of the
+        same name, exit code and id below the nearest class of this module, as far as it is named.
     """
-    cls = _tree(UploaderError).get(str(data.get("error")), UploaderError)
+    name, code, error_id = (data.get(key) for key in ("error", "exit_code", "error_id"))
+    cls = _CLASSES.get(str(data.get("is_a"))) or _CLASSES.get(str(name), UploaderError)
+    if isinstance(name, str) and "is_a" in data and name != cls.__name__:
+        own: dict[str, object] = {"__doc__": f"{name}, as another process sent it."}
+        if isinstance(code, int) and 0 < code < 256:
+            own["exit_code"] = code
+        if isinstance(error_id, str):
+            own["error_id"] = error_id
+        cls = type(name, (cls,), own)
 
     def text(key: str) -> str | None:
         value = data.get(key)

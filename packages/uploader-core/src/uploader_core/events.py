@@ -17,7 +17,6 @@ TYPES = (
     "step_kept",
     "step_started",
     "step_progress",
-    "step_log",
     "step_done",
     "step_failed",
     "step_skipped",

@@ -52,8 +52,8 @@ class RunHooks:
         """Run a step through the wrappers; what they raise is the step's error."""
         return self._manager.hook.uploader_execute(step=step, context=context)
 
-    def add_hints(self, error: UploaderError) -> None:
-        """Append what plugins advise to an error's next step; a failing adviser is ignored."""
+    def with_hints(self, error: UploaderError) -> UploaderError:
+        """Return the error with what plugins advise; an adviser that fails is ignored."""
         advice: dict[str, Hint] = {}
         for implementation in self._manager.hook.uploader_error_hints.get_hookimpls():
             try:
@@ -63,8 +63,7 @@ class RunHooks:
             except Exception:  # noqa: S112 - advice is optional by contract
                 continue
         texts = [hint.text for hint in advice.values()]
-        if texts:
-            error.next = "; or ".join([*([error.next] if error.next else []), *texts])
+        return error.replace(next="; or ".join(filter(None, [error.next, *texts])) or None)
 
     def observe(self, name: str, **arguments: object) -> None:
         """Call every observer by itself; a failure is a warning and nothing else."""

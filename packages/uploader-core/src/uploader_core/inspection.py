@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from uploader_core.artifact import Json
-from uploader_core.errors import PluginBrokenError, UploaderError, from_json
+from uploader_core.errors import PluginBrokenError, UploaderError, from_json, to_message
 from uploader_core.loading import import_limit
 from uploader_core.registry import Entry, Registry, import_dotted
 from uploader_core.settings import fields_of
@@ -167,7 +167,7 @@ def main() -> int:
     try:
         answer = _look(sys.argv[1])
     except UploaderError as error:
-        answer = {"error": {**error.to_json()}}
+        answer = {"error": {**to_message(error)}}
     out.write("\n" + json.dumps(answer) + "\n")
     out.flush()
     os._exit(0)  # a plugin may have left threads behind

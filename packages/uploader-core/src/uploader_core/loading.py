@@ -92,9 +92,10 @@ def _blaming(entry: Entry, what: str) -> Iterator[None]:
     try:
         yield
     except PluginBrokenError as error:
-        error.owner = error.owner or entry.owner
-        error.next = error.next or f"pip install -U {entry.distribution}, or tell its author"
-        raise
+        raise error.replace(
+            owner=error.owner or entry.owner,
+            next=error.next or f"pip install -U {entry.distribution}, or tell its author",
+        ) from error
     except (Exception, SystemExit) as error:
         raise PluginBrokenError(
             f"plugin {entry.name!r} {what}: {type(error).__name__}: {error}",

@@ -86,8 +86,7 @@ def prepare(
             steps[step.id] = _timed(replace(step, estimate=estimate), pace)
             findings = tuple(_check(plan, step, inputs, estimates, workers))
         except UploaderError as error:
-            error.owner = error.owner or step.plugin.entry.owner
-            errors.append(error)
+            errors.append(error if error.owner else error.replace(owner=step.plugin.entry.owner))
             broken.add(step.id)
             continue
         steps[step.id] = replace(steps[step.id], findings=findings)

@@ -239,14 +239,13 @@ class Runner:
         except CancelledError:
             raise
         except UploaderError as error:
-            if isinstance(error, SpaceError):
-                self._add_needs(error, step)
+            full = self._with_needs(error, step) if isinstance(error, SpaceError) else error
             if isinstance(error, IntegrityError):
                 with contextlib.suppress(UploaderError):  # what it finds, the next run makes anew
                     self._read_inputs(step)
-            hooks.add_hints(error)
-            outcome = Outcome(step=step.id, status="failed", error=error)
-            self.events.emit("step_failed", step.id, **error.to_json())
+            full = hooks.with_hints(full)
+            outcome = Outcome(step=step.id, status="failed", error=full)
+            self.events.emit("step_failed", step.id, **full.to_json())
         except Exception as error:
             wrapped = UploaderError(
                 f"{step.id}: {type(error).__name__}: {error}", owner="uploader-core"
@@ -343,15 +342,17 @@ class Runner:
                     )
                 self._believed.discard(source)
 
-    def _add_needs(self, error: SpaceError, step: PlannedStep) -> None:
+    def _with_needs(self, error: SpaceError, step: PlannedStep) -> SpaceError:
         """Say how much more the step needs, beside what is free now that its scratch is gone."""
+        what = error.what
         needs = dict(step.estimate.elsewhere)
         if step.folder is not None and step.estimate.tightest:
             finished = self.store.finished(step.id, self._key(step), step.folder)
             needs[str(self.store.root)] = step.estimate.tightest - finished
         for folder, needed in needs.items():
             free = filesystems.free_bytes(Path(folder)) or 0
-            error.what += f"; to finish it needs {needed:,} bytes, and {free:,} bytes are free now"
+            what += f"; to finish it needs {needed:,} bytes, and {free:,} bytes are free now"
+        return error.replace(what=what)
 
     def _say(self, step: PlannedStep, what: str, done: int = 0, unit: str = "steps") -> None:
         data: dict[str, Json] = {"what": what, "done": done, "total": None, "unit": unit}

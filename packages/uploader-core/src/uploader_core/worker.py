@@ -30,7 +30,7 @@ from uploader_core.context import (
     StepContext,
     VerifyContext,
 )
-from uploader_core.errors import PluginError, StepFailedError, UploaderError
+from uploader_core.errors import PluginError, StepFailedError, UploaderError, to_message
 from uploader_core.files import OutputFolder
 from uploader_core.registry import Registry, import_dotted
 from uploader_core.settings import from_json as settings_from_json
@@ -53,8 +53,9 @@ def perform(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool
     try:
         return _OPERATIONS[request["op"]](request, emit, cancelled)
     except UploaderError as error:
-        error.owner = error.owner or request["owner"]
-        raise
+        if error.owner:
+            raise
+        raise error.replace(owner=request["owner"]) from error
     except OSError as error:
         from uploader_core.files import translate_os_error
 
@@ -279,7 +280,7 @@ def main() -> int:
     try:
         result = perform(request, emit, lambda: False)
     except UploaderError as error:
-        emit({"event": "error", "error": {**error.to_json()}})
+        emit({"event": "error", "error": {**to_message(error)}})
         return error.exit_code
     emit({"event": "result", "result": result})
     return 0

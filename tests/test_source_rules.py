@@ -1,0 +1,74 @@
+"""Rules for the sources that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from uploader_core.events import TYPES
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(ROOT.glob("packages/*/src/**/*.py"))
+FIELDS = {"what", "owner", "safe", "next"}
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    for path in SOURCES:
+        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"))
+
+
+def errors_of(tree: ast.Module) -> set[str]:
+    """Return the names that errors have in a module: caught, annotated, or called so."""
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.annotation is not None:
+            if ast.unparse(node.annotation).endswith("Error"):
+                names.add(node.arg)
+        elif isinstance(node, ast.Name) and node.id.endswith("error"):
+            names.add(node.id)
+    return {name for name in names if name}
+
+
+def assigned(tree: ast.Module) -> Iterator[ast.Attribute]:
+    """Yield every attribute that is assigned to."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            yield node
+
+
+def changed_errors(tree: ast.Module) -> list[str]:
+    errors = errors_of(tree)
+    return [
+        ast.unparse(target)
+        for target in assigned(tree)
+        if target.attr in FIELDS and ast.unparse(target.value) in errors
+    ]
+
+
+def test_no_error_is_changed_after_it_was_made() -> None:
+    """Another thread or the log may have it already: ``error.replace(...)`` makes a new one."""
+    found = {f"{name}: {line}" for name, tree in trees() for line in changed_errors(tree)}
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    "line", ["error.what += 'x'", "error.owner = 'me'", "error.next, other = 1, 2"]
+)
+def test_changed_error_is_seen(line: str) -> None:
+    tree = ast.parse(f"try:\n    pass\nexcept ValueError as error:\n    {line}")
+    assert len(changed_errors(tree)) == 1
+
+
+def emitted(tree: ast.Module) -> Iterator[str]:
+    """Yield the types of events that a module emits."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("events.emit"):
+            (first, *_) = node.args
+            yield ast.literal_eval(first)
+
+
+def test_types_of_events_are_those_that_are_emitted() -> None:
+    assert {name for _, tree in trees() for name in emitted(tree)} == set(TYPES)
