@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from make_fine_tune import edit_json
+from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def publish(api: Any, repo: str, folder: Path) -> str:
     """Put a folder on the Hub; return the commit."""
     from huggingface_hub import CommitOperationAdd
 
-    api.create_repo(repo, private=True)
+    api.create_repo(repo, private=True, exist_ok=True)
     # Not peft's own card: it names the base by its path, which the Hub refuses.
     files = [path for path in sorted(folder.iterdir()) if path.name != "README.md"]
     operations = [CommitOperationAdd(path.name, str(path)) for path in files]
@@ -69,6 +71,44 @@ def test_adapter_and_base_are_fetched_by_name(
     assert manifest["base_model"] == "me/base"
     assert manifest["base_revision"] == sha
     assert "base_model: me/base" in (release / "merged-16bit" / "README.md").read_text()
+
+
+def test_base_is_merged_at_the_revision_that_the_adapter_names(
+    uploader: Any, fine_tune: Path, hub: Any, api: Any
+) -> None:
+    base = fine_tune.parents[1] / "base"
+    old = publish(api, "me/base", base)
+    before = load_file(base / "model.safetensors")
+    save_file({k: v + 1 for k, v in before.items()}, base / "model.safetensors", {"format": "pt"})
+    new = publish(api, "me/base", base)
+    api.create_tag("me/base", tag="v1", revision=old)
+    shutil.rmtree(base)
+    edit_json(fine_tune / "adapter_config.json", base_model_name_or_path="me/base", revision="v1")
+    arguments = (fine_tune, "--plugins", "lora,merged-16bit", "--output", "r")
+    result = uploader("run", *arguments)
+    assert result.returncode == 0, result.stderr
+    release = uploader.cwd / "r"
+    name = "model.layers.0.input_layernorm.weight"  # no LoRA on it
+    assert load_file(release / "merged-16bit" / "model.safetensors")[name].equal(before[name])
+    manifest = json.loads((release / "upload_manifest.json").read_text())
+    assert manifest["base_revision"] == old != new
+    lineage = json.loads((release / "training_lineage.json").read_text())
+    assert lineage["base_revision"] == old
+    for card in (release / kind / "README.md" for kind in ("lora", "merged-16bit")):
+        assert f"https://huggingface.co/me/base), commit `{old}`" in card.read_text()
+    assert (
+        f'from_pretrained("me/base", revision="{old}"'
+        in (release / "lora" / "README.md").read_text()
+    )
+
+    uploader.environment["HF_HUB_OFFLINE"] = "1"
+    again = json.loads(uploader("plan", *arguments, "--json").stdout)
+    assert {step["id"] for step in again["steps"]} == set(again["kept"])
+    edit_json(fine_tune / "adapter_config.json", revision=new)
+    result = uploader("plan", *arguments)
+    assert result.returncode == 4
+    assert f"me/base@{new} is not in the cache" in result.stderr
+    assert f"hf download me/base --revision {new}" in result.stderr
 
 
 def test_name_that_is_not_on_the_hub(uploader: Any, hub: Any) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from uploader_core.plugin import SourceError
+from uploader_core.plugin import SourceContext, SourceError
+from uploader_hf.local_copy import identify
 from uploader_hf.loopback import LoopbackHub
 from uploader_hf.outline import FIRST, write_outline
+from uploader_hf.source import fetch
 from uploader_hf.wanted import model_folder, shards_of, small_files, weights_of
 
 BOTH = {
@@ -108,3 +110,59 @@ def test_outline_of_what_is_no_weights_has_its_length(
     path = tmp_path / "model.safetensors"
     write_outline(api, "me/m", sha, "model.safetensors", 100, path)
     assert path.read_bytes() == b"\xff" * 100
+
+
+@pytest.fixture
+def model(api: Any) -> str:
+    """``me/m``, whose first commit has the tag ``v1``; that commit."""
+    api.create_repo("me/m", private=True)
+    for name in ("config.json", "model.safetensors"):
+        sha = api.upload_file(path_or_fileobj=b"{}", path_in_repo=name, repo_id="me/m").oid
+    api.create_tag("me/m", tag="v1")
+    api.upload_file(path_or_fileobj=b"[]", path_in_repo="config.json", repo_id="me/m")
+    return str(sha)
+
+
+def download(api: Any, **where: Path) -> Path:
+    """Do what ``hf download me/m --revision v1`` does."""
+    from huggingface_hub import snapshot_download
+
+    options = {"endpoint": api.endpoint, "token": api.token, **where}
+    return Path(snapshot_download("me/m", revision="v1", **options))
+
+
+def test_folder_of_the_cache_says_which_commit_it_is(api: Any, model: str, tmp_path: Path) -> None:
+    found = identify(download(api, cache_dir=tmp_path / "cache"))
+    assert found is not None
+    assert (found.model_id, found.revision) == ("me/m", model)
+
+
+def test_downloaded_folder_says_which_commit_it_is_until_it_is_changed(
+    api: Any, model: str, tmp_path: Path
+) -> None:
+    folder = download(api, local_dir=tmp_path / "m")
+    found = identify(folder)
+    assert found is not None and found.revision == model
+    weights = folder / "model.safetensors"
+    os.utime(weights, (weights.stat().st_mtime + 60,) * 2)
+    assert identify(folder) is None
+
+
+def test_folder_with_a_file_of_other_origin_is_no_copy(
+    api: Any, model: str, tmp_path: Path
+) -> None:
+    folder = download(api, local_dir=tmp_path / "m")
+    (folder / "model-2.safetensors").write_bytes(b"")
+    assert identify(folder) is None
+    assert identify(tmp_path) is None
+
+
+def test_revision_that_is_not_there_is_named(api: Any, model: str) -> None:
+    with pytest.raises(SourceError, match="me/m@v2 is not on the Hub: no branch, tag or commit"):
+        fetch(SourceContext(reference="me/m@v2", purpose="base"))
+
+
+@pytest.mark.parametrize("revision", ["../../x", "/etc", "-x", "a\x07"])
+def test_revision_that_no_repository_can_have_is_not_looked_for(revision: str) -> None:
+    with pytest.raises(SourceError, match="is no name of a branch, tag or commit"):
+        fetch(SourceContext(reference=f"me/m@{revision}", purpose="base", offline=True))

@@ -24,6 +24,8 @@ class ReleaseInfo:
             a full model without a known base.
         base_is_hub_id: False for a local path, which must never be published.
         base_revision: Commit of the base, when it is known.
+        base_pinned: Whether the adapter or the user named that revision. Who loads the base by its
+            name has to ask for it then.
         command: The command line with the form that repeats the run, without secrets.
     """
 
@@ -32,6 +34,7 @@ class ReleaseInfo:
     base_model: str | None = None
     base_is_hub_id: bool = False
     base_revision: str | None = None
+    base_pinned: bool = False
     command: str = ""
 
     def to_json(self) -> dict[str, Json]:
@@ -41,6 +44,7 @@ class ReleaseInfo:
             "base_model": self.base_model,
             "base_is_hub_id": self.base_is_hub_id,
             "base_revision": self.base_revision,
+            "base_pinned": self.base_pinned,
             "command": self.command,
         }
 

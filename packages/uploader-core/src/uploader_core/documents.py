@@ -16,7 +16,9 @@ def write_readme(context: StepContext) -> Artifact:
     lines = [f"# {release.name}", ""]
     if release.base_is_hub_id:
         how = "Made" if release.source == "checkpoint" else "Fine-tuned"
-        lines += [f"{how} from `{release.base_model}`.", ""]
+        known = release.base_pinned or release.source == "checkpoint"
+        at = f", commit `{release.base_revision}`" if release.base_revision and known else ""
+        lines += [f"{how} from `{release.base_model}`{at}.", ""]
     lines += ["| folder | files | size |", "| --- | ---: | ---: |"]
     for artifact in context.inputs:
         lines.append(

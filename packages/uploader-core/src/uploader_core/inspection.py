@@ -23,7 +23,7 @@ from uploader_core.loading import import_limit
 from uploader_core.registry import Entry, Registry, import_dotted
 from uploader_core.settings import fields_of
 
-_LIGHT = ("check", "estimate", "group")
+_LIGHT = ("check", "estimate", "group", "identify")
 """Spec fields whose functions run in core's own process or before a run, and so must be light."""
 
 
@@ -37,7 +37,8 @@ class Inspection:
         milliseconds: Wall time of the import of the plugin module, in a process that had imported
             ``uploader_core.plugin`` already.
         modules: Names of the modules that it brought in.
-        light: Names of the modules that ``check``, ``estimate`` and ``group`` brought in.
+        light: Names of the modules that ``check``, ``estimate``, ``group`` and ``identify``
+            brought in.
         api: API version that it speaks.
         hooks: Names of the hooks that it implements.
         specs: Of each spec its type, name, summary, consumes, produces, scheme, secrets and

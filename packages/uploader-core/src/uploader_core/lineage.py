@@ -89,7 +89,9 @@ def write(context: StepContext) -> Artifact:
         head: dict[str, Json] = {"schema_version": 1}
         if release.base_is_hub_id and release.base_model is not None:
             head["base_model"] = release.base_model
-            if release.base_revision is not None:
+            # Of an unpinned base nobody knows which commit was the newest when it was trained on.
+            trained_on = release.base_pinned or release.source == "checkpoint"
+            if release.base_revision is not None and trained_on:
                 head["base_revision"] = release.base_revision
         text = json.dumps({**head, **known}, indent=1, ensure_ascii=False)
         context.output.write(NAME, text + "\n", role="document")

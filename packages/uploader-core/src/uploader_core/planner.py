@@ -6,17 +6,21 @@ source is missing is an error only when a step needs it.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from uploader_core.base_model import Fetch
 from uploader_core.builder import PlanBuilder
 from uploader_core.config import Config
 from uploader_core.context import FetchedSource, ReleaseInfo
 from uploader_core.errors import UsageError
 from uploader_core.plan import Plan, in_order
-from uploader_core.registry import Registry
+from uploader_core.registry import SOURCES, Registry, import_dotted
 from uploader_core.schemes import split_destination
-from uploader_core.source import Fetch, Sources, default_name, open_source
+from uploader_core.source import Sources, open_source
+from uploader_core.source_files import default_name
+from uploader_core.specs import SourceSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +65,13 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
             downloads.append(fetched)
         return fetched
 
-    sources = open_source(request.source, request.base, bring, request.adapters)
+    sources = open_source(
+        request.source,
+        request.base,
+        bring,
+        request.adapters,
+        identify=lambda folder: _identify(folder, registry),
+    )
     destinations = [split_destination(d, registry) for d in request.destinations]
     name = request.name or _name_from(destinations, request.plugins)
     if name is None and sources.fetched is not None:
@@ -73,6 +83,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         base_model=sources.base_model,
         base_is_hub_id=sources.base_is_hub_id,
         base_revision=sources.base_revision,
+        base_pinned=sources.base_pinned,
         command=request.command,
     )
     output = request.output or _default_output(sources, name)
@@ -96,9 +107,27 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         steps=in_order(builder.steps),
         virtual=builder.virtual,
         destinations=request.destinations,
-        warnings=tuple(builder.warnings),
+        warnings=(*sources.findings, *builder.warnings),
         downloads=tuple(downloads),
     )
+
+
+def _identify(folder: Path, registry: Registry) -> FetchedSource | None:
+    """Ask the source plugins what a folder of this machine is a copy of.
+
+    One that fails knows nothing: a folder that is here needs no plugin.
+    """
+    for plugin_id in registry.names(SOURCES):
+        if plugin_id in registry.disabled:
+            continue
+        with contextlib.suppress(Exception):
+            plugin = registry.load(plugin_id)
+            for spec in plugin.of(SourceSpec):
+                if spec.identify is not None:
+                    found = import_dotted(spec.identify, plugin.entry.owner)(folder)
+                    if isinstance(found, FetchedSource):
+                        return found
+    return None
 
 
 def _name_from(destinations: list[tuple[str, str]], plugins: tuple[str, ...]) -> str | None:

@@ -410,7 +410,11 @@ class Runner:
                     "settings": to_json(step.settings),
                     "inputs": inputs,
                     "release": self.plan.release.name,
-                    "base": [self.plan.release.base_model, self.plan.release.base_is_hub_id]
+                    "base": [
+                        self.plan.release.base_model,
+                        self.plan.release.base_is_hub_id,
+                        self.plan.release.base_revision,
+                    ]
                     if step.tells
                     else None,
                     "facts": self._facts() if step.tells else None,

@@ -268,12 +268,18 @@ class SourceSpec(Spec):
 
     Attributes:
         matches: Regular expression, matched in full against what the user typed. The text behind
-            ``SOURCE`` or ``--base`` is tried as a local path first.
+            ``SOURCE`` or ``--base`` is tried as a local path first. Core adds ``@revision`` to the
+            name of a base model whose revision an adapter names.
         secrets: As in :class:`UploadSpec`.
+        identify: ``package.module:function`` (light) taking the :class:`~pathlib.Path` of a folder
+            of this machine, returning a :class:`~uploader_core.context.FetchedSource` with the
+            commit that it is an unchanged copy of (``model_id`` is "" where only that is known),
+            or None. Core compares it with the revision that an adapter names.
     """
 
     matches: str
     secrets: tuple[str, ...] = ()
+    identify: str | None = None
 
 
 StepSpec = SaveSpec | ConvertSpec | DocumentSpec | UploadSpec

@@ -239,4 +239,9 @@ def _introduction(artifact: Artifact, context: StepContext) -> str:
     if base is None:
         return f"{text}."
     how = "fine-tuned from" if _is_fine_tuned(context) else "made from"
-    return f"{text}, {how} [{plain(base)}](https://huggingface.co/{base})."
+    commit = context.release.base_revision
+    # An adapter holds nothing of the base: without a pin its commit is only the newest one today.
+    is_adapter = _KINDS.get(artifact.kind, (None,))[0] == "adapter"
+    known = commit is not None and (context.release.base_pinned or not is_adapter)
+    at = f", commit `{plain(commit or '')}`" if known else ""
+    return f"{text}, {how} [{plain(base)}](https://huggingface.co/{base}){at}."

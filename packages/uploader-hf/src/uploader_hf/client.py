@@ -218,7 +218,14 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
             owner="the model's owner",
             next=f"accept the conditions of {repo} on its page, with this account",
         )
-    if isinstance(error, (RepositoryNotFoundError, RevisionNotFoundError)):
+    if isinstance(error, RevisionNotFoundError):
+        return SourceError(
+            f"{repo or what} is not on the Hub: no branch, tag or commit is called so",
+            owner="the Hub",
+            safe="nothing was changed",
+            next="see which there are on the model's page, under Files and versions",
+        )
+    if isinstance(error, RepositoryNotFoundError):
         return SourceError(
             f"{repo or what} is not on the Hub, or this token may not see it",
             owner="the Hub",

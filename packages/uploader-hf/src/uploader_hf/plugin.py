@@ -37,8 +37,9 @@ def uploader_sources() -> Iterable[SourceSpec]:
     yield SourceSpec(
         name="hub",
         summary="an adapter or model on the Hugging Face Hub",
-        matches=r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?",
+        matches=r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\S+)?",
         run="uploader_hf.source:fetch",
+        identify="uploader_hf.local_copy:identify",
         secrets=("HF_TOKEN", "HF_TOKEN_PATH"),
     )
 

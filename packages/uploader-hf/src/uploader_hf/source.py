@@ -51,6 +51,7 @@ def fetch(context: SourceContext) -> FetchedSource:
         TemporaryError: The network, or it was changed meanwhile.
     """
     model_id, _, revision = context.reference.partition("@")
+    _refuse_strange(revision)
     api = make_api(context.secrets, timeout=_TIMEOUT)
     with translated(f"fetching {model_id}", repo=context.reference):
         listing = None if context.offline else _list(api, model_id, revision or "main")
@@ -59,6 +60,20 @@ def fetch(context: SourceContext) -> FetchedSource:
         folder = model_folder(model_id, listing.sizes)
         sizes = {n: listing.sizes[whole] for n, whole in _inside(listing.sizes, folder).items()}
         return _bring(api, context, replace(listing, sizes=sizes, folder=folder))
+
+
+def _refuse_strange(revision: str) -> None:
+    """Refuse what is no name in git and would be a path in the cache; adapters name revisions too.
+
+    Raises:
+        SourceError: It is.
+    """
+    if revision.startswith(("/", "-", ".")) or ".." in revision or not revision.isprintable():
+        raise SourceError(
+            f"{revision!r} is no name of a branch, tag or commit",
+            safe="nothing was written",
+            next="name the commit: user/model@COMMIT",
+        )
 
 
 def _list(api: HfApi, model_id: str, revision: str) -> _Listing | None:
@@ -151,7 +166,9 @@ def _find(api: HfApi, context: SourceContext, model_id: str, revision: str) -> F
             f"{context.reference} is not in the cache, and the Hub cannot be reached",
             owner="HF_HUB_OFFLINE" if context.offline else "the network",
             safe="nothing was written",
-            next=f"hf download {model_id}, or give a local folder"
+            next=f"hf download {model_id}"
+            + (f" --revision {revision}" if revision != "main" else "")
+            + ", or give a local folder"
             + (" with --base" if context.purpose == "base" else ""),
         )
     return FetchedSource(path=path, model_id=model_id, revision=snapshot.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from uploader_core.plugin import StepContext, UseContext, parse_json
+from uploader_core.plugin import ReleaseInfo, StepContext, UseContext, parse_json
 
 _RANKS = (32, 64, 128, 256, 320, 512)
 """What vLLM takes as the highest rank, beyond its default of 16."""
@@ -16,11 +16,12 @@ def section(context: StepContext) -> str:
     release = context.release
     base = release.base_model if release.base_is_hub_id else None
     name = context.model_id or release.name
+    at = f', revision="{release.base_revision}"' if base and release.base_pinned else ""
     served: list[str] = []
     if base:
         # Without an artifact it is the section as it will be, shown before there is one.
         folder = context.inputs[0].path if context.inputs else Path()
-        command = _serve(base, f"{release.name}={name}", folder)
+        command = _serve(release, f"{release.name}={name}", folder)
         served = ["", "With [vLLM](https://docs.vllm.ai):", "", f"    {command}"]
     return "\n".join(
         [
@@ -31,7 +32,8 @@ def section(context: StepContext) -> str:
             "from peft import PeftModel",
             "from transformers import AutoModelForCausalLM, AutoTokenizer",
             "",
-            f'base = AutoModelForCausalLM.from_pretrained("{base or "BASE_MODEL"}", dtype="auto")',
+            f'base = AutoModelForCausalLM.from_pretrained("{base or "BASE_MODEL"}"{at},'
+            + ' dtype="auto")',
             f'model = PeftModel.from_pretrained(base, "{name}")',
             f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
             "```",
@@ -46,17 +48,18 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
         return []
     place = context.published.get("hf") or str(context.artifact.path)
     module = f"{context.release.name}={place}"
-    command = _serve(str(context.release.base_model), module, context.artifact.path)
+    command = _serve(context.release, module, context.artifact.path)
     return [("vLLM, base and adapter", command)]
 
 
-def _serve(base: str, module: str, folder: Path) -> str:
-    """Return the command; vLLM wants to be told of ranks above 16."""
+def _serve(release: ReleaseInfo, module: str, folder: Path) -> str:
+    """Return the command; vLLM wants to be told of ranks above 16, and of a pinned revision."""
     rank = _rank(folder)
     fitting = next((allowed for allowed in _RANKS if rank <= allowed), rank)
     more = f" --max-lora-rank {fitting}" if rank > 16 else ""
-    module = shlex.quote(module)
-    return f"vllm serve {shlex.quote(base)} --enable-lora{more} --lora-modules {module}"
+    at = f" --revision {release.base_revision}" if release.base_pinned else ""
+    base, module = shlex.quote(str(release.base_model)), shlex.quote(module)
+    return f"vllm serve {base}{at} --enable-lora{more} --lora-modules {module}"
 
 
 def _rank(folder: Path) -> int:

@@ -26,7 +26,8 @@ def show_survey(console: Console, survey: Survey) -> None:
     console.print(f"[bold]{escape(plan.release.name)}[/]")
     show_field(console, "from", plan.sources.shown)
     if plan.release.base_model:
-        show_field(console, "base", plan.release.base_model)
+        at = f"@{plan.release.base_revision}" if plan.release.base_revision else ""
+        show_field(console, "base", plan.release.base_model + at)
         show_field(console, "licence", _licence(plan) or "not known: the base's card names none")
     show_field(console, "release", str(plan.output))
     console.print(_table(survey))

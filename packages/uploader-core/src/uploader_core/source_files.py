@@ -1,0 +1,45 @@
+"""The files of a source folder, and what a folder or a name is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from uploader_core.artifact import ArtifactFile
+
+# Only these are looked at: a trainer's folder also holds optimizer states and pickles.
+_SUFFIXES = {".safetensors", ".json", ".model", ".jinja", ".txt", ".tiktoken", ".md"}
+_GENERIC = re.compile(
+    r"(final[-_]?model|final|adapter|lora|model|output|outputs|result|checkpoint-\d+|best)", re.I
+)
+
+
+def is_local(reference: str) -> bool:
+    """Tell a path from a public name: a name has no leading dot, slash, tilde or drive."""
+    return (
+        reference.startswith((".", "/", "~", "\\"))
+        or bool(re.match(r"[A-Za-z]:[\\/]", reference))
+        or Path(reference).expanduser().exists()
+    )
+
+
+def list_files(folder: Path) -> tuple[ArtifactFile, ...]:
+    """List a source folder's files that a release can depend on, without reading them."""
+    return tuple(
+        ArtifactFile(
+            name=path.name,
+            size=path.stat().st_size,
+            sha256="",
+            role="weights" if path.suffix == ".safetensors" else "config",
+        )
+        for path in sorted(folder.iterdir())
+        if path.suffix in _SUFFIXES and path.is_file()
+    )
+
+
+def default_name(folder: Path) -> str:
+    """Name a release after its source, skipping names that every trainer uses."""
+    for part in (folder, *folder.parents):
+        if part.name and not _GENERIC.fullmatch(part.name):
+            return re.sub(r"[^\w.-]+", "-", part.name).strip("-.") or "model"
+    return "model"
