@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,8 @@ GOES = {
 def fill(folder: Path) -> None:
     for name in [*STAYS_BEHIND, *GOES]:
         (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(name.encode())
+        content = json.dumps({"name": name}) if name.endswith(".json") else name
+        (folder / name).write_text(content, "utf-8")
     (folder / "checkpoint-100").mkdir()
     (folder / "checkpoint-100" / "adapter_config.json").write_text("{}")
 

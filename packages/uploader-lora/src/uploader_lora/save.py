@@ -1,4 +1,7 @@
-"""The ``lora`` artifact: the files that PEFT reads, copied byte for byte, and nothing else."""
+"""The ``lora`` artifact: the files that PEFT reads, copied byte for byte, and nothing else.
+
+Only a file that holds another chat template than the one that transformers takes is changed.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from uploader_lora.companions import check_inside, companion_files, companion_ro
 from uploader_lora.reading import CONFIG, STEM, read_adapter
 from uploader_lora.stored import has_weights, read_stored, weight_files
 from uploader_lora.targets import TASK_HEADS, is_saved
+from uploader_lora.templates import check_templates, settled
 
 
 def save(context: StepContext) -> Artifact:
@@ -18,11 +22,14 @@ def save(context: StepContext) -> Artifact:
     folder = context.input("adapter").path
     adapter = read_adapter(folder)
     files = _files(folder)
+    texts = settled(companion_files(folder))
     total = sum(path.stat().st_size for path, _ in files.values())
     done = 0
     for name, (path, role) in files.items():
         context.progress("copying", done, total)
-        if context.output.done(name) is None:
+        if name in texts:
+            context.output.write(name, texts[name], role=role)
+        elif context.output.done(name) is None:
             context.output.copy(path, name, role=role)
         done += path.stat().st_size
     context.progress("copying", done, total)
@@ -35,6 +42,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     adapter = read_adapter(folder)
     _files(folder)
     yield from _unstored(adapter, context.sources.get("base"))
+    yield from check_templates(companion_files(folder))
     base = adapter.config.base_model
     if base is not None and is_local_path(base):
         yield Finding(
@@ -73,8 +81,12 @@ def _unstored(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
 
 def estimate(context: PlanContext) -> Estimate:
     """Count the bytes of the files; a copy is exact."""
-    files = _files(context.input("adapter").path)
-    sizes = tuple((name, path.stat().st_size) for name, (path, _) in files.items())
+    folder = context.input("adapter").path
+    texts = settled(companion_files(folder))
+    sizes = tuple(
+        (name, len(texts[name].encode()) if name in texts else path.stat().st_size)
+        for name, (path, _) in _files(folder).items()
+    )
     return Estimate(
         bytes_written=sum(size for _, size in sizes),
         peak_memory=16 << 20,

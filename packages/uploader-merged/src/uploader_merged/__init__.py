@@ -6,5 +6,14 @@ from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.companions import CompanionFile
 from uploader_merged.recipes import Recipe
 from uploader_merged.stacking import AdapterChoice
+from uploader_merged.vocabulary import check_vocabulary, tokens_without_rows
 
-__all__ = ["AdapterChoice", "Checkpoint", "CompanionFile", "Recipe", "open_checkpoint"]
+__all__ = [
+    "AdapterChoice",
+    "Checkpoint",
+    "CompanionFile",
+    "Recipe",
+    "check_vocabulary",
+    "open_checkpoint",
+    "tokens_without_rows",
+]

@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uploader_core.plugin import OutputFolder
 from uploader_lora import read_json
 from uploader_lora.companions import companion_files, companion_role
+from uploader_lora.templates import (
+    JINJA,
+    PROCESSOR,
+    has_processor,
+    processor_templates,
+    settled,
+    tokenizer_templates,
+    with_template,
+)
 
 # Read by transformers where tokenizer_config.json does not say the same already.
 _LEGACY_MAPS = {"special_tokens_map.json", "added_tokens.json"}
-_TEMPLATES = {"chat_template.jinja", "chat_template.json"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,15 +34,30 @@ class CompanionFile:
 
     Attributes:
         name: Name below the model's folder.
-        path: Where it lies.
+        path: Where it comes from.
         role: For the manifest.
         origin: ``fine-tune`` or ``base``.
+        text: What it has to say instead, so that it does not contradict the other files; None for
+            a copy.
     """
 
     name: str
     path: Path
     role: str
     origin: str
+    text: str | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file that is written."""
+        return self.path.stat().st_size if self.text is None else len(self.text.encode())
+
+    def put(self, output: OutputFolder) -> None:
+        """Write it into an artifact."""
+        if self.text is None:
+            output.copy(self.path, self.name, role=self.role)
+        else:
+            output.write(self.name, self.text, role=self.role)
 
 
 def collect(base: Path, adapters: Sequence[Path]) -> tuple[CompanionFile, ...]:
@@ -53,16 +77,43 @@ def collect(base: Path, adapters: Sequence[Path]) -> tuple[CompanionFile, ...]:
         ours = {name: path for name, (path, _) in files.items()}
         fitting = _missing(ours, theirs) if files or (origin == "base" and adapters) else theirs
         files |= {name: (path, origin) for name, path in dict(fitting).items()}
+    texts = settled({name: path for name, (path, _) in files.items()})
+    if adapters:
+        texts |= _for_processor(files)
+        if JINJA in texts:
+            files.setdefault(JINJA, files["tokenizer_config.json"])
     return tuple(
-        CompanionFile(name=name, path=path, role=companion_role(name) or "other", origin=origin)
+        CompanionFile(
+            name=name,
+            path=path,
+            role=companion_role(name) or "other",
+            origin=origin,
+            text=texts.get(name),
+        )
         for name, (path, origin) in sorted(files.items())
     )
+
+
+def _for_processor(files: Mapping[str, tuple[Path, str]]) -> dict[str, str]:
+    """Return texts that make the base's processor take the fine-tune's template."""
+    paths = {name: path for name, (path, _) in files.items()}
+    taken = tokenizer_templates(
+        {name: path for name, (path, origin) in files.items() if origin == "fine-tune"}
+    )
+    if not taken or not has_processor(paths):
+        return {}
+    theirs = processor_templates(paths)
+    if not theirs and taken.default is not None:
+        return {JINJA: taken.default}
+    if theirs != taken and PROCESSOR in files and files[PROCESSOR][1] == "base":
+        return {PROCESSOR: with_template(paths[PROCESSOR], taken)}
+    return {}
 
 
 def _missing(ours: Mapping[str, Path], theirs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
     """Yield the base's files that complete the fine-tune's without contradicting them."""
     has_config = "tokenizer_config.json" in ours
-    has_template = bool(_TEMPLATES & ours.keys()) or (
+    has_template = any(companion_role(name) == "template" for name in ours) or (
         has_config and bool(read_json(ours["tokenizer_config.json"]).get("chat_template"))
     )
     same = True

@@ -46,7 +46,7 @@ def plan_folder(checkpoint: Checkpoint, settings: Merged16Settings) -> MergedFol
     sizes[CONFIG] = (
         (checkpoint.base.folder / CONFIG).stat().st_size if config is None else len(config.encode())
     )
-    sizes |= {file.name: file.path.stat().st_size for file in companions}
+    sizes |= {file.name: file.nbytes for file in companions}
     return MergedFolder(
         shards=shards, index=index, config=config, companions=companions, sizes=sizes
     )

@@ -65,7 +65,7 @@ def save(context: StepContext) -> Artifact:
     config["quantization_config"] = quantisation_config(checkpoint, selection, settings)
     context.output.write(CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     for file in checkpoint.companions():
-        context.output.copy(file.path, file.name, role=file.role)
+        file.put(context.output)
     skipped: list[Json] = list(selection.skipped or ["lm_head"])
     return context.artifact(
         {

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from uploader_core.plugin import Artifact, Estimate, Finding, Lever, PlanContext, StepContext
+from uploader_lora.templates import JINJA, PROCESSOR, check_templates
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.engines import check_engine
 from uploader_merged.folder import plan_folder
@@ -15,6 +16,7 @@ from uploader_merged.layout import main_dtype
 from uploader_merged.packed import original_name
 from uploader_merged.settings import STREAMING
 from uploader_merged.stacking import AdapterChoice
+from uploader_merged.vocabulary import check_vocabulary
 
 # Private memory of an interpreter with torch loaded, beyond one without (torch 2.13, measured).
 _TORCH = 190 << 20
@@ -70,6 +72,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from check_engine(context.settings.engine, checkpoint)
     yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
+    yield from check_vocabulary(checkpoint)
     if context.settings.dtype == "auto" and main_dtype(checkpoint) == "F32":
         yield Finding(
             level="note",
@@ -85,6 +88,7 @@ def check_4bit(context: PlanContext) -> Iterator[Finding]:
     plan_4bit(checkpoint, selection, context.settings)
     yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
+    yield from check_vocabulary(checkpoint)
     if not selection.names:
         yield Finding(
             level="error",
@@ -115,6 +119,10 @@ def _losses(context: PlanContext, checkpoint: Checkpoint) -> Iterator[Finding]:
 
 def _companions(checkpoint: Checkpoint) -> Iterator[Finding]:
     files = checkpoint.companions()
+    # What gets another text here does not contradict the others any more.
+    yield from check_templates(
+        {f.name: f.path for f in files if f.text is None or f.name not in (JINJA, PROCESSOR)}
+    )
     borrowed = [file.name for file in files if file.origin == "base"]
     if checkpoint.adapters and borrowed:
         yield Finding(
@@ -160,7 +168,7 @@ def estimate_4bit(context: PlanContext) -> Estimate:
     shards = plan_4bit(checkpoint, select(checkpoint, settings), settings)
     companions = checkpoint.companions()
     sizes = {shard.name: shard.largest for shard in shards}
-    sizes |= {file.name: file.path.stat().st_size for file in companions}
+    sizes |= {file.name: file.nbytes for file in companions}
     largest = max(checkpoint.recipe(name).nbytes for name in checkpoint.names)
     return Estimate(
         bytes_written=sum(sizes.values()) + (64 << 10),

@@ -48,7 +48,7 @@ def save(context: StepContext) -> Artifact:
     else:
         context.output.write(CONFIG, folder.config)
     for file in folder.companions:
-        context.output.copy(file.path, file.name, role=file.role)
+        file.put(context.output)
     engine = context.settings.engine
     return context.artifact({**_describe(checkpoint), "engine": engine, "proof": proof})
 
