@@ -48,6 +48,14 @@ def test_folder_without_adapter_config_points_at_the_nested_one(
     assert f"uploader run {adapter}" in result.stderr
 
 
+def test_folder_of_a_save_that_failed(uploader: Any, tmp_path: Path) -> None:
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "generation_config.json").write_text("{}")
+    result = uploader("run", tmp_path / "half")
+    assert result.returncode == 4
+    assert "saving it failed half-way" in " ".join(result.stderr.split())
+
+
 def test_adapter_without_base(uploader: Any, adapter: Path, install: Callable[..., None]) -> None:
     install("acme-m", {"plug_m": NEEDS_BASE}, {"plugins": {"m": "plug_m"}})
     result = uploader("run", adapter, "--plugins", "m")

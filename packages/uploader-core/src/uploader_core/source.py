@@ -124,6 +124,15 @@ def open_source(
             base_revision=None if fetched is None else fetched.revision,
         )
     inside = _last_saved(folder)
+    if inside is None and (folder / "generation_config.json").is_file():
+        raise SourceError(
+            f"{folder} has a generation_config.json and neither config.json nor "
+            "adapter_config.json: saving it failed half-way",
+            owner=str(folder),
+            safe="nothing was written",
+            next="save it again and read the error that save_pretrained raises; for an adapter of "
+            "add_adapter, update peft first, or save it with peft's own save_pretrained",
+        )
     raise SourceError(
         f"{folder} holds neither an adapter (adapter_config.json) nor a model (config.json)",
         safe="nothing was written",

@@ -121,9 +121,12 @@ def _weight_map(index: Path) -> dict[str, str]:
 
 def _shards(index: Path, weight_map: Mapping[str, str]) -> tuple[str, ...]:
     shards = tuple(sorted(set(weight_map.values())))
-    for shard in shards:
-        if not (index.parent / shard).is_file():
-            _refuse(index, f"it names {shard}, which is not there")
+    missing = [shard for shard in shards if not (index.parent / shard).is_file()]
+    if missing:
+        some = missing[0] + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        others = [p.name for p in index.parent.glob("*-of-*.safetensors") if p.name not in shards]
+        beside = f"; {min(others)} is of another save" if others else ""
+        _refuse(index, f"of {len(shards)} files that it names, {some} is not there{beside}")
     return shards
 
 

@@ -10,10 +10,11 @@ from typing import Any
 from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor, has_weights, read_json, read_stored
 from uploader_merged.packed import quantisation, widen
+from uploader_merged.unfinished import refuse_two_saves, refuse_unfinished, refuse_without_weights
+from uploader_merged.wrappers import strip_wrappers
 
 CONFIG = "config.json"
 STEM = "model"
-_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,20 +26,22 @@ class BaseModel:
         config: ``config.json``; without ``quantization_config`` where tensors are widened.
         tensors: By name, in the order of the files.
         quantised: How the files are quantised (``bitsandbytes``, ``fp8``), or None.
+        unwrapped: What was taken off the names of the files (``_orig_mod. of torch.compile``).
     """
 
     folder: Path
     config: Mapping[str, Any]
     tensors: Mapping[str, StoredTensor]
     quantised: str | None = None
+    unwrapped: tuple[str, ...] = ()
 
 
 def read_base(folder: Path) -> BaseModel:
     """Read a model folder without its weights.
 
     Raises:
-        SourceError: No configuration, no safetensors weights, malformed files, or weights in a
-            quantised form that nothing can be added to.
+        SourceError: No configuration, no safetensors weights, malformed files, weights in a
+            quantised form that nothing can be added to, or a model that was saved too early.
     """
     if not (folder / CONFIG).is_file():
         raise SourceError(
@@ -50,15 +53,21 @@ def read_base(folder: Path) -> BaseModel:
     config: Mapping[str, Any] = read_json(folder / CONFIG)
     _refuse_quantised_parts(folder, config)
     if not has_weights(folder, STEM):
-        _refuse_without_weights(folder)
+        refuse_without_weights(folder)
     tensors = read_stored(folder, STEM)
+    refuse_two_saves(folder, tensors)
+    refuse_unfinished(folder, config, tensors)
+    tensors, unwrapped = strip_wrappers(folder, tensors)
     _refuse_exchanged(tensors)
     method = quantisation(config)
-    if method is None:
-        return BaseModel(folder=folder, config=config, tensors=tensors)
-    config, tensors = widen(folder, config, tensors)
+    if method is not None:
+        config, tensors = widen(folder, config, tensors)
     return BaseModel(
-        folder=folder, config=config, tensors=tensors, quantised=str(method["quant_method"])
+        folder=folder,
+        config=config,
+        tensors=tensors,
+        quantised=None if method is None else str(method["quant_method"]),
+        unwrapped=unwrapped,
     )
 
 
@@ -98,23 +107,3 @@ def _refuse_quantised_parts(folder: Path, config: Mapping[str, Any]) -> None:
                 safe="nothing was written",
                 next="add --base PATH_OR_ID with the 16-bit model that it was made from",
             )
-
-
-def _refuse_without_weights(folder: Path) -> None:
-    pickles = [name for name in _PICKLES if (folder / name).exists()]
-    if pickles:
-        raise SourceError(
-            f"the weights in {folder} are pickles ({pickles[0]}), which can run code when they are "
-            "opened; they are not opened here",
-            owner=str(folder / pickles[0]),
-            safe="nothing was written",
-            next="take a revision of the model with safetensors, or, if you trust where it comes "
-            "from, convert it in an environment without secrets: load it with transformers and "
-            "call save_pretrained",
-        )
-    raise SourceError(
-        f"{folder} has a {CONFIG} and no {STEM}.safetensors",
-        owner=str(folder),
-        safe="nothing was written",
-        next="add --base PATH with a folder that holds the whole model",
-    )
