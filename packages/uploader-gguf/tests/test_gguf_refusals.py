@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import byte_level_tokenizer, llama
+from gguf_models import build
 from gguf_oracles import context, convert
+from safetensors.torch import load_file, save_file
 from test_gguf_imatrix import save
 from test_gguf_preflight import findings
 
 from uploader_core.plugin import RefusedError, UploaderError
 from uploader_gguf import step
+from uploader_gguf.gguf_file import read_header
 
 
 def with_config(folder: Path, place: Path, **config: Any) -> Path:
@@ -111,3 +114,30 @@ def test_a_tokenizer_that_nobody_knows(llama_folder: Path, tmp_path: Path) -> No
         step.convert(context(folder, tmp_path / "out", quants=("F16",)))
     assert "--gguf-pre-tokenizer" in str(error.value.next)
     assert written(tmp_path) == []
+
+
+def with_head(name: str, place: Path) -> Path:
+    """Save a model that its configuration calls tied, beside a head with other values."""
+    folder = build(name, place)
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].flip(0).contiguous()
+    save_file(tensors, file, {"format": "pt"})
+    return with_config(folder, place, tie_word_embeddings=True)
+
+
+def test_a_head_that_llama_cpp_has_no_place_for(tmp_path: Path) -> None:
+    """The converter leaves it out without a word, and llama.cpp computes with the embedding."""
+    folder = with_head("gemma2", tmp_path)
+    assert [f.what for f in findings(folder) if f.level == "error" and "lm_head.weight" in f.what]
+    with pytest.raises(RefusedError, match=r"lm_head\.weight differs from the input embedding"):
+        convert(folder, tmp_path / "out", ("Q8_0",))
+    assert written(tmp_path) == []
+
+
+def test_a_head_that_the_flag_denies_is_kept(tmp_path: Path) -> None:
+    folder = with_head("qwen2", tmp_path)
+    made = convert(folder, tmp_path / "out", ("BF16",))
+    (file,) = made.values()
+    assert "output.weight" in {tensor.name for tensor in read_header(file).tensors}
+    assert [f.level for f in findings(folder)] == ["warning"]

@@ -47,6 +47,12 @@ def save_llama(folder: Path, **changes: Any) -> Path:
     return folder
 
 
+def save_contradicted(folder: Path) -> Path:
+    """Save a model whose configuration calls two different matrices tied."""
+    edit_json(save_llama(folder) / "config.json", tie_word_embeddings=True)
+    return folder
+
+
 def train(
     base: Path,
     folder: Path,

@@ -9,10 +9,12 @@ from typing import Any
 
 from uploader_core.plugin import Estimate, Finding, Lever, PlanContext
 from uploader_gguf import calibration, imatrix, library, sizes, toolchain
+from uploader_gguf.heads import one_matrix
 from uploader_gguf.quants import QUANTS, Quant
 from uploader_gguf.release_files import file_name, parse_size, projector_name
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.weights import Weights, open_weights
+from uploader_merged import checkpoint_findings, open_checkpoint
 
 # Quantised checkpoints whose values llama.cpp's converter cannot read back. fp8, mxfp4 and
 # compressed-tensors it can.
@@ -57,9 +59,11 @@ def check(context: PlanContext) -> Iterator[Finding]:
             )
     if settings.calibration is not None:
         calibration.text_path(settings.calibration)
-    config = open_weights(context.input("checkpoint")).config
-    yield from quantization(config)
-    yield from _architecture(config, chain)
+    checkpoint = open_checkpoint(context.input("checkpoint"))
+    yield from quantization(checkpoint.config)
+    yield from _architecture(checkpoint.config, chain)
+    yield from one_matrix(checkpoint)
+    yield from checkpoint_findings(checkpoint)
 
 
 def quantization(config: Mapping[str, Any]) -> Iterator[Finding]:

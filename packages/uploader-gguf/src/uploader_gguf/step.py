@@ -24,6 +24,7 @@ from uploader_gguf import (
     vocabulary,
 )
 from uploader_gguf.converter import Conversion, plan
+from uploader_gguf.heads import refuse_lost_head
 from uploader_gguf.imatrix import Importance
 from uploader_gguf.layout import lay_out
 from uploader_gguf.mixture import Overrides
@@ -49,6 +50,7 @@ def convert(context: StepContext) -> Artifact:
         importance = _importance(context, chain, folder)
         wanted = {quant.name for quant in _quants(settings) if quant.direct}
         conversion = _plan(context, chain, folder, wanted)
+        refuse_lost_head(open_weights(context.input("checkpoint")), conversion)
         files = _write(context, conversion, importance)
         shapes = [tensor.shape for tensor in conversion.tensors]
     else:

@@ -27,6 +27,10 @@ class Weights(Protocol):
     def names(self) -> Iterable[str]:
         """Names in the order of the files."""
 
+    @property
+    def own_head(self) -> str | None:
+        """Name of the output head, where it has other values than the input embedding."""
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape from the header."""
 

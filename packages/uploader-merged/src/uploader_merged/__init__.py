@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.companions import CompanionFile
+from uploader_merged.findings import checkpoint_findings
 from uploader_merged.recipes import Recipe
 from uploader_merged.stacking import AdapterChoice
 from uploader_merged.vocabulary import check_vocabulary, tokens_without_rows
@@ -14,6 +15,7 @@ __all__ = [
     "CompanionFile",
     "Recipe",
     "check_vocabulary",
+    "checkpoint_findings",
     "open_checkpoint",
     "tokens_without_rows",
 ]

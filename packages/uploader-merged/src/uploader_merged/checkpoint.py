@@ -26,6 +26,7 @@ from uploader_merged.companions import CompanionFile, collect
 from uploader_merged.matching import plan_merge
 from uploader_merged.recipes import Recipe
 from uploader_merged.stacking import AdapterChoice, read_adapters
+from uploader_merged.tying import embedding_name, has_two_matrices, head_name
 
 if TYPE_CHECKING:
     import torch
@@ -79,6 +80,15 @@ class Checkpoint:
     def touched(self) -> tuple[str, ...]:
         """Names of the tensors that the adapter changes."""
         return tuple(name for name, recipe in self._recipes.items() if recipe.touched)
+
+    @property
+    def own_head(self) -> str | None:
+        """Name of the output head, where it has other values than the input embedding."""
+        embedding, head = embedding_name(self._base), head_name(self._recipes)
+        if embedding is None or head is None or head == embedding:
+            return None
+        changed = self._recipes[head].touched or self._recipes[embedding].touched
+        return head if changed or has_two_matrices(self._base) else None
 
     @property
     def nbytes(self) -> int:

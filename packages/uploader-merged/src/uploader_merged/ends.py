@@ -7,6 +7,10 @@ the adapter keeps both ends equal, the model stays tied:
 - trained token rows, which PEFT applies to both ends;
 - changes that are stored for both ends and are the same (``ensure_weight_tying``, a resized
   vocabulary).
+
+Where the flag says that a model is tied and its files hold two different matrices, the ends are
+changed one by one, as transformers 5 loaded them; but PEFT goes by the flag when it applies trained
+token rows of the embedding to the head as well.
 """
 
 from __future__ import annotations
@@ -18,7 +22,14 @@ from uploader_core.plugin import SourceError
 from uploader_lora import Adapter, FullTensor, LoraUpdate, StoredTensor, TokenRows, same_content
 from uploader_merged.base import BaseModel
 from uploader_merged.names import TensorNames
-from uploader_merged.tying import embedding_name, head_name, is_tied, untied_head_name
+from uploader_merged.tying import (
+    FLAG,
+    embedding_name,
+    head_name,
+    is_contradicted,
+    is_tied,
+    untied_head_name,
+)
 
 Part = LoraUpdate | FullTensor | TokenRows
 
@@ -34,11 +45,13 @@ class Ends:
         drop: Name of a head's tensor that is on disk although the model is tied, and that would
             contradict the changed embedding; None when there is none.
         duplicates: Parts of the adapter for the head that say what the embedding's already say.
+        both: Rows of the embedding that also take the place of the head's.
     """
 
     untie: str | None = None
     drop: str | None = None
     duplicates: tuple[Part, ...] = ()
+    both: tuple[TokenRows, ...] = ()
 
 
 def is_head(module: str | None) -> bool:
@@ -59,7 +72,7 @@ def plan_ends(base: BaseModel, adapter: Adapter, names: TensorNames) -> Ends:
     if not (at_head or at_input):
         return Ends()
     if not is_tied(base):
-        return Ends()
+        return Ends(both=tuple(_rows_of_both(base, at_input, at_head)))
     if embedding is None:
         raise SourceError(
             "the base model is tied and has no input embedding that is known here",
@@ -68,8 +81,24 @@ def plan_ends(base: BaseModel, adapter: Adapter, names: TensorNames) -> Ends:
             next="untie the base first: load it with tie_word_embeddings=False and save it",
         )
     if _stays_tied(adapter, at_input, at_head):
-        return Ends(drop=head_name(base), duplicates=tuple(at_head))
-    return Ends(untie=head_name(base) or untied_head_name(embedding))
+        return Ends(drop=head_name(base.tensors), duplicates=tuple(at_head))
+    return Ends(untie=head_name(base.tensors) or untied_head_name(embedding))
+
+
+def _rows_of_both(base: BaseModel, at_input: list[Part], at_head: list[Part]) -> list[TokenRows]:
+    """Return the rows that PEFT, which goes by the flag, gives to the head of its own as well."""
+    rows = [part for part in at_input if isinstance(part, TokenRows)]
+    if not rows or not is_contradicted(base) or any(isinstance(p, TokenRows) for p in at_head):
+        return []
+    if at_head:
+        raise SourceError(
+            f"the adapter trains single rows of embeddings ({FLAG} gives them to the head as well) "
+            f"and changes {at_head[0].module}, which is not known to go together",
+            owner=str(base.folder / "config.json"),
+            safe="nothing was written",
+            next="merge it with the tool that trained it and run: uploader run MERGED_FOLDER",
+        )
+    return rows
 
 
 def _stays_tied(adapter: Adapter, at_input: list[Part], at_head: list[Part]) -> bool:

@@ -17,7 +17,7 @@ from uploader_merged.names import TensorNames
 from uploader_merged.orientation import describe, is_transposed
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Step, View
 from uploader_merged.replication import replicate, replicated_config
-from uploader_merged.tying import embedding_name, head_name, untie
+from uploader_merged.tying import embedding_name, head_name, settled_config, untie
 
 _FLOATS = {"F32", "F16", "BF16"}
 _ONE_BY_ONE = (
@@ -50,7 +50,7 @@ def plan_merge(base: BaseModel, adapters: Sequence[Adapter]) -> Merge:
         SourceError: A tensor of the adapter matches nothing, matches twice, has the wrong shape,
             or asks for something that is not done here.
     """
-    config = dict(base.config)
+    config = dict(settled_config(base))
     for adapter in adapters:
         if adapter.config.layer_replication is not None:
             if len(adapters) > 1:
@@ -82,6 +82,7 @@ class _Matcher:
         self._config = merge.config
         self._names = TensorNames(base.tensors)
         self._duplicates: tuple[Part, ...] = ()
+        self._both: tuple[TokenRows, ...] = ()
         self._untied: tuple[str, str] | None = None
         self._used: Counter[StoredTensor] = Counter()
 
@@ -110,18 +111,19 @@ class _Matcher:
     def _prepare_ends(self) -> None:
         """Give the output head a tensor of its own, or take a superfluous one away."""
         ends = plan_ends(self._base, self._adapter, self._names)
-        if ends != Ends() and not self._alone:
+        if replace(ends, both=()) != Ends() and not self._alone:
             self._refuse(
                 "it changes the embedding that this model shares between input and output",
                 following=_ONE_BY_ONE,
             )
         self._duplicates = ends.duplicates
+        self._both = ends.both
         if ends.drop is not None:
             del self._recipes[ends.drop]
         if ends.untie is not None:
             embedding = embedding_name(self._base)
             assert embedding is not None
-            # In a tied model the embedding is the truth, whatever the files hold for the head.
+            # In a tied model both are the same, also where the files hold the matrix twice.
             tensor = self._base.tensors[embedding]
             self._recipes[ends.untie] = Recipe.keep(tensor, ends.untie)
             self._config = untie(self._config)
@@ -148,7 +150,7 @@ class _Matcher:
         name = self._names.find(module, parameter)
         if name is None and is_head(module) and parameter == "weight":
             # transformers 5 calls every head lm_head, also where the files say embed_out.
-            name = head_name(self._base)
+            name = head_name(self._base.tensors)
         if name is None:
             near = self._names.near(module)
             self._refuse(
@@ -169,7 +171,7 @@ class _Matcher:
         recipe = self._find(full.module, full.parameter)
         shape = full.tensor.shape
         resized = full.reason in ("embedding", "base_layer", "modules_to_save") and (
-            recipe.name in (embedding_name(self._base), head_name(self._base))
+            recipe.name in (embedding_name(self._base), head_name(self._base.tensors))
             or recipe.source.name == embedding_name(self._base)
         )
         fits = shape == recipe.shape or (
@@ -200,6 +202,8 @@ class _Matcher:
         values = View.whole(rows.tensor)
         self._append(recipe, PutRows(rows=rows.rows, values=values))
         self._use([values])
+        if rows in self._both:
+            self._append(self._find("lm_head"), PutRows(rows=rows.rows, values=values))
 
     def _add_update(self, update: LoraUpdate) -> None:
         context = ExpertContext(
@@ -295,7 +299,8 @@ class _Matcher:
             return
         rows, before = self._recipes[embedding].shape[0], self._base.tensors[embedding].shape[0]
         head = next(
-            (n for n in self._recipes if n in ("lm_head.weight", head_name(self._base))), None
+            (n for n in self._recipes if n in ("lm_head.weight", head_name(self._base.tensors))),
+            None,
         )
         if head is not None and self._recipes[head].shape[0] != rows and rows != before:
             self._refuse(

@@ -9,6 +9,7 @@ from uploader_core.plugin import Artifact, Estimate, Finding, Lever, PlanContext
 from uploader_lora.templates import JINJA, PROCESSOR, check_templates
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.engines import check_engine
+from uploader_merged.findings import checkpoint_findings
 from uploader_merged.folder import plan_folder
 from uploader_merged.four_bit_layout import plan_shards as plan_4bit
 from uploader_merged.four_bit_layout import select
@@ -73,6 +74,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
     yield from check_vocabulary(checkpoint)
+    yield from checkpoint_findings(checkpoint)
     if context.settings.dtype == "auto" and main_dtype(checkpoint) == "F32":
         yield Finding(
             level="note",
@@ -89,6 +91,7 @@ def check_4bit(context: PlanContext) -> Iterator[Finding]:
     yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
     yield from check_vocabulary(checkpoint)
+    yield from checkpoint_findings(checkpoint)
     if not selection.names:
         yield Finding(
             level="error",

@@ -8,7 +8,7 @@ from uploader_lora import Adapter
 from uploader_lora.targets import is_saved, means_head
 from uploader_merged.base import BaseModel
 from uploader_merged.ends import is_head
-from uploader_merged.tying import is_tied
+from uploader_merged.tying import is_contradicted, is_tied
 
 _CONVERT = (
     "save it again in the training script with model.save_pretrained(FOLDER, "
@@ -37,5 +37,5 @@ def broken(base: BaseModel, adapter: Adapter) -> Iterator[tuple[str, str | None]
         if means_head(token_module) and not any(is_head(r.module) for r in adapter.token_rows):
             # PEFT stores the rows of a tied head once, with the embedding.
             stored = {r.rows for r in adapter.token_rows}
-            if not is_tied(base) or stored != {rows}:
+            if stored != {rows} or not (is_contradicted(base) or is_tied(base)):
                 yield f"trainable_token_indices names {token_module}, and it has no rows", None
