@@ -72,3 +72,16 @@ def emitted(tree: ast.Module) -> Iterator[str]:
 
 def test_types_of_events_are_those_that_are_emitted() -> None:
     assert {name for _, tree in trees() for name in emitted(tree)} == set(TYPES)
+
+
+def test_no_assert_looks_at_the_type_of_data() -> None:
+    """``python -O`` takes asserts out, and data from a disk or a pipe may be anything."""
+    found = [
+        f"{name}:{node.lineno}"
+        for name, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assert)
+        and any(isinstance(call, ast.Call) for call in ast.walk(node.test))
+        and "isinstance" in ast.unparse(node.test)
+    ]
+    assert found == []

@@ -99,7 +99,8 @@ def _fields(artifact: Artifact) -> dict[str, Any]:
 def test_record_with_a_flipped_bit_is_none(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as place:
         store = ReleaseStore(Path(place))
-        store.save(Record(step="a:b", key="k", about={"version": "1.0", "n": 7}))
+        receipt = {"url": "x", "files": 7}
+        store.save(Record(step="a:b", key="k", about={"version": "1.0"}, receipt=receipt))
         (file,) = (store.internal / "steps").iterdir()
         whole = file.read_bytes()
         torn = bytearray(whole)

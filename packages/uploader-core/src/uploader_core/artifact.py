@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from uploader_core.parsing import member
+
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 ROLES = ("weights", "config", "tokenizer", "template", "licence", "document", "other")
@@ -34,10 +36,16 @@ class ArtifactFile:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> ArtifactFile:
-        size = data["size"]
-        assert isinstance(size, int)
+        """Read it back.
+
+        Raises:
+            ValueError: It was not written by :meth:`to_json`.
+        """
         return cls(
-            name=str(data["name"]), size=size, sha256=str(data["sha256"]), role=str(data["role"])
+            name=member(data, "name", str),
+            size=member(data, "size", int),
+            sha256=member(data, "sha256", str),
+            role=member(data, "role", str),
         )
 
 
@@ -88,16 +96,18 @@ class Artifact:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> Artifact:
-        files, metadata = data["files"], data["metadata"]
-        assert isinstance(files, list)
-        assert isinstance(metadata, dict)
+        """Read it back.
+
+        Raises:
+            ValueError: It was not written by :meth:`to_json`.
+        """
         return cls(
-            kind=str(data["kind"]),
-            path=Path(str(data["path"])),
-            files=tuple(ArtifactFile.from_json(f) for f in files if isinstance(f, dict)),
-            metadata=metadata,
-            producer=str(data["producer"]),
-            version=str(data["version"]),
+            kind=member(data, "kind", str),
+            path=Path(member(data, "path", str)),
+            files=tuple(ArtifactFile.from_json(file) for file in member(data, "files", list)),
+            metadata=member(data, "metadata", dict),
+            producer=member(data, "producer", str),
+            version=member(data, "version", str),
         )
 
 
@@ -133,15 +143,18 @@ class UploadFile:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> UploadFile:
-        size = data["size"]
-        assert isinstance(size, int)
+        """Read it back.
+
+        Raises:
+            ValueError: It was not written by :meth:`to_json`.
+        """
         return cls(
-            name=str(data["name"]),
-            path=Path(str(data["path"])),
-            size=size,
-            sha256=str(data["sha256"]),
-            role=str(data["role"]),
-            kind=str(data["kind"]),
+            name=member(data, "name", str),
+            path=Path(member(data, "path", str)),
+            size=member(data, "size", int),
+            sha256=member(data, "sha256", str),
+            role=member(data, "role", str),
+            kind=member(data, "kind", str),
         )
 
 

@@ -14,11 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from uploader_core.artifact import Json
 from uploader_core.config import Config, settings_files
 from uploader_core.errors import UploaderError
-from uploader_core.execute import Workers
+from uploader_core.execute import Workers, read_answer
 from uploader_core.inspection import Inspection, inspect_all
 from uploader_core.machine import filesystems, gpu, host, memory
+from uploader_core.parsing import member
 from uploader_core.registry import Registry
 from uploader_core.selection import how_to_enable
 from uploader_core.specs import Diagnosis
@@ -376,22 +378,25 @@ def _ask(
         "online": online,
     }
     try:
-        answer = workers.perform(request, lambda _: None)
+        return read_answer(request, workers.perform(request, lambda _: None), _read)
     except UploaderError as error:
         return [_silent(registry, plugin_id, error.what)]
-    assert isinstance(answer, list)
-    return [_read(line) for line in answer if isinstance(line, dict)]
 
 
-def _read(line: Mapping[str, object]) -> Diagnosis:
-    level = str(line["level"])
-    fix = line["fix"]
-    return Diagnosis(
-        name=str(line["name"]),
-        level=level if level in LEVELS else "warn",  # type: ignore[arg-type]
-        what=str(line["what"]),
-        fix=None if fix is None else str(fix),
-    )
+def _read(answer: Mapping[str, Json]) -> list[Diagnosis]:
+    found = []
+    for line in member(answer, "lines", list):
+        level = member(line, "level", str)
+        fix = line.get("fix")
+        found.append(
+            Diagnosis(
+                name=member(line, "name", str),
+                level=level if level in LEVELS else "warn",  # type: ignore[arg-type]
+                what=member(line, "what", str),
+                fix=None if fix is None else str(fix),
+            )
+        )
+    return found
 
 
 def _silent(registry: Registry, plugin_id: str, why: str) -> Diagnosis:

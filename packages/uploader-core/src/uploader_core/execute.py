@@ -10,14 +10,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from uploader_core.artifact import Json
-from uploader_core.errors import CancelledError, StepFailedError, from_json
+from uploader_core.errors import CancelledError, PluginError, StepFailedError, from_json
+from uploader_core.parsing import expect
 from uploader_core.watchdog import VARIABLE, Watchdog, limit_of
 from uploader_core.worker import Emit
+
+T = TypeVar("T")
 
 # A worker that computes has no business with credentials, whatever they are called.
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|PRIVATE_KEY", re.I)
@@ -30,6 +33,30 @@ def settings_reference(settings: Any) -> str | None:
     if settings is None:
         return None
     return f"{type(settings).__module__}:{type(settings).__qualname__}"
+
+
+def read_answer(
+    request: Mapping[str, Any], answer: Json, read: Callable[[dict[str, Json]], T]
+) -> T:
+    """Return what a request was answered with, as what it stands for.
+
+    Args:
+        request: For whose answer it is.
+        answer: JSON from a worker.
+        read: Makes the result of a JSON object; a ValueError of it says what is wrong.
+
+    Raises:
+        PluginError: The answer is not of that form.
+    """
+    try:
+        return read(expect(answer, dict, "the answer"))
+    except ValueError as error:
+        raise PluginError(
+            f"what {request['step']} returned cannot be read: {error}",
+            owner=str(request["owner"]),
+            safe="nothing was recorded of it",
+            next=f"pip install -U {str(request['owner']).split(' ')[0]}, or tell its author",
+        ) from error
 
 
 def child_environment(
@@ -183,6 +210,8 @@ class Workers:
             try:
                 message = json.loads(line)
             except ValueError:
+                continue
+            if not isinstance(message, dict) or "event" not in message:
                 continue
             if message["event"] == "result":
                 result: Json = message["result"]

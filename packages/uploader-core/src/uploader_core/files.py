@@ -252,7 +252,7 @@ class OutputFolder:
             file = ArtifactFile.from_json(parse_json(record.read_text("utf-8")))
             if target.is_symlink() or hash_file(target) != (file.size, file.sha256):
                 return None
-        except (OSError, ValueError, KeyError, AssertionError):
+        except (OSError, ValueError):
             return None
         self._files[name] = file
         return file

@@ -20,11 +20,12 @@ from uploader_core.errors import (
     StepFailedError,
     UploaderError,
 )
-from uploader_core.execute import Workers, settings_reference
+from uploader_core.execute import Workers, read_answer, settings_reference
 from uploader_core.machine import filesystems, host, windows
 from uploader_core.machine.memory import look as look_at_memory
 from uploader_core.pace import Pace
 from uploader_core.pace import load as load_pace
+from uploader_core.parsing import member
 from uploader_core.plan import Plan, PlannedStep
 from uploader_core.registry import import_dotted, missing_requirements
 from uploader_core.settings import to_json
@@ -146,9 +147,7 @@ def open_virtual(plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...]) ->
     request = make_request(
         plan, step, inputs, output=plan.output, work=plan.output, returns="artifact"
     )
-    result = perform(request, lambda _: None, lambda: False)
-    assert isinstance(result, dict)
-    return Artifact.from_json(result)
+    return read_answer(request, perform(request, lambda _: None, lambda: False), Artifact.from_json)
 
 
 def make_request(
@@ -280,23 +279,27 @@ def _check(
             "names": {kind: [[*file] for file in e.files] for kind, e in estimates.items()},
             "sources": {kind: str(a.path) for kind, a in plan.sources.artifacts.items()},
         }
-        result = workers.perform(request, lambda _: None)
-        assert isinstance(result, list)
-        return [_finding(item) for item in result]
+        answer = workers.perform(request, lambda _: None)
+        return read_answer(request, answer, _findings)
     context = _plan_context(plan, step, inputs, estimates)
     return list(_contained(step, step.spec.check, context, listed=True) or ())
 
 
-def _finding(item: Json) -> Finding:
-    assert isinstance(item, dict)
-    level = str(item["level"])
-    assert level in ("error", "warning", "note")
-    following = item["next"]
-    return Finding(
-        level=level,  # type: ignore[arg-type]
-        what=str(item["what"]),
-        next=None if following is None else str(following),
-    )
+def _findings(answer: Mapping[str, Json]) -> list[Finding]:
+    found = []
+    for item in member(answer, "findings", list):
+        level = member(item, "level", str)
+        if level not in ("error", "warning", "note"):
+            raise ValueError(f"a finding cannot be of the level {level!r}")
+        following = item.get("next")
+        found.append(
+            Finding(
+                level=level,  # type: ignore[arg-type]
+                what=member(item, "what", str),
+                next=None if following is None else str(following),
+            )
+        )
+    return found
 
 
 def _contained(

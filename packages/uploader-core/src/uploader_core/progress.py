@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from uploader_core.events import Event
+from uploader_core.parsing import expect
 from uploader_core.plan import Plan, PlannedStep
 
 _START = 2.0  # seconds until a worker does something
@@ -86,9 +87,9 @@ class Tracker:
             step.state, step.started, step.phase = "running", event.time, event.time
         elif event.type == "step_progress":
             what = str(event.data["what"])
-            done, total = event.data["done"], event.data["total"]
-            assert isinstance(done, int)
-            assert total is None or isinstance(total, int)
+            done = expect(event.data["done"], int)
+            total = event.data["total"]
+            total = None if total is None else expect(total, int)
             # What follows a colon is detail: the same is still going on.
             if what.partition(": ")[0] != step.what.partition(": ")[0] or done < step.done:
                 step.phase, step.base = event.time, done

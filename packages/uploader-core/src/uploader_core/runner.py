@@ -17,7 +17,7 @@ from uploader_core import worker
 from uploader_core.artifact import Artifact, Json, UploadFile
 from uploader_core.errors import CancelledError, IntegrityError, SpaceError, UploaderError
 from uploader_core.events import EventStream
-from uploader_core.execute import Workers
+from uploader_core.execute import Workers, read_answer
 from uploader_core.files import hash_file, write_json
 from uploader_core.hooks import RunHooks
 from uploader_core.lanes import Lanes
@@ -298,14 +298,13 @@ class Runner:
             result = self._send(step, request)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        assert isinstance(result, dict)
-        artifact = None if is_upload else Artifact.from_json(result)
+        artifact = None if is_upload else read_answer(request, result, Artifact.from_json)
         record = Record(
             step=step.id,
             key=key,
             folder=folder,
             artifact=artifact,
-            receipt=result if is_upload else None,
+            receipt=read_answer(request, result, dict) if is_upload else None,
             stats={} if artifact is None else self.store.stats_of(artifact),
             about=describe(self.plan, step.id),
             seconds=time.monotonic() - started,
@@ -378,9 +377,7 @@ class Runner:
             elif source in self._virtual:
                 found.append(self._virtual[source])
             else:
-                artifact = self._records[source].artifact
-                assert artifact is not None
-                found.append(artifact)
+                found.append(self._records[source].made)
         return tuple(found)
 
     def _key(self, step: PlannedStep) -> str:
@@ -394,8 +391,7 @@ class Runner:
                 kind = source.removeprefix("source:")
                 artifact = self._sources.get(kind) if kind != source else None
                 if artifact is None:
-                    artifact = self._records[source].artifact
-                assert artifact is not None
+                    artifact = self._records[source].made
                 inputs.append([[f.name, f.sha256] for f in artifact.files])
                 if kind == STACK:
                     inputs.append(artifact.metadata["adapters"])
@@ -440,23 +436,23 @@ class Runner:
         files: dict[str, UploadFile] = {}
         for source in step.inputs:
             record = self._records[source]
-            assert record.artifact is not None
+            artifact = record.made
             folder = "" if step.flatten or record.folder == "." else record.folder + "/"
-            for file in record.artifact.files:
+            for file in artifact.files:
                 name = folder + file.name
                 if name in files:
                     raise IntegrityError(
                         f"two files want to be {name} at {step.destination}",
-                        owner=f"{files[name].kind} and {record.artifact.kind}",
+                        owner=f"{files[name].kind} and {artifact.kind}",
                         next="ask for a layout that keeps the formats apart",
                     )
                 files[name] = UploadFile(
                     name=name,
-                    path=record.artifact.path / file.name,
+                    path=artifact.path / file.name,
                     size=file.size,
                     sha256=file.sha256,
                     role=file.role,
-                    kind=record.artifact.kind,
+                    kind=artifact.kind,
                 )
         manifest = self._manifest(step.inputs, flatten=step.flatten)
         path = self.store.internal / "manifests" / safe_name(step.id) / NAME

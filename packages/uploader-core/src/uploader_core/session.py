@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from uploader_core.artifact import Json
 from uploader_core.config import Config
 from uploader_core.context import FetchedSource
 from uploader_core.errors import UploaderError, UsageError
 from uploader_core.events import EventFile, EventStream
-from uploader_core.execute import Workers
+from uploader_core.execute import Workers, read_answer
+from uploader_core.parsing import member
 from uploader_core.plan import Plan
 from uploader_core.planner import Request, build_plan
 from uploader_core.preflight import combine, prepare
@@ -177,21 +179,18 @@ def verify(
             f"{plugin.entry.owner} cannot verify what lies at {name}:",
             next="verify the release folder, or a downloaded copy",
         )
-    result = Workers(config.environment).perform(
-        {
-            "op": "verify",
-            "step": f"verify {reference}",
-            "owner": plugin.entry.owner,
-            "run": spec.verify,
-            "target": target,
-            "full": full,
-            "secrets": list(spec.secrets),
-            "network": True,
-        },
-        lambda _: None,
-    )
-    assert isinstance(result, Mapping)
-    return Verification.from_json(result)
+    asked = {
+        "op": "verify",
+        "step": f"verify {reference}",
+        "owner": plugin.entry.owner,
+        "run": spec.verify,
+        "target": target,
+        "full": full,
+        "secrets": list(spec.secrets),
+        "network": True,
+    }
+    answer = Workers(config.environment).perform(asked, lambda _: None)
+    return read_answer(asked, answer, Verification.from_json)
 
 
 def _plan_before_fetching(
@@ -275,32 +274,34 @@ class Fetcher:
         outline: Path | None = None
         if self._outlines is not None:
             outline = Path(tempfile.mkdtemp(dir=self._outlines))
-        result = self._workers.perform(
-            {
-                "op": "fetch",
-                "step": f"{plugin.id}:{spec.name}",
-                "owner": plugin.entry.owner,
-                "run": spec.run,
-                "reference": reference,
-                "purpose": purpose,
-                "outline": None if outline is None else str(outline),
-                "secrets": list(spec.secrets),
-                "network": True,
-            },
-            lambda _: None,
-        )
-        assert isinstance(result, Mapping)
-        revision = result["revision"]
-        self.outlined |= bool(result["outline"])
-        return FetchedSource(
-            path=Path(str(result["path"])),
-            model_id=str(result["model_id"]),
-            revision=None if revision is None else str(revision),
-            outline=bool(result["outline"]),
-            download=int(str(result["download"])),
-            cache=None if result["cache"] is None else Path(str(result["cache"])),
-            cache_option=str(result["cache_option"]),
-        )
+        asked = {
+            "op": "fetch",
+            "step": f"{plugin.id}:{spec.name}",
+            "owner": plugin.entry.owner,
+            "run": spec.run,
+            "reference": reference,
+            "purpose": purpose,
+            "outline": None if outline is None else str(outline),
+            "secrets": list(spec.secrets),
+            "network": True,
+        }
+        answer = self._workers.perform(asked, lambda _: None)
+        fetched = read_answer(asked, answer, _fetched)
+        self.outlined |= fetched.outline
+        return fetched
+
+
+def _fetched(answer: Mapping[str, Json]) -> FetchedSource:
+    revision, cache = answer.get("revision"), answer.get("cache")
+    return FetchedSource(
+        path=Path(member(answer, "path", str)),
+        model_id=member(answer, "model_id", str),
+        revision=None if revision is None else str(revision),
+        outline=bool(answer.get("outline")),
+        download=member(answer, "download", int),
+        cache=None if cache is None else Path(str(cache)),
+        cache_option=member(answer, "cache_option", str),
+    )
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from uploader_core.artifact import Artifact, ArtifactFile, Json
 from uploader_core.errors import IntegrityError, RefusedError, SourceError
 from uploader_core.files import child, hash_file, translate_os_error, write_json
 from uploader_core.lock import hold
-from uploader_core.parsing import parse_json
+from uploader_core.parsing import expect, member, parse_json
 
 INTERNAL = ".uploader"
 
@@ -50,6 +50,22 @@ class Record:
     about: Mapping[str, Json] = field(default_factory=dict)
     seconds: float = 0.0
 
+    @property
+    def made(self) -> Artifact:
+        """The artifact of a step that makes one.
+
+        Raises:
+            IntegrityError: The record is one of an upload.
+        """
+        if self.artifact is None:
+            raise IntegrityError(
+                f"the record of {self.step} names no artifact",
+                owner=f"{INTERNAL}/steps/{safe_name(self.step)}.json",
+                safe="nothing of it was used",
+                next="remove that file and run the same command again; the step is repeated",
+            )
+        return self.artifact
+
     def to_json(self) -> dict[str, Json]:
         artifact = None
         if self.artifact is not None:
@@ -65,10 +81,6 @@ class Record:
             "about": dict(self.about),
             "seconds": round(self.seconds, 3),
         }
-
-
-_NOT_OURS = (AssertionError, IntegrityError)
-"""What a record raises that says things which no run of ours wrote."""
 
 
 def canonical_digest(data: Json) -> str:
@@ -157,28 +169,14 @@ class ReleaseStore:
         try:
             data = parse_json(self._record_path(step_id).read_text("utf-8"))
             # One flipped bit would be published as a fact.
-            if data.pop("digest") != canonical_digest(data):
+            if member(data, "digest", str) != canonical_digest(
+                {name: value for name, value in data.items() if name != "digest"}
+            ):
                 return None
             if data["step"] != step_id:
                 return None  # of another step, whose files would be taken for replaced ones
-            artifact = data["artifact"]
-            if artifact is not None:
-                folder = data["folder"]
-                path = self.root if folder == "." else child(self.root, folder)
-                artifact = Artifact.from_json({**artifact, "path": str(path)})
-                for file in artifact.files:
-                    child(path, file.name)
-            return Record(
-                step=data["step"],
-                key=data["key"],
-                folder=data["folder"],
-                artifact=artifact,
-                receipt=data["receipt"],
-                stats={n: (s[0], s[1]) for n, s in data["stats"].items()},
-                about=data["about"],
-                seconds=data["seconds"],
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, *_NOT_OURS):
+            return self._read_record(data)
+        except (OSError, ValueError, KeyError, IntegrityError):
             return None
 
     def save(self, record: Record) -> None:
@@ -272,10 +270,10 @@ class ReleaseStore:
         """Return the bytes of files that an interrupted attempt finished; sizes only are read."""
         total = 0
         for unit in self.units(step_id, key).glob("*.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IntegrityError):
-                said = parse_json(unit.read_text("utf-8"))
-                size = child(self.root / folder, str(said["name"])).stat().st_size
-                total += size if size == said["size"] else 0
+            with contextlib.suppress(OSError, ValueError, IntegrityError):
+                file = ArtifactFile.from_json(parse_json(unit.read_text("utf-8")))
+                size = child(self.root / folder, file.name).stat().st_size
+                total += size if size == file.size else 0
         return total
 
     # -- digests of sources ------------------------------------------------------------------
@@ -292,10 +290,7 @@ class ReleaseStore:
             may_read: False answers from memory only, None when that does not know.
         """
         if self._digests is None:
-            try:
-                self._digests = parse_json((self.internal / "digests.json").read_text("utf-8"))
-            except (OSError, ValueError):
-                self._digests = {}
+            self._digests = self._read_digests()
         stat = path.stat()
         seen: list[Json] = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         known = self._digests.get(str(path))
@@ -313,6 +308,16 @@ class ReleaseStore:
             )
         self._digests[str(path)] = [*seen, digest]
         return digest
+
+    def _read_digests(self) -> dict[str, list[Json]]:
+        """Read what is remembered; what no run of ours wrote is not."""
+        try:
+            data = expect(parse_json((self.internal / "digests.json").read_text("utf-8")), dict)
+        except (OSError, ValueError):
+            return {}
+        return {
+            name: seen for name, seen in data.items() if isinstance(seen, list) and len(seen) == 4
+        }
 
     def save_digests(self) -> None:
         if self._digests:
@@ -345,6 +350,32 @@ class ReleaseStore:
 
     # -- inside ------------------------------------------------------------------------------
 
+    def _read_record(self, data: Mapping[str, Json]) -> Record:
+        """Raise a ValueError or IntegrityError where it says things that no run of ours wrote."""
+        folder = member(data, "folder", str)
+        artifact = None
+        if data["artifact"] is not None:
+            path = self.root if folder == "." else child(self.root, folder)
+            artifact = Artifact.from_json({**member(data, "artifact", dict), "path": str(path)})
+            for file in artifact.files:
+                child(path, file.name)
+        if (artifact is None) == (data["receipt"] is None):
+            raise ValueError("a step makes an artifact, or gets a receipt")
+        stats: dict[str, tuple[int, int]] = {}
+        for name, stat in member(data, "stats", dict).items():
+            time_ns, inode = expect(stat, list)
+            stats[name] = (expect(time_ns, int), expect(inode, int))
+        return Record(
+            step=member(data, "step", str),
+            key=member(data, "key", str),
+            folder=folder,
+            artifact=artifact,
+            receipt=None if artifact is not None else member(data, "receipt", dict),
+            stats=stats,
+            about=member(data, "about", dict),
+            seconds=member(data, "seconds", float),
+        )
+
     def _record_path(self, step_id: str) -> Path:
         return self.internal / "steps" / f"{safe_name(step_id)}.json"
 
@@ -368,12 +399,12 @@ class ReleaseStore:
 
     def _remove_replaced(self, record: Record, old: Record | None) -> None:
         """Remove files that only earlier settings of the same step made."""
-        assert record.artifact is not None
-        keep = {file.name for file in record.artifact.files}
+        artifact = record.made
+        keep = {file.name for file in artifact.files}
         made = {file.name for file in old.artifact.files} if old and old.artifact else set()
         for unit in (self.internal / "units" / safe_name(record.step)).glob("*/*.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                made.add(str(parse_json(unit.read_text("utf-8"))["name"]))
+            with contextlib.suppress(OSError, ValueError):
+                made.add(member(parse_json(unit.read_text("utf-8")), "name", str))
         for name in made - keep:
             with contextlib.suppress(IntegrityError):  # a record that was tampered with
-                child(record.artifact.path, name).unlink(missing_ok=True)
+                child(artifact.path, name).unlink(missing_ok=True)

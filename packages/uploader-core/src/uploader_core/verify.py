@@ -10,7 +10,7 @@ from uploader_core.artifact import ArtifactFile, Json
 from uploader_core.errors import IntegrityError, UsageError
 from uploader_core.files import child, hash_file
 from uploader_core.manifest import NAME, SCHEMA
-from uploader_core.parsing import parse_json
+from uploader_core.parsing import member, parse_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,15 +52,19 @@ class Verification:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> Verification:
-        files, size, problems = data["files"], data["bytes"], data["problems"]
-        assert isinstance(files, int)
-        assert isinstance(size, int)
-        assert isinstance(problems, list)
+        """Read it back.
+
+        Raises:
+            ValueError: It was not written by :meth:`to_json`.
+        """
         return cls(
-            files=files,
-            size=size,
-            problems=tuple(Problem(**p) for p in problems),  # type: ignore[arg-type]
-            where=str(data["where"]),
+            files=member(data, "files", int),
+            size=member(data, "bytes", int),
+            problems=tuple(
+                Problem(path=member(p, "path", str), what=member(p, "what", str))
+                for p in member(data, "problems", list)
+            ),
+            where=member(data, "where", str),
         )
 
 

@@ -100,6 +100,8 @@ def _step_context(
 
     def on_progress(what: str, done: int, total: int | None, unit: str) -> None:
         nonlocal last
+        # Of a plugin: floats come from whoever computed with them.
+        done, total = int(done), None if total is None else int(total)
         now = time.monotonic()
         if now - last >= 0.1 or done == total:
             last = now
@@ -182,7 +184,7 @@ def _check(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
         sources={kind: Path(path) for kind, path in request.get("sources", {}).items()},
     )
     findings = import_dotted(request["run"], request["owner"])(context) or ()
-    return [{"level": f.level, "what": f.what, "next": f.next} for f in findings]
+    return {"findings": [{"level": f.level, "what": f.what, "next": f.next} for f in findings]}
 
 
 def _is_offline(environment: Mapping[str, str]) -> bool:
@@ -227,10 +229,12 @@ def _diagnose(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bo
     """Ask one plugin what it has to say of this machine."""
     plugin = Registry().load(str(request["plugin"]))
     found = plugin.module.uploader_diagnostics(online=bool(request["online"]))
-    return [
-        {"name": str(d.name), "level": str(d.level), "what": str(d.what), "fix": d.fix}
-        for d in found or ()
-    ]
+    return {
+        "lines": [
+            {"name": str(d.name), "level": str(d.level), "what": str(d.what), "fix": d.fix}
+            for d in found or ()
+        ]
+    }
 
 
 _OPERATIONS: Mapping[str, Callable[[Mapping[str, Any], Emit, Callable[[], bool]], Json]] = {

@@ -23,6 +23,7 @@ from uploader_core.plugin import (
     StepContext,
     UploaderError,
     hash_file,
+    parse_json,
 )
 from uploader_gguf import calibration, gguf_file, library, toolchain, vocabulary
 from uploader_gguf.converter import plan
@@ -185,8 +186,12 @@ def _ask(
     if child.returncode != 0:
         lines = log.read_text("utf-8", errors="replace").strip().splitlines()
         raise PluginError(lines[-1] if lines else f"exit code {child.returncode}")
-    answer = json.loads(last)
-    assert isinstance(answer, dict)
+    try:
+        answer = parse_json(last)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise PluginError(f"the measuring process answered {last.strip()[:60]!r}", owner=str(log))
     return answer
 
 

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
-from uploader_core.plugin import Artifact, Estimate, Finding, Lever, PlanContext, StepContext
+from uploader_core.plugin import (
+    Artifact,
+    Estimate,
+    Finding,
+    Lever,
+    PlanContext,
+    SourceError,
+    StepContext,
+)
 from uploader_lora.templates import JINJA, PROCESSOR, check_templates
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.engines import check_engine
@@ -41,12 +50,17 @@ def open_stack(context: StepContext) -> Artifact:
         SourceError: They do not fit together.
     """
     stack = context.input("adapter-stack")
-    parts = stack.metadata["adapters"]
-    assert isinstance(parts, list)
-    pairs = [part for part in parts if isinstance(part, dict)]
-    return _describe(
-        context, [(str(stack.path / str(p["folder"])), float(str(p["weight"]))) for p in pairs]
-    )
+    parts: Any = stack.metadata.get("adapters")
+    try:
+        chosen = [(str(stack.path / part["folder"]), float(part["weight"])) for part in parts]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            f"the list of adapters cannot be read: {type(error).__name__}: {error}",
+            owner=str(stack.path),
+            safe="nothing was written",
+            next="report it: the list is made by uploader-core",
+        ) from error
+    return _describe(context, [*chosen])
 
 
 def _describe(context: StepContext, adapters: list[AdapterChoice]) -> Artifact:

@@ -63,8 +63,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(_import(module), attribute)
-        assert isinstance(command, click.Command)
+        command: click.Command = getattr(_import(module), attribute)
         return command
 
     def resolve_command(

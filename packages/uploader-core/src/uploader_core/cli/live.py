@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from uploader_core.events import Event
+from uploader_core.parsing import expect
 from uploader_core.progress import StepProgress, Tracker
 from uploader_core.session import Survey
 from uploader_core.text import duration_text, size_text
@@ -70,9 +71,7 @@ class LineRenderer(Renderer):
         if event.type == "step_started":
             return f"start   {event.step}"
         if event.type == "step_done":
-            seconds = data["seconds"]
-            assert isinstance(seconds, (int, float))
-            return f"done    {event.step}  {duration_text(seconds)}"
+            return f"done    {event.step}  {duration_text(expect(data['seconds'], float))}"
         if event.type == "step_failed":
             return f"failed  {event.step}  {data['what']}"
         if event.type == "step_skipped":
@@ -100,8 +99,7 @@ class LiveRenderer(Renderer):
             # Not earlier: a question may be asked before the first step.
             self._live.start()
         elif event.type == "step_done":
-            seconds = event.data["seconds"]
-            assert isinstance(seconds, (int, float))
+            seconds = expect(event.data["seconds"], float)
             self._say(f"[green]done[/]    {escape(step)}  [dim]{duration_text(seconds)}[/]")
         elif event.type == "step_failed":
             self._say(f"[red]failed[/]  {escape(step)}  {escape(str(event.data['what']))}")

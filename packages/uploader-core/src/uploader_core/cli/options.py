@@ -79,8 +79,7 @@ class PluginOptionsCommand(click.Command):
 
 def registry_of(ctx: click.Context) -> Registry:
     """Return the registry that the command's first look made."""
-    registry = ctx.meta[_REGISTRY]
-    assert isinstance(registry, Registry)
+    registry: Registry = ctx.meta[_REGISTRY]
     return registry
 
 
