@@ -36,6 +36,7 @@ from uploader_core.hookspecs import hookimpl
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.model_card import card_metadata, load_metadata, split_card
 from uploader_core.parsing import parse_json
+from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
 from uploader_core.settings import setting
 from uploader_core.specs import (
     API_VERSION,
@@ -82,6 +83,7 @@ __all__ = [
     "ReleaseInfo",
     "Resources",
     "SaveSpec",
+    "SecretPattern",
     "Section",
     "SourceContext",
     "SourceError",
@@ -105,8 +107,10 @@ __all__ = [
     "read_lineage",
     "read_manifest",
     "read_range",
+    "secret_patterns",
     "setting",
     "split_card",
+    "without_secrets",
 ]
 
 

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from uploader_core.secret_patterns import without_secrets
+
 PATH, PERSON, ADDRESS, SECRET = "[path]", "[name]", "[address]", "[secret]"
 
 # From where a path starts to the last separator of the line and the word behind it: a folder's
@@ -29,11 +31,6 @@ _ADDRESSES = re.compile(
     r"|\bhttps?://(?!(?:www\.)?(?:huggingface\.co|hf\.co|github\.com|arxiv\.org)[/\s]|"
     r"(?:www\.)?(?:huggingface\.co|hf\.co|github\.com|arxiv\.org)$)\S+",
     re.IGNORECASE,
-)
-_SECRETS = re.compile(
-    r"\b(?:hf_|sk-|ghp_|gho_|github_pat_|xox[abp]-|AKIA|ASIA|AIza|glpat-|wandb_)[\w-]{8,}"
-    r"|-----BEGIN[^-]*PRIVATE KEY-----.*",
-    re.DOTALL,
 )
 _HOMES = re.compile(r"(?:/home/|/Users/|[A-Za-z]:[\\/]+Users[\\/]+)([^\\/\"'\n]+)", re.I)
 _NOBODY = {
@@ -61,7 +58,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """Return the text without what must not be published."""
-        text = _SECRETS.sub(SECRET, text)
+        text = without_secrets(text, SECRET)
         text = _PATHS.sub(PATH, text)
         text = _ADDRESSES.sub(ADDRESS, text)
         return text if self._names is None else self._names.sub(PERSON, text)

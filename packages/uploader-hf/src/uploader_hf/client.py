@@ -17,6 +17,7 @@ from uploader_core.plugin import (
     SourceError,
     TemporaryError,
     UploaderError,
+    without_secrets,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ _CONNECTION_ERRORS = frozenset(
         *("TransportError", "TimeoutException"),  # httpx and httpx2
     }
 )
-
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}")
 
 
 def make_api(secrets: Mapping[str, str], *, timeout: float) -> HfApi:
@@ -289,4 +288,4 @@ def mask(text: str, error: BaseException) -> str:
                 continue
             token = header.removeprefix("Bearer ")
             text = text.replace(token, "***") if token else text
-    return _TOKEN.sub("hf_***", text)
+    return without_secrets(text, "***")

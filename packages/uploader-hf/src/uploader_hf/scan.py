@@ -3,8 +3,8 @@
 Those of a source that go into a release are looked at before anything is computed, for a GGUF holds
 the template and nobody sees it there; everything that goes up is looked at again before it does.
 
-The patterns are those by which the vendors themselves mark their keys; a bare random string is no
-finding. What looks like one and is none is let through by its fingerprint.
+The patterns are those of :func:`uploader_core.plugin.secret_patterns`. What looks like a secret and
+is none is let through by its fingerprint.
 """
 
 from __future__ import annotations
@@ -15,33 +15,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader_core.plugin import RefusedError, UploadFile
+from uploader_core.plugin import RefusedError, UploadFile, secret_patterns
 from uploader_hf.own_text import take_apart
 
 LARGEST = 8 << 20
 """Bytes; a larger text is a vocabulary."""
-
-_PATTERNS: tuple[tuple[str, str, str], ...] = (
-    ("a Hugging Face token", "hf_ api_org_", r"\b(?:hf|api_org)_[A-Za-z0-9]{20,}\b"),
-    ("a GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"\bgh[pousr]_[A-Za-z0-9]{30,}\b"),
-    ("a GitHub token", "github_pat_", r"\bgithub_pat_\w{30,}\b"),
-    ("a GitLab token", "glpat-", r"\bglpat-[\w-]{20,}"),
-    ("an AWS access key", "akia asia", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
-    ("an AWS secret key", "aws",
-     r"(?i)aws_?secret_?(?:access_?)?key\W{1,6}[A-Za-z0-9/+]{40}(?![\w/+])"),
-    ("an API key", "sk-", r"\bsk-(?:[a-z]+[a-z0-9]*-)*[A-Za-z0-9_]{20,}\b"),
-    ("a Slack token", "xox", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
-    ("a Google API key", "aiza", r"\bAIza[\w-]{35}(?![\w-])"),
-    ("a Stripe key", "k_live_", r"\b[rs]k_live_[A-Za-z0-9]{20,}\b"),
-    ("an npm or PyPI token", "npm_ pypi-", r"\b(?:npm_[A-Za-z0-9]{30,}|pypi-[\w-]{50,})"),
-    ("a Weights & Biases key", "wandb weights",
-     r"(?i)(?:wandb|weights.?(?:&|and).?biases).{0,60}?\b[0-9a-f]{40}\b"),
-    ("a private key", "-----begin", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"),
-    ("a signed web token", "eyj", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
-    ("a password in an address", "://",
-     r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"'<>{}]+:[^\s/:@\"'<>{}]{4,}@[\w.-]+"),
-)  # fmt: skip
-"""What it is, marks one of which stands in every line that matches, in lower case; the pattern."""
 
 _TRAVELS = re.compile(
     r"(?:LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*|[^/]+\.jinja|merges\.txt|vocab\.(?:json|txt)"
@@ -49,10 +27,6 @@ _TRAVELS = re.compile(
     r"|tokenizer\.json|special_tokens_map\.json|added_tokens\.json|chat_template\.json"
 )
 """What the formats take over from a source. The card takes the words of a person as well."""
-_COMPILED = tuple(
-    (what, tuple(mark.encode() for mark in marks.split()), re.compile(pattern))
-    for what, marks, pattern in _PATTERNS
-)
 _PLACEHOLDER_LETTERS = 6
 """A value with fewer different characters is ``xxxxxxxx``, written by somebody who took care."""
 
@@ -139,13 +113,13 @@ def _find(name: str, path: Path) -> Iterator[Leak]:
         Leak(
             file=name,
             line=content.count(b"\n", 0, start) + 1,
-            what=what,
+            what=kind.what,
             masked=value[:4] + "***",
             fingerprint=hashlib.sha256(value.encode()).hexdigest()[:12],
         )
-        for what, marks, pattern in _COMPILED
-        for start, text in _lines_with(content, marks)
-        for value in (match[0] for match in pattern.finditer(text))
+        for kind in secret_patterns()
+        for start, text in _lines_with(content, [mark.encode() for mark in kind.marks])
+        for value in (match[0] for match in kind.pattern.finditer(text))
         if len(set(value[4:])) >= _PLACEHOLDER_LETTERS
     }
     yield from sorted(leaks, key=lambda leak: (leak.line, leak.what, leak.fingerprint))
