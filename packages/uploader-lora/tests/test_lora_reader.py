@@ -301,3 +301,24 @@ def test_reading_needs_neither_torch_nor_peft(adapter: Path) -> None:
         [sys.executable, "-c", code, str(adapter)], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == []
+
+
+def test_what_zero3_left_without_values_is_refused(tmp_path: Path) -> None:
+    """As in huggingface/peft#2450: the matrices were gathered, what is saved whole was not."""
+    folder = save_adapter(tmp_path, target_modules=["q_proj"], modules_to_save=["lm_head"])
+    file = folder / "adapter_model.safetensors"
+    tensors = {n: t if "lora" in n else t.new_zeros(0) for n, t in load_file(file).items()}
+    save_file(tensors, file)
+    with pytest.raises(SourceError, match=r"lm_head\.weight' has the shape \[0\]") as caught:
+        read_adapter(folder)
+    assert "stage3_gather_16bit_weights_on_model_save" in str(caught.value.next)
+
+
+def test_an_empty_adapter_beside_zero3_shards_says_where_the_weights_are(tmp_path: Path) -> None:
+    """As in huggingface/trl#4416: a file of 40 bytes, and the weights in ``global_step60``."""
+    folder = save_adapter(tmp_path, target_modules=["q_proj"])
+    save_file({}, folder / "adapter_model.safetensors")
+    (folder / "global_step60").mkdir()
+    with pytest.raises(SourceError, match="DeepSpeed's shards lie beside it") as caught:
+        read_adapter(folder)
+    assert "zero_to_fp32.py" in str(caught.value.next)

@@ -27,6 +27,13 @@ _EMBEDDINGS = {"embed_tokens", "lm_head", "wte", "word_embeddings", "embed_in", 
 _DECLARED = {"gate_up_proj": 0, "up_proj": 1, "down_proj": 2}
 _FULL: set[Part] = {"parameter", "base_layer", "original_module"}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
+# transformers before 5 saves nothing, and peft saves parameters of no elements, where DeepSpeed's
+# ZeRO-3 has the values on other processes (huggingface/trl#4416, huggingface/peft#2450).
+_GATHER = (
+    'resume the training with "stage3_gather_16bit_weights_on_model_save": true in DeepSpeed\'s '
+    "configuration and save once more, or gather the checkpoint's shards: python zero_to_fp32.py "
+    "CHECKPOINT FOLDER"
+)
 
 
 def read_adapter(folder: Path) -> Adapter:
@@ -89,6 +96,14 @@ class _Builder:
 
     def build(self) -> Adapter:
         names: set[str | None] = set()
+        empty = [name for name, tensor in self._tensors.items() if 0 in tensor.shape]
+        if empty:
+            shape = list(self._tensors[empty[0]].shape)
+            self._refuse(
+                f"{len(empty)} of its {len(self._tensors)} tensors are empty: {empty[0]!r} has the "
+                f"shape {shape}, which is what DeepSpeed ZeRO-3 leaves of a parameter",
+                _GATHER,
+            )
         for name, tensor in self._tensors.items():
             key = parse_key(name)
             if key is None:
@@ -106,7 +121,13 @@ class _Builder:
             self._refuse(f"it mixes tensors of several adapters ({found})")
         updates = tuple(self._updates())
         if not (updates or self._full or self._rows):
-            self._refuse("it holds no tensors")
+            zero3 = any(self._folder.glob("zero_to_fp32.py")) or any(
+                self._folder.glob("global_step*")
+            )
+            self._refuse(
+                "it holds no tensors" + (", and DeepSpeed's shards lie beside it" if zero3 else ""),
+                _GATHER if zero3 else None,
+            )
         self._check_whole(updates)
         return Adapter(
             folder=self._folder,
@@ -298,13 +319,14 @@ class _Builder:
         if config.target_parameters and not any(u.form == "matrix" for u in updates):
             self._refuse("target_parameters is set, and no matrices are stored")
 
-    def _refuse(self, why: str) -> NoReturn:
+    def _refuse(self, why: str, following: str | None = None) -> NoReturn:
         version = self._config.peft_version
         raise SourceError(
             f"the adapter cannot be used: {why}"
             + (f" (saved by peft {version[:40]})" if version else ""),
             owner=str(self._folder / f"{STEM}.safetensors"),
             safe="nothing was written",
-            next="save the adapter again with save_pretrained, or merge it with the tool that "
+            next=following
+            or "save the adapter again with save_pretrained, or merge it with the tool that "
             "trained it and release the merged folder",
         )
