@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from uploader_core.plugin import find_strangers
+
 QUANTS = ("--gguf-quants", "F16,Q8_0,Q4_K_M")
 
 
@@ -60,6 +62,31 @@ def test_manifest_lists_every_file_with_its_digest(released: Path) -> None:
     assert listed == found
     assert {m["kind"] for m in manifest["materials"]} == {"adapter", "base"}
     assert all(f["sha256"] for m in manifest["materials"] for f in m["files"])
+
+
+def test_every_file_that_programs_load_is_known_by_its_name(released: Path) -> None:
+    """Left over from an earlier release, it would be loaded in place of the new ones."""
+    manifest = json.loads((released / "upload_manifest.json").read_text())
+    others = [f["path"] for f in manifest["files"] if f["role"] in ("document", "licence")]
+    unlisted = json.dumps(manifest | {"files": []})
+    strangers = {problem.path for problem in find_strangers(unlisted, digests(released))}
+    assert strangers == {*digests(released)} - {*others, "upload_manifest.json"}
+
+
+def test_file_that_no_run_made_and_that_would_be_loaded_is_refused(
+    uploader: Any, fine_tune: Path
+) -> None:
+    arguments = ("run", fine_tune, "--plugins", "lora", "--output", uploader.cwd / "r")
+    assert uploader(*arguments).returncode == 0
+    (uploader.cwd / "r" / "lora" / "chat_template.jinja").write_text("somebody's")
+    (uploader.cwd / "r" / "lora" / "notes.txt").write_text("somebody's")
+    result = uploader(*arguments)
+    assert result.returncode == 4
+    assert "chat_template.jinja" in result.stderr
+    assert "notes.txt" not in result.stderr
+    result = uploader("verify", uploader.cwd / "r")
+    assert result.returncode == 7
+    assert "lora/chat_template.jinja is of no release" in result.stdout
 
 
 def test_gguf_alone_needs_no_merged_copy(uploader: Any, fine_tune: Path, released: Path) -> None:

@@ -87,7 +87,8 @@ def test_document(install: Callable[..., None], name: str) -> None:
 SENDER = """
 import os
 from pathlib import Path
-from uploader_core.plugin import IntegrityError, RefusedError, UploadSpec, hash_file, hookimpl
+from uploader_core.plugin import (IntegrityError, RefusedError, UploadSpec, find_leftovers,
+                                  hash_file, hookimpl)
 
 @hookimpl
 def uploader_uploaders():
@@ -100,6 +101,10 @@ def check(context):
 def upload(context):
     sent = 0
     target = Path(context.target)
+    there = [p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file()]
+    old = target / "upload_manifest.json"
+    left = find_leftovers(there, [f.name for f in context.files], context.loads, kinds=(),
+                          manifest=old.read_bytes() if old.exists() else None, place="there")
     for file in context.files:
         place = target / file.name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +114,8 @@ def upload(context):
             raise IntegrityError("it changed", owner=str(file.path), next="run it again")
         place.write_bytes(file.path.read_bytes())
         sent += file.size
+    for name in left.earlier:
+        (target / name).unlink()
     return context.receipt(url="x", files=len(context.files), bytes_sent=sent)
 """
 
@@ -116,22 +123,28 @@ def upload(context):
 ARRIVES, TWICE = "everything arrives", "second upload sends nothing"
 KILLED, DAMAGE = "killed upload is completed", "damage at the destination is noticed"
 CHANGED = "file that changed is refused"
+REPLACED = "second release replaces the first"
 SENDERS = {
     "sound": ("", "", set()),
     "forgets": (
         "in context.files:",
         "in context.files[1:]:",
-        {ARRIVES, TWICE, KILLED, DAMAGE, CHANGED},
+        {ARRIVES, TWICE, KILLED, DAMAGE, CHANGED, REPLACED},
     ),
+    "leaves": ("in left.earlier:", "in ():", {REPLACED}),
     "miscounts": ("files=len(context.files)", "files=1", {ARRIVES}),
     "nowhere": ('url="x"', 'url=""', {ARRIVES}),
     "modest": ("sent += file.size", "sent = 0", {ARRIVES}),
     "boasts": ("bytes_sent=sent", "bytes_sent=sent or 1", {TWICE}),
-    "renames": ("target / file.name", "target / 'x' / file.name", {ARRIVES, TWICE, KILLED, DAMAGE}),
+    "renames": (
+        "target / file.name",
+        "target / 'x' / file.name",
+        {ARRIVES, TWICE, KILLED, DAMAGE, REPLACED},
+    ),
     "mixes": (
         "place.write_bytes(file.path.read_bytes())",
         "place.write_bytes(file.path.read_bytes().replace(b'llama', b'gpt-2'))",
-        {ARRIVES, TWICE, KILLED, DAMAGE},
+        {ARRIVES, TWICE, KILLED, DAMAGE, REPLACED},
     ),
     "trusts": ("if hash_file(file.path)[1] != file.sha256:", "if False:", {CHANGED}),
     "unnamed": ("raise IntegrityError(", "raise ValueError(", {CHANGED}),
@@ -148,7 +161,7 @@ SENDERS = {
     "returns": (
         "return context.receipt(url=",
         "return dict(url=",
-        {ARRIVES, TWICE, KILLED, DAMAGE},
+        {ARRIVES, TWICE, KILLED, DAMAGE, REPLACED},
     ),
 }  # fmt: skip
 

@@ -89,6 +89,7 @@ def upload(hub: LoopbackHub, tmp_path: Path, release: list[UploadFile]) -> Calla
         on_cancelled: Callable[[], bool] = lambda: False,
         targets: tuple[str, ...] = (),
         destination: str | None = None,
+        loads: tuple[str, ...] = (),
         **settings: Any,
     ) -> Receipt:
         from uploader_hf.publish import upload as step
@@ -106,6 +107,7 @@ def upload(hub: LoopbackHub, tmp_path: Path, release: list[UploadFile]) -> Calla
             destination=destination or f"hf:{target}",
             targets=targets or (target,),
             files=tuple(files if files is not None else release),
+            loads=loads,
             secrets={"HF_TOKEN": os.environ["HF_TOKEN"]},
             on_progress=on_progress,
             on_cancelled=on_cancelled,
@@ -119,7 +121,14 @@ def upload(hub: LoopbackHub, tmp_path: Path, release: list[UploadFile]) -> Calla
 def plan_context() -> Callable[..., PlanContext]:
     """What a preflight is given; keywords are settings but for ``sizes`` and ``names``."""
 
-    def make(target: str = "me/tiny", sizes: Any = (), names: Any = (), **settings: Any) -> Any:
+    def make(
+        target: str = "me/tiny",
+        sizes: Any = (),
+        names: Any = (),
+        files: tuple[str, ...] = (),
+        loads: tuple[str, ...] = (),
+        **settings: Any,
+    ) -> Any:
         kinds = dict(sizes) | dict(names)
         return PlanContext(
             inputs=tuple(Artifact(kind=kind, path=Path()) for kind in kinds),
@@ -129,6 +138,8 @@ def plan_context() -> Callable[..., PlanContext]:
             target=target,
             sizes=dict(sizes),
             names=dict(names),
+            files=files,
+            loads=loads,
         )
 
     return make

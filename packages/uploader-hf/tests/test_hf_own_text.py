@@ -67,7 +67,7 @@ def manifested(release: list[UploadFile], tmp_path: Path) -> Callable[[str], lis
         found = {file.name: file for file in release}
         found["README.md"] = written("README.md", made(block), tmp_path)
         listed = [{"path": f.name, "size": f.size, "sha256": f.sha256} for f in found.values()]
-        text = json.dumps({"files": listed})
+        text = json.dumps({"schema": "uploader.manifest/1", "files": listed})
         return [*found.values(), written("upload_manifest.json", text, tmp_path)]
 
     return files

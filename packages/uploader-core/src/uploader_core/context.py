@@ -64,6 +64,9 @@ class PlanContext:
         sizes: Estimated bytes by artifact kind, also of what is still to be made.
         names: Names and sizes of single files by artifact kind, where estimates tell them.
         sources: Folders of the sources by kind (``adapter``, ``base``, ``checkpoint``).
+        files: Uploads: names that the release will have at the destination, as far as estimates
+            tell them; documents are not among them.
+        loads: Uploads: as :attr:`StepContext.loads`, of the kinds whose single files are known.
     """
 
     inputs: tuple[Artifact, ...]
@@ -74,6 +77,8 @@ class PlanContext:
     sizes: Mapping[str, int] = field(default_factory=dict)
     names: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     sources: Mapping[str, Path] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    loads: tuple[str, ...] = ()
 
     def input(self, kind: str) -> Artifact:
         """Return the input of that kind; KeyError when there is none."""
@@ -228,6 +233,9 @@ class StepContext:
         destination: Uploads: what the user wrote, for messages.
         targets: Uploads: the targets of all steps of that destination, this one's among them.
         files: Uploads: the explicit list of what shall arrive.
+        loads: Uploads: names that programs look for at the destination, as patterns; what the
+            makers of the kinds say (:attr:`~uploader_core.specs.ConvertSpec.loads`), below the
+            group's root. See :func:`~uploader_core.leftovers.find_leftovers`.
         measurements: Documents: what measured the artifacts, where that was asked for; see
             :attr:`~uploader_core.specs.DocumentSpec.measures`.
         sections: Documents: what the plugins had to say, in order.
@@ -253,6 +261,7 @@ class StepContext:
     destination: str | None = None
     targets: tuple[str, ...] = ()
     files: tuple[UploadFile, ...] = ()
+    loads: tuple[str, ...] = ()
     measurements: tuple[Artifact, ...] = ()
     sections: tuple[Section, ...] = ()
     sources: Mapping[str, Path] = field(default_factory=dict)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 NAME = "upload_manifest.json"
 SCHEMA = "uploader.manifest/1"
+LOADS = "loads"
+"""Key of the patterns of names that programs load, so that files beside the listed ones show."""
+KEPT = "kept"
+"""Key of files beside the release that its owner chose to keep."""
 
 
 def build_manifest(
@@ -73,6 +77,7 @@ def build_manifest(
             for s in wanted
             if (r := records[s]).artifact is not None and r.artifact.kind != "document"
         ],
+        LOADS: [*plan.loads_of(wanted, flatten=flatten)],
         "materials": [_material(kind, sources[kind]) for kind in sorted(sources)],
         "steps": [_step(plan, step_id, records.get(step_id)) for step_id in ancestry],
         "tools": {"uploader-core": str(uploader_core.__version__)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -251,6 +251,46 @@ class Plan:
         if not isinstance(step.spec, DocumentSpec) or step.measures:
             return ""
         return next((u.model_id for u in self.uploads if u.model_id and step.id in u.inputs), "")
+
+    def loads_of(self, steps: Iterable[str], *, flatten: bool) -> tuple[str, ...]:
+        """Return the patterns of names that programs load from what some steps made.
+
+        Args:
+            steps: Ids of steps.
+            flatten: Names without the kind's folder, as at a destination of one kind.
+        """
+        wanted = {*steps}
+        return tuple(
+            dict.fromkeys(
+                pattern if flatten else f"{step.folder}/{pattern}"
+                for step in self.artifacts
+                if step.id in wanted and isinstance(step.spec, (SaveSpec, ConvertSpec))
+                for pattern in step.spec.loads
+            )
+        )
+
+    def coming(
+        self, step: PlannedStep, estimates: Mapping[str, Estimate]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what an upload will bring, and the patterns of what programs load of it.
+
+        Args:
+            step: The upload; of other steps there is nothing.
+            estimates: By kind. A kind whose estimate names no files is left out of both.
+        """
+        if not isinstance(step.spec, UploadSpec):
+            return (), ()
+        told = [
+            maker
+            for maker in self.artifacts
+            if maker.id in step.inputs and maker.kind in estimates and estimates[maker.kind].files
+        ]
+        files = tuple(
+            name if step.flatten else f"{maker.folder}/{name}"
+            for maker in told
+            for name, _ in estimates[maker.kind].files
+        )
+        return files, self.loads_of((maker.id for maker in told), flatten=step.flatten)
 
     def to_json(self) -> dict[str, Json]:
         return {

@@ -33,6 +33,7 @@ from uploader_core.errors import (
 )
 from uploader_core.files import CHUNK, HashingWriter, OutputFolder, hash_file
 from uploader_core.hookspecs import hookimpl
+from uploader_core.leftovers import Leftovers, find_leftovers, note_kept
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.model_card import card_metadata, load_metadata, split_card
 from uploader_core.parsing import parse_json
@@ -52,7 +53,7 @@ from uploader_core.specs import (
     SourceSpec,
     UploadSpec,
 )
-from uploader_core.verify import Problem, Verification, read_manifest
+from uploader_core.verify import Problem, Verification, find_strangers, read_manifest
 
 __all__ = [
     "API_VERSION",
@@ -72,6 +73,7 @@ __all__ = [
     "Hint",
     "IntegrityError",
     "Json",
+    "Leftovers",
     "Lever",
     "Lineage",
     "OutputFolder",
@@ -100,9 +102,12 @@ __all__ = [
     "Verification",
     "VerifyContext",
     "card_metadata",
+    "find_leftovers",
+    "find_strangers",
     "hash_file",
     "hookimpl",
     "load_metadata",
+    "note_kept",
     "parse_json",
     "read_lineage",
     "read_manifest",

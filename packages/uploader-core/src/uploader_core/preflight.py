@@ -185,6 +185,7 @@ def make_request(
         "targets": [
             s.target for s in plan.uploads if is_upload and s.destination == step.destination
         ],
+        "loads": [*plan.loads_of(step.inputs, flatten=step.flatten)] if is_upload else [],
         "secrets": list(spec.secrets) if isinstance(spec, UploadSpec) else [],
         "network": is_upload,
         "sources": {
@@ -225,6 +226,7 @@ def _plan_context(
     inputs: tuple[Artifact, ...],
     estimates: Mapping[str, Estimate],
 ) -> PlanContext:
+    files, loads = plan.coming(step, estimates)
     return PlanContext(
         inputs=inputs,
         settings=step.settings,
@@ -234,6 +236,8 @@ def _plan_context(
         sizes={kind: estimate.bytes_written for kind, estimate in estimates.items()},
         names={kind: estimate.files for kind, estimate in estimates.items()},
         sources={kind: artifact.path for kind, artifact in plan.sources.artifacts.items()},
+        files=files,
+        loads=loads,
     )
 
 
@@ -279,6 +283,7 @@ def _check(
             "names": {kind: [[*file] for file in e.files] for kind, e in estimates.items()},
             "sources": {kind: str(a.path) for kind, a in plan.sources.artifacts.items()},
         }
+        request["known"], request["loads"] = plan.coming(step, estimates)
         answer = workers.perform(request, lambda _: None)
         return read_answer(request, answer, _findings)
     context = _plan_context(plan, step, inputs, estimates)

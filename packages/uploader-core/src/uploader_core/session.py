@@ -16,6 +16,7 @@ from uploader_core.context import FetchedSource
 from uploader_core.errors import UploaderError, UsageError
 from uploader_core.events import EventFile, EventStream
 from uploader_core.execute import Workers, read_answer
+from uploader_core.leftovers import find_strangers_in_release
 from uploader_core.parsing import member
 from uploader_core.plan import Plan
 from uploader_core.planner import Request, build_plan
@@ -65,6 +66,7 @@ def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1)
         runner = Runner(plan=plan, store=store, events=EventStream(), workers=workers)
         kept = runner.survey(may_read=False)
         prepared, errors = prepare(plan, workers, kept, jobs=jobs, present=runner.present(kept))
+        errors += find_strangers_in_release(prepared, store)
         return Survey(plan=prepared, kept=frozenset(kept), errors=tuple(errors))
 
 
@@ -127,6 +129,8 @@ def run(
         kept = runner.survey()
         prepared = fresh or _prepare_or_raise(plan, workers, kept, jobs, runner.present(kept))
         if fresh is None:
+            if errors := find_strangers_in_release(prepared, store):
+                raise combine(errors)
             confirm(Survey(plan=prepared, kept=frozenset(kept)))
         runner.plan = prepared
         report = runner.execute(kept)

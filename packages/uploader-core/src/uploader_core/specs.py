@@ -171,12 +171,14 @@ class SaveSpec(Spec):
         produces: Artifact kind; its files land in ``<release>/<kind>/``.
         default: Part of a request that names only the plugin's id.
         use: See :class:`ConvertSpec`.
+        loads: See :class:`ConvertSpec`.
     """
 
     consumes: tuple[str, ...]
     produces: str
     default: bool = True
     use: str | None = None
+    loads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,6 +194,11 @@ class ConvertSpec(Spec):
         use: ``package.module:function`` (light) taking a
             :class:`~uploader_core.context.UseContext`, returning pairs of a program's name and the
             command that runs the artifact with it. Shown when a run has ended.
+        loads: Names of the files that programs look for in a folder of this kind, as shell
+            patterns below the folder (``*.safetensors``, ``additional_templates/*.jinja``; a star
+            does not cross a slash). A file of such a name that no release lists could be taken in
+            place of one that is listed, so a destination refuses it, and ``uploader verify`` names
+            it. Nothing is looked for where this is empty.
     """
 
     consumes: tuple[str, ...]
@@ -199,6 +206,7 @@ class ConvertSpec(Spec):
     default: bool = True
     virtual: bool = False
     use: str | None = None
+    loads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -225,6 +225,21 @@ class ReleaseStore:
                 whole = False
         return record if whole else None
 
+    def names_in(self, folder: str, steps: Iterable[str]) -> set[str]:
+        """Return the names of the files in an output folder that runs of ours put there.
+
+        Args:
+            folder: Relative to the release.
+            steps: Ids of the steps that write into it now; others are found by their records.
+        """
+        names = {name for step_id in steps for name in self._units_of(step_id)}
+        for path in (self.internal / "steps").glob("*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                record = self.record(member(parse_json(path.read_text("utf-8")), "step", str))
+                if record is not None and record.artifact is not None and record.folder == folder:
+                    names |= {file.name for file in record.artifact.files}
+        return names
+
     def stats_of(self, artifact: Artifact) -> dict[str, tuple[int, int]]:
         found = {}
         for file in artifact.files:
@@ -402,9 +417,14 @@ class ReleaseStore:
         artifact = record.made
         keep = {file.name for file in artifact.files}
         made = {file.name for file in old.artifact.files} if old and old.artifact else set()
-        for unit in (self.internal / "units" / safe_name(record.step)).glob("*/*.json"):
-            with contextlib.suppress(OSError, ValueError):
-                made.add(member(parse_json(unit.read_text("utf-8")), "name", str))
-        for name in made - keep:
+        for name in (made | self._units_of(record.step)) - keep:
             with contextlib.suppress(IntegrityError):  # a record that was tampered with
                 child(artifact.path, name).unlink(missing_ok=True)
+
+    def _units_of(self, step_id: str) -> set[str]:
+        """Return the names of the files that interrupted attempts of a step finished."""
+        names = set()
+        for unit in (self.internal / "units" / safe_name(step_id)).glob("*/*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                names.add(member(parse_json(unit.read_text("utf-8")), "name", str))
+        return names

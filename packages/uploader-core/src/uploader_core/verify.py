@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 from uploader_core.artifact import ArtifactFile, Json
 from uploader_core.errors import IntegrityError, UsageError
 from uploader_core.files import child, hash_file
-from uploader_core.manifest import NAME, SCHEMA
-from uploader_core.parsing import member, parse_json
+from uploader_core.manifest import KEPT, LOADS, NAME, SCHEMA
+from uploader_core.parsing import expect, member, parse_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,7 +20,7 @@ class Problem:
     """One file that is not what the manifest says.
 
     Attributes:
-        path: Its name in the manifest.
+        path: Its name below the folder, as in the manifest.
         what: The rest of the sentence: ``is missing``.
     """
 
@@ -97,6 +99,43 @@ def read_manifest(text: str | bytes, where: str) -> tuple[ArtifactFile, ...]:
         ) from error
 
 
+def is_loaded(name: str, loads: Iterable[str]) -> bool:
+    """Tell whether programs look for a name; a star of a pattern does not cross a slash."""
+    parts = PurePosixPath(name).parts
+    return any(
+        len(parts) == len(wanted := PurePosixPath(pattern).parts)
+        and all(fnmatchcase(part, want) for part, want in zip(parts, wanted, strict=True))
+        for pattern in loads
+    )
+
+
+def find_strangers(manifest: str | bytes, there: Iterable[str]) -> tuple[Problem, ...]:
+    """Return the files that a manifest does not list and that programs would load.
+
+    Args:
+        manifest: Content of an ``upload_manifest.json``.
+        there: Names of all files beside it.
+
+    Raises:
+        IntegrityError: It cannot be read.
+    """
+    listed = read_manifest(manifest, NAME)
+    data = parse_json(manifest)
+    try:
+        # Manifests of older versions have neither.
+        loads, kept = (
+            [expect(x, str) for x in expect(data.get(k, []), list)] for k in (LOADS, KEPT)
+        )
+    except ValueError as error:
+        raise IntegrityError(f"{NAME} is damaged: {error}", next="run the release again") from error
+    others = {*there} - {file.name for file in listed} - {NAME, *kept}
+    return tuple(
+        Problem(path=name, what="is of no release, and programs would load it")
+        for name in sorted(others)
+        if is_loaded(name, loads)
+    )
+
+
 def verify_folder(
     folder: Path, *, full: bool = True, tick: Callable[[str, int], None] = lambda *_: None
 ) -> Verification:
@@ -116,8 +155,9 @@ def verify_folder(
         raise UsageError(
             f"{folder} has no {NAME}", next="give the folder that `uploader run` wrote"
         )
-    listed = read_manifest(path.read_bytes(), str(path))
-    problems = []
+    manifest = path.read_bytes()
+    listed = read_manifest(manifest, str(path))
+    problems = [*find_strangers(manifest, files_in(folder))]
     for file in listed:
         what = _compare(child(folder, file.name), file.size, file.sha256, full=full)
         if what is not None:
@@ -129,6 +169,14 @@ def verify_folder(
         problems=tuple(problems),
         where=str(folder),
     )
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """Yield the names of all files below a folder, but for those of hidden folders."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            yield (Path(place) / name).relative_to(folder).as_posix()
 
 
 def _compare(path: Path, size: int, digest: str, *, full: bool) -> str | None:

@@ -123,6 +123,7 @@ def _step_context(
         destination=request.get("destination"),
         targets=tuple(request.get("targets", ())),
         files=tuple(UploadFile.from_json(f) for f in request.get("files", ())),
+        loads=tuple(request.get("loads", ())),
         measurements=tuple(Artifact.from_json(a) for a in request.get("measurements", ())),
         sources={kind: Path(path) for kind, path in request.get("sources", {}).items()},
         model_id=request.get("model_id", ""),
@@ -182,6 +183,8 @@ def _check(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
             for kind, files in request.get("names", {}).items()
         },
         sources={kind: Path(path) for kind, path in request.get("sources", {}).items()},
+        files=tuple(request.get("known", ())),
+        loads=tuple(request.get("loads", ())),
     )
     findings = import_dotted(request["run"], request["owner"])(context) or ()
     return {"findings": [{"level": f.level, "what": f.what, "next": f.next} for f in findings]}

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from uploader_core.plugin import ConvertSpec, Diagnosis, DocumentSpec, hookimpl
 from uploader_gguf.settings import GgufSettings, MeasureSettings
 
+_LOADS = ("*.gguf", "template", "system", "params")
+"""llama.cpp takes the file whose name has the quantisation that is asked for, and any projector.
+Ollama reads the other three beside it, from the Hub."""
+
 
 @hookimpl
 def uploader_converters() -> Iterable[ConvertSpec]:
@@ -20,6 +24,7 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         check="uploader_gguf.preflight:check",
         estimate="uploader_gguf.preflight:estimate",
         use="uploader_gguf.card:commands",
+        loads=_LOADS,
     )
     yield ConvertSpec(
         name="gguf-lora",
@@ -31,6 +36,7 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         settings=GgufSettings,
         check="uploader_gguf.lora:check",
         estimate="uploader_gguf.lora:estimate",
+        loads=("*.gguf",),
     )
 
 

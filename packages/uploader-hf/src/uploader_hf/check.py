@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from uploader_core.plugin import AuthError, Finding, PlanContext, RefusedError, UsageError
 from uploader_hf import limits, scan
 from uploader_hf.client import make_api, no_token, status_of, translated
+from uploader_hf.patience import Patience
+from uploader_hf.replaced import OPTION, Coming, find_replaced
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -42,10 +44,12 @@ def check(context: PlanContext) -> Iterable[Finding]:
     else:
         check_visibility(repo_id, info, settings)
         visibility = "private" if info.private else "public"
-        what = f"{repo_id} exists, {visibility}; its other files are left alone"
+        what = f"{repo_id} exists, {visibility}"
         if opens_pull_request(info, settings):
             what = f"{repo_id} exists, {visibility}; a draft pull request is opened there"
     yield Finding(level="note", what=what)
+    if info is not None:
+        yield from _replaced(context, api, repo_id)
     for leak in scan.find_in_sources(context.sources, settings.allow_secret):
         yield Finding(
             level="error",
@@ -56,6 +60,16 @@ def check(context: PlanContext) -> Iterable[Finding]:
     yield from limits.check_files(context)
     if visibility == "private":
         yield from limits.check_quota(context, api, account)
+
+
+def _replaced(context: PlanContext, api: HfApi, repo_id: str) -> Iterator[Finding]:
+    """Say what of an earlier release goes, and refuse what would be loaded in place of this one."""
+    patience, revision = Patience(repo_id), context.settings.revision
+    refs = patience.call(f"reading the branches of {repo_id}", lambda: api.list_repo_refs(repo_id))
+    if revision not in {branch.name for branch in refs.branches}:
+        revision = "main"  # a branch is made of it
+    left = find_replaced(api, patience, repo_id, revision, Coming.of_plan(context))
+    yield from left.findings(repo_id, OPTION, context.settings.foreign)
 
 
 def check_options(settings: Any) -> None:

@@ -3,7 +3,8 @@
 1. Text files are searched for secrets, the card is shown to the Hub's own validator.
 2. The repository is made private, or its visibility is read back, before the first byte.
 3. What is there already with the same digest is not sent.
-4. Large objects go up first; then one commit makes everything visible at once (``sending``).
+4. Large objects go up first; then one commit makes everything visible at once and takes away what
+   only an earlier release had (``sending``, ``replaced``).
 5. The tree is listed again; every path, size and digest must match.
 6. Only then come the tag, the collection and, if it was asked for, the public.
 """
@@ -19,12 +20,14 @@ from uploader_core.plugin import (
     RefusedError,
     StepContext,
     TemporaryError,
+    note_kept,
 )
 from uploader_hf import repository, scan, transport
 from uploader_hf.check import check_options, check_rights
 from uploader_hf.client import make_api, no_token
 from uploader_hf.patience import Patience
 from uploader_hf.remote import differing, list_remote
+from uploader_hf.replaced import OPTION, Coming, find_replaced
 from uploader_hf.repository import Place
 from uploader_hf.sending import send
 from uploader_hf.standing import give_metadata, keep_standing_card
@@ -51,6 +54,7 @@ def _upload(context: StepContext) -> Receipt:
     check_options(settings)
     check_rights(patience.call("asking the Hub who this token is", api.whoami), repo_id)
     place = repository.prepare(api, patience, repo_id, settings)
+    context = _beside(context, api, patience, place)
     context = keep_standing_card(give_metadata(context), api, patience, place)
     _validate_card(context, api, patience)
     how = transport.choose(api, patience, repo_id, place.revision)
@@ -83,6 +87,20 @@ def _upload(context: StepContext) -> Receipt:
             "collection": collection,
         },
     )
+
+
+def _beside(context: StepContext, api: HfApi, patience: Patience, place: Place) -> StepContext:
+    """Refuse what would be loaded in place of the release, or say in its manifest that it is kept.
+
+    Raises:
+        RefusedError: There is such a file, or a manifest that cannot be read.
+    """
+    left = find_replaced(api, patience, place.repo_id, place.revision, Coming.of_step(context))
+    if context.settings.foreign == "refuse":
+        left.refuse(place.repo_id, OPTION)
+    if context.settings.foreign == "keep":
+        return replace(context, files=note_kept(context.files, left.foreign, context.work / "kept"))
+    return context
 
 
 def _validate_card(context: StepContext, api: HfApi, patience: Patience) -> None:

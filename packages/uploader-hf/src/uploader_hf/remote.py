@@ -12,6 +12,7 @@ from uploader_hf.patience import Patience
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
 
 _PATHS_PER_CALL = 500
 
@@ -45,9 +46,24 @@ def list_remote(
         )
         for info in listing:
             if isinstance(info, RepoFile):
-                digest = None if info.lfs is None else info.lfs.sha256
-                found[info.path] = Remote(size=info.size, sha256=digest, blob_id=info.blob_id)
+                found[info.path] = _remote(info)
     return found
+
+
+def list_all(api: HfApi, patience: Patience, repo_id: str, revision: str) -> dict[str, Remote]:
+    """Ask the Hub for all files of a revision, by name."""
+    from huggingface_hub.hf_api import RepoFile
+
+    listing = patience.call(
+        f"listing {repo_id}",
+        lambda: list(api.list_repo_tree(repo_id, recursive=True, revision=revision)),
+    )
+    return {info.path: _remote(info) for info in listing if isinstance(info, RepoFile)}
+
+
+def _remote(info: RepoFile) -> Remote:
+    digest = None if info.lfs is None else info.lfs.sha256
+    return Remote(size=info.size, sha256=digest, blob_id=info.blob_id)
 
 
 def differing(

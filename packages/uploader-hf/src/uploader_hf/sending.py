@@ -17,13 +17,14 @@ from uploader_hf.client import is_passing, translate
 from uploader_hf.objects import is_stored, refused_object
 from uploader_hf.patience import ATTEMPTS, Patience
 from uploader_hf.remote import differing, list_remote
+from uploader_hf.replaced import OPTION, Coming, find_replaced
 from uploader_hf.repository import Place
 from uploader_hf.stream import CountingFile, Progress
 from uploader_hf.transport import uses_xet
 from uploader_hf.xet_progress import told
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 CARD = "README.md"
 
@@ -69,7 +70,8 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
                     f"comparing with {repo_id}", done, total, "files"
                 ),
             )
-            if not still:
+            gone = _gone(context, api, patience, place, head)
+            if not still and not gone:
                 break
             if progress is None:
                 missing = sorted(still, key=lambda f: (f.role == "document", f.name))
@@ -86,7 +88,7 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
                 progress.count(sum(f.size for f in missing if f.name == CARD))
                 api.create_commit(
                     repo_id,
-                    operations=chosen,
+                    operations=[*chosen, *(_deletion(name) for name in gone)],
                     commit_message=context.settings.message,
                     revision=revision,
                     parent_commit=head,
@@ -106,6 +108,26 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
         if uses_xet():
             return Sent(files=len(missing), size=progress.sent)
         return Sent(files=len(missing), size=progress.sent, again=progress.sent - progress.done)
+
+
+def _gone(
+    context: StepContext, api: HfApi, patience: Patience, place: Place, head: str
+) -> tuple[str, ...]:
+    """Return the files that the commit onto ``head`` takes away.
+
+    Raises:
+        RefusedError: A file appeared meanwhile that would be loaded in place of the release.
+    """
+    left = find_replaced(api, patience, place.repo_id, head, Coming.of_step(context))
+    if context.settings.foreign == "refuse":
+        left.refuse(place.repo_id, OPTION)
+    return (*left.earlier, *(left.foreign if context.settings.foreign == "remove" else ()))
+
+
+def _deletion(name: str) -> CommitOperationDelete:
+    from huggingface_hub import CommitOperationDelete
+
+    return CommitOperationDelete(path_in_repo=name, is_folder=False)
 
 
 def _head(api: HfApi, patience: Patience, repo_id: str, revision: str) -> str:

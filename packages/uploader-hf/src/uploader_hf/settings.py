@@ -34,6 +34,12 @@ class HubSettings:
     quota: float = setting(
         0.0, help="GB of private storage that the account has; 0: what its plan is known to have"
     )
+    foreign: str = setting(
+        "refuse",
+        help="files there that no release put there and that programs would load: refuse the "
+        "release, remove them, or keep them beside it",
+        choices=("refuse", "remove", "keep"),
+    )
     allow_secret: tuple[str, ...] = setting(
         (), help="fingerprints of findings in text files that are no secrets"
     )

@@ -18,12 +18,13 @@ from uploader_core.plugin import (
     UsageError,
     Verification,
     VerifyContext,
+    find_strangers,
     read_manifest,
 )
 from uploader_hf.client import make_api, translated
 from uploader_hf.names import check_repo_id
 from uploader_hf.patience import Patience
-from uploader_hf.remote import Remote, blob_id, list_remote
+from uploader_hf.remote import Remote, blob_id, list_all, list_remote
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -64,13 +65,15 @@ def verify(context: VerifyContext) -> Verification:
                 next="verify a repository that `uploader run` published",
             )
         repo = _Repository(api, repo_id, sha, Path(folder))
-        listed = read_manifest(repo.read(MANIFEST, found[MANIFEST]), f"{place}: {MANIFEST}")
+        manifest = repo.read(MANIFEST, found[MANIFEST])
+        listed = read_manifest(manifest, f"{place}: {MANIFEST}")
         remote = list_remote(api, patience, repo_id, sha, [file.name for file in listed])
         problems = [
             Problem(path=file.name, what=what)
             for file in listed
             if (what := _compare(file, remote.get(file.name), repo if context.full else None))
         ]
+        problems += find_strangers(manifest, list_all(api, patience, repo_id, sha))
     return Verification(
         files=len(listed),
         size=sum(file.size for file in listed),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import DocumentSpec, SaveSpec, hookimpl
+from uploader_lora.loads import ADAPTER
 
 
 @hookimpl
@@ -18,6 +19,7 @@ def uploader_savers() -> Iterable[SaveSpec]:
         check="uploader_lora.save:check",
         estimate="uploader_lora.save:estimate",
         use="uploader_lora.card:commands",
+        loads=ADAPTER,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import ConvertSpec, Diagnosis, DocumentSpec, hookimpl
+from uploader_lora.loads import MODEL
 from uploader_merged.settings import Merged4Settings, Merged16Settings, OpenSettings
 
 
@@ -40,6 +41,7 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         check="uploader_merged.preflight:check",
         estimate="uploader_merged.preflight:estimate",
         use="uploader_merged.card:commands",
+        loads=MODEL,
     )
     yield ConvertSpec(
         name="4bit",
@@ -52,6 +54,7 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         check="uploader_merged.preflight:check_4bit",
         estimate="uploader_merged.preflight:estimate_4bit",
         use="uploader_merged.card:commands",
+        loads=MODEL,
     )
 
 

@@ -16,13 +16,14 @@ from uploader_core.plugin import (
     StepContext,
 )
 from uploader_lora.templates import JINJA, PROCESSOR, check_templates
+from uploader_merged.base import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.engines import check_engine
 from uploader_merged.findings import checkpoint_findings
 from uploader_merged.folder import plan_folder
 from uploader_merged.four_bit_layout import plan_shards as plan_4bit
 from uploader_merged.four_bit_layout import select
-from uploader_merged.layout import main_dtype
+from uploader_merged.layout import INDEX, main_dtype
 from uploader_merged.packed import original_name
 from uploader_merged.settings import STREAMING
 from uploader_merged.stacking import AdapterChoice
@@ -32,6 +33,9 @@ from uploader_merged.vocabulary import check_vocabulary
 _TORCH = 190 << 20
 # Blocks in flight (stored, summed, product, cast) of 4 Mi elements in float32.
 _BLOCKS = 4 * (16 << 20)
+
+# Bytes of a configuration, or an index, at most.
+_DESCRIBED = 64 << 10
 
 
 def open_virtual(context: StepContext) -> Artifact:
@@ -186,9 +190,10 @@ def estimate_4bit(context: PlanContext) -> Estimate:
     companions = checkpoint.companions()
     sizes = {shard.name: shard.largest for shard in shards}
     sizes |= {file.name: file.nbytes for file in companions}
+    sizes |= dict.fromkeys((CONFIG, INDEX) if len(shards) > 1 else (CONFIG,), _DESCRIBED)
     largest = max(checkpoint.recipe(name).nbytes for name in checkpoint.names)
     return Estimate(
-        bytes_written=sum(sizes.values()) + (64 << 10),
+        bytes_written=sum(sizes.values()),
         peak_memory=_TORCH + _working_memory(checkpoint) + largest,
         files=tuple(sizes.items()),
     )

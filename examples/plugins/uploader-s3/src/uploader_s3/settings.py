@@ -18,3 +18,9 @@ class Settings:
         help="how arrival is proven: by the checksum that the store keeps, or by reading it back",
         choices=("checksum", "read"),
     )
+    foreign: str = setting(
+        "refuse",
+        help="files there that no release put there and that programs would load: refuse the "
+        "release, remove them, or keep them beside it",
+        choices=("refuse", "remove", "keep"),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,17 @@ class Store:
             while block := file.read(CHUNK):
                 digest.update(block)
         return digest.hexdigest()
+
+    def read(self, key: str) -> bytes:
+        """Return the content of a small object."""
+        with self._errors("get_object"), self._fs.open(f"{self.bucket}/{key}", "rb") as file:
+            content: bytes = file.read()
+        return content
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove objects."""
+        for key in keys:
+            self._call("delete_object", Key=key)
 
     def put(self, path: Path, key: str, sent: Callable[[int], None]) -> None:
         """Send a file; the store refuses a part whose checksum does not fit."""

@@ -1,9 +1,25 @@
-"""The upload: what is missing is sent, documents last, then everything is listed and proven."""
+"""The upload: what is missing is sent, documents last, then everything is listed and proven.
+
+What only an earlier release had is removed before the manifest, the last file, forgets it.
+"""
 
 from __future__ import annotations
 
-from uploader_core.plugin import IntegrityError, Receipt, StepContext, UploadFile, hash_file
+from collections.abc import Iterable
+
+from uploader_core.plugin import (
+    IntegrityError,
+    Leftovers,
+    Receipt,
+    StepContext,
+    UploadFile,
+    find_leftovers,
+    hash_file,
+    note_kept,
+)
 from uploader_s3.store import Store
+
+MANIFEST = "upload_manifest.json"
 
 
 def upload(context: StepContext) -> Receipt:
@@ -13,8 +29,18 @@ def upload(context: StepContext) -> Receipt:
     store = Store(bucket, region=settings.region, part_size=settings.part_size)
     prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
     there = store.sizes(prefix)
-    total, done, bytes_sent = sum(file.size for file in context.files), 0, 0
-    for file in sorted(context.files, key=lambda file: file.role == "document"):
+    left = _leftovers(context, store, prefix, there)
+    files = context.files
+    if settings.foreign == "refuse":
+        left.refuse(f"s3:{context.target}", "--s3-foreign")
+    if settings.foreign == "keep":
+        files = note_kept(files, left.foreign, context.work)
+    gone = (*left.earlier, *(left.foreign if settings.foreign == "remove" else ()))
+    total, done, bytes_sent = sum(file.size for file in files), 0, 0
+    order = sorted(files, key=lambda f: (f.name == MANIFEST, f.role == "document"))
+    for file in order:
+        if file.name == MANIFEST:
+            store.remove(prefix + name for name in gone)
         key = prefix + file.name
         if hash_file(file.path) != (file.size, file.sha256):
             raise IntegrityError(
@@ -34,7 +60,7 @@ def upload(context: StepContext) -> Receipt:
 
         store.put(file.path, key, sent)
     there = store.sizes(prefix)
-    for file in context.files:
+    for file in files:
         key = prefix + file.name
         if there.get(key) != file.size or not _is_there(store, key, file, settings.verify):
             raise IntegrityError(
@@ -42,8 +68,18 @@ def upload(context: StepContext) -> Receipt:
                 owner=f"s3:{bucket}",
                 next="run the same command again; it will be sent anew",
             )
-    return context.receipt(
-        url=f"s3://{bucket}/{prefix}", files=len(context.files), bytes_sent=bytes_sent
+    return context.receipt(url=f"s3://{bucket}/{prefix}", files=len(files), bytes_sent=bytes_sent)
+
+
+def _leftovers(context: StepContext, store: Store, prefix: str, there: Iterable[str]) -> Leftovers:
+    names = {key.removeprefix(prefix) for key in there}
+    return find_leftovers(
+        names,
+        [file.name for file in context.files],
+        context.loads,
+        kinds=[artifact.kind for artifact in context.inputs],
+        manifest=store.read(prefix + MANIFEST) if MANIFEST in names else None,
+        place=f"s3:{context.target}",
     )
 
 

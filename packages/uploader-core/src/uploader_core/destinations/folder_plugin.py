@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 from uploader_core.hookspecs import hookimpl
+from uploader_core.settings import setting
 from uploader_core.specs import DocumentSpec, Resources, UploadSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderSettings:
+    """Settings of the destination ``dir:``."""
+
+    foreign: str = setting(
+        "refuse",
+        help="files there that no release put there and that programs would load: refuse the "
+        "release, remove them, or keep them beside it",
+        choices=("refuse", "remove", "keep"),
+    )
 
 
 @hookimpl
@@ -19,6 +33,7 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
         check="uploader_core.destinations.folder:check",
         estimate="uploader_core.destinations.folder:estimate",
         verify="uploader_core.destinations.folder:verify",
+        settings=FolderSettings,
         isolation="inline",
         resources=Resources(lane="light"),
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import random
 import unittest
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from uploader_core.artifact import UploadFile
-from uploader_core.files import hash_file
+from uploader_core.artifact import Json, UploadFile
+from uploader_core.deprecation import UploaderDeprecationWarning
+from uploader_core.files import hash_file, write_json
+from uploader_core.manifest import NAME, SCHEMA
 from uploader_core.specs import UploadSpec
 from uploader_core.testing.conformance import StepConformance, expect
 from uploader_core.testing.proxy import FaultProxy
@@ -106,6 +109,25 @@ class UploadConformance(StepConformance):
             _receipt(trial.run())
             self._expect_complete(place, trial)
 
+    def test_second_release_replaces_the_first(self) -> None:
+        """What only the earlier release had is gone. Announced: it warns today, and fails later."""
+        with self._open("replaced") as (place, trial):
+            kept = tuple(f for f in trial.files if not f.name.startswith("lora/"))
+            for files in (trial.files, kept):
+                listed = (*files, _manifest(trial.root / "manifest", files))
+                _receipt(replace(trial, files=listed).run())
+            there = place.listing()
+            left = sorted({f.name for f in trial.files} & {*there} - {f.name for f in kept})
+            self._expect_complete(place, replace(trial, files=kept))
+            if left:
+                warnings.warn(
+                    f"{self.plugin}: {', '.join(left)} of an earlier release is still there after "
+                    "the next one, and programs may load it: take away what "
+                    "uploader_core.plugin.find_leftovers names (an error in a later version)",
+                    UploaderDeprecationWarning,
+                    stacklevel=2,
+                )
+
     def test_damage_at_the_destination_is_noticed(self) -> None:
         """The next upload compares with what is there and puts it right."""
         with self._open("damaged") as (place, trial):
@@ -190,6 +212,25 @@ def _receipt(result: Result) -> Mapping[str, Any]:
         raise result.error
     receipt: Mapping[str, Any] = result.value
     return receipt
+
+
+def _manifest(folder: Path, files: tuple[UploadFile, ...]) -> UploadFile:
+    """Write the manifest of a release, as a run sends it."""
+    path = folder / str(len(files)) / NAME
+    listed: list[Json] = [
+        {"path": f.name, "size": f.size, "sha256": f.sha256, "role": f.role, "kind": f.kind}
+        for f in files
+    ]
+    made: list[Json] = [{"kind": kind} for kind in sorted({f.kind for f in files})]
+    digest = write_json(path, {"schema": SCHEMA, "files": listed, "artifacts": made})
+    return UploadFile(
+        name=NAME,
+        path=path,
+        size=path.stat().st_size,
+        sha256=digest,
+        role="document",
+        kind="document",
+    )
 
 
 def _release(folder: Path, size: int) -> tuple[UploadFile, ...]:
