@@ -25,7 +25,7 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 # In the order of their dependencies.
-PACKAGES = ("core", "lora", "merged", "gguf", "hf", "trainers")
+PACKAGES = ("core", "lora", "merged", "gguf", "hf", "loopback-hub", "trainers")
 TEST_TOOLS = (
     "accelerate",
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
@@ -106,7 +106,8 @@ def tests(session: nox.Session) -> None:
 def tests_of(session: nox.Session, name: str) -> None:
     """Run the tests of one package, with only what it needs installed."""
     needed = {"lora": ("core", "lora"), "merged": ("core", "lora", "merged"),
-              "gguf": ("core", "lora", "merged", "gguf"), "hf": ("core", "hf"),
+              "gguf": ("core", "lora", "merged", "gguf"),
+              "hf": ("core", "hf", "loopback-hub"), "loopback-hub": ("core", "hf", "loopback-hub"),
               "trainers": PACKAGES}  # fmt: skip
     install(session, *needed.get(name, ("core",)))
     session.install(*TEST_TOOLS, *torch_options())
@@ -213,10 +214,12 @@ def hub_clients(session: nox.Session, client: str) -> None:
     """Run the tests of the Hub with older clients; ``tests`` has the newest."""
     # Without transformers, each release of which takes few of them.
     session.install(
-        *(part for name in ("core", "hf") for part in ("-e", f"packages/uploader-{name}")),
+        *(part for name in ("core", "hf", "loopback-hub")
+          for part in ("-e", f"packages/uploader-{name}")),
         f"huggingface-hub=={client}", "markdown-it-py", "matplotlib", "pytest",
     )  # fmt: skip
-    session.run("pytest", "packages/uploader-hf/tests", *session.posargs)
+    for name in ("hf", "loopback-hub"):
+        session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
 
 
 @nox.session
@@ -309,7 +312,7 @@ def build(session: nox.Session) -> None:
 def build_and_check(session: nox.Session, name: str) -> None:
     """Build the wheel and the sdist of one distribution into ``dist/`` and check them."""
     session.run("python", "-m", "build", "--outdir", str(DIST), f"packages/uploader-{name}")
-    files = sorted(DIST.glob(f"uploader_{name}-*"))
+    files = sorted(DIST.glob(f"uploader_{name.replace('-', '_')}-*"))
     session.run("twine", "check", "--strict", *(str(path) for path in files))
     for path in files:
         check_contents(session, path)
@@ -363,7 +366,7 @@ def oldest_core(session: nox.Session) -> None:
 
     That core is taken from its tag; before the first release there is none, and it is HEAD.
     """
-    bounds = {oldest_core_of(name) for name in PACKAGES[1:]}
+    bounds = {bound for name in PACKAGES[1:] if (bound := oldest_core_of(name))}
     if len(bounds) != 1:
         session.error(f"plugins ask for different cores: {', '.join(sorted(bounds))}")
     tags = session.run("git", "tag", "--list", f"uploader-core-v{bounds.pop()}.*",
@@ -387,12 +390,11 @@ def oldest_core(session: nox.Session) -> None:
         session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
 
 
-def oldest_core_of(name: str) -> str:
-    """Return the lower bound of a plugin's range of uploader-core, such as ``0.1``."""
+def oldest_core_of(name: str) -> str | None:
+    """Return the lower bound of a range of uploader-core, such as ``0.1``; None without one."""
     text = (ROOT / "packages" / f"uploader-{name}" / "pyproject.toml").read_text("utf-8")
     match = re.search(r'"uploader-core>=([\d.]+),<\d+"', text)
-    assert match is not None, f"uploader-{name} gives no range of uploader-core"
-    return match[1]
+    return match[1] if match else None
 
 
 @nox.session
@@ -411,7 +413,7 @@ def check_contents(session: nox.Session, path: Path) -> None:
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as wheel:
             names = wheel.namelist()
-        package = path.name.partition("-")[0]
+        package = next(name for name in names if name.endswith("/__init__.py")).partition("/")[0]
         wanted = [f"{package}/py.typed", f"{package}/__init__.py", "licenses/LICENSE"]
         foreign = r"^(tests|src)/|\.pyc$|(^|/)\."  # templates may hold folders of these names
     else:

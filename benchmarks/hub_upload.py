@@ -138,7 +138,7 @@ def main() -> None:
         publisher = {"bare": bare, "ours": ours}[arguments.child]
         print(json.dumps(publisher(folder, "me/bench")))
         return
-    from uploader_hf.loopback import LoopbackHub
+    from loopback_hub import LoopbackHub
 
     make(folder, SHAPES[arguments.shape])
     ratios = []

@@ -22,7 +22,7 @@ from typing import Any
 import pexpect
 import pyte
 
-from uploader_hf.loopback import LoopbackHub
+from loopback_hub import LoopbackHub
 
 COLUMNS, LINES = 88, 100
 WIDTH, HEIGHT, MARGIN, BAR = 8.4, 18.0, 18.0, 34.0

@@ -60,7 +60,7 @@ def uploader(tmp_path: Path) -> Uploader:
 @pytest.fixture
 def hub(tmp_path: Path, uploader: Uploader) -> Iterator[Any]:
     """A loopback Hub with the user ``me``; the command is logged in there."""
-    from uploader_hf.loopback import LoopbackHub
+    from loopback_hub import LoopbackHub
 
     with LoopbackHub(tmp_path / "hub") as server:
         uploader.environment |= {

@@ -75,7 +75,7 @@ def processes_with(secret: bytes, run: int) -> list[str]:
 def test_token_stays_where_it_belongs(
     uploader: Any, fine_tune: Path, hub: Any, route: str, status: int
 ) -> None:
-    from uploader_hf.loopback import Fault
+    from loopback_hub import Fault
 
     hub.know(CANARY, "me")
     uploader.environment["HF_TOKEN"] = CANARY

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from uploader_hf.loopback import LoopbackHub
+from loopback_hub import LoopbackHub
 
 hf_xet = pytest.importorskip("hf_xet")
 

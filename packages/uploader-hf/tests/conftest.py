@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from loopback_hub import LoopbackHub
 from uploader_core.plugin import (
     Artifact,
     OutputFolder,
@@ -19,7 +20,6 @@ from uploader_core.plugin import (
     StepContext,
     UploadFile,
 )
-from uploader_hf.loopback import LoopbackHub
 from uploader_hf.settings import HubSettings
 
 RELEASE = ReleaseInfo(name="tiny", source="adapter", base_model="acme/base", base_is_hub_id=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from loopback_hub import Fault, LoopbackHub
 from uploader_core.plugin import Receipt, UploadFile
 from uploader_hf import watch
-from uploader_hf.loopback import Fault, LoopbackHub
 from uploader_hf.watch import Watch
 
 Said = list[tuple[str, int, int | None, str]]

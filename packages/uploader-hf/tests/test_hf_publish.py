@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from loopback_hub import Fault, LoopbackHub, Rate
 from uploader_core.plugin import (
     AuthError,
     CancelledError,
@@ -20,7 +21,6 @@ from uploader_core.plugin import (
     TemporaryError,
     UploadFile,
 )
-from uploader_hf.loopback import Fault, LoopbackHub, Rate
 
 Upload = Callable[..., Receipt]
 
@@ -176,7 +176,7 @@ def test_main_shows_nothing_of_an_upload_that_failed(
 def test_hub_that_lists_another_digest_is_not_believed(
     upload: Upload, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from uploader_hf.loopback.store import Entry, Store
+    from loopback_hub.store import Entry, Store
 
     honest = Store.add_commit
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from loopback_hub import LoopbackHub
 from uploader_core.plugin import Receipt, RefusedError, UploadFile
-from uploader_hf.loopback import LoopbackHub
 from uploader_hf.scan import find, find_in_sources
 
 # Put together here, so that no scanner of this repository takes them for real ones.

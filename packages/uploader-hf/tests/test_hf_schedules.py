@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from conftest import log_in
 
+from loopback_hub import Fault, LoopbackHub
 from uploader_core.plugin import Receipt, TemporaryError, UploadFile
-from uploader_hf.loopback import Fault, LoopbackHub
 
 # What 0.36 of the client calls, hf_xet 1.8 still has.
 pytestmark = pytest.mark.filterwarnings("ignore:hf_xet.* is deprecated:DeprecationWarning")

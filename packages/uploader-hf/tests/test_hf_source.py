@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from loopback_hub import LoopbackHub
 from uploader_core.plugin import SourceContext, SourceError
 from uploader_hf.local_copy import identify
-from uploader_hf.loopback import LoopbackHub
 from uploader_hf.outline import FIRST, write_outline
 from uploader_hf.source import fetch
 from uploader_hf.wanted import model_folder, shards_of, small_files, weights_of

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from loopback_hub import LoopbackHub
 from uploader_core.plugin import AuthError, Receipt, RefusedError, UsageError
-from uploader_hf.loopback import LoopbackHub
 
 EXISTING = (None, "private", "public", "gated")
 

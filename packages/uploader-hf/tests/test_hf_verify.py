@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from loopback_hub import Fault, LoopbackHub
 from uploader_core.plugin import (
     IntegrityError,
     Receipt,
@@ -21,7 +22,6 @@ from uploader_core.plugin import (
     Verification,
     VerifyContext,
 )
-from uploader_hf.loopback import Fault, LoopbackHub
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from conftest import log_in
 
+from loopback_hub import LoopbackHub
 from uploader_core.plugin import IntegrityError, Receipt, UploadFile
-from uploader_hf.loopback import LoopbackHub
 
 hf_xet = pytest.importorskip("hf_xet")
 if not hasattr(hf_xet, "XetSession"):

@@ -46,7 +46,7 @@ def kto_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A loopback Hub with the user ``me``, who is logged in."""
-    from uploader_hf.loopback import LoopbackHub
+    from loopback_hub import LoopbackHub
 
     with LoopbackHub(tmp_path / "hub") as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)

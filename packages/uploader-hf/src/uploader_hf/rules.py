@@ -1,6 +1,6 @@
 """What the Hub demands of the metadata at the top of a model card.
 
-The same rules judge a card before it is sent and at the loopback Hub. Source: the Hub's
+The loopback Hub judges cards by the same rules. Source: the Hub's
 documentation of model cards and the answers of its validator that users have reported.
 """
 

@@ -82,7 +82,10 @@ def check_installed() -> None:
     """
     import importlib.util
 
-    needed = ("torch", "transformers", "peft", "uploader_gguf", "uploader_hf", "uploader_merged")
+    needed = (
+        *("torch", "transformers", "peft", "uploader_gguf", "uploader_hf", "uploader_merged"),
+        "loopback_hub",
+    )
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise PluginError(
@@ -158,7 +161,7 @@ def release(paths: Paths) -> tuple[int, list[str]]:
     Returns:
         Its exit code, and the repositories that are there afterwards with their file counts.
     """
-    from uploader_hf.loopback import LoopbackHub
+    from loopback_hub import LoopbackHub
 
     with LoopbackHub(paths.hub) as hub:
         token = hub.token("demo")

@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from uploader_hf.loopback.access import find_commit, find_repo, need_acceptance
-from uploader_hf.loopback.server import Handler, Refusal
-from uploader_hf.loopback.store import Entry, pointer_size
+from loopback_hub.access import find_commit, find_repo, need_acceptance
+from loopback_hub.server import Handler, Refusal
+from loopback_hub.store import Entry, pointer_size
 
 
 def file_item(path: str, entry: Entry) -> dict[str, Any]:

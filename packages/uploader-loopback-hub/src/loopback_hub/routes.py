@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from loopback_hub import community, reading, writing
+from loopback_hub.access import find_commit, find_repo, need_token
+from loopback_hub.server import Handler, Refusal, Token
+from loopback_hub.store import Entry, pointer_size
 from uploader_hf import rules
-from uploader_hf.loopback import community, reading, writing
-from uploader_hf.loopback.access import find_commit, find_repo, need_token
-from uploader_hf.loopback.server import Handler, Refusal, Token
-from uploader_hf.loopback.store import Entry, pointer_size
 
 
 def dispatch(handler: Handler) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from uploader_hf.loopback.server import Handler, Refusal, Token
-from uploader_hf.loopback.store import Commit, Repo
+from loopback_hub.server import Handler, Refusal, Token
+from loopback_hub.store import Commit, Repo
 
 
 def need_token(handler: Handler) -> Token:

@@ -23,11 +23,12 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 
-from uploader_hf.loopback.faults import Fault, Faults
-from uploader_hf.loopback.rates import Rate, Rates
-from uploader_hf.loopback.server import Handler, State, Token
-from uploader_hf.loopback.store import Store, blob_id
-from uploader_hf.loopback.xet import XetStore
+from loopback_hub.faults import Fault, Faults
+from loopback_hub.rates import Rate, Rates
+from loopback_hub.routes import dispatch
+from loopback_hub.server import Handler, State, Token
+from loopback_hub.store import Store, blob_id
+from loopback_hub.xet import XetStore
 
 __all__ = ["Fault", "LoopbackHub", "Rate", "blob_id"]
 
@@ -59,6 +60,7 @@ class LoopbackHub:
     ) -> None:
         self._state = State(
             Store(folder),
+            dispatch,
             part_size=part_size,
             page_size=page_size,
             quota=quota,

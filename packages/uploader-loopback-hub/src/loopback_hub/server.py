@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from uploader_hf.loopback.faults import Faults
-from uploader_hf.loopback.rates import Rates
-from uploader_hf.loopback.store import Store
-from uploader_hf.loopback.xet import XetStore
+from loopback_hub.faults import Faults
+from loopback_hub.rates import Rates
+from loopback_hub.store import Store
+from loopback_hub.xet import XetStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,10 @@ class Token:
 
 @dataclass
 class State:
-    """Everything that outlives a request."""
+    """Everything that outlives a request; ``dispatch`` answers one, or raises a Refusal."""
 
     store: Store
+    dispatch: Callable[[Handler], None]
     part_size: int
     page_size: int
     quota: int | None = None
@@ -221,8 +222,6 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _respond(self) -> None:
-        from uploader_hf.loopback.routes import dispatch
-
         line = f"{self.command} {self.path}"
         with self.hub.guard:
             self.hub.requests.append(line)
@@ -242,8 +241,8 @@ class Handler(BaseHTTPRequestHandler):
             if fault is not None and fault.kind == "late":
                 self._late = fault.seconds
             if fault is not None and fault.kind == "lose":
-                self._lose(dispatch)
-            dispatch(self)
+                self._lose()
+            self.hub.dispatch(self)
         except Refusal as refusal:
             headers = {"X-Error-Message": refusal.message}
             if refusal.code is not None:
@@ -252,12 +251,12 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(data, status=refusal.status, headers=headers)
             self.close_connection |= fault is not None and fault.kind == "lose"
 
-    def _lose(self, dispatch: Any) -> None:
+    def _lose(self) -> None:
         """Do the work and swallow the answer."""
 
         def swallow(*_: Any, **__: Any) -> None:
             self.body.drain()
 
         self.answer = swallow  # type: ignore[method-assign]
-        dispatch(self)
+        self.hub.dispatch(self)
         raise _Gone

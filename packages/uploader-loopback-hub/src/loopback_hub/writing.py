@@ -8,10 +8,10 @@ import re
 import time
 from typing import Any
 
-from uploader_hf.loopback.access import find_commit, find_repo
-from uploader_hf.loopback.server import Handler, Refusal
-from uploader_hf.loopback.store import Entry, blob_id, pointer
-from uploader_hf.loopback.xet import LIFETIME
+from loopback_hub.access import find_commit, find_repo
+from loopback_hub.server import Handler, Refusal
+from loopback_hub.store import Entry, blob_id, pointer
+from loopback_hub.xet import LIFETIME
 
 LFS_SIZE = 10 << 20
 _LFS_NAMES = re.compile(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from uploader_hf.loopback import Fault, LoopbackHub, blob_id
+from loopback_hub import Fault, LoopbackHub, blob_id
 
 LARGE = os.urandom(2_500_000)  # three parts
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from uploader_hf.loopback.access import find_commit, find_repo, need_token
-from uploader_hf.loopback.server import Handler, Refusal
-from uploader_hf.loopback.store import Repo
+from loopback_hub.access import find_commit, find_repo, need_token
+from loopback_hub.server import Handler, Refusal
+from loopback_hub.store import Repo
 
 _MOMENT = "2026-01-01T00:00:00.000Z"
 
