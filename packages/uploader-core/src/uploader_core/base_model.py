@@ -20,6 +20,7 @@ from uploader_core.lineage import NAME as LINEAGE
 from uploader_core.parsing import parse_json
 from uploader_core.source_files import is_local, list_files
 from uploader_core.specs import Finding
+from uploader_core.unusable_sources import refuse_unusable
 
 CONFIG = "adapter_config.json"
 
@@ -157,6 +158,7 @@ def find_base(
         )
     path = _local_base(name, claims[0].folder, said is not None)
     if path is not None:
+        refuse_unusable(path)
         return _local(path, claims, said, identify)
     if is_local(name):
         _not_found(name, name, claims[0])

@@ -83,19 +83,18 @@ def prepare(
                 virtual[step.id] = open_virtual(plan, step, inputs)
                 continue
             estimates = {s.kind: made.get(s.id, s.estimate) for s in steps.values()}
-            estimate = _estimate(plan, step, inputs, estimates)
-            steps[step.id] = _timed(replace(step, estimate=estimate), pace)
+            # The check first: it says why, where an estimate only fails to read something.
             findings = tuple(_check(plan, step, inputs, estimates, workers))
+            steps[step.id] = replace(step, findings=findings)
+            estimate = _estimate(plan, step, inputs, estimates)
+            steps[step.id] = _timed(replace(steps[step.id], estimate=estimate), pace)
         except UploaderError as error:
-            errors.append(error if error.owner else error.replace(owner=step.plugin.entry.owner))
+            said = _errors_of(steps[step.id])
+            owned = error if error.owner else error.replace(owner=step.plugin.entry.owner)
+            errors += said or [owned]
             broken.add(step.id)
             continue
-        steps[step.id] = replace(steps[step.id], findings=findings)
-        errors += [
-            RefusedError(f.what, owner=f"preflight of {step.id}", next=f.next)
-            for f in findings
-            if f.level == "error"
-        ]
+        errors += _errors_of(steps[step.id])
     prepared = replace(plan, steps=tuple(steps[s.id] for s in plan.steps), virtual=virtual)
     prepared = replace(prepared, space=assess(prepared, kept, jobs=jobs, present=present))
     errors += refusals(prepared, kept, jobs=jobs, present=present)
@@ -105,7 +104,24 @@ def prepare(
         *_slow_places(prepared),
         *_short_of_memory(prepared, kept, jobs),
     )
-    return replace(prepared, warnings=warnings), errors
+    return replace(prepared, warnings=warnings), _once(errors)
+
+
+def _once(errors: list[UploaderError]) -> list[UploaderError]:
+    """Leave out what was said already: several formats are often stopped by the same thing."""
+    found: dict[str, UploaderError] = {}
+    for error in errors:
+        found.setdefault(error.what, error)
+    return [*found.values()]
+
+
+def _errors_of(step: PlannedStep) -> list[UploaderError]:
+    """Return what a check found that refuses the run."""
+    return [
+        RefusedError(f.what, owner=f"preflight of {step.id}", next=f.next)
+        for f in step.findings
+        if f.level == "error"
+    ]
 
 
 def combine(errors: list[UploaderError]) -> UploaderError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -25,8 +26,10 @@ from uploader_core.base_model import (
 )
 from uploader_core.context import FetchedSource
 from uploader_core.errors import SourceError, UploaderError, UsageError
-from uploader_core.source_files import is_local, list_files
+from uploader_core.source_files import has_weights, is_local, list_files, names_in
 from uploader_core.specs import Finding
+from uploader_core.training_runs import find_runs
+from uploader_core.unusable_sources import explain, explain_inside, refuse_unusable
 
 STACK = "adapter-stack"
 SOURCE_KINDS = ("adapter", "base", STACK)
@@ -95,6 +98,8 @@ def open_source(
     # A base as the source is the one that they were trained on, also where a name is all of it.
     reference = with_pin(reference, [read_claim(folder) for folder, _ in parts])
     folder, fetched = _resolve_folder(reference, fetch)
+    if (folder / CONFIG).is_file() or (folder / "config.json").is_file():
+        refuse_unusable(folder)
     if (folder / CONFIG).is_file():
         opened = _adapters([(folder, 1.0), *parts], base, fetch, identify, fetched)
         return replace(opened, fetched=fetched)
@@ -123,44 +128,35 @@ def open_source(
             base_is_hub_id=fetched is not None,
             base_revision=None if fetched is None else fetched.revision,
         )
-    inside = _last_saved(folder)
-    if inside is None and (folder / "generation_config.json").is_file():
-        raise SourceError(
-            f"{folder} has a generation_config.json and neither config.json nor "
-            "adapter_config.json: saving it failed half-way",
-            owner=str(folder),
-            safe="nothing was written",
-            next="save it again and read the error that save_pretrained raises; for an adapter of "
-            "add_adapter, update peft first, or save it with peft's own save_pretrained",
-        )
-    raise SourceError(
+    raise _refusal(folder)
+
+
+def _refusal(folder: Path) -> SourceError:
+    """Say what a folder is that is no source, or which one inside is."""
+    inside = [run.path for run in find_runs([folder], depth=2)]
+    if not inside:
+        known = explain(folder, weak=False) or explain_inside(folder)
+        inside = [] if known else _models_inside(folder)
+        known = known or (None if inside else explain(folder))
+        if known is not None:
+            return known
+    return SourceError(
         f"{folder} holds neither an adapter (adapter_config.json) nor a model (config.json)",
         safe="nothing was written",
-        next=f"uploader run {inside}"
-        if inside is not None
+        next=f"uploader run {shlex.quote(str(inside[0]))}"
+        if inside
         else "point at the folder that the trainer saved",
     )
 
 
-def _last_saved(folder: Path) -> Path | None:
-    """Find what a trainer saved last below its output folder: a final model before checkpoints."""
-
-    def rank(model: Path) -> list[tuple[bool, list[tuple[int, str]], str]]:
-        # Of checkpoint-50 and checkpoint-1000 the number counts, of 20260101_120000 the name.
-        return [
-            (
-                not part.startswith("checkpoint-"),
-                [(int(n), t) for t, n in re.findall(r"(\D*)(\d+)", part)],
-                part,
-            )
-            for part in model.relative_to(folder).parts
-        ]
-
-    for pattern in ("*", "*/*"):
-        found = [c for c in folder.glob(pattern) if (c / CONFIG).is_file()]
-        if found:
-            return max(found, key=rank)
-    return None
+def _models_inside(folder: Path) -> list[Path]:
+    """Find models that no trainer says it made, such as one that ``save_pretrained`` left."""
+    places = [place for pattern in ("*", "*/*") for place in sorted(folder.glob(pattern))]
+    return [
+        place
+        for place in places
+        if (place / "config.json").is_file() and has_weights(names_in(place))
+    ]
 
 
 def _origin(fetched: FetchedSource | None) -> dict[str, Json]:
@@ -175,6 +171,9 @@ def _resolve_folder(reference: str, fetch: Fetch) -> tuple[Path, FetchedSource |
     if path.is_dir():
         return path.resolve(), None
     if path.exists():
+        found = explain(path.resolve()) if path.suffix != ".safetensors" else None
+        if found is not None:
+            raise found
         raise UsageError(
             f"{path} is a file, not a folder",
             next=f"uploader run {path.parent}" if path.suffix == ".safetensors" else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from uploader_core.artifact import ArtifactFile
@@ -12,6 +13,27 @@ _SUFFIXES = {".safetensors", ".json", ".model", ".jinja", ".txt", ".tiktoken", "
 _GENERIC = re.compile(
     r"(final[-_]?model|final|adapter|lora|model|output|outputs|result|checkpoint-\d+|best)", re.I
 )
+
+_WEIGHTS = re.compile(
+    r"(?:adapter_)?model(?:-\d+-of-\d+)?\.safetensors(?:\.index\.json)?"
+    r"|(?:pytorch|adapter)_model(?:-\d+-of-\d+)?\.bin(?:\.index\.json)?"
+)
+
+
+def has_weights(names: Iterable[str]) -> bool:
+    """Tell whether a file has a name that weights have beside a configuration.
+
+    Pickles count: why they are not taken is the format's to say.
+    """
+    return any(_WEIGHTS.fullmatch(name) for name in names)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of the files in a folder; nothing where it cannot be read."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if path.is_file())
+    except OSError:
+        return []
 
 
 def is_local(reference: str) -> bool:

@@ -76,6 +76,17 @@ _REFUSED = {
     "velora_config": "VeLoRA is not verified against its own merge",
 }
 
+_NOT_MERGED = {
+    *("ADAPTION_PROMPT", "CARTRIDGE", "CPT", "MULTITASK_PROMPT_TUNING", "POLY", "PREFIX_TUNING"),
+    *("PROMPT_TUNING", "P_TUNING", "XLORA"),
+}
+"""Types of PEFT that add inputs or routes and no change of weights."""
+
+_MERGE_IT = (
+    "merge it with the tool that trained it, and release the merged folder instead: "
+    "uploader run MERGED_FOLDER"
+)
+
 _SAME_AS_LORA = {"gaussian", "eva", "loftq", "orthogonal"}
 _CHANGED_BASE = re.compile(r"(pissa|pissa_niter_\d+|olora|corda|lora_ga)")
 
@@ -184,7 +195,7 @@ class _Parser:
         raw = self._raw
         kind = raw.get("peft_type")
         if kind != "LORA":
-            self._refuse(f"peft_type is {kind!r}, and only LORA adapters are read")
+            self._refuse_type(kind)
         self._check_flags()
         return AdapterConfig(
             base_model=self._text("base_model_name_or_path"),
@@ -319,16 +330,32 @@ class _Parser:
         base = str(self._raw.get("base_model_name_or_path") or "")
         return None if by_unsloth or base.lower().startswith("unsloth/") else "peft"
 
-    def _refuse(self, why: str) -> NoReturn:
+    def _refuse_type(self, kind: object) -> NoReturn:
+        folder = str(self._file.parent)
+        if isinstance(kind, str) and kind in _NOT_MERGED:
+            following = f"it has no place in a model's own weights; hf upload USER/NAME {folder} "
+            following += "sends it as it is, and PEFT loads it from there"
+        else:
+            following = (
+                'merge it with PEFT: python -c "from peft import AutoPeftModelForCausalLM as M; '
+                f"M.from_pretrained({folder!r}).merge_and_unload().save_pretrained({_merged(folder)!r})"
+                f'", copy the tokenizer there, then: uploader run {_merged(folder)}'
+            )
+        self._refuse(f"peft_type is {kind!r}, and only LORA adapters are read", following)
+
+    def _refuse(self, why: str, following: str = _MERGE_IT) -> NoReturn:
         version = self._raw.get("peft_version")
         saved = f"saved by peft {str(version)[:40]}" if version else "peft version not recorded"
         raise SourceError(
             f"the adapter cannot be used: {why} ({saved})",
             owner=str(self._file),
             safe="nothing was written",
-            next="merge it with the tool that trained it, and release the merged folder instead: "
-            "uploader run MERGED_FOLDER",
+            next=following,
         )
+
+
+def _merged(folder: str) -> str:
+    return f"{folder}-merged"
 
 
 def _is_off(value: object) -> bool:

@@ -129,13 +129,26 @@ def read_header(file: Path) -> SafetensorsHeader:
     )
 
 
+_LFS = b"version https://git-lfs.github.com/spec/"
+"""How the text begins that ``git clone`` leaves where Git LFS is not installed."""
+
+
 def _header_text(file: Path) -> tuple[bytes, int, int]:
     """Return the header's JSON, where the data starts, and the size of the file."""
     try:
         with file.open("rb") as handle:
             size = handle.seek(0, 2)
             handle.seek(0)
-            length = int.from_bytes(handle.read(8), "little")
+            start = handle.read(len(_LFS))
+            if start == _LFS:
+                raise SourceError(
+                    f"{file.name} is a pointer of Git LFS ({size:,} bytes), not the file itself",
+                    owner=str(file),
+                    safe="nothing was written",
+                    next=f"git -C {file.parent} lfs pull, or hf download",
+                )
+            handle.seek(8)
+            length = int.from_bytes(start[:8], "little")
             if size < 10 or length < 2 or 8 + length > size:
                 _refuse(file, f"it is truncated or no safetensors file ({size:,} bytes)")
             if length > MAX_HEADER:

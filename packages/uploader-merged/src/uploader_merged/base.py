@@ -9,7 +9,7 @@ from typing import Any
 
 from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor, has_weights, read_json, read_stored
-from uploader_merged.packed import quantisation, widen
+from uploader_merged.packed import SIXTEEN_BIT, quantisation, widen
 from uploader_merged.unfinished import refuse_two_saves, refuse_unfinished, refuse_without_weights
 from uploader_merged.wrappers import strip_wrappers
 
@@ -101,9 +101,9 @@ def _refuse_quantised_parts(folder: Path, config: Mapping[str, Any]) -> None:
         if part is not config and method is not None:
             raise SourceError(
                 f"a part of the model in {folder} is quantised "
-                f"({str(method.get('quant_method', 'unknown'))[:40]}), so an adapter cannot be "
-                "merged into it",
+                f"({str(method.get('quant_method', 'unknown'))[:40]}), and its weights cannot be "
+                "widened here",
                 owner=str(folder / CONFIG),
                 safe="nothing was written",
-                next="add --base PATH_OR_ID with the 16-bit model that it was made from",
+                next=SIXTEEN_BIT,
             )

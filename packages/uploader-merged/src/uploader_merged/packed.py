@@ -75,6 +75,13 @@ def widen(
     elif method.get("quant_method") == "fp8" and method.get("weight_block_size"):
         found = _widen_fp8(folder, config, method, tensors)
     else:
+        if "quant_method" not in method and {"bits", "group_size"} <= method.keys():
+            _refuse(
+                folder,
+                "is quantised by MLX",
+                f"mlx_lm.convert --hf-path {folder} --mlx-path OUT --dequantize gives 16 bits with "
+                "what the quantisation lost; better is the model that it was made from",
+            )
         _refuse(folder, f"is quantised ({str(method.get('quant_method', 'unknown'))[:40]})")
     return {k: v for k, v in config.items() if k != "quantization_config"}, found
 
@@ -177,10 +184,13 @@ def _widen_fp8(
     return found
 
 
-def _refuse(folder: Path, what: str) -> NoReturn:
+SIXTEEN_BIT = "give the 16-bit model that it was made from; under an adapter: --base PATH_OR_ID"
+
+
+def _refuse(folder: Path, what: str, following: str = SIXTEEN_BIT) -> NoReturn:
     raise SourceError(
-        f"the model in {folder} {what}, so an adapter cannot be merged into it",
+        f"the model in {folder} {what}, and its weights cannot be widened here",
         owner=str(folder / "config.json"),
         safe="nothing was written",
-        next="add --base PATH_OR_ID with the 16-bit model that it was made from",
+        next=following,
     )

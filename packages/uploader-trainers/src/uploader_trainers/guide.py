@@ -24,7 +24,7 @@ from uploader_core.registry import ARTIFACTS, SCHEMES, Registry
 from uploader_core.settings import fields_of
 from uploader_core.specs import UploadSpec
 from uploader_core.text import duration_text, size_text
-from uploader_trainers.runs import TrainingRun, find_runs
+from uploader_core.training_runs import TrainingRun, find_runs
 
 _SHOWN = 20
 

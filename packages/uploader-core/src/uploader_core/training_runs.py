@@ -11,7 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from uploader_trainers.record import FILE
+from uploader_core.lineage import NAME as FILE
+from uploader_core.lineage import STATE
+from uploader_core.source_files import has_weights
 
 DEPTH = 5
 """Folders below the given one that are looked into."""
@@ -41,15 +43,16 @@ class TrainingRun:
     steps: int | None = None
 
 
-def find_runs(folders: Iterable[Path]) -> list[TrainingRun]:
+def find_runs(folders: Iterable[Path], depth: int = DEPTH) -> list[TrainingRun]:
     """Find training runs, newest first.
 
     Of a run that has a final model its checkpoints are left out, of others the last one counts.
 
     Args:
         folders: Where to look; what is in several of them is found once.
+        depth: Folders below them that are looked into.
     """
-    models = {model.resolve() for folder in folders for model in _models(folder, DEPTH)}
+    models = {model.resolve() for folder in folders for model in _models(folder, depth)}
     chosen: dict[Path, Path] = {}
     for model in models:
         run = model.parent
@@ -78,10 +81,9 @@ def _models(folder: Path, depth: int) -> Iterator[Path]:
     names = {entry.name for entry in entries}
     if ".uploader" in names:
         return  # a release
-    if "adapter_config.json" in names or (
-        # A model that a training left, and not one that it started from.
-        "config.json" in names and names & {FILE, "training_args.bin", "trainer_state.json"}
-    ):
+    # A model that a training left, and not one that it started from.
+    trained = "config.json" in names and names & {FILE, STATE, "training_args.bin"}
+    if ("adapter_config.json" in names or trained) and has_weights(names):
         yield folder
         return
     if depth:
@@ -117,7 +119,7 @@ def _state(model: Path) -> dict[str, Any]:
         (p for p in model.parent.glob("checkpoint-*") if _CHECKPOINT.fullmatch(p.name)), key=_rank
     )
     for folder in (model, model.parent, *reversed(checkpoints)):
-        state = _json(folder / "trainer_state.json")
+        state = _json(folder / STATE)
         if state:
             return state
     return {}
