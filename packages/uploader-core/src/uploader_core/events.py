@@ -14,6 +14,7 @@ from uploader_core.artifact import Json
 TYPES = (
     "run_started",
     "sources_hashed",
+    "finding",
     "step_kept",
     "step_started",
     "step_progress",

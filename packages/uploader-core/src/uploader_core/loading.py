@@ -191,7 +191,7 @@ def _validate(entry: Entry, hook: str, cls: type[Spec], spec: Any) -> None:
         raise PluginBrokenError(f"{spec.name!r} is not a spec name (a-z, 0-9, dot, dash)")
     if not spec.summary:
         raise PluginBrokenError(f"spec {spec.name!r} has no summary")
-    for field in ("run", "check", "estimate", "group", "verify", "use", "identify"):
+    for field in ("run", "check", "prove", "estimate", "group", "verify", "use", "identify"):
         dotted = getattr(spec, field, None)
         if dotted is not None and not _DOTTED.fullmatch(dotted):
             raise PluginBrokenError(

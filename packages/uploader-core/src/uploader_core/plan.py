@@ -167,7 +167,7 @@ class PlannedStep:
             "measured": self.measured,
             "exact": self.estimate.exact,
             "files": [{"name": n, "size": s} for n, s in self.estimate.files],
-            "findings": [{"level": f.level, "what": f.what, "next": f.next} for f in self.findings],
+            "findings": [f.to_json() for f in self.findings],
         }
 
 
@@ -305,7 +305,7 @@ class Plan:
             "bytes_downloaded": sum(d.download for d in self.downloads),
             "space": [system.to_json() for system in self.space],
             "peak_memory": self.peak_memory,
-            "findings": [{"level": f.level, "what": f.what, "next": f.next} for f in self.findings],
+            "findings": [f.to_json() for f in self.findings],
         }
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from uploader_core.artifact import Artifact, Json
+from uploader_core.artifact import Artifact
 from uploader_core.context import PlanContext
 from uploader_core.errors import (
     PluginBrokenError,
@@ -25,8 +25,8 @@ from uploader_core.machine import filesystems, host, windows
 from uploader_core.machine.memory import look as look_at_memory
 from uploader_core.pace import Pace
 from uploader_core.pace import load as load_pace
-from uploader_core.parsing import member
 from uploader_core.plan import Plan, PlannedStep
+from uploader_core.proofs import Proofs, findings_of, refusals_of
 from uploader_core.registry import import_dotted, missing_requirements
 from uploader_core.settings import to_json
 from uploader_core.space import Present, assess, refusals
@@ -45,6 +45,7 @@ def prepare(
     *,
     jobs: int = 1,
     present: Present | None = None,
+    proofs: Proofs | None = None,
 ) -> tuple[Plan, list[UploaderError]]:
     """Fill a plan with virtual artifacts, estimates and findings.
 
@@ -54,6 +55,7 @@ def prepare(
         kept: Steps that will not run, so nothing about them is checked.
         jobs: Heavy steps side by side.
         present: What is in the release folder already.
+        proofs: Where checks that take seconds are begun; None leaves them out.
 
     Returns:
         The completed plan, and every error that refuses the run.
@@ -89,12 +91,14 @@ def prepare(
             estimate = _estimate(plan, step, inputs, estimates)
             steps[step.id] = _timed(replace(steps[step.id], estimate=estimate), pace)
         except UploaderError as error:
-            said = _errors_of(steps[step.id])
+            said = refusals_of(step.id, steps[step.id].findings)
             owned = error if error.owner else error.replace(owner=step.plugin.entry.owner)
             errors += said or [owned]
             broken.add(step.id)
             continue
-        errors += _errors_of(steps[step.id])
+        errors += refusals_of(step.id, findings)
+        if proofs is not None:
+            proofs.begin(plan, step, inputs)
     prepared = replace(plan, steps=tuple(steps[s.id] for s in plan.steps), virtual=virtual)
     prepared = replace(prepared, space=assess(prepared, kept, jobs=jobs, present=present))
     errors += refusals(prepared, kept, jobs=jobs, present=present)
@@ -113,15 +117,6 @@ def _once(errors: list[UploaderError]) -> list[UploaderError]:
     for error in errors:
         found.setdefault(error.what, error)
     return [*found.values()]
-
-
-def _errors_of(step: PlannedStep) -> list[UploaderError]:
-    """Return what a check found that refuses the run."""
-    return [
-        RefusedError(f.what, owner=f"preflight of {step.id}", next=f.next)
-        for f in step.findings
-        if f.level == "error"
-    ]
 
 
 def combine(errors: list[UploaderError]) -> UploaderError:
@@ -301,26 +296,9 @@ def _check(
         }
         request["known"], request["loads"] = plan.coming(step, estimates)
         answer = workers.perform(request, lambda _: None)
-        return read_answer(request, answer, _findings)
+        return read_answer(request, answer, findings_of)
     context = _plan_context(plan, step, inputs, estimates)
     return list(_contained(step, step.spec.check, context, listed=True) or ())
-
-
-def _findings(answer: Mapping[str, Json]) -> list[Finding]:
-    found = []
-    for item in member(answer, "findings", list):
-        level = member(item, "level", str)
-        if level not in ("error", "warning", "note"):
-            raise ValueError(f"a finding cannot be of the level {level!r}")
-        following = item.get("next")
-        found.append(
-            Finding(
-                level=level,  # type: ignore[arg-type]
-                what=member(item, "what", str),
-                next=None if following is None else str(following),
-            )
-        )
-    return found
 
 
 def _contained(

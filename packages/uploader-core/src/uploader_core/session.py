@@ -21,6 +21,7 @@ from uploader_core.parsing import member
 from uploader_core.plan import Plan
 from uploader_core.planner import Request, build_plan
 from uploader_core.preflight import combine, prepare
+from uploader_core.proofs import Proofs
 from uploader_core.registry import SOURCES, Plugin, Registry
 from uploader_core.report import Report
 from uploader_core.runner import Runner
@@ -59,14 +60,16 @@ def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1)
         UploaderError: The request cannot be planned at all.
     """
     workers = Workers(config.environment)
-    with _outlines() as folder:
+    with _outlines() as folder, Proofs(config.environment) as proofs:
         plan = build_plan(request, registry, config, Fetcher(registry, workers, folder))
         store = ReleaseStore(plan.output)
         store.check_foreign()
         runner = Runner(plan=plan, store=store, events=EventStream(), workers=workers)
         kept = runner.survey(may_read=False)
-        prepared, errors = prepare(plan, workers, kept, jobs=jobs, present=runner.present(kept))
-        errors += find_strangers_in_release(prepared, store)
+        present = runner.present(kept)
+        prepared, errors = prepare(plan, workers, kept, jobs=jobs, present=present, proofs=proofs)
+        prepared, _, unproved = proofs.finish(prepared)
+        errors += [*unproved, *find_strangers_in_release(prepared, store)]
         return Survey(plan=prepared, kept=frozenset(kept), errors=tuple(errors))
 
 
@@ -106,39 +109,49 @@ def run(
         plan = build_plan(request, registry, config, Fetcher(registry, workers))
     store = ReleaseStore(plan.output)
     store.check_foreign()
-    # Refuse before the first byte: nothing is created for a request that cannot run.
-    fresh = None if store.internal.is_dir() else _prepare_or_raise(plan, workers, set(), jobs)
-    if fresh is not None:
-        confirm(Survey(plan=fresh, kept=frozenset()))
-    with (
-        store.open(),
-        _event_file(events, store.internal / "events.jsonl"),
-        contextlib.closing(Workers(config.environment, store.internal / "logs")) as workers,
-    ):
-        store.sweep()
-        events.emit("run_started", "", name=plan.release.name, output=str(plan.output))
-        runner = Runner(
-            plan=plan,
-            store=store,
-            events=events,
-            workers=workers,
-            jobs=jobs,
-            fail_fast=fail_fast,
-            checksum=checksum,
-        )
-        kept = runner.survey()
-        prepared = fresh or _prepare_or_raise(plan, workers, kept, jobs, runner.present(kept))
-        if fresh is None:
-            if errors := find_strangers_in_release(prepared, store):
-                raise combine(errors)
-            confirm(Survey(plan=prepared, kept=frozenset(kept)))
-        runner.plan = prepared
-        report = runner.execute(kept)
-        runner.remember_pace()
-        _write_page(report, store, events)
-        error = report.error()
-        events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
-        return report
+    with Proofs(config.environment) as proofs:
+        # Refuse before the first byte: nothing is created for a request that cannot run.
+        fresh = None
+        if not store.internal.is_dir():
+            fresh = _prepare_or_raise(plan, workers, set(), jobs, proofs)
+            confirm(Survey(plan=fresh, kept=frozenset()))
+        with (
+            store.open(),
+            _event_file(events, store.internal / "events.jsonl"),
+            contextlib.closing(Workers(config.environment, store.internal / "logs")) as workers,
+        ):
+            store.sweep()
+            events.emit("run_started", "", name=plan.release.name, output=str(plan.output))
+            runner = Runner(
+                plan=plan,
+                store=store,
+                events=events,
+                workers=workers,
+                jobs=jobs,
+                fail_fast=fail_fast,
+                checksum=checksum,
+            )
+            kept = runner.survey()
+            prepared = fresh or _prepare_or_raise(
+                plan, workers, kept, jobs, proofs, runner.present(kept)
+            )
+            if fresh is None:
+                if errors := find_strangers_in_release(prepared, store):
+                    raise combine(errors)
+                confirm(Survey(plan=prepared, kept=frozenset(kept)))
+            runner.plan, found, errors = proofs.finish(prepared)
+            for finding in found:
+                events.emit("finding", "", **finding.to_json())
+            if not errors:
+                report = runner.execute(kept)
+                runner.remember_pace()
+                _write_page(report, store, events)
+                error = report.error()
+                events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
+                return report
+        if fresh is not None:
+            store.abandon()
+        raise combine(errors)
 
 
 def _write_page(report: Report, store: ReleaseStore, events: EventStream) -> None:
@@ -220,14 +233,23 @@ def _plan_before_fetching(
                 raise combine(errors)
         else:
             store.check_foreign()
-            _prepare_or_raise(plan, workers, set(), jobs)
+            with Proofs(config.environment) as proofs:
+                prepared = _prepare_or_raise(plan, workers, set(), jobs, proofs)
+                _, _, errors = proofs.finish(prepared)
+            if errors:
+                raise combine(errors)
         return None
 
 
 def _prepare_or_raise(
-    plan: Plan, workers: Workers, kept: set[str], jobs: int, present: Present | None = None
+    plan: Plan,
+    workers: Workers,
+    kept: set[str],
+    jobs: int,
+    proofs: Proofs,
+    present: Present | None = None,
 ) -> Plan:
-    prepared, errors = prepare(plan, workers, kept, jobs=jobs, present=present)
+    prepared, errors = prepare(plan, workers, kept, jobs=jobs, present=present, proofs=proofs)
     if errors:
         raise combine(errors)
     return prepared

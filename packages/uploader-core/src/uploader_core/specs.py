@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from uploader_core.artifact import Json
+from uploader_core.parsing import member
+
 API_VERSION = 1
 """Version of this contract. A plugin may state ``uploader_api = 1``; absent means 1."""
 
@@ -97,6 +100,26 @@ class Finding:
     what: str
     next: str | None = None
 
+    def to_json(self) -> dict[str, Json]:
+        return {"level": self.level, "what": self.what, "next": self.next}
+
+    @classmethod
+    def from_json(cls, item: Json) -> Finding:
+        """Read what a worker sent.
+
+        Raises:
+            ValueError: It is no finding.
+        """
+        level = member(item, "level", str)
+        if level not in ("error", "warning", "note"):
+            raise ValueError(f"a finding cannot be of the level {level!r}")
+        following = member(item, "next", object)
+        return cls(
+            level=level,  # type: ignore[arg-type]
+            what=member(item, "what", str),
+            next=None if following is None else str(following),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnosis:
@@ -142,6 +165,10 @@ class Spec:
         check: ``package.module:function`` taking a
             :class:`~uploader_core.context.PlanContext`, yielding :class:`Finding`. It must be
             light: it runs in core's process (an uploader's check runs in a worker with the token).
+        prove: ``package.module:function`` like ``check``, for what takes seconds or imports heavy
+            libraries. It runs in a worker beside whatever else is done and is through before the
+            first step begins, so it can refuse a run as well. Specs that name the same function
+            and consume the same artifacts share one call, so its context has no settings.
         estimate: ``package.module:function`` taking a ``PlanContext``, returning
             :class:`Estimate`. Light as well, and it reads headers only.
         needs: Requirement strings (``bitsandbytes>=0.45``) that are checked in metadata before
@@ -156,6 +183,7 @@ class Spec:
     run: str
     settings: type | None = None
     check: str | None = None
+    prove: str | None = None
     estimate: str | None = None
     needs: tuple[str, ...] = ()
     isolation: Literal["process", "inline"] = "process"

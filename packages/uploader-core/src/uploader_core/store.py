@@ -107,6 +107,7 @@ class ReleaseStore:
         self.internal = root / INTERNAL
         self.quarantine = self.internal / "quarantine"
         self._digests: dict[str, list[Json]] | None = None
+        self._made_root = False
 
     # -- life --------------------------------------------------------------------------------
 
@@ -135,12 +136,20 @@ class ReleaseStore:
             TemporaryError: Another run is working in the folder.
         """
         self.check_foreign()
+        self._made_root = not self.root.exists()
         try:
             self.internal.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise translate_os_error(error, self.internal) from error
         with hold(self.internal / "lock", self.root):
             yield
+
+    def abandon(self) -> None:
+        """Take back what :meth:`open` made, for a run that was refused before its first step."""
+        shutil.rmtree(self.internal, ignore_errors=True)
+        if self._made_root:
+            with contextlib.suppress(OSError):  # somebody put a file there
+                self.root.rmdir()
 
     def claim(self, folder: str) -> None:
         """Mark an output folder as ours before the first file goes in.

@@ -187,7 +187,7 @@ def _check(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
         loads=tuple(request.get("loads", ())),
     )
     findings = import_dotted(request["run"], request["owner"])(context) or ()
-    return {"findings": [{"level": f.level, "what": f.what, "next": f.next} for f in findings]}
+    return {"findings": [f.to_json() for f in findings]}
 
 
 def _is_offline(environment: Mapping[str, str]) -> bool:

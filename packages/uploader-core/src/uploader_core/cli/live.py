@@ -13,10 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from uploader_core.cli.survey import show_findings
 from uploader_core.events import Event
 from uploader_core.parsing import expect
 from uploader_core.progress import StepProgress, Tracker
 from uploader_core.session import Survey
+from uploader_core.specs import Finding
 from uploader_core.text import duration_text, size_text
 
 _BAR = 16
@@ -50,6 +52,8 @@ class LineRenderer(Renderer):
         line = self._line(event)
         if line is not None:
             self._print(line, event.time)
+        elif event.type == "finding":
+            show_findings(self._console, [Finding.from_json({**event.data})])
 
     def tick(self) -> None:
         """Say what goes on when nothing else was said for a while."""
@@ -108,6 +112,8 @@ class LiveRenderer(Renderer):
             self._say(f"[yellow]skipped[/] {escape(step)}  (waits for {because})")
         elif event.type == "warning":
             self._say(f"[yellow]warning[/] {escape(step)} {escape(str(event.data['what']))}")
+        elif event.type == "finding":
+            show_findings(self._console, [Finding.from_json({**event.data})])
 
     def _say(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)

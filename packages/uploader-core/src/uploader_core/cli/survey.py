@@ -33,7 +33,7 @@ def show_survey(console: Console, survey: Survey) -> None:
     console.print(_table(survey))
     _show_space(console, plan, survey)
     uploads = {id(f) for step in plan.uploads for f in step.findings if f.level == "note"}
-    _show_findings(console, (f for f in plan.findings if id(f) not in uploads))
+    show_findings(console, (f for f in plan.findings if id(f) not in uploads))
 
 
 def _licence(plan: Plan) -> str | None:
@@ -164,7 +164,8 @@ def _show_time(console: Console, survey: Survey) -> None:
     show_field(console, "time", text)
 
 
-def _show_findings(console: Console, findings: Iterable[Finding]) -> None:
+def show_findings(console: Console, findings: Iterable[Finding]) -> None:
+    """Print findings, each once, with what to do about them."""
     seen: set[tuple[str, str]] = set()
     for finding in findings:
         if (finding.level, finding.what) in seen:

@@ -127,7 +127,7 @@ class MakingConformance(StepConformance):
                "a failed step left weights under a final name")  # fmt: skip
 
     def test_check_and_estimate_answer(self) -> None:
-        """The preflight does not refuse the tiny input, and an exact estimate is exact."""
+        """Check and proof do not refuse the tiny input, and an exact estimate is exact."""
         spec, trial = self.the_spec(), self._the_trial()
         context = PlanContext(
             inputs=trial.inputs,
@@ -136,11 +136,13 @@ class MakingConformance(StepConformance):
             output=trial.output,
         )
         owner = self.load().entry.owner
-        if spec.check is not None:
-            found = list(import_dotted(spec.check, owner)(context) or ())
-            expect(all(isinstance(f, Finding) for f in found), f"{spec.check} must yield Findings")
+        for dotted, given in ((spec.check, context), (spec.prove, replace(context, settings=None))):
+            if dotted is None:
+                continue
+            found = list(import_dotted(dotted, owner)(given) or ())
+            expect(all(isinstance(f, Finding) for f in found), f"{dotted} must yield Findings")
             refused = [f.what for f in found if f.level == "error"]
-            expect(not refused, f"{spec.check} refuses the tiny input: {'; '.join(refused)}")
+            expect(not refused, f"{dotted} refuses the tiny input: {'; '.join(refused)}")
         if spec.estimate is not None:
             estimate = import_dotted(spec.estimate, owner)(context)
             expect(isinstance(estimate, Estimate), f"{spec.estimate} must return an Estimate")
