@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows
 from uploader_lora.config import AdapterConfig, read_config
+from uploader_lora.positions import describe_positions, trained_positions, with_positions
 from uploader_lora.reading import read_adapter
 from uploader_lora.safetensors_header import (
     DTYPE_BITS,
@@ -29,6 +30,7 @@ __all__ = [
     "SafetensorsHeader",
     "StoredTensor",
     "TokenRows",
+    "describe_positions",
     "has_weights",
     "read_adapter",
     "read_config",
@@ -37,5 +39,7 @@ __all__ = [
     "read_stored",
     "same_content",
     "tensor_bytes",
+    "trained_positions",
     "weight_files",
+    "with_positions",
 ]

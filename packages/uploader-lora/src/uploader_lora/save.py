@@ -11,8 +11,9 @@ from pathlib import Path
 from uploader_core.plugin import Artifact, Estimate, Finding, Json, PlanContext, StepContext
 from uploader_lora.adapter import Adapter
 from uploader_lora.companions import check_inside, companion_files, companion_role
+from uploader_lora.positions import describe_positions, trained_positions, with_positions
 from uploader_lora.reading import CONFIG, STEM, read_adapter
-from uploader_lora.stored import has_weights, read_stored, weight_files
+from uploader_lora.stored import has_weights, read_json, read_stored, weight_files
 from uploader_lora.targets import TASK_HEADS, is_saved
 from uploader_lora.templates import check_templates, settled
 
@@ -42,6 +43,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     adapter = read_adapter(folder)
     _files(folder)
     yield from _unstored(adapter, context.sources.get("base"))
+    yield from _positions(folder, context.sources.get("base"))
     yield from check_templates(companion_files(folder))
     base = adapter.config.base_model
     if base is not None and is_local_path(base):
@@ -51,6 +53,24 @@ def check(context: PlanContext) -> Iterator[Finding]:
             "which is published with it and which nobody else can load",
             next=f"put the public name of the base model into {folder / CONFIG}: "
             '"base_model_name_or_path": "user/model"',
+        )
+
+
+def _positions(folder: Path, base: Path | None) -> Iterator[Finding]:
+    """Say that PEFT will load the adapter on positions that it was not trained with."""
+    file = None if base is None else base / "config.json"
+    if file is None or not file.is_file():
+        return
+    before = read_json(file)
+    positions = trained_positions(folder, before)
+    if positions is not None:
+        trained = describe_positions(with_positions(before, positions))
+        yield Finding(
+            level="warning",
+            what=f"config.json beside the adapter says that it was trained with {trained}, and the "
+            f"base has {describe_positions(before)}; adapter_config.json has no place for that, so "
+            "who loads the adapter on the base gets something else",
+            next="release the merged model, which has what was trained: --plugins merged",
         )
 
 

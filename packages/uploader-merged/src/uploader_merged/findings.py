@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from uploader_core.plugin import Finding
+from uploader_lora import describe_positions
 from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.tying import FLAG, embedding_name, head_name, is_contradicted
 
@@ -15,6 +16,7 @@ def checkpoint_findings(checkpoint: Checkpoint) -> Iterator[Finding]:
     Several formats of one plan may say the same; a plan shows it once.
     """
     yield from _ends(checkpoint)
+    yield from _positions(checkpoint)
 
 
 def _ends(checkpoint: Checkpoint) -> Iterator[Finding]:
@@ -35,3 +37,15 @@ def _ends(checkpoint: Checkpoint) -> Iterator[Finding]:
         what=what,
         next=f"where {head} is a left-over, take it out of a copy of the folder",
     )
+
+
+def _positions(checkpoint: Checkpoint) -> Iterator[Finding]:
+    """Say that the positions are those of the training, which a file beside the adapter tells."""
+    trained = describe_positions(checkpoint.config)
+    before = describe_positions(checkpoint.base.config)
+    if trained != before:
+        yield Finding(
+            level="note",
+            what=f"positions are those that the adapter was trained with ({trained}), as "
+            f"config.json beside it says; the base has {before}",
+        )

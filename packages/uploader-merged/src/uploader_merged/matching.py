@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from uploader_core.plugin import SourceError
-from uploader_lora import Adapter, FullTensor, LoraUpdate, StoredTensor, TokenRows
+from uploader_lora import (
+    Adapter,
+    FullTensor,
+    LoraUpdate,
+    StoredTensor,
+    TokenRows,
+    trained_positions,
+    with_positions,
+)
 from uploader_merged import promises
 from uploader_merged.base import BaseModel
 from uploader_merged.ends import Ends, Part, is_head, plan_ends
@@ -52,6 +60,12 @@ def plan_merge(base: BaseModel, adapters: Sequence[Adapter]) -> Merge:
     """
     config = dict(settled_config(base))
     for adapter in adapters:
+        positions = trained_positions(adapter.folder, base.config)
+        if positions is not None:
+            if len(adapters) > 1:
+                why = "config.json beside it says that it was trained with other positions (RoPE)"
+                raise _refusal(why, adapter, base, _ONE_BY_ONE)
+            config = with_positions(config, positions)
         if adapter.config.layer_replication is not None:
             if len(adapters) > 1:
                 raise _refusal("layer_replication stacks layers", adapter, base, _ONE_BY_ONE)
