@@ -53,7 +53,7 @@ class Result:
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:
-        return self.value if isinstance(self.value, list) else []
+        return self.value.get("findings", []) if isinstance(self.value, dict) else []
 
     @property
     def artifact(self) -> Artifact:
