@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from merged_tools import Merge, load_all, same_bits, save_llama
+from merged_tools import Merge, edit_json, load_all, same_bits, save_llama
 
 from uploader_merged.preflight import check, estimate
 from uploader_merged.settings import parse_size
@@ -223,3 +223,15 @@ def test_trained_adapter_is_not_changed_by_reading(
     before = {p: p.stat().st_mtime_ns for f in (llama, adapter) for p in f.iterdir()}
     merge(llama, adapter)
     assert before == {p: p.stat().st_mtime_ns for f in (llama, adapter) for p in f.iterdir()}
+
+
+def test_paths_of_this_machine_are_not_published(tmp_path: Path, merge: Merge) -> None:
+    base = save_llama(tmp_path / "base")
+    edit_json(base / "config.json", _name_or_path="/home/me/secret-project/base", note="kept")
+    tokenizer = {"name_or_path": "meta-llama/Llama-2-7b", "special_tokens_map_file": "/root/x.json"}
+    (base / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    merged = merge(base, None).path
+    config = json.loads((merged / "config.json").read_text())
+    assert ("_name_or_path" in config, config["note"]) == (False, "kept")
+    left = json.loads((merged / "tokenizer_config.json").read_text())
+    assert left == {"name_or_path": "meta-llama/Llama-2-7b"}

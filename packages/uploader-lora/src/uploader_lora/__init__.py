@@ -5,6 +5,7 @@ from __future__ import annotations
 from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows
 from uploader_lora.config import AdapterConfig, read_config
 from uploader_lora.positions import describe_positions, trained_positions, with_positions
+from uploader_lora.private_paths import without_paths
 from uploader_lora.reading import read_adapter
 from uploader_lora.safetensors_header import (
     DTYPE_BITS,
@@ -42,4 +43,5 @@ __all__ = [
     "trained_positions",
     "weight_files",
     "with_positions",
+    "without_paths",
 ]

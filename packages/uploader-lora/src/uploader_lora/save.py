@@ -1,6 +1,7 @@
 """The ``lora`` artifact: the files that PEFT reads, copied byte for byte, and nothing else.
 
-Only a file that holds another chat template than the one that transformers takes is changed.
+Only a file that holds another chat template than the one that transformers takes, or a path of this
+machine, is changed.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from uploader_core.plugin import Artifact, Estimate, Finding, Json, PlanContext,
 from uploader_lora.adapter import Adapter
 from uploader_lora.companions import check_inside, companion_files, companion_role
 from uploader_lora.positions import describe_positions, trained_positions, with_positions
+from uploader_lora.private_paths import is_local_path, published_texts
 from uploader_lora.reading import CONFIG, STEM, read_adapter
 from uploader_lora.stored import has_weights, read_json, read_stored, weight_files
 from uploader_lora.targets import TASK_HEADS, is_saved
-from uploader_lora.templates import check_templates, settled
+from uploader_lora.templates import check_templates
 
 
 def save(context: StepContext) -> Artifact:
@@ -23,7 +25,7 @@ def save(context: StepContext) -> Artifact:
     folder = context.input("adapter").path
     adapter = read_adapter(folder)
     files = _files(folder)
-    texts = settled(companion_files(folder))
+    texts = published_texts(companion_files(folder))
     total = sum(path.stat().st_size for path, _ in files.values())
     done = 0
     for name, (path, role) in files.items():
@@ -102,7 +104,7 @@ def _unstored(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
 def estimate(context: PlanContext) -> Estimate:
     """Count the bytes of the files; a copy is exact."""
     folder = context.input("adapter").path
-    texts = settled(companion_files(folder))
+    texts = published_texts(companion_files(folder))
     sizes = tuple(
         (name, len(texts[name].encode()) if name in texts else path.stat().st_size)
         for name, (path, _) in _files(folder).items()
@@ -112,17 +114,6 @@ def estimate(context: PlanContext) -> Estimate:
         peak_memory=16 << 20,
         exact=True,
         files=sizes,
-    )
-
-
-def is_local_path(base: str) -> bool:
-    """Tell a path from a public name (``user/model``)."""
-    return (
-        base.startswith((".", "/", "~", "\\"))
-        or base[1:3] in (":\\", ":/")
-        or base.count("/") > 1
-        or "\\" in base
-        or Path(base).expanduser().exists()
     )
 
 

@@ -14,12 +14,12 @@ from typing import Any
 from uploader_core.plugin import OutputFolder
 from uploader_lora import read_json
 from uploader_lora.companions import companion_files, companion_role
+from uploader_lora.private_paths import published_texts
 from uploader_lora.templates import (
     JINJA,
     PROCESSOR,
     has_processor,
     processor_templates,
-    settled,
     tokenizer_templates,
     with_template,
 )
@@ -77,7 +77,7 @@ def collect(base: Path, adapters: Sequence[Path]) -> tuple[CompanionFile, ...]:
         ours = {name: path for name, (path, _) in files.items()}
         fitting = _missing(ours, theirs) if files or (origin == "base" and adapters) else theirs
         files |= {name: (path, origin) for name, path in dict(fitting).items()}
-    texts = settled({name: path for name, (path, _) in files.items()})
+    texts = published_texts({name: path for name, (path, _) in files.items()})
     if adapters:
         texts |= _for_processor(files)
         if JINJA in texts:

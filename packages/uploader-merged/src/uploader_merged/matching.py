@@ -16,6 +16,7 @@ from uploader_lora import (
     TokenRows,
     trained_positions,
     with_positions,
+    without_paths,
 )
 from uploader_merged import promises
 from uploader_merged.base import BaseModel
@@ -58,7 +59,7 @@ def plan_merge(base: BaseModel, adapters: Sequence[Adapter]) -> Merge:
         SourceError: A tensor of the adapter matches nothing, matches twice, has the wrong shape,
             or asks for something that is not done here.
     """
-    config = dict(settled_config(base))
+    config = without_paths(settled_config(base))
     for adapter in adapters:
         positions = trained_positions(adapter.folder, base.config)
         if positions is not None:
