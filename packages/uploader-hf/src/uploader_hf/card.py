@@ -7,25 +7,31 @@ the source's README stays; see :mod:`uploader_hf.own_text`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import (
     Artifact,
+    Finding,
     Lineage,
+    PlanContext,
     RefusedError,
     StepContext,
     UsageError,
     card_metadata,
+    load_metadata,
     parse_json,
     read_lineage,
 )
 from uploader_hf import training
+from uploader_hf.generated import is_generated
 from uploader_hf.licence import Licence, licence_of
 from uploader_hf.markdown import plain
-from uploader_hf.own_text import merge_metadata, take_apart
+from uploader_hf.own_text import Card, merge_metadata, take_apart, yaml_head
+from uploader_hf.private_paths import private_paths, without_private_paths
 from uploader_hf.rules import errors_of
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
@@ -46,6 +52,18 @@ _FORMATS = frozenset(
 )
 """Tags that are about the files in a repository: those of a source say nothing of what is made."""
 
+_FOLDERS = frozenset(
+    {
+        *("base", "ckpt", "checkpoint", "checkpoints", "data", "input", "local", "model", "models"),
+        *("out", "output", "outputs", "pretrained", "results", "run", "runs", "saves", "weights"),
+    }
+)
+_OF_A_FORMAT = frozenset({"base_model_relation", "library_name", "tags"})
+"""Metadata that are about the files in a repository."""
+
+_WITHOUT_BASE = ("lora", "gguf-lora")
+"""Kinds that hold nothing of the base model."""
+
 _TITLES = {
     "lora": "LoRA adapter",
     "merged-16bit": "Merged model in 16 bit",
@@ -65,7 +83,7 @@ def write(context: StepContext) -> Artifact:
     (artifact,) = context.inputs
     base = context.sources.get("base") or context.sources.get("checkpoint")
     head = card_metadata(_read(base))
-    licence = licence_of(base, head, _base_id(context))
+    licence = licence_of(base, head, _base_id(context), of_base=not _is_own_model(context))
     lineage = read_lineage(context.sources)
     picture = training.curve(lineage)
     there = {file.name for file in artifact.files}
@@ -78,7 +96,7 @@ def write(context: StepContext) -> Artifact:
             file.write(picture)
     block = render(context, licence, lineage, has_curve=picture is not None)
     metadata = metadata_of(context, licence, lineage, head)
-    text = _with_own_text(context, metadata, block)
+    text = _with_own_text(context, metadata, block, licence)
     errors = errors_of(text)
     if errors:
         raise RefusedError(
@@ -104,11 +122,13 @@ def metadata_of(
     """
     (artifact,) = context.inputs
     relation, library, tags = _KINDS.get(artifact.kind, (None, None, (artifact.kind,)))
-    if relation == "finetune" and not _is_fine_tuned(context):
+    base: Any = _base_id(context)
+    if _is_own_model(context):
+        base = _named_base(base_head)
+    elif relation == "finetune" and not _is_fine_tuned(context):
         relation = None
     known: dict[str, Any] = {}
-    base = _base_id(context)
-    if base is not None:
+    if base:
         known["base_model"] = base
         known["base_model_relation"] = relation
     known |= licence.metadata
@@ -139,7 +159,7 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
     # huggingface_hub wants metadata at the top of what it makes; ours are put there later. The
     # empty expression keeps a template from taking their last newline away.
     template = "---\n{{ card_data }}\n---\n{{ '' }}" + _template(given)
-    own = take_apart(_own(context))
+    own = own_card(context)
     names = {file.name for file in artifact.files} | {path.name for path in licence.files}
     try:
         card = ModelCard.from_template(
@@ -150,7 +170,9 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
             notice=licence.notice,
             sections=[s for s in context.sections if s.text.strip()],
             training=training.section(lineage, has_curve=has_curve),
-            licence=licence.metadata.get("license_name") or licence.metadata.get("license", ""),
+            licence=licence.name,
+            licence_of_base=licence.of_base,
+            own_licence=_own_licence(own, licence),
             licence_link=licence.metadata.get("license_link", ""),
             licence_files=sorted(names & {path.name for path in licence.files}),
             model_id=context.model_id,
@@ -178,18 +200,87 @@ def _template(given: str) -> str:
         ) from error
 
 
-def _with_own_text(context: StepContext, metadata: Mapping[str, Any], block: str) -> str:
-    import yaml  # type: ignore[import-untyped, unused-ignore]
-
-    ours = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True).strip()
-    own = take_apart(_own(context))
-    # Only what a person wrote outranks what is known; a library's metadata is drawn on already.
-    head = merge_metadata(ours, own.head) if own.has_own_text else ours
+def _with_own_text(
+    context: StepContext, metadata: Mapping[str, Any], block: str, licence: Licence
+) -> str:
+    """Put what a person wrote around our part, and their metadata before what is known."""
+    ours = yaml_head(metadata)
+    own = own_card(context)
+    if own.generated and own.has_own_text:  # the library's title is gone
+        own = replace(own, before=f"# {plain(_title(context))}\n\n{own.before}")
+    theirs = _own_metadata(own)
+    (artifact,) = context.inputs
+    if licence.of_base and licence.name and artifact.kind not in _WITHOUT_BASE:
+        # The weights of the base are in it, so its licence holds, whatever that of the adapter is.
+        theirs = {name: value for name, value in theirs.items() if not name.startswith("license")}
+    head = merge_metadata(ours, yaml_head(theirs))
     return str(replace(own, head=head, block=block).signed())
 
 
-def _own(context: StepContext) -> str:
-    return _read(context.sources.get("adapter"))
+def own_card(context: StepContext | PlanContext) -> Card:
+    """Return the README of the source taken apart, without paths of its owner's machine.
+
+    It is that of the adapter, or of a full model that is the user's own; that of a model which was
+    fetched tells of another repository.
+    """
+    folder = context.sources.get("adapter")
+    if folder is None and _is_own_model(context):
+        folder = context.sources.get("checkpoint")
+    card = take_apart(_read(folder))
+    before, after = (without_private_paths(text) for text in (card.before, card.after))
+    return replace(card, before=before, after=after)
+
+
+def check(context: PlanContext) -> Iterator[Finding]:
+    """Say which paths of a README are not published as they are."""
+    folder = context.sources.get("adapter") or context.sources.get("checkpoint")
+    text = _read(folder)
+    if is_generated(text):
+        return
+    paths = [*dict.fromkeys(private_paths(text))]
+    if paths:
+        yield Finding(
+            level="note",
+            what=f"README.md of the source names {', '.join(paths[:3])}: in the cards only the "
+            "last part of a path of this machine is published",
+        )
+
+
+def _is_own_model(context: StepContext | PlanContext) -> bool:
+    """Tell whether the source is a full model of the user's, and no one that was fetched."""
+    return context.release.source == "checkpoint" and context.release.base_model is None
+
+
+def _own_metadata(own: Card) -> dict[str, Any]:
+    """Return the metadata of a README that are a person's and may be published."""
+    head = load_metadata(own.persons_head() or "")
+    # A card of ours tells of another format.
+    another = _OF_A_FORMAT if own.text_digest is not None else ()
+    return {
+        name: value
+        for name, value in head.items()
+        if name not in another and not any(private_paths(str(value)))
+    }
+
+
+def _named_base(head: Mapping[str, Any]) -> list[str] | str | None:
+    """Return the base models that the card of a full fine-tune names, where they may be public."""
+    named = head.get("base_model")
+    names = named if isinstance(named, list) else [named]
+    # A trainer writes down what it was given, which may have been a folder.
+    public = [n for n in names if isinstance(n, str) and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", n)]
+    if [n for n in public if n.split("/")[0].lower() not in _FOLDERS] != names:
+        return None
+    return public if isinstance(named, list) else public[0]
+
+
+def _own_licence(own: Card, licence: Licence) -> str:
+    """Return the licence that a person gave an adapter, "" where it is the base's."""
+    head = _own_metadata(own)
+    named = head.get("license_name") or head.get("license")
+    if not licence.of_base or not isinstance(named, str) or named == licence.name:
+        return ""
+    return named
 
 
 def _read(folder: Path | None) -> str:

@@ -31,31 +31,41 @@ _NOTICES: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Licence:
-    """What the base says about its licence.
+    """What a model says about its licence.
 
     Attributes:
         metadata: ``license``, ``license_name`` and ``license_link``, as far as they are known.
         files: Licences, notices and policies of the base, to be handed on.
         notice: A sentence that the licence wants to be shown, or "".
+        of_base: Whether it is that of a base model; False for a model that is its owner's own.
     """
 
     metadata: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     notice: str = ""
+    of_base: bool = True
+
+    @property
+    def name(self) -> str:
+        """What it is called, "" when that is not known."""
+        return self.metadata.get("license_name") or self.metadata.get("license", "")
 
 
-def licence_of(folder: Path | None, head: Mapping[str, Any], model_id: str | None) -> Licence:
+def licence_of(
+    folder: Path | None, head: Mapping[str, Any], model_id: str | None, *, of_base: bool = True
+) -> Licence:
     """Return the licence of a model.
 
     Args:
         folder: With its files; None when they are not here.
         head: Metadata of its card.
         model_id: Its id on the Hub, None when it has none.
+        of_base: See :class:`Licence`.
     """
     files = () if folder is None else tuple(_licence_files(folder))
     name = head.get("license")
     if not isinstance(name, str) or name not in LICENCES:
-        return Licence(files=files)
+        return Licence(files=files, of_base=of_base)
     metadata = {"license": name}
     if name == "other":
         own = head.get("license_name")
@@ -64,7 +74,7 @@ def licence_of(folder: Path | None, head: Mapping[str, Any], model_id: str | Non
         link = _link(head.get("license_link"), files, model_id)
         if link is not None:
             metadata["license_link"] = link
-    return Licence(metadata=metadata, files=files, notice=_NOTICES.get(name, ""))
+    return Licence(metadata=metadata, files=files, notice=_NOTICES.get(name, ""), of_base=of_base)
 
 
 def _licence_files(folder: Path) -> list[Path]:

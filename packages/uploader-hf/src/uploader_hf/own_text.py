@@ -9,24 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from uploader_core.plugin import load_metadata, split_card
+from uploader_hf.generated import is_generated, own_words, persons_metadata, without_versions
 from uploader_hf.rules import errors_of
 
 _BEGIN = re.compile(r"<!-- uploader:begin(?: text=(?P<text>\w*) meta=(?P<meta>\w*))? -->\n?")
 _END = "<!-- uploader:end -->"
-# Cards that a library wrote because nobody else did.
-_GENERATED = (
-    "[More Information Needed]",  # peft's and transformers' templates
-    "generated_from_trainer",  # transformers' and TRL's Trainer
-    "It has been trained using [TRL]",
-    "was trained 2x faster with [Unsloth]",
-    "This model was converted to GGUF format",
-)
-
-
 _SETS = ("tags", "datasets")
 
 
@@ -42,6 +34,7 @@ class Card:
         text_digest: Of the text around the block, as it was where the card was made; None for a
             card without a block.
         meta_digest: Of the metadata, likewise.
+        generated: Whether a library wrote the metadata.
     """
 
     head: str | None = None
@@ -50,6 +43,7 @@ class Card:
     after: str = ""
     text_digest: str | None = None
     meta_digest: str | None = None
+    generated: bool = False
 
     @property
     def has_own_text(self) -> bool:
@@ -63,6 +57,12 @@ class Card:
     @property
     def meta_is_ours(self) -> bool:
         return self.meta_digest == _digest((self.head or "").strip())
+
+    def persons_head(self) -> str | None:
+        """Return the metadata that a person may have written."""
+        if not self.generated:
+            return self.head
+        return yaml_head(persons_metadata(load_metadata(self.head or "")))
 
     def signed(self) -> Card:
         """Return the card with the digests of what is in it."""
@@ -85,7 +85,10 @@ class Card:
 
 
 def take_apart(text: str) -> Card:
-    """Find out what in a card is ours and what a person wrote; a library's words are nobody's."""
+    """Find out what in a card is ours and what a person wrote; a library's words are nobody's.
+
+    See :mod:`uploader_hf.generated` for those.
+    """
     head, body = split_card(text)
     begin = _BEGIN.search(body)
     if begin is not None:
@@ -98,9 +101,9 @@ def take_apart(text: str) -> Card:
             text_digest=begin["text"],
             meta_digest=begin["meta"],
         )
-    if any(mark in text for mark in _GENERATED):
-        return Card(head=head)
-    return Card(head=head, before=body)
+    if is_generated(text):
+        return Card(head=head, before=own_words(text, body), generated=True)
+    return Card(head=head, before=without_versions(body))
 
 
 def keep(new: Card, standing: Card) -> Card:
@@ -117,14 +120,13 @@ def keep(new: Card, standing: Card) -> Card:
     before, after = standing.before, standing.after
     if standing.text_is_ours or not standing.has_own_text:
         before, after = new.before, new.after
-    head = new.head if standing.meta_is_ours else merge_metadata(new.head, standing.head)
+    theirs = standing.persons_head()
+    head = new.head if standing.meta_is_ours else merge_metadata(new.head, theirs)
     return replace(new, head=head, before=before, after=after)
 
 
 def merge_metadata(ours: str | None, theirs: str | None) -> str | None:
     """Complete their metadata by ours; what of theirs the Hub does not take is left out."""
-    import yaml  # type: ignore[import-untyped, unused-ignore]
-
     mine, own = load_metadata(ours or ""), load_metadata(theirs or "")
     merged: dict[str, Any] = dict(mine)
     for name, value in own.items():
@@ -135,9 +137,16 @@ def merge_metadata(ours: str | None, theirs: str | None) -> str | None:
             merged[name] = [*value, *(item for item in more if item not in value)]
         else:
             merged[name] = value
-    if not merged:
+    return yaml_head(merged)
+
+
+def yaml_head(data: Mapping[str, Any]) -> str | None:
+    """Return metadata as YAML, None for none."""
+    import yaml  # type: ignore[import-untyped, unused-ignore]
+
+    if not data:
         return None
-    return str(yaml.safe_dump(merged, sort_keys=False, allow_unicode=True)).strip()
+    return str(yaml.safe_dump({**data}, sort_keys=False, allow_unicode=True)).strip()
 
 
 def _is_taken(data: dict[str, Any]) -> bool:

@@ -51,6 +51,7 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         summary="the model card",
         output="README.md",
         run="uploader_hf.card:write",
+        check="uploader_hf.card:check",
         settings=CardSettings,
     )
 
