@@ -87,7 +87,7 @@ def is_old(arguments: Sequence[str]) -> bool:
     if any(argument.split("=", 1)[0] in OPTIONS for argument in arguments):
         return True
     return len(arguments) == 2 and not any(
-        a.startswith("-") or a in cli.COMMANDS for a in arguments
+        a.startswith("-") or a in cli.command_names() for a in arguments
     )
 
 
@@ -175,7 +175,7 @@ def main(arguments: Sequence[str], *, trainer: Path | None = None) -> int:
     if translation is None:
         if not arguments:
             return _uploader(["guide", *([] if trainer is None else [str(trainer)])])
-        known = arguments[0] in cli.COMMANDS or arguments[0] in cli.OPTIONS
+        known = arguments[0] in cli.command_names() or arguments[0] in cli.OPTIONS
         return _uploader([*arguments] if known else ["run", *arguments])
     click.echo(translation.note, err=True)
     if translation.token is not None:

@@ -10,9 +10,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from types import ModuleType
 
 import click
+
+from uploader_core.cli.commands import OpenGroup, foreign_commands
 
 # name -> (module:attribute, one line for --help). The module is imported when the command is used.
 COMMANDS = {
@@ -22,67 +23,38 @@ COMMANDS = {
     "doctor": ("uploader_core.cli.doctor:doctor", "Look at this machine and what is installed."),
     "plugins": ("uploader_core.cli.plugins:plugins", "List and examine installed plugins."),
     "completion": ("uploader_core.cli.completion:completion", "Print a shell completion script."),
-    "trainers": ("uploader_trainers.command:trainers", "Wrappers and runs of training scripts."),
-    "guide": ("uploader_trainers.guide:guide", "Ask what to release; so does uploader alone."),
     "demo": ("uploader_core.demo.command:demo", "Train a tiny model and release it, offline."),
 }
 OPTIONS = ("-h", "--help", "--version", "--debug")
+GUIDE = "guide"
+"""A command of this name, of whatever distribution, is what ``uploader`` alone starts."""
 
 
-def _import(module: str) -> ModuleType:
-    """Import a command's module; ``trainers`` is a distribution of its own."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        package = module.partition(".")[0]
-        if error.name != package:
-            raise
-        from uploader_core.errors import PluginNotInstalledError
-
-        name = package.replace("_", "-")
-        raise PluginNotInstalledError(
-            f"this command is part of {name}, which is not installed",
-            safe="nothing was changed",
-            next=f"pip install {name}",
-        ) from None
+def command_names() -> list[str]:
+    """Return what may be typed as a command, those of other distributions too."""
+    return [*COMMANDS, *(command.name for command in foreign_commands())]
 
 
-def _is_installed(package: str) -> bool:
-    import importlib.util
+class MainGroup(OpenGroup):
+    """The command itself; its own commands are imported when they are used."""
 
-    return importlib.util.find_spec(package) is not None
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def own_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(_import(module), attribute)
+        command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            import difflib
+    def own_names(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
 
-            if os.path.isdir(name):  # noqa: PTH112 - pathlib is not loaded for --help
-                raise click.UsageError(f"{name!r} is a folder. Try: uploader run {name}")
-            close = difflib.get_close_matches(name, COMMANDS, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise click.UsageError(f"there is no command {name!r}.{hint}")
-        return super().resolve_command(ctx, args)
+    def own_rows(self, ctx: click.Context) -> list[tuple[str, str]]:
+        return [(name, summary) for name, (_, summary) in COMMANDS.items()]
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+    def unknown(self, name: str, known: list[str]) -> str:
+        if os.path.isdir(name):  # noqa: PTH112 - pathlib is not loaded for --help
+            return f"{name!r} is a folder. Try: uploader run {name}"
+        return super().unknown(name, known)
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -93,7 +65,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=MainGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,
@@ -138,8 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
-    if not arguments and _is_installed("uploader_trainers"):
-        arguments = ["guide"]
+    if not arguments and any(command.name == GUIDE for command in foreign_commands()):
+        arguments = [GUIDE]
     try:
         result = cli.main(args=arguments, prog_name="uploader", standalone_mode=False)
         return result if isinstance(result, int) else 0

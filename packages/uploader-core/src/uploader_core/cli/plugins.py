@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from uploader_core.cli.commands import OpenGroup
 from uploader_core.cli.options import make_registry
 from uploader_core.inspection import Inspection, inspect, inspect_all
 from uploader_core.registry import ARTIFACTS, SCHEMES, Registry
@@ -22,7 +23,13 @@ from uploader_core.selection import how_to_enable
 _COLUMNS = ("id", "distribution")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class PluginsGroup(OpenGroup):
+    """Those who write plugins get more commands from a distribution for them."""
+
+    place = "plugins"
+
+
+@click.group(cls=PluginsGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def plugins() -> None:
     """List and examine installed plugins."""
 
