@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from merged_tools import Merge, edit_json, load_all
+from merged_tools import Merge, edit_json, load_all, train
 from safetensors.torch import load_file, save_file
 
 from uploader_core.plugin import SourceError
@@ -158,3 +158,10 @@ def test_opening_checking_and_estimating_need_no_torch(llama: Path, adapter: Pat
     argv = [sys.executable, "-c", code, str(llama), str(adapter)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_base_that_is_an_adapter_is_named(llama: Path, adapter: Path, tmp_path: Path) -> None:
+    """As in McGill-NLP/llm2vec#128: an adapter that was trained on top of another one."""
+    with pytest.raises(SourceError, match="is an adapter itself") as caught:
+        open_checkpoint(adapter, train(llama, tmp_path / "second"))
+    assert f"uploader run {adapter} --plugins merged-16bit" in str(caught.value.next)

@@ -43,6 +43,15 @@ def read_base(folder: Path) -> BaseModel:
         SourceError: No configuration, no safetensors weights, malformed files, weights in a
             quantised form that nothing can be added to, or a model that was saved too early.
     """
+    if (folder / "adapter_config.json").is_file() and not has_weights(folder, STEM):
+        # Trained on top of another adapter, as in https://github.com/McGill-NLP/llm2vec/issues/128
+        raise SourceError(
+            f"the base model in {folder} is an adapter itself",
+            owner=str(folder / "adapter_config.json"),
+            safe="nothing was written",
+            next=f"merge that one first: uploader run {folder} --plugins merged-16bit "
+            "--output OUT, then: uploader run ADAPTER --base OUT/merged-16bit",
+        )
     if not (folder / CONFIG).is_file():
         raise SourceError(
             f"{folder} holds no model: there is no {CONFIG}",
