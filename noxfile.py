@@ -114,6 +114,37 @@ def tests_of(session: nox.Session, name: str) -> None:
     session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
 
 
+# What keeps the libraries below our tests from choosing instructions by the processor. MKL ignores
+# one of its two variables on processors of AMD, the other one works on all.
+PATHS = {
+    "plain": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_CBWR": "COMPATIBLE",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "OMP_NUM_THREADS": "1",
+    },
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_CBWR": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "OMP_NUM_THREADS": "3",
+    },
+}
+
+
+@nox.session
+def plain_path(session: nox.Session) -> None:
+    """Run the tests that compare bits as on a processor with nothing, and with AVX2 alone."""
+    install(session, "core", "lora", "merged", "gguf")
+    session.install(*TEST_TOOLS, *torch_options())
+    for name in session.posargs or PATHS:
+        for package in ("merged", "gguf"):
+            session.run("pytest", f"packages/uploader-{package}/tests", "-m", "bits and not slow",
+                        "-q", env=PATHS[name])  # fmt: skip
+
+
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
     """Run the tests of merging with the oldest peft and transformers that they are made for."""

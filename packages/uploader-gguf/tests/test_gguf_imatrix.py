@@ -1,4 +1,7 @@
-"""Importance matrices: both file formats, equal bytes, and refusals before the first byte."""
+"""Importance matrices: both file formats, equal bytes, and refusals before the first byte.
+
+ggml has one path in the wheels of both packages, that for AVX2, and it is seen equal there.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from uploader_gguf import calibration, gguf_file, imatrix, library
 from uploader_gguf.gguf_file import TensorInfo, read_header
 from uploader_gguf.mixture import TensorShape, allows_quantization
 from uploader_gguf.quants import TensorType
+
+pytestmark = pytest.mark.bits
 
 QUICK = ("Q4_K_M", "Q6_K", "Q2_K_S", "Q4_0", "IQ4_XS")
 SLOW = (

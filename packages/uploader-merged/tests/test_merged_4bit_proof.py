@@ -1,4 +1,7 @@
-"""The proof of a 4-bit model: equal to what bitsandbytes computes, whatever the weights are."""
+"""The proof of a 4-bit model: equal to what bitsandbytes computes, whatever the weights are.
+
+Seen: torch and MKL with AVX2 and on their plain paths; AVX-512 in CI.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ from uploader_merged import open_checkpoint
 from uploader_merged.four_bit_proof import prove
 from uploader_merged.four_bit_save import save
 from uploader_merged.settings import Merged4Settings
+
+pytestmark = pytest.mark.bits
 
 Q = "model.layers.0.self_attn.q_proj.weight"
 Tensors = dict[str, torch.Tensor]

@@ -1,4 +1,7 @@
-"""The public surface: names, shapes and types from headers, lazy reads from any thread."""
+"""The public surface: names, shapes and types from headers, lazy reads from any thread.
+
+Seen equal: torch and MKL with AVX2 and on their plain paths, in 1, 2 and 4 threads; AVX-512 in CI.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from merged_tools import checkpoint_artifact, load_all, same_bits
 
 from uploader_core.plugin import Artifact, PluginError
 from uploader_merged import open_checkpoint
+
+pytestmark = pytest.mark.bits
 
 Q = "model.layers.0.self_attn.q_proj.weight"
 

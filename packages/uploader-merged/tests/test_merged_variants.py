@@ -1,4 +1,7 @@
-"""Adapters that change more than weights: stacked layers, changed bases, other initialisations."""
+"""Adapters that change more than weights: stacked layers, changed bases, other initialisations.
+
+Seen equal: torch and MKL with AVX2 and on their plain paths, in 1, 2 and 4 threads; AVX-512 in CI.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from merged_tools import Merge, edit_json, load_all, peft_merged, same_bits, tra
 
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
+
+pytestmark = pytest.mark.bits
 
 
 def logits(model: Any) -> torch.Tensor:
