@@ -166,3 +166,9 @@ def test_revision_that_is_not_there_is_named(api: Any, model: str) -> None:
 def test_revision_that_no_repository_can_have_is_not_looked_for(revision: str) -> None:
     with pytest.raises(SourceError, match="is no name of a branch, tag or commit"):
         fetch(SourceContext(reference=f"me/m@{revision}", purpose="base", offline=True))
+
+
+def test_modules_around_a_transformer_are_wanted_with_their_weights() -> None:
+    names = ["modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors"]
+    others = ["2_Dense/pytorch_model.bin", "onnx/model.onnx", "checkpoint-5/model.safetensors"]
+    assert small_files([*names, *others]) == sorted(names)

@@ -10,6 +10,9 @@ from uploader_core.artifact import ArtifactFile
 
 # Only these are looked at: a trainer's folder also holds optimizer states and pickles.
 _SUFFIXES = {".safetensors", ".json", ".model", ".jinja", ".txt", ".tiktoken", ".md"}
+_PARTS = re.compile(r"additional_chat_templates|(?:[a-z]+_)?\d{1,2}_[A-Z]\w*", re.ASCII)
+"""Folders with parts of a model: templates, and modules by number and class (``1_Pooling``)."""
+
 _GENERIC = re.compile(
     r"(final[-_]?model|final|adapter|lora|model|output|outputs|result|checkpoint-\d+|best)", re.I
 )
@@ -47,14 +50,16 @@ def is_local(reference: str) -> bool:
 
 def list_files(folder: Path) -> tuple[ArtifactFile, ...]:
     """List a source folder's files that a release can depend on, without reading them."""
+    inside = [p for p in folder.iterdir() if p.is_dir() and _PARTS.fullmatch(p.name)]
     return tuple(
         ArtifactFile(
-            name=path.name,
+            name=path.relative_to(folder).as_posix(),
             size=path.stat().st_size,
             sha256="",
             role="weights" if path.suffix == ".safetensors" else "config",
         )
-        for path in sorted(folder.iterdir())
+        for place in (folder, *sorted(inside))
+        for path in sorted(place.iterdir())
         if path.suffix in _SUFFIXES and path.is_file()
     )
 

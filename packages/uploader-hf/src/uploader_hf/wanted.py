@@ -13,6 +13,8 @@ from uploader_core.plugin import SourceError, parse_json
 
 _SMALL = re.compile(
     r"[^/]+\.(json|jinja|txt|model|tiktoken)|additional_chat_templates/[^/]+\.jinja"
+    # The modules that sentence-transformers puts around a transformer; their weights are small.
+    r"|(?:[a-z]+_)?\d{1,2}_[A-Z]\w*/[^/]+\.(json|txt|safetensors)"
     r"|(README|LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*",
     re.ASCII,
 )

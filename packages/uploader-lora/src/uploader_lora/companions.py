@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from uploader_core.plugin import SourceError
+from uploader_lora.modules import FOLDER, MODULES, fitting_modules
 
 _ROLES: tuple[tuple[str, str], ...] = (
     (
@@ -26,6 +27,9 @@ _ROLES: tuple[tuple[str, str], ...] = (
     (r"(preprocessor|processor|video_preprocessor|image_processor|feature_extractor)_config\.json",
      "config"),
     (r"generation_config\.json", "config"),
+    (r"modules\.json|config_sentence_transformers\.json|sentence_\w+_config\.json", "config"),
+    (rf"(?:{FOLDER.pattern})/[\w.-]+\.(?:json|txt)", "config"),
+    (rf"(?:{FOLDER.pattern})/[\w.-]+\.safetensors", "weights"),
     (r"(LICEN[CS]E|NOTICE|COPYING|USE_POLICY)([-._]?[\w.-]+)?", "licence"),
 )  # fmt: skip
 _COMPILED = tuple((re.compile(pattern, re.ASCII), role) for pattern, role in _ROLES)
@@ -40,7 +44,7 @@ def companion_role(name: str) -> str | None:
 
 
 def companion_files(folder: Path) -> Mapping[str, Path]:
-    """Return tokenizer, template, processor, generation and licence files of a folder.
+    """Return tokenizer, template, processor, generation, module and licence files of a folder.
 
     Args:
         folder: An adapter, a model or a snapshot in the cache of the Hugging Face Hub.
@@ -52,14 +56,14 @@ def companion_files(folder: Path) -> Mapping[str, Path]:
         SourceError: One of them is a symbolic link out of the folder.
     """
     found = [p for p in folder.iterdir() if p.is_file()]
-    templates = folder / "additional_chat_templates"
-    if templates.is_dir():
-        found += [p for p in templates.iterdir() if p.is_file()]
+    for inside in folder.iterdir():
+        if inside.name == "additional_chat_templates" or FOLDER.fullmatch(inside.name):
+            found += [p for p in inside.glob("*") if p.is_file()]
     names = {p.relative_to(folder).as_posix(): p for p in found}
     allowed = {name: names[name] for name in sorted(names) if companion_role(name)}
     for path in allowed.values():
         check_inside(folder, path)
-    return allowed
+    return fitting_modules(allowed) if MODULES in allowed else allowed
 
 
 def check_inside(folder: Path, path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from uploader_core.plugin import Artifact, Estimate, Finding, Json, PlanContext, StepContext
 from uploader_lora.adapter import Adapter
 from uploader_lora.companions import check_inside, companion_files, companion_role
+from uploader_lora.modules import module_findings
 from uploader_lora.positions import describe_positions, trained_positions, with_positions
 from uploader_lora.private_paths import is_local_path, published_texts
 from uploader_lora.reading import CONFIG, STEM, read_adapter
@@ -47,6 +48,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _unstored(adapter, context.sources.get("base"))
     yield from _positions(folder, context.sources.get("base"))
     yield from check_templates(companion_files(folder))
+    yield from module_findings(companion_files(folder), (folder,))
     base = adapter.config.base_model
     if base is not None and is_local_path(base):
         yield Finding(

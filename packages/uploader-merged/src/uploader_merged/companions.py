@@ -14,6 +14,7 @@ from typing import Any
 from uploader_core.plugin import OutputFolder
 from uploader_lora import read_json
 from uploader_lora.companions import companion_files, companion_role
+from uploader_lora.modules import fitting_modules
 from uploader_lora.private_paths import published_texts
 from uploader_lora.templates import (
     JINJA,
@@ -77,6 +78,9 @@ def collect(base: Path, adapters: Sequence[Path]) -> tuple[CompanionFile, ...]:
         ours = {name: path for name, (path, _) in files.items()}
         fitting = _missing(ours, theirs) if files or (origin == "base" and adapters) else theirs
         files |= {name: (path, origin) for name, path in dict(fitting).items()}
+    # A module's folder counts only where the modules.json that was taken names it.
+    named = fitting_modules({name: path for name, (path, _) in files.items()})
+    files = {name: files[name] for name in named}
     texts = published_texts({name: path for name, (path, _) in files.items()})
     if adapters:
         texts |= _for_processor(files)

@@ -15,6 +15,7 @@ from uploader_core.plugin import (
     SourceError,
     StepContext,
 )
+from uploader_lora.modules import module_findings
 from uploader_lora.templates import JINJA, PROCESSOR, check_templates
 from uploader_merged.base import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
@@ -143,6 +144,10 @@ def _companions(checkpoint: Checkpoint) -> Iterator[Finding]:
     # What gets another text here does not contradict the others any more.
     yield from check_templates(
         {f.name: f.path for f in files if f.text is None or f.name not in (JINJA, PROCESSOR)}
+    )
+    yield from module_findings(
+        {file.name: file.path for file in files},
+        (*(adapter.folder for adapter in checkpoint.adapters), checkpoint.base.folder),
     )
     borrowed = [file.name for file in files if file.origin == "base"]
     if checkpoint.adapters and borrowed:
