@@ -186,7 +186,7 @@ def test_plan_reads_headers_and_fetches_no_weights(uploader: Any, model: str, hu
     result = uploader("plan", "me/base", "--plugins", "gguf", "--gguf-quants", "Q8_0", "--json")
     assert result.returncode == 0, result.stderr
     plan = json.loads(result.stdout)
-    assert plan["source"] == {"kind": "checkpoint", "path": f"me/base@{model}"}
+    assert (plan["source"]["kind"], plan["source"]["path"]) == ("checkpoint", f"me/base@{model}")
     assert plan["bytes_written"] > 500_000
     shards = [name for name in fetched(hub) if name.startswith("model-")]
     assert len(shards) >= 2

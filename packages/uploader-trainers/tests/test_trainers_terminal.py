@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from terminal import Terminal
+from terminal import ENTER, Terminal
 
 from uploader_core.cli.live import LineRenderer
 from uploader_core.cli.options import make_registry
@@ -200,3 +200,40 @@ def test_log_shows_a_sign_of_life(survey: Survey, monkeypatch: pytest.MonkeyPatc
     renderer(progress("gguf:gguf", time.time(), 5_000_000, 10_000_000))
     renderer.tick()
     assert "running gguf:gguf 5.00 MB of 10.0 MB" in output.getvalue()
+
+
+@pytest.fixture
+def outputs(sft_model: Path, tmp_path: Path) -> Path:
+    """A working folder with one training run in it."""
+    shutil.copytree(sft_model.parent, tmp_path / "work" / "outputs")
+    shutil.copytree(sft_model.parents[2] / "tiny-base", tmp_path / "work" / "tiny-base")
+    return tmp_path / "work"
+
+
+@on_posix
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_source_that_nobody_named_is_asked_for(outputs: Path, command: str) -> None:
+    pytest.importorskip("pexpect")
+    pytest.importorskip("pyte")
+    before = sorted(outputs.rglob("*"))
+    arguments = [*UPLOADER, command, "--plugins", "lora", "--output", "r"]
+    terminal = Terminal(arguments, outputs)
+    assert "source  outputs/final_model" in terminal.wait_for("Take it? [Y/n]:")
+    terminal.type("n", ENTER)
+    assert terminal.end() == 130
+    assert sorted(outputs.rglob("*")) == before
+    terminal = Terminal(arguments, outputs)
+    terminal.wait_for("Take it? [Y/n]:")
+    terminal.type(ENTER)
+    assert terminal.end() == 0
+    assert (outputs / "r" / "lora").is_dir() is (command == "run")
+
+
+@on_posix
+def test_source_that_nobody_named_is_taken_with_yes(outputs: Path) -> None:
+    pytest.importorskip("pexpect")
+    pytest.importorskip("pyte")
+    terminal = Terminal([*UPLOADER, "run", "--plugins", "lora", "--yes"], outputs)
+    assert terminal.end() == 0
+    assert "source  outputs/final_model" in terminal.text()
+    assert "Take it?" not in terminal.text()

@@ -24,6 +24,8 @@ else:
 
 T = TypeVar("T")
 FILE = "uploader.toml"
+SOURCE = "source"
+"""The only key of the file that is no table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,11 +36,15 @@ class Config:
         tables: Merged TOML tables.
         environment: Variables of the process, completed by ``.env``.
         options: From the command line: plugin id to field name to value.
+        source: What to release where the command names nothing; None where no file says.
+        source_file: The file that says so.
     """
 
     tables: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    source: str | None = None
+    source_file: Path | None = None
 
     def settings(self, plugin: str, cls: type[T] | None) -> T | None:
         """Resolve the settings of a spec; None for a spec without settings.
@@ -100,7 +106,31 @@ def load(
         if value is not None:
             variables.setdefault(key, value)
     tables = read_tables(config_file, folder)
-    return Config(tables=tables, environment=variables, options=options or {})
+    source_file, source = _read_source(config_file, folder)
+    return Config(
+        tables=tables,
+        environment=variables,
+        options=options or {},
+        source=source,
+        source_file=source_file,
+    )
+
+
+def _read_source(config_file: Path | None, folder: Path | None) -> tuple[Path | None, str | None]:
+    """Return the file that names a source, and the source; a path counts from that file's folder.
+
+    Raises:
+        UsageError: It is no text.
+    """
+    for path in reversed(settings_files(config_file, folder)):
+        found = read_toml(path).get(SOURCE) if path.is_file() else None
+        if found is None:
+            continue
+        if not isinstance(found, str) or not found:
+            raise UsageError(f'{path}: {SOURCE} must be a folder or a name, {SOURCE} = "outputs"')
+        beside = path.parent / Path(found).expanduser()
+        return path, str(beside) if beside.exists() else found
+    return None, None
 
 
 def read_tables(
@@ -117,6 +147,8 @@ def read_tables(
     for path in settings_files(config_file, folder):
         if path.is_file():
             for name, table in read_toml(path).items():
+                if name == SOURCE:
+                    continue
                 if not isinstance(table, dict):
                     raise UsageError(f"{path}: {name!r} must be a table, [{name}]")
                 tables.setdefault(name, {}).update(table)

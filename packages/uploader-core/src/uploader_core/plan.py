@@ -296,7 +296,7 @@ class Plan:
         return {
             "schema": "uploader.plan/1",
             "release": self.release.to_json(),
-            "source": {"kind": self.sources.kind, "path": self.sources.shown},
+            "source": self.sources.to_json(),
             "output": str(self.output),
             "destinations": list(self.destinations),
             "steps": [step.to_json() for step in self.steps],

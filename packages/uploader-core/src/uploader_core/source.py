@@ -72,6 +72,14 @@ class Sources:
             return str(self.folder)
         return f"{self.fetched.model_id}@{self.fetched.revision}"
 
+    def to_json(self, because: str | None = None) -> dict[str, Json]:
+        """Return what programs are told.
+
+        Args:
+            because: Why this source, where the user named none.
+        """
+        return {"kind": self.kind, "path": self.shown, "because": because}
+
 
 def open_source(
     reference: str,

@@ -64,6 +64,34 @@ def find_runs(folders: Iterable[Path], depth: int = DEPTH) -> list[TrainingRun]:
     return sorted(runs, key=lambda run: (run.finished, str(run.path)), reverse=True)
 
 
+def describe(run: TrainingRun, width: int = 0) -> str:
+    """Return one line about a run.
+
+    Args:
+        run: The run.
+        width: Columns that there are; a long path loses its beginning. 0 for no limit.
+    """
+    path = shown(run.path)
+    parts = [
+        f"{datetime.fromtimestamp(run.finished):%Y-%m-%d %H:%M}",
+        run.method,
+        run.base,
+        "" if run.loss is None else f"loss {run.loss:.3g}",
+        "" if run.steps is None else f"{run.steps} steps",
+    ]
+    line = "  ".join(part for part in parts if part)
+    room = max(width - len(line) - 2, 16)
+    if width and len(path) > room:
+        path = "..." + path[3 - room :]
+    return f"{line}  {path}"
+
+
+def shown(path: Path) -> str:
+    """Return a path as short as it can be typed from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 _FINAL = 1 << 62
 
 

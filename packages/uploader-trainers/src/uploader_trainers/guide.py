@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from uploader_core.registry import ARTIFACTS, SCHEMES, Registry
 from uploader_core.settings import fields_of
 from uploader_core.specs import UploadSpec
 from uploader_core.text import duration_text, size_text
-from uploader_core.training_runs import TrainingRun, find_runs
+from uploader_core.training_runs import TrainingRun, describe, find_runs, shown
 
 _SHOWN = 20
 
@@ -84,39 +82,11 @@ def _say_what_to_type(runs: list[TrainingRun]) -> int:
         click.echo("training runs, newest first:")
         for run in runs[:_SHOWN]:
             click.echo(f"  {describe(run)}")
-    path = shlex.quote(_shown(runs[0].path)) if runs else "PATH_TO/final_model"
+    path = shlex.quote(shown(runs[0].path)) if runs else "PATH_TO/final_model"
     click.echo("type what to release, and where to:")
     click.echo(f"  uploader plan {path}")
     click.echo(f"  uploader run {path} --plugins lora,gguf --to hf:YOU/YOUR-MODEL")
     return 2
-
-
-def describe(run: TrainingRun, width: int = 0) -> str:
-    """Return one line about a run.
-
-    Args:
-        run: The run.
-        width: Columns that there are; a long path loses its beginning. 0 for no limit.
-    """
-    path = _shown(run.path)
-    parts = [
-        f"{datetime.fromtimestamp(run.finished):%Y-%m-%d %H:%M}",
-        run.method,
-        run.base,
-        "" if run.loss is None else f"loss {run.loss:.3g}",
-        "" if run.steps is None else f"{run.steps} steps",
-    ]
-    line = "  ".join(part for part in parts if part)
-    room = max(width - len(line) - 2, 16)
-    if width and len(path) > room:
-        path = "..." + path[3 - room :]
-    return f"{line}  {path}"
-
-
-def _shown(path: Path) -> str:
-    """Return a path as short as it can be typed from here."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
 
 
 def _ask(question: Any) -> Any:
@@ -251,7 +221,7 @@ def _command(request: Request, options: dict[str, dict[str, object]]) -> str:
     words = [
         "uploader",
         "run",
-        _shown(Path(request.source)),
+        shown(Path(request.source)),
         "--plugins",
         ",".join(request.plugins),
     ]

@@ -34,6 +34,7 @@ def perform(
     as_json: bool = False,
     quiet: bool = False,
     ask: Literal["always", "uploads", "never"] = "uploads",
+    because: str | None = None,
 ) -> int:
     """Run a request and return 0.
 
@@ -47,6 +48,7 @@ def perform(
         as_json: Print a report for programs, and nothing else on standard output.
         quiet: Show errors and the result only.
         ask: Whether a person on a terminal is asked once more, after the plan.
+        because: Why this source, where the user named none; for programs.
 
     Raises:
         UploaderError: Refused, stopped, or not everything is done and verified.
@@ -80,7 +82,7 @@ def perform(
             confirm=before_start,
         )
     if as_json:
-        click.echo(json.dumps(_report_json(report), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_report_json(report, because), indent=2, ensure_ascii=False))
     else:
         show_report(console, report, quiet=quiet)
     error = report.error()
@@ -89,10 +91,11 @@ def perform(
     return 0
 
 
-def _report_json(report: Report) -> dict[str, Any]:
+def _report_json(report: Report, because: str | None) -> dict[str, Any]:
     return {
         "schema": "uploader.report/1",
         "name": report.plan.release.name,
+        "source": report.plan.sources.to_json(because),
         "output": str(report.plan.output),
         "manifest": None if report.manifest is None else str(report.manifest),
         "seconds": round(report.seconds, 3),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from uploader_core.cli.options import (
     registry_of,
     take_plugin_options,
 )
+from uploader_core.default_source import Choice, choose_source
+from uploader_core.errors import CancelledError, UsageError
 from uploader_core.planner import Request
 from uploader_core.selection import split
 
@@ -23,7 +27,7 @@ from uploader_core.selection import split
 def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in reversed(
         [
-            click.argument("source", metavar="SOURCE"),
+            click.argument("source", metavar="[SOURCE]", required=False),
             click.option(
                 "--plugins",
                 "names",
@@ -96,9 +100,9 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _request(params: dict[str, Any]) -> Request:
+def _request(params: dict[str, Any], source: str) -> Request:
     return Request(
-        source=params["source"],
+        source=source,
         plugins=tuple(split(params["names"])),
         destinations=tuple(params["destinations"]),
         output=params["output"],
@@ -110,26 +114,63 @@ def _request(params: dict[str, Any]) -> Request:
     )
 
 
-def _prepare(ctx: click.Context, params: dict[str, Any]) -> tuple[Request, configuration.Config]:
+def _prepare(
+    ctx: click.Context, params: dict[str, Any]
+) -> tuple[Request, configuration.Config, Choice | None]:
     options = take_plugin_options(params)
     config = configuration.load(config_file=params["config_file"], options=options)
-    return _request(params), config
+    if params["source"] is not None:
+        return _request(params, params["source"]), config, None
+    if params["adapters"]:
+        raise UsageError(
+            "--adapter is merged after SOURCE, and there is none",
+            next="name the first adapter, or the base model, before it",
+        )
+    choice = choose_source(Path.cwd(), config)
+    _say(choice, params)
+    request = _request(params, choice.source)
+    # What repeats this run elsewhere, and tomorrow.
+    command = request.command.replace(
+        f" {ctx.info_name}", f" {ctx.info_name} {shlex.quote(choice.source)}", 1
+    )
+    return replace(request, command=command), config, choice
+
+
+def _say(choice: Choice, params: dict[str, Any]) -> None:
+    """Say what was chosen, and ask a person on a terminal whether it is meant.
+
+    Raises:
+        CancelledError: It is not.
+    """
+    aside = params["as_json"] or params["quiet"]
+    click.echo(f"source  {choice.source}\n        {choice.because}", err=aside)
+    somebody_is_there = sys.stdin.isatty() and sys.stdout.isatty()
+    if params["yes"] or params["as_json"] or not somebody_is_there:
+        return
+    if not click.confirm("Take it?", default=True, err=aside):
+        raise CancelledError(
+            "not started", safe="nothing was changed", next="uploader run PATH_TO/final_model"
+        )
 
 
 @click.command(cls=PluginOptionsCommand)
 @_request_options
 @click.pass_context
 def plan(ctx: click.Context, /, **params: Any) -> int:
-    """Show what `run` would do with SOURCE: steps, sizes, checks. Nothing is written."""
+    """Show what `run` would do with SOURCE: steps, sizes, checks. Nothing is written.
+
+    Without SOURCE it is chosen as by `run`.
+    """
     from uploader_core.cli.render import make_console
     from uploader_core.cli.survey import show_survey
     from uploader_core.preflight import combine
     from uploader_core.session import look
 
-    request, config = _prepare(ctx, params)
+    request, config, choice = _prepare(ctx, params)
     survey = look(request, registry_of(ctx), config, jobs=params["jobs"])
     if params["as_json"]:
         data = survey.plan.to_json()
+        data["source"] = survey.plan.sources.to_json(None if choice is None else choice.because)
         data["kept"] = [*sorted(survey.kept)]
         data["errors"] = [{**error.to_json()} for error in survey.errors]
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
@@ -146,15 +187,19 @@ def plan(ctx: click.Context, /, **params: Any) -> int:
 def run(ctx: click.Context, /, **params: Any) -> int:
     """Make a release of SOURCE, the folder that a trainer saved, and send it where --to says.
 
+    Without SOURCE it is the current folder if that can be released, else `source` of uploader.toml,
+    else the newest training run below the current folder; it is said, and asked on a terminal.
+
     The same command again goes on where the last one stopped and repeats nothing that is done.
     """
     from uploader_core.cli.perform import perform
 
-    request, config = _prepare(ctx, params)
+    request, config, choice = _prepare(ctx, params)
     return perform(
         request,
         registry_of(ctx),
         config,
+        because=None if choice is None else choice.because,
         jobs=params["jobs"],
         fail_fast=params["fail_fast"],
         checksum=params["checksum"],
