@@ -14,8 +14,10 @@ Opening reads headers and small JSON files only and imports no torch; reading do
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from uploader_merged.companions import CompanionFile, collect
 from uploader_merged.matching import plan_merge
 from uploader_merged.recipes import Recipe
 from uploader_merged.stacking import AdapterChoice, read_adapters
+from uploader_merged.stops import GENERATION, Stops, find_stops, generation_text, with_stops
 from uploader_merged.tying import embedding_name, has_two_matrices, head_name
 
 if TYPE_CHECKING:
@@ -63,13 +66,16 @@ class Checkpoint:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """``config.json`` as it has to be for the merged weights."""
-        return self._config
+        """``config.json`` as it has to be for the merged weights and the tokenizer."""
+        stops = self.stops
+        if stops is None or stops.file == GENERATION or not stops.changed:
+            return self._config
+        return with_stops(self._config, stops)
 
     @property
     def config_changed(self) -> bool:
         """Whether :attr:`config` differs from the base's file."""
-        return self._base.quantised is not None or self._config != self._base.config
+        return self._base.quantised is not None or self.config != self._base.config
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -160,8 +166,33 @@ class Checkpoint:
                 self._views = ViewLoader()
         return Evaluation(self._recipes[name], dtype, self._views)
 
+    @functools.cached_property
+    def stops(self) -> Stops | None:
+        """Where generation stops; None where that is not known, or nothing is generated."""
+        files = {file.name: file for file in self._collected()}
+        embedding = embedding_name(self._base)
+        mixed = any(f.role == "tokenizer" and f.origin == "fine-tune" for f in files.values())
+        own = GENERATION in files and files[GENERATION].origin == "fine-tune"
+        return find_stops(
+            {name: file.path for name, file in files.items() if file.is_named_so},
+            self._config,
+            None if embedding is None else self.shape(embedding)[0],
+            self._base.folder if mixed and self._adapters and not own else None,
+        )
+
     def companions(self) -> tuple[CompanionFile, ...]:
         """Return tokenizer, template, processor and licence files with their origin."""
+        stops = self.stops
+        if stops is None or stops.file != GENERATION or not stops.changed:
+            return self._collected()
+        return tuple(
+            replace(file, text=generation_text(file.path, stops))
+            if file.name == GENERATION
+            else file
+            for file in self._collected()
+        )
+
+    def _collected(self) -> tuple[CompanionFile, ...]:
         return collect(self._base.folder, [adapter.folder for adapter in self._adapters])
 
     def auxiliary(self) -> Mapping[str, Path]:

@@ -49,6 +49,11 @@ class CompanionFile:
     text: str | None = None
 
     @property
+    def is_named_so(self) -> bool:
+        """Whether the file that it comes from has its name, and so holds what the name says."""
+        return self.path.name == self.name.rpartition("/")[2]
+
+    @property
     def nbytes(self) -> int:
         """Size of the file that is written."""
         return self.path.stat().st_size if self.text is None else len(self.text.encode())

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from uploader_core.plugin import Finding
-from uploader_lora import describe_positions
+from uploader_lora import describe_positions, read_json
+from uploader_lora.companions import companion_files
+from uploader_lora.templates import tokenizer_templates
 from uploader_merged.checkpoint import Checkpoint
+from uploader_merged.stops import GENERATION, out_of_range, silent_end
 from uploader_merged.tying import FLAG, embedding_name, head_name, is_contradicted
 
 
@@ -15,11 +18,12 @@ def checkpoint_findings(checkpoint: Checkpoint) -> Iterator[Finding]:
 
     Several formats of one plan may say the same; a plan shows it once.
     """
-    yield from _ends(checkpoint)
+    yield from _tying(checkpoint)
     yield from _positions(checkpoint)
+    yield from _stops(checkpoint)
 
 
-def _ends(checkpoint: Checkpoint) -> Iterator[Finding]:
+def _tying(checkpoint: Checkpoint) -> Iterator[Finding]:
     """Say that the files are believed, and not the flag, with what follows from it."""
     base = checkpoint.base
     if not is_contradicted(base):
@@ -48,4 +52,51 @@ def _positions(checkpoint: Checkpoint) -> Iterator[Finding]:
             level="note",
             what=f"positions are those that the adapter was trained with ({trained}), as "
             f"config.json beside it says; the base has {before}",
+        )
+
+
+def _stops(checkpoint: Checkpoint) -> Iterator[Finding]:
+    """Say where generation stops, where that is not what the files said, and what never happens."""
+    files = {f.name: f.path for f in checkpoint.companions() if f.is_named_so}
+    stops = checkpoint.stops
+    if stops is not None and stops.changed:
+        said = " and ".join(map(str, stops.said)) or "no token"
+        yield Finding(
+            level="note",
+            what=f"the tokenizer ends at {stops.end}, and {stops.file} at {said}: "
+            f"eos_token_id {list(stops.ids)} is written, so that generate stops at it",
+        )
+    token = None if stops is None else silent_end(files, stops)
+    if stops is not None and token is not None:
+        base = companion_files(checkpoint.base.folder)
+        learned = checkpoint.adapters and tokenizer_templates(base) != tokenizer_templates(files)
+        yield Finding(
+            # A base model with a template that it never learned is what many fine-tunes start from.
+            level="warning" if learned else "note",
+            what=f"the chat template ends turns with {token}, and neither the tokenizer nor "
+            f"{stops.file} names it as an end, so generate may not stop there",
+            next=f'if the model was trained on the template, set tokenizer.eos_token = "{token}" '
+            "before tokenizer.save_pretrained",
+        )
+    yield from _out_of_range(checkpoint)
+
+
+def _out_of_range(checkpoint: Checkpoint) -> Iterator[Finding]:
+    embedding = embedding_name(checkpoint.base)
+    if embedding is None:
+        return
+    rows = checkpoint.shape(embedding)[0]
+    parts = {"config.json": checkpoint.config}
+    text = checkpoint.config.get("text_config")
+    if isinstance(text, dict):
+        parts["text_config"] = text
+    generation = {f.name: f.path for f in checkpoint.companions()}.get(GENERATION)
+    if generation is not None:
+        parts[GENERATION] = read_json(generation)
+    wrong = list(out_of_range(parts, rows))
+    if wrong:
+        yield Finding(
+            level="warning",
+            what=f"{', '.join(wrong)}: the vocabulary has {rows} rows ({embedding})",
+            next="set them to ids of the tokenizer, in the folder that the file comes from",
         )
