@@ -236,3 +236,18 @@ def test_gated_model_is_read_by_those_who_were_accepted(
     assert "accept the conditions of me/base on its page" in result.stderr
     hub.store.repos["me/base"].accepted.append("you")
     assert uploader(*arguments).returncode == 0
+
+
+def test_trained_part_that_is_on_the_hub_only(
+    uploader: Any, fine_tune: Path, hub: Any, api: Any
+) -> None:
+    """Pickles are not fetched, so the listing tells that there is one."""
+    base = fine_tune.parents[1] / "base"
+    (fine_tune / "non_lora_state_dict.bin").write_bytes(b"weights")
+    publish(api, "me/adapter", fine_tune)
+    asked = ("me/adapter", "--base", base, "--plugins", "lora,merged")
+    result = uploader("plan", *asked)
+    assert result.returncode == 4
+    assert result.stderr.count("non_lora_state_dict.bin may be a trained part") == 1
+    left = ("--leave-behind", "non_lora_state_dict.bin")
+    assert uploader("plan", *asked, *left).returncode == 0

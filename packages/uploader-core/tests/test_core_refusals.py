@@ -56,6 +56,22 @@ def test_folder_of_a_save_that_failed(uploader: Any, tmp_path: Path) -> None:
     assert "saving it failed half-way" in " ".join(result.stderr.split())
 
 
+def test_file_to_leave_behind_that_is_not_there(uploader: Any, adapter: Path) -> None:
+    result = uploader("run", adapter, "--leave-behind", "value_head.bim")
+    assert result.returncode == 2
+    assert "--leave-behind value_head.bim" in result.stderr
+    assert "has no such file" in " ".join(result.stderr.split())
+
+
+def test_what_is_left_behind_is_said(uploader: Any, adapter: Path, tmp_path: Path) -> None:
+    (adapter / "value_head.bin").write_bytes(b"x")
+    output = tmp_path / "release"
+    left = ("--leave-behind", "value_head.bin")
+    asked = ("run", adapter, "--plugins", "notes", "--output", output, *left)
+    assert uploader(*asked).returncode == 0
+    assert "`value_head.bin`" in (output / "README.md").read_text("utf-8")
+
+
 def test_adapter_without_base(uploader: Any, adapter: Path, install: Callable[..., None]) -> None:
     install("acme-m", {"plug_m": NEEDS_BASE}, {"plugins": {"m": "plug_m"}})
     result = uploader("run", adapter, "--plugins", "m")

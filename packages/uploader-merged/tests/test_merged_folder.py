@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from pathlib import Path
 
@@ -183,6 +184,32 @@ def test_new_vocabulary_is_not_mixed_with_the_base_s(
     made = merge(base, mine)
     assert not (made.path / "tokenizer.model").exists()
     assert not (made.path / "chat_template.jinja").exists()
+
+
+def test_part_that_no_index_names(llama: Path, adapter: Path, tmp_path: Path, merge: Merge) -> None:
+    """Trained weights of a full model, or beside an adapter; a base may hold what it likes."""
+    full, tuned = tmp_path / "full", tmp_path / "tuned"
+    shutil.copytree(llama, full)
+    shutil.copytree(adapter, tuned)
+    assert not [f for f in check(merge.plan(full, tuned)) if f.level == "error"]
+    for folder in (full, tuned):
+        (folder / "value_head.safetensors").write_bytes(b"x")
+    (full / "pytorch_model.bin").write_bytes(b"the same once more")
+    for source in ((full, None), (llama, tuned)):
+        (error,) = [f for f in check(merge.plan(*source)) if f.level == "error"]
+        assert error.what.startswith("value_head.safetensors may be")
+    assert not [f for f in check(merge.plan(full, adapter)) if f.level == "error"]
+
+
+def test_older_shards_that_their_index_names_are_missed_by_nobody(
+    llama: Path, tmp_path: Path, merge: Merge
+) -> None:
+    full = save_llama(tmp_path / "full", shards="40KB")
+    shutil.copyfile(llama / "model.safetensors", full / "model.safetensors")
+    assert not [f for f in check(merge.plan(full, None)) if f.level == "error"]
+    (full / "model.safetensors.index.json").unlink()
+    (error,) = [f for f in check(merge.plan(full, None)) if f.level == "error"]
+    assert "model-00001-of-" in error.what
 
 
 def test_missing_tokenizer_is_said(llama: Path, adapter: Path, merge: Merge) -> None:

@@ -27,6 +27,8 @@ class ReleaseInfo:
         base_pinned: Whether the adapter or the user named that revision. Who loads the base by its
             name has to ask for it then.
         command: The command line with the form that repeats the run, without secrets.
+        leave_behind: Names of files of the source that the user said shall not be missed, though
+            they look like a part of the model.
     """
 
     name: str
@@ -36,6 +38,18 @@ class ReleaseInfo:
     base_revision: str | None = None
     base_pinned: bool = False
     command: str = ""
+    leave_behind: tuple[str, ...] = ()
+
+    @property
+    def without(self) -> str:
+        """A sentence for cards on what the user left behind; "" when nothing."""
+        files = ", ".join(f"`{name}`" for name in self.leave_behind)
+        return f"Left behind on purpose, from the folder of the training: {files}." if files else ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ReleaseInfo:
+        """Read what :meth:`to_json` made."""
+        return cls(**{**data, "leave_behind": tuple(data.get("leave_behind", ()))})
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -46,6 +60,7 @@ class ReleaseInfo:
             "base_revision": self.base_revision,
             "base_pinned": self.base_pinned,
             "command": self.command,
+            "leave_behind": list(self.leave_behind),
         }
 
 
@@ -187,6 +202,8 @@ class FetchedSource:
         cache: Folder that they would be brought into.
         cache_option: How to choose another place for them (``HF_HOME=/big/disk``), for the advice
             when they do not fit.
+        unfetched: Names of other files beside the model that were not brought. Formats look whether
+            one of them looks like a part of it.
     """
 
     path: Path
@@ -196,6 +213,7 @@ class FetchedSource:
     download: int = 0
     cache: Path | None = None
     cache_option: str = ""
+    unfetched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,6 +19,8 @@ def write_readme(context: StepContext) -> Artifact:
         known = release.base_pinned or release.source == "checkpoint"
         at = f", commit `{release.base_revision}`" if release.base_revision and known else ""
         lines += [f"{how} from `{release.base_model}`{at}.", ""]
+    if release.without:
+        lines += [release.without, ""]
     lines += ["| folder | files | size |", "| --- | ---: | ---: |"]
     for artifact in context.inputs:
         lines.append(

@@ -36,6 +36,8 @@ class Request:
         name: Name of the release; from the destination or the source when None.
         base: Overrides the base model that the adapter names.
         measure: Also measure the formats, where a plugin can.
+        leave_behind: Files of the source that shall not be missed, though they look like a part of
+            the model.
         adapters: More adapters to merge after the source, ``REFERENCE`` or ``REFERENCE=WEIGHT``.
         command: The command line, for the manifest.
     """
@@ -48,6 +50,7 @@ class Request:
     base: str | None = None
     adapters: tuple[str, ...] = ()
     measure: bool = False
+    leave_behind: tuple[str, ...] = ()
     command: str = ""
 
 
@@ -72,6 +75,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         request.adapters,
         identify=lambda folder: _identify(folder, registry),
     )
+    _check_left_behind(request, sources)
     destinations = [split_destination(d, registry) for d in request.destinations]
     name = request.name or _name_from(destinations, request.plugins)
     if name is None and sources.fetched is not None:
@@ -85,6 +89,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         base_revision=sources.base_revision,
         base_pinned=sources.base_pinned,
         command=request.command,
+        leave_behind=request.leave_behind,
     )
     output = request.output or _default_output(sources, name)
     builder = PlanBuilder(registry, config, sources, release)
@@ -110,6 +115,21 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         warnings=(*sources.findings, *builder.warnings),
         downloads=tuple(downloads),
     )
+
+
+def _check_left_behind(request: Request, sources: Sources) -> None:
+    """Refuse a misspelt ``--leave-behind``, which would mean nothing."""
+    folders = {sources.folder}
+    for artifact in sources.artifacts.values():
+        folders |= {(artifact.path / file.name).parent for file in artifact.files}
+    unfetched = () if sources.fetched is None else sources.fetched.unfetched
+    for name in request.leave_behind:
+        if name not in unfetched and not any((folder / name).exists() for folder in folders):
+            raise UsageError(
+                f"--leave-behind {name}: {sources.shown} has no such file",
+                owner="option --leave-behind",
+                next="give the name as the error said it, without a folder",
+            )
 
 
 def _identify(folder: Path, registry: Registry) -> FetchedSource | None:

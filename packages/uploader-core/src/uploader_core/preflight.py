@@ -120,7 +120,11 @@ def _once(errors: list[UploaderError]) -> list[UploaderError]:
 
 
 def combine(errors: list[UploaderError]) -> UploaderError:
-    """Make one error of all the reasons for a refusal; a single one stays as it is."""
+    """Make one error of all the reasons for a refusal; a single one stays as it is.
+
+    What several steps say alike is one reason.
+    """
+    errors = list({error.what: error for error in reversed(errors)}.values())[::-1]
     if len(errors) == 1:
         return errors[0]
     codes = {error.exit_code for error in errors}

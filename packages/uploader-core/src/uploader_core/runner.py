@@ -406,13 +406,14 @@ class Runner:
                     "settings": to_json(step.settings),
                     "inputs": inputs,
                     "release": self.plan.release.name,
-                    "base": [
+                    "base": None
+                    if step.measures
+                    else [
                         self.plan.release.base_model,
                         self.plan.release.base_is_hub_id,
                         self.plan.release.base_revision,
-                    ]
-                    if step.tells
-                    else None,
+                    ],
+                    "leave_behind": [*sorted(self.plan.release.leave_behind)],
                     "facts": self._facts() if step.tells else None,
                     "model_id": self.plan.model_id_of(step),
                     "sections": [

@@ -327,6 +327,7 @@ def _fetched(answer: Mapping[str, Json]) -> FetchedSource:
         download=member(answer, "download", int),
         cache=None if cache is None else Path(str(cache)),
         cache_option=member(answer, "cache_option", str),
+        unfetched=tuple(str(name) for name in member(answer, "unfetched", list)),
     )
 
 

@@ -171,7 +171,8 @@ def _origin(fetched: FetchedSource | None) -> dict[str, Json]:
     """Say in an artifact's metadata where it was fetched; nothing for a local folder."""
     if fetched is None:
         return {}
-    return {"model_id": fetched.model_id, "revision": fetched.revision}
+    left: dict[str, Json] = {"unfetched": list(fetched.unfetched)} if fetched.unfetched else {}
+    return {"model_id": fetched.model_id, "revision": fetched.revision, **left}
 
 
 def _resolve_folder(reference: str, fetch: Fetch) -> tuple[Path, FetchedSource | None]:

@@ -114,7 +114,7 @@ def _step_context(
         step=request["step"],
         inputs=inputs,
         settings=_settings(request),
-        release=ReleaseInfo(**request["release"]),
+        release=ReleaseInfo.from_json(request["release"]),
         output=OutputFolder(Path(request["output"]), work, Path(units) if units else None),
         work=work,
         produces=request["produces"],
@@ -174,7 +174,7 @@ def _check(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
     context = PlanContext(
         inputs=tuple(Artifact.from_json(a) for a in request["inputs"]),
         settings=_settings(request),
-        release=ReleaseInfo(**request["release"]),
+        release=ReleaseInfo.from_json(request["release"]),
         output=Path(request["output"]),
         target=request.get("target"),
         sizes=request.get("sizes", {}),
@@ -215,6 +215,7 @@ def _fetch(request: Mapping[str, Any], emit: Emit, cancelled: Callable[[], bool]
         "download": result.download,
         "cache": None if result.cache is None else str(result.cache),
         "cache_option": result.cache_option,
+        "unfetched": [*result.unfetched],
     }
 
 

@@ -47,6 +47,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
         PluginError: llama.cpp's conversion code is not there.
     """
     from uploader_lora import read_adapter
+    from uploader_lora.unread import refusals_of_adapter
     from uploader_merged import open_checkpoint
 
     settings: GgufSettings = context.settings
@@ -57,6 +58,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     if embeddings and not _has_output(open_checkpoint(context.input("base").path).names):
         # llama.cpp would use the pair for the output matrix as well, where it does not fit.
         reasons.append(f"a change of embeddings that are also its output ({embeddings[0]})")
+    yield from refusals_of_adapter(context)
     for what in reasons:
         yield Finding(level="error", what=f"a GGUF adapter cannot hold {what}", next=_ADVICE)
 

@@ -63,7 +63,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from quantization(checkpoint.config)
     yield from _architecture(checkpoint.config, chain)
     yield from one_matrix(checkpoint)
-    yield from checkpoint_findings(checkpoint)
+    yield from checkpoint_findings(checkpoint, context)
 
 
 def quantization(config: Mapping[str, Any]) -> Iterator[Finding]:

@@ -166,7 +166,7 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
             ModelCardData(),
             template_str=template,
             title="" if own.has_own_text else plain(_title(context)),
-            introduction=_introduction(artifact, context),
+            introduction=f"{_introduction(artifact, context)} {context.release.without}".strip(),
             notice=licence.notice,
             sections=[s for s in context.sections if s.text.strip()],
             training=training.section(lineage, has_curve=has_curve),

@@ -92,7 +92,13 @@ def _bring(api: HfApi, context: SourceContext, listing: _Listing) -> FetchedSour
     names = listing.sizes.keys()
     folder = _download(api, listing, small_files(names))
     weights = [n for n in _weights(folder, names, context.purpose) if n in names]
-    fetched = FetchedSource(path=folder, model_id=listing.model_id, revision=listing.sha)
+    others = {*names} - {*small_files(names), *weights, *weights_of(names, context.purpose)}
+    fetched = FetchedSource(
+        path=folder,
+        model_id=listing.model_id,
+        revision=listing.sha,
+        unfetched=tuple(sorted(n for n in others if "/" not in n and not n.startswith("."))),
+    )
     if all((folder / name).is_file() for name in weights):
         return fetched
     if context.outline is None:

@@ -1,15 +1,17 @@
-"""The ``lora`` artifact: the files that PEFT reads, copied byte for byte, and nothing else.
+"""The ``lora`` artifact: the files that PEFT reads, copied byte for byte.
 
 Only a file that holds another chat template than the one that transformers takes, or a path of this
-machine, is changed.
+machine, is changed. Parts of the model that a trainer saved beside the adapter, and reads there
+again, go along.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from uploader_core.plugin import Artifact, Estimate, Finding, Json, PlanContext, StepContext
+from uploader_lora import unread
 from uploader_lora.adapter import Adapter
 from uploader_lora.companions import check_inside, companion_files, companion_role
 from uploader_lora.modules import module_findings
@@ -25,7 +27,7 @@ def save(context: StepContext) -> Artifact:
     """Copy the adapter into the release."""
     folder = context.input("adapter").path
     adapter = read_adapter(folder)
-    files = _files(folder)
+    files = _files(folder, context.release.leave_behind)
     texts = published_texts(companion_files(folder))
     total = sum(path.stat().st_size for path, _ in files.values())
     done = 0
@@ -44,7 +46,15 @@ def check(context: PlanContext) -> Iterator[Finding]:
     """Read the adapter's headers; an adapter that cannot be read raises."""
     folder = context.input("adapter").path
     adapter = read_adapter(folder)
-    _files(folder)
+    _files(folder, context.release.leave_behind)
+    yield from unread.refusals_of_adapter(context, alone=True)
+    along = unread.carried(folder, context.release.leave_behind)
+    if along:
+        yield Finding(
+            level="note",
+            what=f"{', '.join(along)} goes with the adapter; PEFT does not read it",
+            next=f"--leave-behind {','.join(along)}",
+        )
     yield from _unstored(adapter, context.sources.get("base"))
     yield from _positions(folder, context.sources.get("base"))
     yield from check_templates(companion_files(folder))
@@ -109,7 +119,7 @@ def estimate(context: PlanContext) -> Estimate:
     texts = published_texts(companion_files(folder))
     sizes = tuple(
         (name, len(texts[name].encode()) if name in texts else path.stat().st_size)
-        for name, (path, _) in _files(folder).items()
+        for name, (path, _) in _files(folder, context.release.leave_behind).items()
     )
     return Estimate(
         bytes_written=sum(size for _, size in sizes),
@@ -119,13 +129,15 @@ def estimate(context: PlanContext) -> Estimate:
     )
 
 
-def _files(folder: Path) -> dict[str, tuple[Path, str]]:
+def _files(folder: Path, leave_behind: Collection[str]) -> dict[str, tuple[Path, str]]:
     """Return (path, role) by name: configuration, weights and what stands beside them."""
     files = {CONFIG: (folder / CONFIG, "config")}
     for name in weight_files(folder, STEM):
         files[name] = (folder / name, "weights" if name.endswith(".safetensors") else "config")
     for name, path in companion_files(folder).items():
         files[name] = (path, companion_role(name) or "other")
+    for name, path in unread.carried(folder, leave_behind).items():
+        files[name] = (path, "weights")
     for path, _ in files.values():
         check_inside(folder, path)
     return files

@@ -4,23 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from uploader_core.plugin import Finding
+from uploader_core.plugin import Finding, PlanContext
 from uploader_lora import describe_positions, read_json
 from uploader_lora.companions import companion_files
 from uploader_lora.templates import tokenizer_templates
+from uploader_lora.unread import refusals, unfetched_of, unread_in
 from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.stops import GENERATION, out_of_range, silent_end
 from uploader_merged.tying import FLAG, embedding_name, head_name, is_contradicted
 
 
-def checkpoint_findings(checkpoint: Checkpoint) -> Iterator[Finding]:
-    """Yield warnings and notes about a checkpoint, for the ``check`` of a format.
+def checkpoint_findings(checkpoint: Checkpoint, context: PlanContext) -> Iterator[Finding]:
+    """Yield what there is to say of a checkpoint, for the ``check`` of a format.
 
     Several formats of one plan may say the same; a plan shows it once.
+
+    Args:
+        checkpoint: Opened.
+        context: Of the check.
     """
+    yield from _unread(checkpoint, context)
     yield from _tying(checkpoint)
     yield from _positions(checkpoint)
     yield from _stops(checkpoint)
+
+
+def _unread(checkpoint: Checkpoint, context: PlanContext) -> Iterator[Finding]:
+    """Refuse files that look like a part of the model and that nothing reads."""
+    unfetched = unfetched_of(context.input("checkpoint"))
+    if not checkpoint.adapters:
+        files = unread_in(checkpoint.base.folder, "model", unfetched)
+    else:
+        folders = [adapter.folder for adapter in checkpoint.adapters]
+        found = [unread_in(folder, "adapter_model", unfetched) for folder in folders]
+        files = tuple(dict.fromkeys(name for names in found for name in names))
+    yield from refusals(context, files)
 
 
 def _tying(checkpoint: Checkpoint) -> Iterator[Finding]:

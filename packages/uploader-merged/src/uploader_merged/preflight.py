@@ -17,6 +17,7 @@ from uploader_core.plugin import (
 )
 from uploader_lora.modules import module_findings
 from uploader_lora.templates import JINJA, PROCESSOR, check_templates
+from uploader_lora.unread import unfetched_of
 from uploader_merged.base import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.engines import check_engine
@@ -45,7 +46,8 @@ def open_virtual(context: StepContext) -> Artifact:
     Raises:
         SourceError: The two do not fit together.
     """
-    return _describe(context, [(str(context.input("adapter").path), 1.0)])
+    adapter = context.input("adapter")
+    return _describe(context, [(str(adapter.path), 1.0)], unfetched_of(adapter))
 
 
 def open_stack(context: StepContext) -> Artifact:
@@ -68,7 +70,9 @@ def open_stack(context: StepContext) -> Artifact:
     return _describe(context, [*chosen])
 
 
-def _describe(context: StepContext, adapters: list[AdapterChoice]) -> Artifact:
+def _describe(
+    context: StepContext, adapters: list[AdapterChoice], unfetched: tuple[str, ...] = ()
+) -> Artifact:
     base = context.input("base")
     packing = context.settings.expert_packing
     checkpoint = open_checkpoint(base.path, adapters, expert_packing=packing)
@@ -79,6 +83,7 @@ def _describe(context: StepContext, adapters: list[AdapterChoice]) -> Artifact:
             "expert_packing": packing,
             "model_id": base.metadata.get("model_id"),
             "revision": base.metadata.get("revision"),
+            "unfetched": list(unfetched),
             "touched": len(checkpoint.touched),
             "tensors": len(checkpoint.names),
         }
@@ -93,7 +98,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
     yield from check_vocabulary(checkpoint)
-    yield from checkpoint_findings(checkpoint)
+    yield from checkpoint_findings(checkpoint, context)
     if context.settings.dtype == "auto" and main_dtype(checkpoint) == "F32":
         yield Finding(
             level="note",
@@ -110,7 +115,7 @@ def check_4bit(context: PlanContext) -> Iterator[Finding]:
     yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
     yield from check_vocabulary(checkpoint)
-    yield from checkpoint_findings(checkpoint)
+    yield from checkpoint_findings(checkpoint, context)
     if not selection.names:
         yield Finding(
             level="error",

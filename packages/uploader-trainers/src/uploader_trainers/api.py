@@ -32,6 +32,7 @@ def plan(
     output: str | Path | None = None,
     name: str | None = None,
     base: str | None = None,
+    leave_behind: Names = (),
     tokenizer: Any = None,
     save_to: str | Path | None = None,
     **settings: object,
@@ -46,6 +47,8 @@ def plan(
         output: Release folder.
         name: Name of the released model.
         base: Base model, when the adapter names none or another place.
+        leave_behind: Files beside the model that look like a part of it and that the release is
+            right without.
         tokenizer: Saved with a live model.
         save_to: Where a live model is saved; ``final_model`` in the trainer's or the working
             folder when None.
@@ -57,7 +60,7 @@ def plan(
     """
     reference = save(source, tokenizer=tokenizer, folder=_path(save_to))
     registry, config = _configure(settings)
-    request = _request(reference, to, plugins, output, name, base)
+    request = _request(reference, to, plugins, output, name, base, leave_behind)
     return Preview(session.look(request, registry, config))
 
 
@@ -69,6 +72,7 @@ def run(
     output: str | Path | None = None,
     name: str | None = None,
     base: str | None = None,
+    leave_behind: Names = (),
     tokenizer: Any = None,
     save_to: str | Path | None = None,
     jobs: int = 1,
@@ -84,6 +88,7 @@ def run(
         output: Release folder.
         name: Name of the released model.
         base: Base model.
+        leave_behind: Files that shall not be missed.
         tokenizer: Saved with a live model.
         save_to: Where a live model is saved.
         jobs: Heavy steps side by side.
@@ -99,7 +104,7 @@ def run(
     """
     reference = save(source, tokenizer=tokenizer, folder=_path(save_to))
     registry, config = _configure(settings)
-    request = _request(reference, to, plugins, output, name, base)
+    request = _request(reference, to, plugins, output, name, base, leave_behind)
     with display(quiet=quiet) as screen:
         report = session.run(
             request, registry, config, EventStream(screen), jobs=jobs, confirm=screen.begin
@@ -125,6 +130,7 @@ def _request(
     output: str | Path | None,
     name: str | None,
     base: str | None,
+    leave_behind: Names,
 ) -> Request:
     return Request(
         source=reference,
@@ -133,6 +139,7 @@ def _request(
         output=_path(output),
         name=name,
         base=base,
+        leave_behind=_names(leave_behind),
         command=f"uploader_trainers.run in {Path(sys.argv[0]).name or 'python'}",
     )
 

@@ -65,6 +65,13 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "may be repeated.",
             ),
             click.option(
+                "--leave-behind",
+                multiple=True,
+                metavar="FILES",
+                help="Files beside the model that look like a part of it and that the release is "
+                "right without (value_head.safetensors), separated by commas.",
+            ),
+            click.option(
                 "--measure",
                 is_flag=True,
                 help="Measure how near each format is to base and adapter, for card and report.",
@@ -110,6 +117,7 @@ def _request(params: dict[str, Any], source: str) -> Request:
         base=params["base"],
         adapters=tuple(params["adapters"]),
         measure=params["measure"],
+        leave_behind=tuple(split(params["leave_behind"])),
         command=" ".join(["uploader", *sys.argv[1:]]),
     )
 
