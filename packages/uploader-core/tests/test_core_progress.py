@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.live import Live
 
+from uploader_core import progress as module
+from uploader_core.cli import live
 from uploader_core.cli.live import LiveRenderer
+from uploader_core.context import ReleaseInfo
 from uploader_core.events import Event
+from uploader_core.plan import Plan, PlannedStep
 from uploader_core.progress import StepProgress, Tracker
+from uploader_core.registry import Entry, Plugin
+from uploader_core.session import Survey
+from uploader_core.source import Sources
+from uploader_core.specs import DocumentSpec, SaveSpec
 
 
 def progress(tracker: Tracker, time: float, what: str, done: int) -> StepProgress:
@@ -51,3 +60,98 @@ def test_what_a_step_is_at_is_never_cut_off_by_the_rest(
     assert len(shown) == lines
     assert what in out.getvalue()
     assert "430 B of" in shown[0]
+
+
+def planned(step_id: str, seconds: float | None) -> PlannedStep:
+    """A format, or a measurement of one where the id has a subject."""
+    name = step_id.partition(":")[2].partition("@")[0]
+    spec: SaveSpec | DocumentSpec = SaveSpec(
+        name=name, summary="s", run="m:m", consumes=("adapter",), produces="acme.s"
+    )
+    if "@" in step_id:
+        spec = DocumentSpec(name=name, summary="s", run="m:m", output="x.json", measures=True)
+    entry = Entry(group="g", name="acme", module="m", distribution="acme", version="1")
+    plugin = Plugin(id="acme", entry=entry, module=module, specs=(spec,))
+    kind = "document" if "@" in step_id else "acme.s"
+    return PlannedStep(id=step_id, plugin=plugin, spec=spec, inputs=(), kind=kind, seconds=seconds)
+
+
+def survey_of(folder: Path, **seconds: float | None) -> Survey:
+    names = {"a": "acme:a", "measured": "acme:m@a", "again": "acme:m@b"}
+    plan = Plan(
+        sources=Sources(kind="adapter", folder=folder, artifacts={}),
+        release=ReleaseInfo(name="m", source="adapter"),
+        output=folder,
+        steps=tuple(planned(names[name], time) for name, time in seconds.items()),
+    )
+    return Survey(plan=plan, kept=frozenset())
+
+
+def begun(survey: Survey) -> Tracker:
+    """A run whose format took its ten seconds, and whose measurement begins at 110 s."""
+    tracker = Tracker()
+    tracker.begin(survey.plan, survey.kept)
+    steps = ((100.0, "started", "a"), (110.0, "done", "a"), (110.0, "started", "m@a"))
+    for time, kind, step in steps:
+        tracker(Event(type=f"step_{kind}", step=f"acme:{step}", time=time, data={}))
+    return tracker
+
+
+def test_step_that_takes_longer_than_was_thought_takes_longer_still(tmp_path: Path) -> None:
+    tracker = begun(survey_of(tmp_path, a=10.0, measured=20.0))
+    ends = [tracker.remaining(110.0 + passed)[1] for passed in (5, 15, 60, 120, 180)]
+    assert all(end is not None for end in ends)
+    assert ends[0] == pytest.approx(15.0)
+    assert ends[1] == pytest.approx(5.0)
+    assert ends[2:] == [pytest.approx(max(60 * 0.25, 0)), pytest.approx(30), pytest.approx(45)]
+
+
+def test_step_without_an_estimate_makes_the_end_unknown_and_not_near(tmp_path: Path) -> None:
+    survey = survey_of(tmp_path, a=10.0, measured=None)
+    tracker = begun(survey)
+    assert tracker.remaining(111.0) == (0.0, None)
+    tracker(Event(type="step_done", step="acme:m@a", time=300.0, data={}))
+    assert tracker.remaining(300.0) == (0.0, 0.0)
+
+
+def test_step_that_counts_anything_is_extrapolated(tmp_path: Path) -> None:
+    tracker = begun(survey_of(tmp_path, a=10.0, measured=None))
+    for time, done in ((110.0, 0), (120.0, 10)):
+        data = {"what": "measuring", "done": done, "total": 100, "unit": "steps"}
+        tracker(Event(type="step_progress", step="acme:m@a", time=time, data=data))
+    assert tracker.remaining(120.0)[1] == pytest.approx(90.0)
+    assert tracker.remaining(130.0)[1] == pytest.approx(180.0)  # silent, so slower than it was
+
+
+def test_what_one_measurement_took_is_expected_of_the_next(tmp_path: Path) -> None:
+    tracker = begun(survey_of(tmp_path, a=10.0, measured=None, again=None))
+    tracker(Event(type="step_done", step="acme:m@a", time=160.0, data={}))
+    assert tracker.remaining(160.0)[1] == pytest.approx(50.0)
+
+
+def test_step_that_counted_all_and_goes_on_is_not_called_finished(tmp_path: Path) -> None:
+    tracker = begun(survey_of(tmp_path, a=10.0, measured=20.0))
+    for time, done in ((110.0, 0), (120.0, 100)):
+        data = {"what": "measuring", "done": done, "total": 100, "unit": "steps"}
+        tracker(Event(type="step_progress", step="acme:m@a", time=time, data=data))
+    assert tracker.remaining(150.0)[1] == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "passed", "shown"),
+    [(None, 60.0, "time left not known yet"), (20.0, 180.0, "all in ~45 s")],
+)
+def test_terminal_shows_no_time_that_has_passed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    estimate: float | None,
+    passed: float,
+    shown: str,
+) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=False)
+    renderer = LiveRenderer(console, live.Live(console=console))
+    renderer._tracker = begun(survey_of(tmp_path, a=10.0, measured=estimate))
+    monkeypatch.setattr(live.time, "time", lambda: 110.0 + passed)
+    console.print(renderer)
+    assert shown in out.getvalue()

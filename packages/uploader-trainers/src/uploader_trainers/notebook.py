@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import click
 
-from uploader_core.cli.live import make_renderer
+from uploader_core.cli.live import left_text, make_renderer
 from uploader_core.cli.render import make_console
 from uploader_core.events import Event
 from uploader_core.progress import StepProgress, Tracker
@@ -96,11 +96,8 @@ class NotebookScreen:
         rows = [
             html.line(_cells(s, now), fraction=_filled(s)) for s in self._tracker.steps.values()
         ]
-        first, end = self._tracker.remaining(now)
-        left = ""
-        if end:
-            usable = f"first usable in ~{duration_text(first)}, " if first else ""
-            left = html.note("", f"{usable}all in ~{duration_text(end)}", None)
+        text = left_text(*self._tracker.remaining(now))
+        left = html.note("", text, None) if text else ""
         return f"<table><tbody>{''.join(rows)}</tbody></table>{left}"
 
 

@@ -62,7 +62,7 @@ class LineRenderer(Renderer):
         if now - self._last < self.EVERY or not running:
             return
         first, end = self._tracker.remaining(now)
-        left = "" if end is None else f"; {left_text(first, end)}"
+        left = "".join(f"; {text}" for text in [left_text(first, end)] if text)
         at = "; ".join(" ".join(filter(None, (s.id, amount_text(s, now), s.what))) for s in running)
         self._print(f"running {at}{left}", now)
 
@@ -155,11 +155,11 @@ class LiveRenderer(Renderer):
 
 
 def left_text(first: float | None, end: float | None) -> str:
-    """Say how long it takes yet; "" while nothing was measured."""
-    if not end:
+    """Say how long it takes yet, and that it is not known where it is not; "" at the end."""
+    if end == 0:
         return ""
     usable = f"first usable in ~{duration_text(first)}, " if first else ""
-    return f"{usable}all in ~{duration_text(end)}"
+    return usable + ("time left not known yet" if end is None else f"all in ~{duration_text(end)}")
 
 
 def amount_text(step: StepProgress, now: float) -> str:
