@@ -25,6 +25,7 @@ from uploader_core.plugin import Artifact, Json, PluginError
 from uploader_lora import Adapter
 from uploader_merged.base import BaseModel, read_base
 from uploader_merged.companions import CompanionFile, collect
+from uploader_merged.custom_code import companions_with_code_of, with_code_of
 from uploader_merged.matching import plan_merge
 from uploader_merged.recipes import Recipe
 from uploader_merged.stacking import AdapterChoice, read_adapters
@@ -45,8 +46,11 @@ class Checkpoint:
     read opens the files that it needs.
     """
 
-    def __init__(self, base: BaseModel, adapters: tuple[Adapter, ...] = ()) -> None:
+    def __init__(
+        self, base: BaseModel, adapters: tuple[Adapter, ...] = (), model_id: str | None = None
+    ) -> None:
         merge = plan_merge(base, adapters)
+        self._model_id = model_id
         self._base = base
         self._adapters = adapters
         self._recipes = merge.recipes
@@ -67,10 +71,10 @@ class Checkpoint:
     @property
     def config(self) -> Mapping[str, Any]:
         """``config.json`` as it has to be for the merged weights and the tokenizer."""
-        stops = self.stops
-        if stops is None or stops.file == GENERATION or not stops.changed:
-            return self._config
-        return with_stops(self._config, stops)
+        stops, config = self.stops, self._config
+        if stops is not None and stops.file != GENERATION and stops.changed:
+            config = with_stops(config, stops)
+        return with_code_of(config, self._model_id)
 
     @property
     def config_changed(self) -> bool:
@@ -182,18 +186,22 @@ class Checkpoint:
 
     def companions(self) -> tuple[CompanionFile, ...]:
         """Return tokenizer, template, processor and licence files with their origin."""
-        stops = self.stops
+        stops, files = self.stops, companions_with_code_of(self._collected(), self._model_id)
         if stops is None or stops.file != GENERATION or not stops.changed:
-            return self._collected()
+            return files
         return tuple(
             replace(file, text=generation_text(file.path, stops))
             if file.name == GENERATION
             else file
-            for file in self._collected()
+            for file in files
         )
 
     def _collected(self) -> tuple[CompanionFile, ...]:
-        return collect(self._base.folder, [adapter.folder for adapter in self._adapters])
+        files = collect(self._base.folder, [adapter.folder for adapter in self._adapters])
+        if self._config.get("architectures") == self._base.config.get("architectures"):
+            return files
+        # A task with a head of its own does not generate.
+        return tuple(f for f in files if f.name != GENERATION or f.origin != "base")
 
     def auxiliary(self) -> Mapping[str, Path]:
         """Return the paths of :meth:`companions` by name."""
@@ -218,6 +226,7 @@ def open_checkpoint(
     Raises:
         SourceError: A folder cannot be used, or they do not fit together.
     """
+    model_id: str | None = None
     if isinstance(source, Artifact):
         base, pairs = source.metadata.get("base"), source.metadata.get("adapters")
         if not isinstance(base, str) or not isinstance(pairs, list):
@@ -227,12 +236,14 @@ def open_checkpoint(
                 next="pip install -U uploader-core uploader-merged",
             )
         expert_packing = str(source.metadata.get("expert_packing", "auto"))
+        named = source.metadata.get("model_id")
+        model_id = named if isinstance(named, str) else None
         source, adapter = base, _choices(pairs)
     elif adapter is None:
         adapter = []
     elif isinstance(adapter, (str, Path, tuple)):
         adapter = [adapter]
-    return Checkpoint(read_base(Path(source)), read_adapters(adapter, expert_packing))
+    return Checkpoint(read_base(Path(source)), read_adapters(adapter, expert_packing), model_id)
 
 
 def _choices(pairs: list[Json]) -> list[AdapterChoice]:

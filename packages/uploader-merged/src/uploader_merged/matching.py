@@ -26,6 +26,7 @@ from uploader_merged.names import TensorNames
 from uploader_merged.orientation import describe, is_transposed
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Step, View
 from uploader_merged.replication import replicate, replicated_config
+from uploader_merged.task_heads import find_new_head
 from uploader_merged.tying import embedding_name, head_name, settled_config, untie
 
 _FLOATS = {"F32", "F16", "BF16"}
@@ -98,14 +99,16 @@ class _Matcher:
         self._names = TensorNames(base.tensors)
         self._duplicates: tuple[Part, ...] = ()
         self._both: tuple[TokenRows, ...] = ()
+        self._head: tuple[FullTensor, ...] = ()
         self._untied: tuple[str, str] | None = None
         self._used: Counter[StoredTensor] = Counter()
 
     def run(self) -> Merge:
         self._refuse_unsupported()
-        self._prepare_ends()
+        if not self._add_task_head():
+            self._prepare_ends()
         for full in self._adapter.replacements:
-            if full not in self._duplicates:
+            if full not in self._duplicates and full not in self._head:
                 self._replace(full)
         self._share_frozen_copy()
         for rows in self._adapter.token_rows:
@@ -122,6 +125,24 @@ class _Matcher:
         """Refuse by name what the reader understands and the merge does not do."""
         for why, following in promises.broken(self._base, self._adapter):
             self._refuse(why, following)
+
+    def _add_task_head(self) -> bool:
+        """Put the head of the adapter's task in the place of the language model's."""
+        head = find_new_head(self._base, self._adapter, self._names, self._config)
+        if head is None:
+            return False
+        embedding = embedding_name(self._base)
+        for full in head.tensors:
+            name = f"{full.module}.{full.parameter}"
+            dtype = full.tensor.dtype if embedding is None else self._recipes[embedding].dtype
+            kept = Recipe.keep(full.tensor, name)
+            self._recipes[name] = replace(kept, dtype=dtype, replaced=True)
+            self._use([View.whole(full.tensor)])
+        for name in [n for n in self._recipes if n == head_name(self._recipes)]:
+            del self._recipes[name]
+        self._head, self._config = head.tensors, head.config
+        self._names = TensorNames(self._recipes)
+        return True
 
     def _prepare_ends(self) -> None:
         """Give the output head a tensor of its own, or take a superfluous one away."""

@@ -20,6 +20,7 @@ from uploader_lora.templates import JINJA, PROCESSOR, check_templates
 from uploader_lora.unread import unfetched_of
 from uploader_merged.base import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
+from uploader_merged.custom_code import check_code
 from uploader_merged.engines import check_engine
 from uploader_merged.findings import checkpoint_findings
 from uploader_merged.folder import plan_folder
@@ -99,6 +100,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _companions(checkpoint)
     yield from check_vocabulary(checkpoint)
     yield from checkpoint_findings(checkpoint, context)
+    yield from _code(context, checkpoint)
     if context.settings.dtype == "auto" and main_dtype(checkpoint) == "F32":
         yield Finding(
             level="note",
@@ -116,6 +118,7 @@ def check_4bit(context: PlanContext) -> Iterator[Finding]:
     yield from _companions(checkpoint)
     yield from check_vocabulary(checkpoint)
     yield from checkpoint_findings(checkpoint, context)
+    yield from _code(context, checkpoint)
     if not selection.names:
         yield Finding(
             level="error",
@@ -129,6 +132,16 @@ def check_4bit(context: PlanContext) -> Iterator[Finding]:
             "bitsandbytes does not quantise, so the 4-bit model is hardly smaller",
             next="a GGUF quantises them: --plugins gguf",
         )
+
+
+def _code(context: PlanContext, checkpoint: Checkpoint) -> Iterator[Finding]:
+    """Look where the released model finds code of its own."""
+    known = context.input("checkpoint").metadata
+    model_id, revision = (
+        value if isinstance(value := known.get(key), str) else None
+        for key in ("model_id", "revision")
+    )
+    yield from check_code(checkpoint.config, checkpoint.companions(), model_id, revision)
 
 
 def _losses(context: PlanContext, checkpoint: Checkpoint) -> Iterator[Finding]:

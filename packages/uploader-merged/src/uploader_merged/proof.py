@@ -102,6 +102,8 @@ def _some(choose: random.Random, names: list[str]) -> list[str]:
 def _changed(recipe: Recipe, written: StoredTensor) -> bool:
     """Look for the first row that differs from the base's, in blocks that grow."""
     base = recipe.origin
+    if recipe.replaced and recipe.source is base:
+        return True  # the base has none
     if base.shape != written.shape:
         return True
     rows = base.shape[0] if base.shape else 1
