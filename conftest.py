@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -13,3 +16,56 @@ def own_pace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UPLOADER_PACE", str(tmp_path_factory.mktemp("pace") / "pace.json"))
         yield
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the import path of this process and of its workers."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.fixture
+def install(site: Path) -> Callable[..., None]:
+    """Put a distribution into the site: modules, and the entry points that name them."""
+
+    def put(
+        distribution: str,
+        modules: Mapping[str, str],
+        entry_points: Mapping[str, Mapping[str, str]],
+        version: str = "1.0",
+        requires: str = "",
+    ) -> None:
+        for name, source in modules.items():
+            path = site.joinpath(*name.split("."))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_suffix(".py").write_text(dedent(source), "utf-8")
+        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+            f"Summary: test plugin {distribution}\n"
+            + (f"Requires-Dist: {requires}\n" if requires else ""),
+            "utf-8",
+        )
+        lines = []
+        for group, points in entry_points.items():
+            lines.append(f"[uploader_core.{group}]")
+            lines += [f"{name} = {module}" for name, module in points.items()]
+        (info / "entry_points.txt").write_text("\n".join(lines) + "\n", "utf-8")
+
+    return put
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder in which nothing is."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(folder))
+    return folder

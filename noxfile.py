@@ -25,7 +25,7 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 # In the order of their dependencies.
-PACKAGES = ("core", "lora", "merged", "gguf", "hf", "loopback-hub", "trainers")
+PACKAGES = ("core", "kit", "lora", "merged", "gguf", "hf", "loopback-hub", "trainers")
 TEST_TOOLS = (
     "accelerate",
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
@@ -105,11 +105,9 @@ def tests(session: nox.Session) -> None:
 @nox.parametrize("name", PACKAGES)
 def tests_of(session: nox.Session, name: str) -> None:
     """Run the tests of one package, with only what it needs installed."""
-    needed = {"lora": ("core", "lora"), "merged": ("core", "lora", "merged"),
-              "gguf": ("core", "lora", "merged", "gguf"),
-              "hf": ("core", "hf", "loopback-hub"), "loopback-hub": ("core", "hf", "loopback-hub"),
-              "trainers": PACKAGES}  # fmt: skip
-    install(session, *needed.get(name, ("core",)))
+    needed = {"merged": ("lora",), "gguf": ("lora", "merged"), "hf": ("loopback-hub",),
+              "loopback-hub": ("hf",), "trainers": PACKAGES[1:]}  # fmt: skip
+    install(session, *dict.fromkeys(("core", "kit", *needed.get(name, ()), name)))
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
 
@@ -148,7 +146,7 @@ def plain_path(session: nox.Session) -> None:
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
     """Run the tests of merging with the oldest peft and transformers that they are made for."""
-    install(session, "core", "lora", "merged")
+    install(session, "core", "kit", "lora", "merged")
     session.install(*TEST_TOOLS, "transformers==4.57.*", "peft==0.19.0", *torch_options())
     for name in ("lora", "merged"):
         session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
@@ -157,7 +155,7 @@ def tests_oldest(session: nox.Session) -> None:
 @nox.session
 def parity_gguf(session: nox.Session) -> None:
     """Compare GGUF files of all architectures and types with llama.cpp's own tools; minutes."""
-    install(session, "core", "lora", "merged", "gguf")
+    install(session, "core", "kit", "lora", "merged", "gguf")
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "packages/uploader-gguf/tests", "-m", "slow", *session.posargs)
 
@@ -165,7 +163,7 @@ def parity_gguf(session: nox.Session) -> None:
 @nox.session
 def tests_oldest_gguf(session: nox.Session) -> None:
     """Run the tests of GGUF with the transformers that trainers pin today."""
-    install(session, "core", "lora", "merged", "gguf")
+    install(session, "core", "kit", "lora", "merged", "gguf")
     session.install(*TEST_TOOLS, "transformers==4.57.*", *torch_options())
     session.run("pytest", "packages/uploader-gguf/tests", *session.posargs)
 
@@ -181,7 +179,7 @@ def llama_cpp(session: nox.Session) -> None:
     if count != 1:
         session.error(f"{project} names the release in {count} places, not one")
     project.write_text(text, "utf-8")
-    install(session, "core", "lora", "merged", "gguf")
+    install(session, "core", "kit", "lora", "merged", "gguf")
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "packages/uploader-gguf/tests", "-m", "slow or not slow")
 
@@ -245,7 +243,7 @@ def hub_clients(session: nox.Session, client: str) -> None:
     """Run the tests of the Hub with older clients; ``tests`` has the newest."""
     # Without transformers, each release of which takes few of them.
     session.install(
-        *(part for name in ("core", "hf", "loopback-hub")
+        *(part for name in ("core", "kit", "hf", "loopback-hub")
           for part in ("-e", f"packages/uploader-{name}")),
         f"huggingface-hub=={client}", "markdown-it-py", "matplotlib", "pytest",
     )  # fmt: skip

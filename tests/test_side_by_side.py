@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from uploader_core.testing.faults import digests
 from uploader_core.verify import verify_folder
+from uploader_kit.faults import digests
 
 SLOW = """
 import os, threading

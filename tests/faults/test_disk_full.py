@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fault_tools import publish
 
-from uploader_core.testing.faults import digests
+from uploader_kit.faults import digests
 
 KINDS = ("acme.filler", "lora", "merged-16bit")
 LEVELS = 20

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fault_tools import TARGETS, publish, release_of
 
-from uploader_core.testing.faults import Campaign
+from uploader_kit.faults import Campaign
 
 KILLS = int(os.environ.get("UPLOADER_FAULT_KILLS", "40"))
 """For each of the five targets, in the full campaign."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fault_tools import COMMIT, release_of
 
-from uploader_core.testing.faults import (
+from uploader_kit.faults import (
     Call,
     Campaign,
     Tally,

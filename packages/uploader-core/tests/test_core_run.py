@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from uploader_core.testing.faults import flip_byte
+from uploader_kit.faults import flip_byte
 
 pytestmark = pytest.mark.usefixtures("notes_plugin")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loopback_hub import LoopbackHub
-from uploader_core.testing import Destination, DocumentConformance, UploadConformance
+from uploader_kit import Destination, DocumentConformance, UploadConformance
 
 
 class TestUpload(UploadConformance):

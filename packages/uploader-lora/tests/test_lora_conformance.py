@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uploader_core.testing import DocumentConformance, SaveConformance
+from uploader_kit import DocumentConformance, SaveConformance
 
 
 class TestSave(SaveConformance):

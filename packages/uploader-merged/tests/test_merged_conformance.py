@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uploader_core.testing import ConvertConformance, DocumentConformance
+from uploader_kit import ConvertConformance, DocumentConformance
 
 
 class Test16Bit(ConvertConformance):

@@ -1,19 +1,29 @@
-"""What authors of plugins test their own work with.
+"""Where the conformance kit was: it is the distribution ``uploader-kit`` now.
 
-A class to inherit for each kind of step; pytest runs it, and so does ``uploader plugins check``::
-
-    from uploader_core.testing import ConvertConformance
-
-    class TestOnnx(ConvertConformance):
-        plugin = "onnx"
-
-The only way to opt out of a check is to override it with an ``xfail`` that says why.
+``from uploader_kit import ConvertConformance`` is the import to write; this one stays, and so do
+``uploader_core.testing.faults`` and ``uploader_core.testing.fixtures``.
 """
 
-from uploader_core.testing.conformance import ConformanceError, PluginConformance
-from uploader_core.testing.documenting import DocumentConformance
-from uploader_core.testing.making import ConvertConformance, SaveConformance
-from uploader_core.testing.sending import Destination, UploadConformance
+from __future__ import annotations
+
+try:
+    from uploader_kit import (
+        ConformanceError,
+        ConvertConformance,
+        Destination,
+        DocumentConformance,
+        PluginConformance,
+        SaveConformance,
+        UploadConformance,
+    )
+except ModuleNotFoundError as error:
+    if error.name != "uploader_kit":
+        raise
+    raise ModuleNotFoundError(
+        "the conformance kit is part of uploader-kit, which is not installed: "
+        'pip install "uploader-core[testing]"',
+        name=error.name,
+    ) from None
 
 __all__ = [
     "ConformanceError",

@@ -8,8 +8,8 @@ from uploader_core.artifact import Artifact
 from uploader_core.registry import ARTIFACTS, Registry
 from uploader_core.source import SOURCE_KINDS, STACK, open_source
 from uploader_core.specs import ConvertSpec, SaveSpec
-from uploader_core.testing.fixtures import make_adapter, make_model
-from uploader_core.testing.trial import Trial, resolve_settings, with_digests
+from uploader_kit.fixtures import make_adapter, make_model
+from uploader_kit.trial import Trial, resolve_settings, with_digests
 
 _MODEL_FOLDERS = ("checkpoint", "merged-16bit")
 """Kinds that are a plain folder of a full model, as ``save_pretrained`` writes it."""

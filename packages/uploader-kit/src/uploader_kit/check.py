@@ -22,9 +22,9 @@ from uploader_core.config import read_toml
 from uploader_core.errors import PluginNotInstalledError, UploaderError, UsageError
 from uploader_core.registry import PLUGINS, Registry
 from uploader_core.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
-from uploader_core.testing.conformance import PluginConformance
-from uploader_core.testing.documenting import DocumentConformance
-from uploader_core.testing.making import ConvertConformance, SaveConformance
+from uploader_kit.conformance import PluginConformance
+from uploader_kit.documenting import DocumentConformance
+from uploader_kit.making import ConvertConformance, SaveConformance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,7 +167,7 @@ def _classes_in(folder: Path, registry: Registry) -> Iterator[type[PluginConform
     if not found:
         raise UsageError(
             f"{folder / 'tests'} has no class of the conformance kit",
-            next="see uploader_core.testing, or check the installed plugin by its id",
+            next="see uploader_kit, or check the installed plugin by its id",
         )
 
 

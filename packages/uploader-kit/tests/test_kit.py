@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from kit_plugins import FolderConformance, failed_checks, saver, sender
 
-from uploader_core.testing import SaveConformance
-from uploader_core.testing.check import run
+from uploader_kit import SaveConformance
+from uploader_kit.check import run
 
 # What the plugin does wrong, and the check that says so.
 WRONGS = {
@@ -164,8 +164,8 @@ class TestFolder(FolderConformance):
 
 def test_own_tests_of_an_author_are_told_apart_without_pytest() -> None:
     """``plugins check`` runs the same classes; what only pytest can run is skipped, by name."""
-    from uploader_core.testing.check import _one
-    from uploader_core.testing.conformance import PluginConformance
+    from uploader_kit.check import _one
+    from uploader_kit.conformance import PluginConformance
 
     class Own(PluginConformance):
         plugin = "x"
@@ -183,7 +183,7 @@ def test_own_tests_of_an_author_are_told_apart_without_pytest() -> None:
 
 
 def test_class_whose_own_preparation_fails_does_not_stop_the_others() -> None:
-    from uploader_core.testing.conformance import PluginConformance
+    from uploader_kit.conformance import PluginConformance
 
     class Broken(PluginConformance):
         plugin = "x"

@@ -59,7 +59,7 @@ def test_from_new_to_green_in_three_commands_and_a_minute(stranger: Stranger, so
 
 def test_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     from uploader_core.errors import UsageError
-    from uploader_core.scaffold import Blueprint, write_plugin
+    from uploader_kit.scaffold import Blueprint, write_plugin
 
     (tmp_path / "uploader-mine").mkdir()
     with pytest.raises(UsageError, match="exists"):
@@ -70,7 +70,7 @@ def test_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["My Plugin", "../up", "a/b", ""])
 def test_name_that_is_no_id_is_refused(tmp_path: Path, name: str) -> None:
     from uploader_core.errors import UsageError
-    from uploader_core.scaffold import Blueprint, write_plugin
+    from uploader_kit.scaffold import Blueprint, write_plugin
 
     with pytest.raises(UsageError, match="no plugin id"):
         write_plugin(Blueprint(id=name), tmp_path)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from uploader_core.testing import Destination, SaveConformance, UploadConformance
-from uploader_core.testing.check import run
-from uploader_core.testing.conformance import PluginConformance
+from uploader_kit import Destination, SaveConformance, UploadConformance
+from uploader_kit.check import run
+from uploader_kit.conformance import PluginConformance
 
 PLUGIN = """
 from uploader_core.plugin import SaveSpec, hookimpl

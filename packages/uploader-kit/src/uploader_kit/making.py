@@ -14,9 +14,9 @@ from uploader_core.context import PlanContext, ReleaseInfo
 from uploader_core.errors import CancelledError
 from uploader_core.registry import import_dotted
 from uploader_core.specs import ConvertSpec, Estimate, Finding, SaveSpec
-from uploader_core.testing.conformance import StepConformance, expect
-from uploader_core.testing.inputs import make_input
-from uploader_core.testing.trial import (
+from uploader_kit.conformance import StepConformance, expect
+from uploader_kit.inputs import make_input
+from uploader_kit.trial import (
     NAME,
     Result,
     Trial,

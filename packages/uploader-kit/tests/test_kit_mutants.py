@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from kit_plugins import failed_checks, saver, sender
 
-from uploader_core.testing import DocumentConformance
+from uploader_kit import DocumentConformance
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -156,6 +156,11 @@ SENDERS = {
     "refuses": (
         "return ()",
         "raise RefusedError('no', owner='acme', next='go')",
+        {"check answers"},
+    ),
+    "finds": (
+        "return ()",
+        "from uploader_core.plugin import Finding; return (Finding(level='error', what='no'),)",
         {"check answers"},
     ),
     "returns": (

@@ -17,9 +17,9 @@ from uploader_core.deprecation import UploaderDeprecationWarning
 from uploader_core.files import hash_file, write_json
 from uploader_core.manifest import NAME, SCHEMA
 from uploader_core.specs import UploadSpec
-from uploader_core.testing.conformance import StepConformance, expect
-from uploader_core.testing.proxy import FaultProxy
-from uploader_core.testing.trial import Result, Trial, resolve_settings
+from uploader_kit.conformance import StepConformance, expect
+from uploader_kit.proxy import FaultProxy
+from uploader_kit.trial import Result, Trial, resolve_settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

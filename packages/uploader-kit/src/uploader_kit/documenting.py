@@ -10,9 +10,9 @@ from uploader_core.artifact import Artifact
 from uploader_core.plan import SectionRef
 from uploader_core.registry import Plugin
 from uploader_core.specs import DocumentSpec
-from uploader_core.testing.conformance import StepConformance, expect
-from uploader_core.testing.inputs import make_input
-from uploader_core.testing.trial import Result, Trial, files_below, resolve_settings
+from uploader_kit.conformance import StepConformance, expect
+from uploader_kit.inputs import make_input
+from uploader_kit.trial import Result, Trial, files_below, resolve_settings
 
 _HOST, _DOCUMENT = "dir", "readme"
 """Core's own plugin, whose README includes every section."""

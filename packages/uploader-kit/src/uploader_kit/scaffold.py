@@ -1,4 +1,4 @@
-"""A new plugin's distribution from a template inside core, green before the first edit."""
+"""A new plugin's distribution from the template here, green before the first edit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 import uploader_core
+import uploader_kit
 from uploader_core.errors import UsageError
 from uploader_core.files import write_bytes
 from uploader_core.source import SOURCE_KINDS
@@ -199,5 +200,5 @@ def _values(blueprint: Blueprint) -> dict[str, str]:
 
 
 def _template(name: str) -> Template:
-    file = resources.files(uploader_core) / "template" / f"{name}.tmpl"
+    file = resources.files(uploader_kit) / "template" / f"{name}.tmpl"
     return Template(file.read_text("utf-8"))

@@ -23,8 +23,8 @@ from uploader_core.preflight import make_request
 from uploader_core.registry import Plugin
 from uploader_core.source import Sources
 from uploader_core.specs import DocumentSpec, StepSpec, UploadSpec
-from uploader_core.testing import guard
 from uploader_core.worker import perform
+from uploader_kit import guard
 
 NAME = "tiny-model"
 """Name of the release that every trial is about."""

@@ -1,7 +1,7 @@
 """A worker that is watched: what it writes, and whom it talks to.
 
-``python -m uploader_core.testing.guard`` is ``python -m uploader_core.worker`` with an audit hook
-(PEP 578) in front. It sees what Python code does; :mod:`uploader_core.testing.trial` also compares
+``python -m uploader_kit.guard`` is ``python -m uploader_core.worker`` with an audit hook
+(PEP 578) in front. It sees what Python code does; :mod:`uploader_kit.trial` also compares
 folders before and after, for what native code does.
 """
 

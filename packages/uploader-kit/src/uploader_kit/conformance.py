@@ -32,7 +32,7 @@ from uploader_core.specs import (
     Spec,
     UploadSpec,
 )
-from uploader_core.testing.trial import PLACE
+from uploader_kit.trial import PLACE
 
 HEAVY = frozenset(
     {
@@ -74,7 +74,7 @@ class PluginConformance:
     def __init_subclass__(cls) -> None:
         """Refuse a check that is overridden without a reason."""
         super().__init_subclass__()
-        if cls.__module__.startswith("uploader_core.testing."):
+        if cls.__module__.startswith("uploader_kit."):
             return
         inherited = {name for base in cls.__mro__[1:] for name in vars(base)}
         for name, member in vars(cls).items():

@@ -1,0 +1,77 @@
+"""``uploader plugins check`` and ``uploader plugins new``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from uploader_core.cli.options import make_registry
+from uploader_core.errors import PluginBrokenError
+
+
+@click.command()
+@click.argument("subject", metavar="PATH_OR_ID")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+def check(subject: str, as_json: bool) -> int:
+    """Run the conformance kit on a plugin: its id, or the folder of its distribution."""
+    from uploader_kit.check import Verdict, classes_for, run
+
+    def tell(verdict: Verdict) -> None:
+        if as_json:
+            return
+        colour = {"passed": "green", "failed": "red"}.get(verdict.outcome, "yellow")
+        click.secho(f"{verdict.outcome:<8}", fg=colour, nl=False)
+        click.echo(f"  {verdict.subject}: {verdict.check} ({verdict.seconds:.1f} s)")
+        if verdict.why:
+            click.echo(f"          {verdict.why}")
+
+    verdicts = run(classes_for(subject, make_registry()), tell)
+    failed = [verdict for verdict in verdicts if verdict.outcome == "failed"]
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
+    else:
+        click.echo(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks are fine")
+    if failed:
+        raise PluginBrokenError(
+            f"{subject} fails {len(failed)} check{'s' * (len(failed) > 1)} of the conformance kit",
+            next="uploader plugins check says of each what to do",
+        )
+    return 0
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--consumes",
+    default="merged-16bit",
+    show_default=True,
+    metavar="KIND",
+    help="Kind that the format is made from.",
+)
+@click.option("--produces", metavar="KIND", help="Kind that it makes (default: NAME).")
+@click.option("--destination", "scheme", metavar="SCHEME", help="Make a destination instead.")
+@click.option("--document", is_flag=True, help="Make a section of the model card instead.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    metavar="DIR",
+    help="Where the new folder goes (default: here).",
+)
+def new(
+    name: str, consumes: str, produces: str | None, scheme: str | None, document: bool, into: Path
+) -> int:
+    """Write a complete distribution for a new plugin, uploader-NAME."""
+    from uploader_kit.scaffold import Blueprint, write_plugin
+
+    blueprint = Blueprint(
+        id=name, consumes=consumes, produces=produces, scheme=scheme, document=document
+    )
+    folder = write_plugin(blueprint, into)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        click.echo(f"  {path.relative_to(folder.parent)}")
+    click.echo(f'next: cd {folder} && pip install -e ".[test]" && pytest')
+    return 0
