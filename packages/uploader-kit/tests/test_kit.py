@@ -123,14 +123,15 @@ def upload(context):
     context.log.info("{said}", os.environ.get("ACME_TOKEN"))
     return context.receipt(url="x", files=len(context.files), bytes_sent=sent)
 """
-CHANGED = "file that changed is refused"  # this sender never looks
+# What this sender never looks at.
+MISSED = {"file that changed is refused", "second release replaces the first"}
 BAD_SENDERS = {
-    "always": ("False", "%.0s", {"second upload sends nothing", CHANGED}),
-    "blind": ("place.exists()", "%.0s", {"damage at the destination is noticed", CHANGED}),
+    "always": ("False", "%.0s", {"second upload sends nothing", *MISSED}),
+    "blind": ("place.exists()", "%.0s", {"damage at the destination is noticed", *MISSED}),
     "chatty": (
         "place.exists() and hash_file(place)[1] == file.sha256",
         "%s",
-        {"secrets are not told", CHANGED},
+        {"secrets are not told", *MISSED},
     ),
 }
 
