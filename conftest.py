@@ -15,6 +15,8 @@ def own_pace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """How long a run of a test takes is no measurement that a user should be shown."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UPLOADER_PACE", str(tmp_path_factory.mktemp("pace") / "pace.json"))
+        # Nor is what was proved of a model of a test the user's; in a session it is proved once.
+        patch.setenv("UPLOADER_LOAD_PROOFS", str(tmp_path_factory.mktemp("load_proofs")))
         yield
 
 

@@ -12,7 +12,10 @@ from merged_tools import Merge, load_all, train
 from safetensors.torch import load_file, save_file
 
 from uploader_core.plugin import IntegrityError, RefusedError, SourceError
+from uploader_lora import StoredTensor
 from uploader_merged import open_checkpoint
+from uploader_merged.load_proof import describe
+from uploader_merged.load_proof.written import compare_headers
 from uploader_merged.proof import prove
 
 Q = "model.layers.0.self_attn.q_proj.weight"
@@ -74,6 +77,42 @@ def test_missing_tensor_is_found(made: Path, llama: Path, adapter: Path) -> None
     damage(made, NORM, lambda tensors, name: tensors.pop(name))
     with pytest.raises(IntegrityError, match="input_layernorm"):
         prove(open_checkpoint(llama, adapter), [made])
+
+
+def widened(tensors: dict[str, torch.Tensor], name: str) -> None:
+    tensors[name] = tensors[name].float()
+
+
+def with_a_row_more(tensors: dict[str, torch.Tensor], name: str) -> None:
+    tensors[name] = torch.cat([tensors[name], tensors[name][:1]])
+
+
+@pytest.mark.parametrize("change", [widened, with_a_row_more])
+def test_headers_are_those_that_were_proved_to_load(
+    change: Any, made: Path, llama: Path, adapter: Path
+) -> None:
+    damage(made, "model.embed_tokens.weight", change)
+    with pytest.raises(IntegrityError, match=r"proved to load, at model\.embed_tokens"):
+        prove(open_checkpoint(llama, adapter), [made])
+
+
+@pytest.mark.parametrize("gone", ["layers.1.mlp.up_proj.weight", "norm.weight"])
+def test_headers_of_a_4_bit_model(gone: str, llama: Path, adapter: Path) -> None:
+    subject = describe(open_checkpoint(llama, adapter))
+    state = "quant_state.bitsandbytes__nf4"
+    packed = {name: state for name in subject.tensors if "_proj" in name}
+    files = {name: stored(name, *what) for name, what in subject.tensors.items()}
+    for name in packed:
+        files[name] = stored(name, "U8", (10, 1))
+        files |= {f"{name}.{part}": stored(part, "U8", (3,)) for part in ("absmax", state)}
+    compare_headers(subject, files, packed)
+    left = {name: t for name, t in files.items() if not name.endswith((gone, f"{gone}.{state}"))}
+    with pytest.raises(IntegrityError, match=gone):
+        compare_headers(subject, left, packed)
+
+
+def stored(name: str, dtype: str, shape: tuple[int, ...]) -> StoredTensor:
+    return StoredTensor(name=name, dtype=dtype, shape=shape, file=Path("file"), offset=0, nbytes=0)
 
 
 def scaled(adapter: Path, folder: Path, part: str, factor: float) -> Path:

@@ -96,8 +96,9 @@ def prepare(
             errors += said or [owned]
             broken.add(step.id)
             continue
-        errors += refusals_of(step.id, findings)
-        if proofs is not None:
+        refused = refusals_of(step.id, findings)
+        errors += refused
+        if proofs is not None and not refused:
             proofs.begin(plan, step, inputs)
     prepared = replace(plan, steps=tuple(steps[s.id] for s in plan.steps), virtual=virtual)
     prepared = replace(prepared, space=assess(prepared, kept, jobs=jobs, present=present))

@@ -22,6 +22,7 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         run="uploader_gguf.step:convert",
         settings=GgufSettings,
         check="uploader_gguf.preflight:check",
+        prove="uploader_merged.load_proof:prove",
         estimate="uploader_gguf.preflight:estimate",
         use="uploader_gguf.card:commands",
         loads=_LOADS,

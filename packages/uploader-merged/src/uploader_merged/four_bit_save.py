@@ -26,6 +26,8 @@ from uploader_merged.four_bit_layout import (
 )
 from uploader_merged.four_bit_proof import prove
 from uploader_merged.layout import INDEX
+from uploader_merged.load_proof.subject import describe
+from uploader_merged.load_proof.written import compare_headers
 from uploader_merged.orientation import is_conv1d
 from uploader_merged.pipeline import thread_pool
 from uploader_merged.settings import Merged4Settings
@@ -58,6 +60,8 @@ def save(context: StepContext) -> Artifact:
             else:
                 done += sum(checkpoint.recipe(n).nbytes for n in (*shard.plain, *shard.states))
         written = _read_back(context, shards)
+        packed = dict.fromkeys(selection.names, state_ending(settings))
+        compare_headers(describe(checkpoint), written, packed)
         proof = prove(checkpoint, written, settings)
     if len(shards) > 1:
         context.output.write(INDEX, _index(written))

@@ -20,6 +20,8 @@ import torch  # noqa: TID253 - this module computes
 from uploader_core.plugin import IntegrityError, Json, RefusedError
 from uploader_lora import StoredTensor, read_header
 from uploader_merged.checkpoint import Checkpoint
+from uploader_merged.load_proof.subject import describe
+from uploader_merged.load_proof.written import compare_headers
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack, Step, View
 from uploader_merged.tensors import DTYPES, ViewLoader, load_rows, row_blocks
 
@@ -44,12 +46,15 @@ class _Sample:
     largest: float = 0.0
 
 
-def prove(checkpoint: Checkpoint, files: Iterable[Path]) -> dict[str, Json]:
+def prove(
+    checkpoint: Checkpoint, files: Iterable[Path], dtypes: Mapping[str, str] | None = None
+) -> dict[str, Json]:
     """Check a merged folder.
 
     Args:
         checkpoint: What was merged.
         files: The weight files that were written.
+        dtypes: Types that the tensors were to be written in; None for the checkpoint's own.
 
     Returns:
         The proof, for the record and the manifest.
@@ -61,9 +66,7 @@ def prove(checkpoint: Checkpoint, files: Iterable[Path]) -> dict[str, Json]:
     written: dict[str, StoredTensor] = {}
     for file in files:
         written.update(read_header(file).tensors)
-    if written.keys() != set(checkpoint.names):
-        missing = min(written.keys() ^ set(checkpoint.names))
-        raise _broken(missing, "it is in only one of the checkpoint and the files")
+    compare_headers(describe(checkpoint, dtypes), written)
     choose = random.Random(SEED)  # noqa: S311 - a sample, not a secret
     touched = list(checkpoint.touched)
     unchanged = [n for n in touched if not _changed(checkpoint.recipe(n), written[n])]

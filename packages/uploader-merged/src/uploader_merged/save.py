@@ -39,7 +39,9 @@ def save(context: StepContext) -> Artifact:
         context.progress("proving", 0, 1, "steps")
         # In here, where torch computes in one thread: the rows are short, and waking others for
         # each of them takes longer than the work.
-        proof = prove(checkpoint, [context.output.path / shard.name for shard in folder.shards])
+        files = [context.output.path / shard.name for shard in folder.shards]
+        dtypes = {tensor.name: tensor.dtype for shard in folder.shards for tensor in shard.tensors}
+        proof = prove(checkpoint, files, dtypes)
         context.progress("proving", 1, 1, "steps")
     if folder.index is not None:
         context.output.write(INDEX, folder.index)

@@ -173,7 +173,7 @@ def _has(names: list[str]) -> str:
 
 def _refuse(folder: Path, what: str, following: str) -> NoReturn:
     raise SourceError(
-        f"the model in {folder} is not whole: {what}",
+        f"the model in {folder} is not complete: {what}",
         owner=str(folder),
         safe="nothing was written",
         next=following,
