@@ -66,6 +66,7 @@ def card(tmp_path: Path, sources: dict[str, Path]) -> Write:
         files: tuple[str, ...] = (),
         template: str = "",
         model_id: str = "",
+        metadata: dict[str, Any] | None = None,
         **sections: str,
     ) -> Any:
         from huggingface_hub import ModelCard
@@ -76,7 +77,11 @@ def card(tmp_path: Path, sources: dict[str, Path]) -> Write:
         write(
             StepContext(
                 step=f"hf:card@{kind}",
-                inputs=(Artifact(kind=kind, path=tmp_path / "out", files=there),),
+                inputs=(
+                    Artifact(
+                        kind=kind, path=tmp_path / "out", files=there, metadata=metadata or {}
+                    ),
+                ),
                 settings=CardSettings(card_template=template),
                 release=release,
                 output=OutputFolder(tmp_path / "out", work),
@@ -312,3 +317,29 @@ def test_kind_of_a_third_party_gets_a_card(card: Write) -> None:
     made = card("acme.onnx")
     assert "acme.onnx" in made.data.tags
     assert errors_of(str(made)) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "base", "tag"),
+    [
+        ("text-classification", "text-generation", "text-classification"),
+        ("sentence-similarity", None, "sentence-similarity"),
+        ("feature-extraction", "sentence-similarity", "sentence-similarity"),
+        ("text2text-generation", "translation", "translation"),
+        (None, None, None),
+    ],
+)
+def test_task_is_what_the_maker_says(
+    card: Write, sources: dict[str, Path], task: str | None, base: str | None, tag: str | None
+) -> None:
+    head = f"---\npipeline_tag: {base}\n---\n" if base else ""
+    (sources["base"] / "README.md").write_text(head)
+    made = card("merged-16bit", metadata={"task": task})
+    assert made.data.to_dict().get("pipeline_tag") == tag
+
+
+def test_library_is_what_the_maker_says(card: Write) -> None:
+    library = "sentence-transformers"
+    made = card("merged-16bit", metadata={"task": "sentence-similarity", "library": library})
+    assert made.data.library_name == library
+    assert library in made.data.tags

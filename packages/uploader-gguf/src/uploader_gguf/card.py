@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import Artifact, ArtifactFile, StepContext, UseContext
+from uploader_lora.task import Task
+
+_EMBEDDING = ("sentence-similarity", "feature-extraction")
+_GENERATING = ("text-generation", "image-text-to-text", "text2text-generation", "translation")
+"""Tasks whose models llama.cpp and Ollama converse with."""
 
 _FAVOURITES = ("Q4_K_M", "Q5_K_M", "Q4_K_S", "Q6_K", "Q8_0", "BF16", "F16")
 
@@ -84,9 +90,31 @@ def render(
     if fidelity:
         lines += ["", *(f"![size against quality]({name})\n" for name in pictures)]
         lines.append(_method(fidelity))
+    lines += _how_to_run(artifact, by_kind, model_id, projector)
+    return "\n".join(lines)
+
+
+def _how_to_run(
+    artifact: Artifact,
+    by_kind: dict[str, list[ArtifactFile]],
+    model_id: str,
+    projector: object,
+) -> list[str]:
+    """Return commands for what the model is for; none where llama.cpp has no program for it."""
+    task = Task.of(artifact.metadata)
     kind = _favourite(by_kind)
     name = by_kind[kind][0].name
-    lines += [
+    if task.tag in _EMBEDDING:
+        where = f"-hf {model_id}:{kind}" if model_id else f"-m {name}"
+        return [
+            "",
+            "With [llama.cpp](https://github.com/ggml-org/llama.cpp):",
+            "",
+            f'    llama-embedding {where} -p "some text"',
+        ]
+    if not _generates(artifact):
+        return []
+    return [
         "",
         "With [llama.cpp](https://github.com/ggml-org/llama.cpp):",
         "",
@@ -105,7 +133,6 @@ def render(
         "",
         f"    ollama run hf.co/{model_id or '<owner>/<repo>'}:{kind}",
     ]
-    return "\n".join(lines)
 
 
 def _numbers(model: Mapping[str, Any]) -> str:
@@ -135,6 +162,12 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
         return []
     kind = _favourite(by_kind)
     repo = context.published.get("hf")
+    task = Task.of(context.artifact.metadata)
+    if task.tag in _EMBEDDING:
+        place = f"-hf {repo}:{kind}" if repo else f"-m {shlex.quote(str(_first(context, by_kind)))}"
+        return [("llama.cpp", f"llama-embedding {place} -p 'some text'")]
+    if not _generates(context.artifact):
+        return []
     # Vision needs the projector beside it, which llama.cpp finds on the Hub by itself.
     seeing = isinstance(context.artifact.metadata.get("mmproj"), str)
     program = "llama-mtmd-cli" if seeing else "llama-cli"
@@ -143,7 +176,7 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
             ("Ollama", f"ollama run hf.co/{repo}:{kind}"),
             ("llama.cpp", f"{program} -hf {repo}:{kind}"),
         ]
-    path = context.artifact.path / by_kind[kind][0].name
+    path = _first(context, by_kind)
     model = shlex.quote(str(path))
     name = path.stem.lower()
     more = ""
@@ -154,6 +187,16 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
         ("Ollama", f"echo FROM {model} > Modelfile; ollama create {name}; ollama run {name}"),
         ("llama.cpp", f"{program} -m {model}{more}"),
     ]
+
+
+def _generates(artifact: Artifact) -> bool:
+    """Tell whether there is something to converse with; one that sees or hears can always."""
+    known = "task" not in artifact.metadata or Task.of(artifact.metadata).tag in _GENERATING
+    return known or isinstance(artifact.metadata.get("mmproj"), str)
+
+
+def _first(context: UseContext, by_kind: dict[str, list[ArtifactFile]]) -> Path:
+    return context.artifact.path / by_kind[_favourite(by_kind)][0].name
 
 
 def _by_kind(artifact: Artifact) -> dict[str, list[ArtifactFile]]:

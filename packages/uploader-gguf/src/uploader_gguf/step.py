@@ -60,6 +60,7 @@ def convert(context: StepContext) -> Artifact:
     kinds = list(dict.fromkeys(settings.quants))
     return context.artifact(
         {
+            **open_weights(context.input("checkpoint")).task().to_json(),
             "llama_cpp": chain.version,
             "library": library.version(),
             "parameters": sum(map(prod, shapes)),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from uploader_core.plugin import Artifact
+from uploader_lora.task import Task
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +43,9 @@ class Weights(Protocol):
 
     def blocks(self, name: str, elements: int) -> Iterator[torch.Tensor]:
         """Yield the tensor, merged, in blocks along the first axis."""
+
+    def task(self) -> Task:
+        """What the model is for."""
 
     def auxiliary(self) -> Mapping[str, Path]:
         """Files beside the weights (configuration, tokenizer, templates) by their names."""

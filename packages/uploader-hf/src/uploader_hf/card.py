@@ -52,6 +52,14 @@ _FORMATS = frozenset(
 )
 """Tags that are about the files in a repository: those of a source say nothing of what is made."""
 
+_NEAR = (
+    frozenset({"feature-extraction", "sentence-similarity"}),
+    frozenset({"text2text-generation", "translation", "summarization"}),
+    frozenset({"text-classification", "text-ranking", "zero-shot-classification"}),
+    frozenset({"text-generation", "image-text-to-text", "any-to-any"}),
+)
+"""Tasks of one and the same class, where a card's word is nearer than the class's name."""
+
 _FOLDERS = frozenset(
     {
         *("base", "ckpt", "checkpoint", "checkpoints", "data", "input", "local", "model", "models"),
@@ -133,8 +141,11 @@ def metadata_of(
         known["base_model_relation"] = relation
     known |= licence.metadata
     known["language"] = base_head.get("language")
+    said = artifact.metadata.get("library")
+    if isinstance(said, str) and library == "transformers":
+        library, tags = said, (*tags, said)
     known["library_name"] = library
-    known["pipeline_tag"] = base_head.get("pipeline_tag") or _pipeline(context)
+    known["pipeline_tag"] = _task(context, base_head.get("pipeline_tag"))
     known["datasets"] = [*lineage.datasets]
     told = (tag for tag in lineage.tags if tag not in _FORMATS)
     known["tags"] = [*dict.fromkeys(("uploader", *tags, *told))]
@@ -295,6 +306,25 @@ def _read(folder: Path | None) -> str:
 def _base_id(context: StepContext) -> str | None:
     release = context.release
     return release.base_model if release.base_is_hub_id else None
+
+
+def _task(context: StepContext, of_base: Any) -> str | None:
+    """Return the task as the maker of the artifact says it; None where it says that it is unknown.
+
+    Args:
+        context: Of the card's step.
+        of_base: What the base's own card says, which may be nearer.
+    """
+    (artifact,) = context.inputs
+    seen, near = _pipeline(context), of_base if isinstance(of_base, str) else None
+    if "task" not in artifact.metadata:
+        return near or seen
+    said = artifact.metadata["task"]
+    if said == "text-generation" and seen == "image-text-to-text":
+        return seen  # the adapter alone does not know that its base sees
+    if not isinstance(said, str) or any({said, near} <= family for family in _NEAR):
+        return near
+    return said
 
 
 def _pipeline(context: StepContext) -> str | None:

@@ -20,6 +20,7 @@ from uploader_lora.private_paths import is_local_path, published_texts
 from uploader_lora.reading import CONFIG, STEM, read_adapter
 from uploader_lora.stored import has_weights, read_json, read_stored, weight_files
 from uploader_lora.targets import TASK_HEADS, is_saved
+from uploader_lora.task import adapter_task
 from uploader_lora.templates import check_templates
 
 
@@ -39,7 +40,8 @@ def save(context: StepContext) -> Artifact:
             context.output.copy(path, name, role=role)
         done += path.stat().st_size
     context.progress("copying", done, total)
-    return context.artifact(_describe(adapter))
+    task = adapter_task(folder)
+    return context.artifact({**_describe(adapter), **task.to_json()})
 
 
 def check(context: PlanContext) -> Iterator[Finding]:

@@ -5,14 +5,30 @@ from __future__ import annotations
 import shlex
 
 from uploader_core.plugin import StepContext, UseContext
+from uploader_lora.snippets import loading
+from uploader_lora.task import SENTENCES, Task
+
+_SERVED = ("text-generation", "image-text-to-text")
+"""Tasks whose models ``vllm serve`` takes as they are. Not in 4 bits: bitsandbytes left its tree
+with 0.28."""
+
+_PIPELINES = {
+    "text-generation": "('Hello')[0]['generated_text']",
+    "text-classification": "('Hello')",
+    "token-classification": "('Hello')",
+    "feature-extraction": "('Hello')",
+}
+"""Pipelines of transformers 5 that one word is enough for, and what to ask them."""
 
 
 def section(context: StepContext) -> str:
     """Return Markdown."""
     name = context.model_id or context.release.name
-    needed = "transformers is needed"
-    if any(artifact.kind == "merged-4bit" for artifact in context.inputs):
-        needed = "transformers, accelerate and bitsandbytes are needed"
+    four_bit = any(artifact.kind == "merged-4bit" for artifact in context.inputs)
+    task = Task.of(context.inputs[0].metadata) if context.inputs else Task()
+    needed = f"{task.library or 'transformers'} is needed"
+    if four_bit:
+        needed = f"{task.library or 'transformers'}, accelerate and bitsandbytes are needed"
     what = "The adapter is merged into the base model"
     if context.release.source == "checkpoint":
         what = "A full model"
@@ -20,31 +36,34 @@ def section(context: StepContext) -> str:
         [
             f"{what}; nothing but {needed}.",
             "",
-            "```python",
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
-            "",
-            f'model = AutoModelForCausalLM.from_pretrained("{name}", dtype="auto")',
-            f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
-            "```",
-            "",
-            "With [vLLM](https://docs.vllm.ai):",
-            "",
-            f"    vllm serve {name}",
+            *loading(task, name),
+            *(
+                ["", "With [vLLM](https://docs.vllm.ai):", "", f"    vllm serve {name}"]
+                if task.tag in _SERVED and not four_bit
+                else []
+            ),
         ]
     )
 
 
 def commands(context: UseContext) -> list[tuple[str, str]]:
-    """Return how to run the model, from the Hub where it is there."""
+    """Return how to run the model, from the Hub where it is there; nothing where nobody knows."""
     place = context.published.get("hf") or str(context.artifact.path)
-    code = (
-        "from transformers import pipeline; "
-        f"print(pipeline('text-generation', {place!r})('Hello')[0]['generated_text'])"
-    )
-    return [
-        ("transformers", _python(code)),
-        ("vLLM", f"vllm serve {shlex.quote(place)}"),
-    ]
+    task = Task.of(context.artifact.metadata)
+    found = []
+    if task.library == SENTENCES and task.auto_class != "CrossEncoder":
+        code = (
+            f"from sentence_transformers import {task.auto_class}; "
+            f"print({task.auto_class}({place!r}).encode('Hello'))"
+        )
+        found.append((SENTENCES, _python(code)))
+    elif task.library is None and task.tag in _PIPELINES:
+        what = _PIPELINES[task.tag]
+        code = f"from transformers import pipeline; print(pipeline({task.tag!r}, {place!r}){what})"
+        found.append(("transformers", _python(code)))
+    if task.tag in _SERVED and context.artifact.kind != "merged-4bit":
+        found.append(("vLLM", f"vllm serve {shlex.quote(place)}"))
+    return found
 
 
 def _python(code: str) -> str:

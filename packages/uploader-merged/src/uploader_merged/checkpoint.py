@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from uploader_core.plugin import Artifact, Json, PluginError
 from uploader_lora import Adapter
+from uploader_lora.task import Task, task_of
 from uploader_merged.base import BaseModel, read_base
 from uploader_merged.companions import CompanionFile, collect
 from uploader_merged.custom_code import companions_with_code_of, with_code_of
@@ -202,6 +203,12 @@ class Checkpoint:
             return files
         # A task with a head of its own does not generate.
         return tuple(f for f in files if f.name != GENERATION or f.origin != "base")
+
+    def task(self) -> Task:
+        """Return what the model is for."""
+        files = {file.name: file.path for file in self.companions()}
+        trained = self._adapters[-1].config.task_type if self._adapters else None
+        return task_of(self.config, files, trained)
 
     def auxiliary(self) -> Mapping[str, Path]:
         """Return the paths of :meth:`companions` by name."""

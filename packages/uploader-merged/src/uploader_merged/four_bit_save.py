@@ -73,6 +73,7 @@ def save(context: StepContext) -> Artifact:
     skipped: list[Json] = list(selection.skipped or ["lm_head"])
     return context.artifact(
         {
+            **checkpoint.task().to_json(),
             "quantised": len(selection.names),
             "kept_in_16_bit": skipped,
             "type": settings.bnb_type,

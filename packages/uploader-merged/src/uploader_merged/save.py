@@ -93,6 +93,7 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Json]:
     return {
         "tensors": len(checkpoint.names),
         "config_changed": checkpoint.config_changed,
+        **checkpoint.task().to_json(),
         "from_base": [
             file.name
             for file in checkpoint.companions()
