@@ -16,7 +16,8 @@ import pytest
 
 from uploader_core import context, errors, hookspecs, plugin, specs
 from uploader_core.cli import cli
-from uploader_core.registry import ARTIFACTS, Registry
+from uploader_core.entry_points import ARTIFACTS
+from uploader_core.registry import Registry
 from uploader_core.source import SOURCE_KINDS
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,11 @@ SOURCES = sorted(ROOT.glob("packages/*/src/**/*.py"))
 FIELDS = {"what", "owner", "safe", "next"}
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for path in SOURCES:
-        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"))
+@functools.cache
+def trees() -> list[tuple[str, ast.Module]]:
+    return [
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"))) for path in SOURCES
+    ]
 
 
 def errors_of(tree: ast.Module) -> set[str]:
@@ -85,3 +88,57 @@ def test_no_assert_looks_at_the_type_of_data() -> None:
         and "isinstance" in ast.unparse(node.test)
     ]
     assert found == []
+
+
+def imported(tree: ast.Module, modules: set[str]) -> set[str]:
+    """Return the modules of ours that a module imports anywhere, in functions too."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            # ``from package import module`` needs the module; else the package itself.
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & modules
+            if names - modules:
+                found.add(node.module)
+    return found & modules
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Return the sets of modules that import each other, directly or through others."""
+    reached = {name: set(targets) for name, targets in graph.items()}
+    changed = True
+    while changed:
+        changed = False
+        for targets in reached.values():
+            more = set().union(*(reached[target] for target in targets))
+            if not more <= targets:
+                targets |= more
+                changed = True
+    together = {
+        name: {other for other in targets if name in reached[other]}
+        for name, targets in reached.items()
+    }
+    return [group for name, group in together.items() if group and name == min(group)]
+
+
+def import_graph() -> dict[str, set[str]]:
+    named = {
+        ".".join(Path(path).with_suffix("").parts[3:]).removesuffix(".__init__"): tree
+        for path, tree in trees()
+    }
+    modules = set(named)
+    return {name: imported(tree, modules) - {name} for name, tree in named.items()}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = import_graph()
+    assert len(graph) > 200
+    assert sum(map(len, graph.values())) > 500
+    assert circles(graph) == []
+
+
+def test_circle_is_seen() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}
+    assert circles(graph) == [{"b", "c"}]

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from uploader_core import pace
+from uploader_core.entry_points import Entry
 from uploader_core.pace import Pace
 from uploader_core.plan import PlannedStep
-from uploader_core.registry import Entry, Plugin
+from uploader_core.registry import Plugin
 from uploader_core.specs import Estimate, SaveSpec
 
 

@@ -13,10 +13,11 @@ from uploader_core import progress as module
 from uploader_core.cli import live
 from uploader_core.cli.live import LiveRenderer
 from uploader_core.context import ReleaseInfo
+from uploader_core.entry_points import Entry
 from uploader_core.events import Event
 from uploader_core.plan import Plan, PlannedStep
 from uploader_core.progress import StepProgress, Tracker
-from uploader_core.registry import Entry, Plugin
+from uploader_core.registry import Plugin
 from uploader_core.session import Survey
 from uploader_core.source import Sources
 from uploader_core.specs import DocumentSpec, SaveSpec

@@ -8,6 +8,7 @@ from dataclasses import replace
 from uploader_core.artifact import Artifact
 from uploader_core.config import Config
 from uploader_core.context import GroupContext, ReleaseInfo, UploadGroup
+from uploader_core.entry_points import ARTIFACTS, DEFAULTS, DOCUMENTS, MEASURES, import_dotted
 from uploader_core.errors import (
     PluginBrokenError,
     PluginNotInstalledError,
@@ -16,15 +17,7 @@ from uploader_core.errors import (
     UsageError,
 )
 from uploader_core.plan import PlannedStep, SectionRef
-from uploader_core.registry import (
-    ARTIFACTS,
-    DEFAULTS,
-    DOCUMENTS,
-    MEASURES,
-    Plugin,
-    Registry,
-    import_dotted,
-)
+from uploader_core.registry import Plugin, Registry
 from uploader_core.schemes import find_destination
 from uploader_core.source import SOURCE_KINDS, Sources
 from uploader_core.specs import ConvertSpec, DocumentSpec, Finding, SaveSpec, UploadSpec

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from uploader_core.artifact import Json
+from uploader_core.entry_points import Entry, import_dotted
 from uploader_core.errors import PluginBrokenError, UploaderError, from_json, to_message
 from uploader_core.loading import import_limit
-from uploader_core.registry import Entry, Registry, import_dotted
+from uploader_core.registry import Registry
 from uploader_core.settings import fields_of
 
 _LIGHT = ("check", "estimate", "group", "identify")

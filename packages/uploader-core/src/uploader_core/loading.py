@@ -14,12 +14,13 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 
 from uploader_core import __version__, hookspecs
 from uploader_core.deprecation import announce
+from uploader_core.entry_points import Entry
 from uploader_core.errors import PluginBrokenError
 from uploader_core.settings import Setting, fields_of
 from uploader_core.specs import (
@@ -31,9 +32,6 @@ from uploader_core.specs import (
     Spec,
     UploadSpec,
 )
-
-if TYPE_CHECKING:
-    from uploader_core.registry import Entry
 
 RESERVED = "plugins"
 """Core's own table of ``uploader.toml``; every other table belongs to the plugin of that id."""

@@ -14,9 +14,10 @@ from uploader_core.base_model import Fetch
 from uploader_core.builder import PlanBuilder
 from uploader_core.config import Config
 from uploader_core.context import FetchedSource, ReleaseInfo
+from uploader_core.entry_points import SOURCES, import_dotted
 from uploader_core.errors import UsageError
 from uploader_core.plan import Plan, in_order
-from uploader_core.registry import SOURCES, Registry, import_dotted
+from uploader_core.registry import Registry
 from uploader_core.schemes import split_destination
 from uploader_core.source import Sources, open_source
 from uploader_core.source_files import default_name

@@ -14,6 +14,7 @@ from typing import Any
 
 from uploader_core.artifact import Artifact
 from uploader_core.context import PlanContext
+from uploader_core.entry_points import import_dotted, missing_requirements
 from uploader_core.errors import (
     PluginBrokenError,
     RefusedError,
@@ -27,7 +28,6 @@ from uploader_core.pace import Pace
 from uploader_core.pace import load as load_pace
 from uploader_core.plan import Plan, PlannedStep
 from uploader_core.proofs import Proofs, findings_of, refusals_of
-from uploader_core.registry import import_dotted, missing_requirements
 from uploader_core.settings import to_json
 from uploader_core.space import Present, assess, refusals
 from uploader_core.specs import DocumentSpec, Estimate, Finding, UploadSpec

@@ -1,4 +1,4 @@
-"""Which plugins are installed, read from metadata alone, and the one way to load one of them.
+"""Which plugins are installed, and the one way to load one of them.
 
 Listing imports nothing; :mod:`uploader_core.loading` does what loading means.
 """
@@ -6,56 +6,18 @@ Listing imports nothing; :mod:`uploader_core.loading` does what loading means.
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from uploader_core.errors import (
-    PluginBrokenError,
-    PluginNotInstalledError,
-    UploaderError,
-)
+from uploader_core.entry_points import ARTIFACTS, PLUGINS, Entry, read_metadata
+from uploader_core.errors import PluginBrokenError, PluginNotInstalledError
 from uploader_core.loading import load_plugin
 from uploader_core.selection import how_to_enable
 from uploader_core.specs import Spec
 
-PLUGINS = "uploader_core.plugins"
-ARTIFACTS = "uploader_core.artifacts"
-SCHEMES = "uploader_core.schemes"
-SOURCES = "uploader_core.sources"
-DOCUMENTS = "uploader_core.documents"
-MEASURES = "uploader_core.measures"
-DEFAULTS = "uploader_core.defaults"
-GROUPS = (PLUGINS, ARTIFACTS, SCHEMES, SOURCES, DOCUMENTS, MEASURES, DEFAULTS)
-
 S = TypeVar("S", bound=Spec)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One line of a distribution's entry points.
-
-    Attributes:
-        group: One of :data:`GROUPS`.
-        name: Plugin id, kind or scheme.
-        module: Plugin module.
-        distribution: Name of the distribution.
-        version: Its version.
-        summary: The distribution's own summary.
-    """
-
-    group: str
-    name: str
-    module: str
-    distribution: str
-    version: str
-    summary: str = ""
-
-    @property
-    def owner(self) -> str:
-        return f"{self.distribution} {self.version}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,27 +39,6 @@ class Plugin:
     def of(self, cls: type[S]) -> tuple[S, ...]:
         """Return the specs of one class."""
         return tuple(spec for spec in self.specs if isinstance(spec, cls))
-
-
-def read_metadata() -> tuple[Entry, ...]:
-    """Read the entry points of all installed distributions, once, importing none of them."""
-    import importlib_metadata
-
-    found = []
-    for point in importlib_metadata.entry_points():
-        if point.group not in GROUPS or point.dist is None:
-            continue
-        found.append(
-            Entry(
-                group=point.group,
-                name=point.name,
-                module=point.value,
-                distribution=point.dist.name,
-                version=point.dist.version,
-                summary=point.dist.metadata.get("Summary") or "",
-            )
-        )
-    return tuple(sorted(found, key=lambda e: (e.group, e.name, e.distribution)))
 
 
 class Registry:
@@ -184,40 +125,3 @@ class Registry:
             owner="installed here: " + (", ".join(known) or "none"),
             next=f"{hint}pip install uploader-{name.split('-')[0]}",
         )
-
-
-def missing_requirements(needs: Iterable[str]) -> tuple[str, ...]:
-    """Return those requirement strings that the environment does not meet, from metadata."""
-    import importlib_metadata
-    from packaging.requirements import Requirement
-
-    missing = []
-    for text in needs:
-        requirement = Requirement(text)
-        try:
-            version = importlib_metadata.version(requirement.name)
-        except importlib_metadata.PackageNotFoundError:
-            missing.append(text)
-            continue
-        if not requirement.specifier.contains(version, prereleases=True):
-            missing.append(f"{text} (installed: {version})")
-    return tuple(missing)
-
-
-def import_dotted(dotted: str, owner: str) -> Any:
-    """Import ``package.module:function``.
-
-    Raises:
-        PluginBrokenError: It cannot be imported, named with its owner.
-    """
-    module, _, name = dotted.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except UploaderError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginBrokenError(
-            f"{dotted} cannot be imported: {type(error).__name__}: {error}",
-            owner=owner,
-            next=f"pip install -U {owner.split(' ')[0]}",
-        ) from error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 
+from uploader_core.entry_points import SCHEMES
 from uploader_core.errors import PluginBrokenError, PluginNotInstalledError, UsageError
-from uploader_core.registry import SCHEMES, Plugin, Registry
+from uploader_core.registry import Plugin, Registry
 from uploader_core.specs import UploadSpec
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from uploader_core.artifact import Json
 from uploader_core.config import Config
 from uploader_core.context import FetchedSource
+from uploader_core.entry_points import SOURCES
 from uploader_core.errors import UploaderError, UsageError
 from uploader_core.events import EventFile, EventStream
 from uploader_core.execute import Workers, read_answer
@@ -22,7 +23,7 @@ from uploader_core.plan import Plan
 from uploader_core.planner import Request, build_plan
 from uploader_core.preflight import combine, prepare
 from uploader_core.proofs import Proofs
-from uploader_core.registry import SOURCES, Plugin, Registry
+from uploader_core.registry import Plugin, Registry
 from uploader_core.report import Report
 from uploader_core.runner import Runner
 from uploader_core.schemes import find_destination, split_destination

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from uploader_core.context import UseContext
+from uploader_core.entry_points import import_dotted
 from uploader_core.errors import UploaderError
 from uploader_core.plan import PlannedStep
-from uploader_core.registry import import_dotted
 from uploader_core.report import Report
 from uploader_core.specs import ConvertSpec, SaveSpec
 

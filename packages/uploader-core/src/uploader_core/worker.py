@@ -30,9 +30,10 @@ from uploader_core.context import (
     StepContext,
     VerifyContext,
 )
+from uploader_core.entry_points import import_dotted
 from uploader_core.errors import PluginError, StepFailedError, UploaderError, to_message
 from uploader_core.files import OutputFolder
-from uploader_core.registry import Registry, import_dotted
+from uploader_core.registry import Registry
 from uploader_core.settings import from_json as settings_from_json
 from uploader_core.verify import Verification
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Literal
 
 from uploader_core.config import read_toml
+from uploader_core.entry_points import PLUGINS
 from uploader_core.errors import PluginNotInstalledError, UploaderError, UsageError
-from uploader_core.registry import PLUGINS, Registry
+from uploader_core.registry import Registry
 from uploader_core.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
 from uploader_kit.conformance import PluginConformance
 from uploader_kit.documenting import DocumentConformance

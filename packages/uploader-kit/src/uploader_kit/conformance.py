@@ -12,16 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from uploader_core.config import load
+from uploader_core.entry_points import ARTIFACTS, DOCUMENTS, MEASURES, SCHEMES, SOURCES
 from uploader_core.inspection import Inspection, inspect
-from uploader_core.registry import (
-    ARTIFACTS,
-    DOCUMENTS,
-    MEASURES,
-    SCHEMES,
-    SOURCES,
-    Plugin,
-    Registry,
-)
+from uploader_core.registry import Plugin, Registry
 from uploader_core.settings import Setting, fields_of, from_json, to_json
 from uploader_core.specs import (
     SUPPORTED_API,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from uploader_core.artifact import Artifact
-from uploader_core.registry import ARTIFACTS, Registry
+from uploader_core.entry_points import ARTIFACTS
+from uploader_core.registry import Registry
 from uploader_core.source import SOURCE_KINDS, STACK, open_source
 from uploader_core.specs import ConvertSpec, SaveSpec
 from uploader_kit.fixtures import make_adapter, make_model

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from uploader_core.artifact import Artifact
 from uploader_core.context import PlanContext, ReleaseInfo
+from uploader_core.entry_points import import_dotted
 from uploader_core.errors import CancelledError
-from uploader_core.registry import import_dotted
 from uploader_core.specs import ConvertSpec, Estimate, Finding, SaveSpec
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.inputs import make_input

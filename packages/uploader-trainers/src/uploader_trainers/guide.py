@@ -16,9 +16,10 @@ from uploader_core import config as configuration
 from uploader_core import session
 from uploader_core.cli.options import make_registry
 from uploader_core.cli.perform import perform
+from uploader_core.entry_points import ARTIFACTS, SCHEMES
 from uploader_core.errors import CancelledError, UploaderError, UsageError
 from uploader_core.planner import Request
-from uploader_core.registry import ARTIFACTS, SCHEMES, Registry
+from uploader_core.registry import Registry
 from uploader_core.settings import fields_of
 from uploader_core.specs import UploadSpec
 from uploader_core.text import duration_text, size_text

@@ -14,17 +14,17 @@ from typing import Any
 import click
 
 from uploader_core.config import read_tables
-from uploader_core.errors import UploaderError
-from uploader_core.registry import (
+from uploader_core.entry_points import (
     ARTIFACTS,
     DEFAULTS,
     DOCUMENTS,
     MEASURES,
     PLUGINS,
     SCHEMES,
-    Registry,
     read_metadata,
 )
+from uploader_core.errors import UploaderError
+from uploader_core.registry import Registry
 from uploader_core.selection import disabled_plugins, split
 from uploader_core.settings import Setting, fields_of
 
