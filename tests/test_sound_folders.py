@@ -16,12 +16,7 @@ from typing import Any
 import pytest
 from sound_folders import MAKERS
 
-# An encoder without the head that the adapter brings.
-_HEADS = {"token_classifier_lora"}
-NAMES = [
-    pytest.param(make.__name__, marks=[pytest.mark.xfail] if make.__name__ in _HEADS else [])
-    for make in MAKERS
-]
+NAMES = [make.__name__ for make in MAKERS]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from merged_tools import Merge, edit_json, load_all, save_llama
 
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
-from uploader_merged.task_heads import GENERIC
+from uploader_merged.task_heads import ENCODERS, GENERIC
 
 CLASSES = {
     "SEQ_CLS": "AutoModelForSequenceClassification",
@@ -62,6 +62,40 @@ def test_head_that_a_language_model_lacks(
     assert type(model).__name__ == CLASSES[task].replace("AutoModel", "Llama")
     assert "lm_head.weight" not in load_all(made.path)
     assert not (made.path / "generation_config.json").exists()
+
+
+def save_encoder(family: str, folder: Path, kind: str = "Model") -> Path:
+    import transformers
+
+    sizes = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "max_position_embeddings": 64}
+    if family == "DistilBert":
+        sizes = {"vocab_size": 64, "dim": 32, "hidden_dim": 48, "n_layers": 2}
+        heads = {"n_heads": 4, "max_position_embeddings": 64}
+    torch.manual_seed(1)
+    config = getattr(transformers, f"{family}Config")(**sizes, **heads)
+    getattr(transformers, family + kind)(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+@pytest.mark.parametrize("task", ["SEQ_CLS", "TOKEN_CLS"])
+def test_head_that_an_encoder_lacks(task: str, family: str, tmp_path: Path, merge: Merge) -> None:
+    base = save_encoder(family, tmp_path / "base")
+    targets = ["q_lin", "v_lin"] if family == "DistilBert" else ["query", "value"]
+    expected = train_head(task, base, tmp_path / "a", target_modules=targets)
+    made = merge(base, tmp_path / "a")
+    model, info = load(task, made.path, output_loading_info=True)
+    assert not any(info[what] for what in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    torch.testing.assert_close(answer(model), expected, atol=2e-5, rtol=2e-5)
+
+
+def test_pooler_that_was_drawn_at_random_is_refused(tmp_path: Path) -> None:
+    """PEFT keeps the new classifier of a BERT and not the new pooler in front of it."""
+    base = save_encoder("Bert", tmp_path / "base", "ForMaskedLM")
+    train_head("SEQ_CLS", base, tmp_path / "a", target_modules=["query"])
+    with pytest.raises(SourceError, match="classifier.*BertForMaskedLM"):
+        open_checkpoint(base, tmp_path / "a")
 
 
 def test_head_that_the_base_has(tmp_path: Path, merge: Merge) -> None:

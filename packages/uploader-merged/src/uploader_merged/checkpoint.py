@@ -31,6 +31,7 @@ from uploader_merged.matching import plan_merge
 from uploader_merged.recipes import Recipe
 from uploader_merged.stacking import AdapterChoice, read_adapters
 from uploader_merged.stops import GENERATION, Stops, find_stops, generation_text, with_stops
+from uploader_merged.task_heads import for_task
 from uploader_merged.tying import embedding_name, has_two_matrices, head_name
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Checkpoint:
     def __init__(
         self, base: BaseModel, adapters: tuple[Adapter, ...] = (), model_id: str | None = None
     ) -> None:
+        base = for_task(base, adapters)
         merge = plan_merge(base, adapters)
         self._model_id = model_id
         self._base = base

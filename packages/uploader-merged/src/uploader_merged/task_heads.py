@@ -9,8 +9,8 @@ other names, so they are refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,21 @@ GENERIC = (
 )
 """Families whose classes of both tasks are the generic ones."""
 
+_PLAIN = {"classifier.weight", "classifier.bias"}
+_DEEP = {
+    f"classifier.{layer}.{part}" for layer in ("dense", "out_proj") for part in ("weight", "bias")
+}
+_PRE = {"pre_classifier.weight", "pre_classifier.bias"}
+ENCODERS: dict[str, tuple[str, dict[str, set[str]]]] = {
+    "Bert": ("bert", {"SEQ_CLS": _PLAIN, "TOKEN_CLS": _PLAIN}),
+    "Roberta": ("roberta", {"SEQ_CLS": _DEEP, "TOKEN_CLS": _PLAIN}),
+    "XLMRoberta": ("roberta", {"SEQ_CLS": _DEEP, "TOKEN_CLS": _PLAIN}),
+    "DistilBert": ("distilbert", {"SEQ_CLS": _PLAIN | _PRE, "TOKEN_CLS": _PLAIN}),
+}
+"""Encoders: what the class of a task calls the model in it, and the tensors of its head."""
+_POOLED = ("Bert", "SEQ_CLS")
+"""The one of them that goes through the base's pooler."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewHead:
@@ -43,6 +58,33 @@ class NewHead:
 
     tensors: tuple[FullTensor, ...]
     config: dict[str, Any]
+
+
+def for_task(base: BaseModel, adapters: Sequence[Adapter]) -> BaseModel:
+    """Return an encoder under the names that it has in the class of the adapter's task.
+
+    A base model is saved without the name that it has inside of such a class
+    (``encoder.layer.0`` for ``bert.encoder.layer.0``), and with parts that the class lacks.
+    """
+    family = _encoder(base.config)
+    tasks = {str(adapter.config.task_type) for adapter in adapters}
+    if family is None or len(tasks) != 1 or not tasks <= _CLASSES.keys():
+        return base
+    start = ENCODERS[family][0] + "."
+    pooled = (family, *tasks) == _POOLED
+    tensors = {
+        name if name.startswith(start) else start + name: t for name, t in base.tensors.items()
+    }
+    parts = ("embeddings.", "encoder.", "transformer.", *(("pooler.",) if pooled else ()))
+    kept = {n: t for n, t in tensors.items() if n.removeprefix(start).startswith(parts)}
+    return replace(base, tensors=kept)
+
+
+def _encoder(config: Mapping[str, Any]) -> str | None:
+    """Return the family of an encoder without a task's head, or None."""
+    cls = str((config.get("architectures") or [""])[0])
+    family = cls.removesuffix("Model").removesuffix("ForMaskedLM")
+    return family if family in ENCODERS and family != cls else None
 
 
 def find_new_head(
@@ -70,20 +112,26 @@ def find_new_head(
         if cls.endswith(_CAUSAL):
             raise _refusal(adapter, base, f"neither the adapter nor the base ({cls}) has a head")
         return None
-    family = cls.removesuffix(_CAUSAL)
+    family = _encoder(config) or cls.removesuffix(_CAUSAL)
     stored = {f"{full.module}.{full.parameter}" for full in missing}
-    fits = all(full.tensor.shape[1:] in ((), (config.get("hidden_size"),)) for full in missing)
-    if family == cls or family not in GENERIC or stored != _PARAMETERS.get(task) or not fits:
+    width = config.get("hidden_size", config.get("dim"))
+    fits = all(full.tensor.shape[1:] in ((), (width,)) for full in missing)
+    wanted = _PARAMETERS.get(task) if cls.endswith(_CAUSAL) and family in GENERIC else None
+    if family in ENCODERS:
+        wanted = ENCODERS[family][1].get(task)
+    pooled = (family, task) != _POOLED or names.find("bert.pooler.dense") is not None
+    if wanted is None or stored != wanted or not fits or not pooled:
         raise _refusal(
             adapter,
             base,
             f"the adapter brings its head ({missing[0].module}), and the base is {cls}",
         )
-    labels = missing[0].tensor.shape[0]
+    last = next(f for f in missing if f.module in ("score", "classifier", "classifier.out_proj"))
+    labels = last.tensor.shape[0]
     changed = {**config, "architectures": [family + _CLASSES[task]]}
     changed |= _labels(adapter.folder, config, labels)
     pad = _pad_token(adapter.folder, base.folder)
-    if pad is not None:
+    if pad is not None and family not in ENCODERS:
         # A classifier of sequences looks at the last token that is none.
         changed["pad_token_id"] = pad
     return NewHead(tensors=missing, config=changed)
