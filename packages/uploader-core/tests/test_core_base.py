@@ -235,3 +235,10 @@ def test_folder_that_is_a_copy_of_another_model_has_other_commits(
 ) -> None:
     identify = copy_of(NEW, "org/base-16bit")
     assert said(open_source(str(make(OLD)), str(here), place, identify=identify)) == []
+
+
+def test_base_of_a_full_model_is_not_used_and_that_is_said(here: Path, place: Place) -> None:
+    (here / "model.safetensors").write_text("")
+    ((level, what),) = said(open_source(str(here), "org/base", place))
+    assert level == "warning" and "--base org/base is not used" in what
+    assert place.asked == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from uploader_core.context import FetchedSource
 from uploader_core.errors import SourceError
 from uploader_core.source import open_source
 from uploader_core.unusable_table import TABLE
@@ -194,3 +195,16 @@ def test_base_that_is_none_yet_is_named_when_a_format_needs_it(tmp_path: Path) -
     base = leave(tmp_path / "base", "deepspeed")
     missing = open_source(str(adapter), str(base), lambda *_: None).missing["base"]
     assert "DeepSpeed ZeRO" in missing.what
+
+
+@pytest.mark.parametrize("name", ["gguf", "pickle", "fsdp-full", "other-framework"])
+def test_what_lies_elsewhere_is_named_by_what_was_not_fetched(name: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    others = tuple(file for file in LAYOUTS[name][0] if not (tmp_path / file).exists())
+    fetched = FetchedSource(path=tmp_path, model_id="me/m", revision="c", unfetched=others)
+    with pytest.raises(SourceError) as caught:
+        open_source("me/m", None, lambda *_: fetched)
+    assert LAYOUTS[name][1] in caught.value.what
+    assert caught.value.owner == "the files of me/m"
+    assert str(tmp_path) not in f"{caught.value.what} {caught.value.next}"

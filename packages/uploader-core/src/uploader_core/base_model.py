@@ -20,7 +20,7 @@ from uploader_core.lineage import NAME as LINEAGE
 from uploader_core.parsing import parse_json
 from uploader_core.source_files import is_local, list_files
 from uploader_core.specs import Finding
-from uploader_core.unusable_sources import refuse_unusable
+from uploader_core.unusable_sources import refuse_unusable, refuse_unusable_copy
 
 CONFIG = "adapter_config.json"
 
@@ -176,6 +176,7 @@ def _fetched(name: str, claims: Sequence[Claim], said: str | None, fetch: Fetch)
         fetched = fetch(reference, "base")
         if fetched is None:
             _not_found(reference, name, claims[0])
+        refuse_unusable_copy(fetched)
         if revision and _COMMIT.fullmatch(revision) and fetched.revision not in (revision, None):
             raise SourceError(
                 f"{reference} was asked for, and {fetched.revision} came",

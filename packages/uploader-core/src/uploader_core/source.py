@@ -29,7 +29,12 @@ from uploader_core.errors import SourceError, UploaderError, UsageError
 from uploader_core.source_files import has_weights, is_local, list_files, names_in
 from uploader_core.specs import Finding
 from uploader_core.training_runs import find_runs
-from uploader_core.unusable_sources import explain, explain_inside, refuse_unusable
+from uploader_core.unusable_sources import (
+    explain,
+    explain_inside,
+    refuse_unusable,
+    refuse_unusable_copy,
+)
 
 STACK = "adapter-stack"
 SOURCE_KINDS = ("adapter", "base", STACK)
@@ -106,7 +111,9 @@ def open_source(
     # A base as the source is the one that they were trained on, also where a name is all of it.
     reference = with_pin(reference, [read_claim(folder) for folder, _ in parts])
     folder, fetched = _resolve_folder(reference, fetch)
-    if (folder / CONFIG).is_file() or (folder / "config.json").is_file():
+    if fetched is not None:
+        refuse_unusable_copy(fetched)
+    elif (folder / CONFIG).is_file() or (folder / "config.json").is_file():
         refuse_unusable(folder)
     if (folder / CONFIG).is_file():
         opened = _adapters([(folder, 1.0), *parts], base, fetch, identify, fetched)
@@ -135,8 +142,14 @@ def open_source(
             base_model=None if fetched is None else fetched.model_id,
             base_is_hub_id=fetched is not None,
             base_revision=None if fetched is None else fetched.revision,
+            findings=() if base is None else (_unused(base, folder),),
         )
     raise _refusal(folder)
+
+
+def _unused(base: str, folder: Path) -> Finding:
+    what = f"--base {base} is not used: {folder} holds a full model, which needs none"
+    return Finding(level="warning", what=what)
 
 
 def _refusal(folder: Path) -> SourceError:

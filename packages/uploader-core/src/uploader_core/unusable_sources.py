@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from uploader_core.context import FetchedSource
 from uploader_core.errors import SourceError
 from uploader_core.parsing import parse_json
 from uploader_core.source_files import has_weights, names_in
@@ -33,18 +34,40 @@ def refuse_unusable(folder: Path) -> None:
         raise found
 
 
-def explain(path: Path, *, own_config: bool = False, weak: bool = True) -> SourceError | None:
+def refuse_unusable_copy(fetched: FetchedSource) -> None:
+    """Refuse what was fetched without weights, by the names of what stayed where it is from.
+
+    Raises:
+        SourceError: It is known to be something else.
+    """
+    configured, weights = _has(fetched.path)
+    if weights or not fetched.unfetched:
+        return
+    names = [*names_in(fetched.path), *fetched.unfetched]
+    found = explain(Path(fetched.model_id.rpartition("/")[2]), names, weak=not configured)
+    if found is not None:
+        raise found.replace(
+            owner=f"the files of {fetched.model_id}", next=f"download it first; {found.next}"
+        )
+
+
+def explain(
+    path: Path, names: list[str] | None = None, *, own_config: bool = False, weak: bool = True
+) -> SourceError | None:
     """Say what a folder or a file is that nothing can be released from.
 
     Args:
         path: The folder or file.
+        names: The files of a folder that is not here; None to look.
         own_config: Whether a configuration lies in it, and its weights are what is missing.
         weak: Also by what says little.
 
     Returns:
         The refusal; None for what is not known.
     """
-    names = list(_names(path)) if path.is_dir() else [path.name]
+    is_folder = names is not None or path.is_dir()
+    if names is None:
+        names = list(_names(path)) if is_folder else [path.name]
     if not names and weak:
         return SourceError(
             f"{path} is empty",
@@ -52,14 +75,14 @@ def explain(path: Path, *, own_config: bool = False, weak: bool = True) -> Sourc
             next="point at the folder that the trainer saved",
         )
     # Somebody may point into the folder: at the shards themselves, at one step of a checkpoint.
-    inside = [f"{path.name}/{name}" for name in names] if path.is_dir() else []
+    inside = [f"{path.name}/{name}" for name in names] if is_folder else []
     for sort in TABLE:
         if (own_config and not sort.own_config) or (sort.weak and not weak):
             continue
         for root, found in ((path, names), (path.parent, inside)):
             match = next((m for name in found if (m := re.fullmatch(sort.mark, name))), None)
             if match and (not sort.also or any(re.fullmatch(sort.also, name) for name in found)):
-                return _refusal(sort, root if path.is_dir() else path, match)
+                return _refusal(sort, root if is_folder else path, match, is_folder=is_folder)
     return None
 
 
@@ -107,10 +130,10 @@ def _names(folder: Path) -> Iterator[str]:
                 queue.append((Path(entry.path), f"{name}/"))
 
 
-def _refusal(sort: Unusable, root: Path, match: re.Match[str]) -> SourceError:
+def _refusal(sort: Unusable, root: Path, match: re.Match[str], *, is_folder: bool) -> SourceError:
     where = match.groupdict().get("where") or ("" if "where" in match.re.groupindex else match[0])
-    mark = root / where if root.is_dir() else root
-    out = root.with_name(f"{root.stem if root.is_file() else root.name}-whole")
+    mark = root / where if is_folder else root
+    out = root.with_name(f"{root.name if is_folder else root.stem}-whole")
     values = {
         "mark": shlex.quote(str(mark)),
         "root": shlex.quote(str(root)),

@@ -187,8 +187,7 @@ TABLE: tuple[Unusable, ...] = (
     Unusable(
         name="pickle",
         mark=rf"(?!{_TRAINER})[^/]+\.(?:bin|ckpt|pth|pt|pkl)",
-        what="{mark} is a pickle, which can run code when it is opened, and no configuration says "
-        "what model it is of; it is not opened here",
+        what="{mark} is a pickle, which can run code when it is opened; it is not opened here",
         next=_PICKLE,
     ),
     Unusable(
