@@ -153,6 +153,20 @@ def test_local_base_path_is_said(adapter: Path, tmp_path: Path) -> None:
     assert made.metadata["base_model"] is None
 
 
+def test_public_name_takes_the_place_of_a_path(adapter: Path, tmp_path: Path) -> None:
+    """As with ``--base someone/tiny``: a path of one machine loads nowhere else."""
+    edit_json(adapter / "adapter_config.json", base_model_name_or_path="/home/me/base")
+    public = {"base_model": "someone/tiny", "base_is_hub_id": True}
+    made = save(step_context(adapter, tmp_path / "release", **public))
+    before = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    written = json.loads((made.path / "adapter_config.json").read_text("utf-8"))
+    assert written == {**before, "base_model_name_or_path": "someone/tiny"}
+    context = plan_context(adapter)
+    context = replace(context, release=replace(context.release, **public))
+    assert [finding.level for finding in check(context)] == ["note"]
+    assert estimate(context).bytes_written == made.size
+
+
 def test_card_names_a_public_base_only(adapter: Path, tmp_path: Path) -> None:
     public = step_context(adapter, tmp_path, base_model="someone/tiny", base_is_hub_id=True)
     assert "someone/tiny" in section(public)

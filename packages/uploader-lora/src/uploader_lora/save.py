@@ -7,13 +7,23 @@ again, go along.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from uploader_core.plugin import Artifact, Estimate, Finding, Json, PlanContext, StepContext
+from uploader_core.plugin import (
+    Artifact,
+    Estimate,
+    Finding,
+    Json,
+    PlanContext,
+    ReleaseInfo,
+    StepContext,
+)
 from uploader_lora import unread
 from uploader_lora.adapter import Adapter
 from uploader_lora.companions import check_inside, companion_files, companion_role
+from uploader_lora.config import AdapterConfig
 from uploader_lora.modules import module_findings
 from uploader_lora.positions import describe_positions, trained_positions, with_positions
 from uploader_lora.private_paths import is_local_path, published_texts
@@ -29,7 +39,7 @@ def save(context: StepContext) -> Artifact:
     folder = context.input("adapter").path
     adapter = read_adapter(folder)
     files = _files(folder, context.release.leave_behind)
-    texts = published_texts(companion_files(folder))
+    texts = _texts(folder, adapter.config, context.release)
     total = sum(path.stat().st_size for path, _ in files.values())
     done = 0
     for name, (path, role) in files.items():
@@ -62,14 +72,30 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from check_templates(companion_files(folder))
     yield from module_findings(companion_files(folder), (folder,))
     base = adapter.config.base_model
-    if base is not None and is_local_path(base):
+    if CONFIG in _texts(folder, adapter.config, context.release):
+        yield Finding(
+            level="note",
+            what=f"adapter_config.json names the base model by a path of this machine ({base}); "
+            f"{context.release.base_model} is written instead",
+        )
+    elif base is not None and is_local_path(base):
         yield Finding(
             level="warning",
             what=f"adapter_config.json names the base model by a path of this machine ({base}), "
             "which is published with it and which nobody else can load",
-            next=f"put the public name of the base model into {folder / CONFIG}: "
-            '"base_model_name_or_path": "user/model"',
+            next="--base USER/MODEL with its public name, or put that into "
+            f'{folder / CONFIG}: "base_model_name_or_path": "user/model"',
         )
+
+
+def _texts(folder: Path, config: AdapterConfig, release: ReleaseInfo) -> dict[str, str]:
+    """Return new contents of the files that are not published as they are."""
+    texts = published_texts(companion_files(folder))
+    local = config.base_model is not None and is_local_path(config.base_model)
+    if local and release.base_is_hub_id and release.base_model:
+        public = {**config.raw, "base_model_name_or_path": release.base_model}
+        texts[CONFIG] = json.dumps(public, indent=2, ensure_ascii=False) + "\n"
+    return texts
 
 
 def _positions(folder: Path, base: Path | None) -> Iterator[Finding]:
@@ -118,7 +144,7 @@ def _unstored(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
 def estimate(context: PlanContext) -> Estimate:
     """Count the bytes of the files; a copy is exact."""
     folder = context.input("adapter").path
-    texts = published_texts(companion_files(folder))
+    texts = _texts(folder, read_adapter(folder).config, context.release)
     sizes = tuple(
         (name, len(texts[name].encode()) if name in texts else path.stat().st_size)
         for name, (path, _) in _files(folder, context.release.leave_behind).items()
