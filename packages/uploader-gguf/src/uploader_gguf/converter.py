@@ -8,20 +8,26 @@ each kind of file, and a lazy graph of the values before they are stored are kep
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import RefusedError, UploaderError
+from uploader_gguf.converter_folder import ConverterFolder
 from uploader_gguf.driver import Driver, Part, PreTokenizer
-from uploader_gguf.gguf_file import string
+from uploader_gguf.gguf_file import string, uint32
 from uploader_gguf.lazy import Array
 from uploader_gguf.mixture import ModelShape
 from uploader_gguf.quants import TensorType
 from uploader_gguf.toolchain import Toolchain
+from uploader_gguf.vocabulary_keys import correct
 from uploader_gguf.weights import Weights
+
+_LOG = logging.getLogger(__name__)
+_TOKENS, _TEMPLATES = "tokenizer.ggml.tokens", "tokenizer.chat_templates"
+_EMBEDDING = "token_embd.weight"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -66,7 +72,7 @@ class Conversion:
 def plan(
     chain: Toolchain,
     weights: Weights,
-    folder: Path,
+    folder: ConverterFolder,
     *,
     kinds: set[str],
     pre_tokenizer: PreTokenizer,
@@ -78,7 +84,7 @@ def plan(
     Args:
         chain: Which llama.cpp.
         weights: The checkpoint.
-        folder: Copies of its configuration and tokenizer files, and overriding metadata.
+        folder: Its configuration and tokenizer files, and overriding metadata.
         kinds: Direct kinds that are wanted besides F16 (``Q8_0``).
         pre_tokenizer: Asked when llama.cpp does not recognise the tokenizer.
         part: Of the model.
@@ -87,7 +93,7 @@ def plan(
     Raises:
         RefusedError: The converter cannot do this model; its own words are in the error.
     """
-    driver = Driver(chain, weights, folder, pre_tokenizer, mtp=mtp)
+    driver = Driver(chain, weights, folder.path, pre_tokenizer, mtp=mtp)
     stored: dict[str, dict[str, TensorType]] = {}
     try:
         main = driver.run(part, "F16", vocabulary=True)
@@ -124,6 +130,8 @@ def plan(
         or main._pack_val(v.value, v.type, add_vtype=True, sub_type=v.sub_type)
         for key, v in main.kv_data[0].items()
     }
+    if part == "text":
+        _amend(keys, {key: v.value for key, v in main.kv_data[0].items()}, folder, tensors)
     return Conversion(
         keys=keys,
         tensors=tensors,
@@ -133,7 +141,44 @@ def plan(
     )
 
 
-_STRING, _ARRAY = 8, 9
+def _amend(
+    keys: dict[str, bytes],
+    values: dict[str, Any],
+    folder: ConverterFolder,
+    tensors: list[Planned],
+) -> None:
+    """Put right what the converter says otherwise than the model's own files."""
+    names = values.get(_TEMPLATES)
+    if names is not None:  # they come out of a set, in another order each time
+        keys[_TEMPLATES] = _packed(sorted(names))
+    pooling = f"{values['general.architecture']}.pooling_type"
+    if folder.pooling is not None and values.get(pooling) != folder.pooling:
+        keys[pooling] = _packed(folder.pooling)
+    if folder.own is None or _TOKENS not in values:
+        return
+    rows = next((t.shape[0] for t in tensors if t.name == _EMBEDDING), len(values[_TOKENS]))
+    found = correct(values, folder.own, rows, folder.ends)
+    for key, value in found.values.items():
+        if value is None:
+            keys.pop(key, None)
+        else:
+            keys[key] = _packed(value)
+    if found.said:
+        _LOG.info("otherwise than llama.cpp's converter has it: %s", "; ".join(found.said))
+
+
+def _packed(value: Any) -> bytes:
+    """Pack a new value of a key, as the converter's writer packs one of its kind."""
+    if isinstance(value, bool):
+        return struct.pack("<I?", _BOOL, value)
+    if isinstance(value, int):
+        return uint32(value)
+    packed = _long_array(value, None)
+    assert packed is not None
+    return packed
+
+
+_BOOL, _STRING, _ARRAY = 7, 8, 9
 _NUMBERS: tuple[tuple[type, int, str], ...] = ((int, 5, "i"), (float, 6, "f"))
 
 

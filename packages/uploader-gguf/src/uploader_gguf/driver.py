@@ -147,11 +147,17 @@ class Driver:
             if not self._mtp and getattr(model_class, "supports_mtp_export", False):
                 stack.callback(setattr, model_class, "no_mtp", model_class.no_mtp)
                 model_class.no_mtp = True
+            options: dict[str, Any] = {}
+            if hasattr(model_class, "module_paths"):
+                # Dense layers of sentence-transformers, in lists that all instances share.
+                model_class.module_paths, model_class.dense_features_dims = [], {}
+                options["sentence_transformers_dense_modules"] = True
             model = model_class(
                 self._folder,
                 ftype,
                 self._folder / "model.gguf",
                 metadata_override=self._folder / METADATA,
+                **options,
             )
             if not vocabulary:
                 for inner in (model, getattr(model, "impl", None)):

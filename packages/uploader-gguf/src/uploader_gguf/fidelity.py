@@ -27,11 +27,11 @@ from uploader_core.plugin import (
 )
 from uploader_gguf import calibration, gguf_file, library, toolchain, vocabulary
 from uploader_gguf.converter import plan
+from uploader_gguf.converter_folder import prepare_folder
 from uploader_gguf.fidelity_picture import draw
 from uploader_gguf.fidelity_plan import FOUR_BIT, held_out, reference_kind
 from uploader_gguf.layout import lay_out
 from uploader_gguf.quants import QUANTS
-from uploader_gguf.release_files import prepare_folder
 from uploader_gguf.settings import GgufSettings, MeasureSettings
 from uploader_gguf.smoke import child_environment
 from uploader_gguf.weights import open_weights

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from uploader_core.plugin import Estimate, Finding, Lever, PlanContext
 from uploader_gguf import calibration, imatrix, library, sizes, toolchain
 from uploader_gguf.heads import one_matrix
+from uploader_gguf.pooling import check_pooling
 from uploader_gguf.quants import QUANTS, Quant
 from uploader_gguf.release_files import file_name, parse_size, projector_name
 from uploader_gguf.settings import GgufSettings
-from uploader_gguf.weights import Weights, open_weights
+from uploader_gguf.weights import Weights, open_weights, tokens_without_rows
 from uploader_merged import checkpoint_findings, open_checkpoint
 
 # Quantised checkpoints whose values llama.cpp's converter cannot read back. fp8, mxfp4 and
 # compressed-tensors it can.
 _UNREADABLE = ("bitsandbytes", "awq", "gptq", "hqq", "eetq", "quanto", "aqlm", "vptq", "higgs")
+
+# In a tokenizer.json: sentencepiece's space only at the beginning of a text.
+_FIRST = re.compile(r'"prepend_scheme"\s*:\s*"first"')
 
 # Imports, a vocabulary and the converter's own objects.
 _RESIDENT = 700 << 20
@@ -64,6 +69,8 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _architecture(checkpoint.config, chain)
     yield from one_matrix(checkpoint)
     yield from checkpoint_findings(checkpoint, context)
+    yield from _tokenizer(checkpoint)
+    yield from check_pooling(checkpoint.auxiliary(), checkpoint.config)
 
 
 def quantization(config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -78,6 +85,24 @@ def quantization(config: Mapping[str, Any]) -> Iterator[Finding]:
                 next="name the 16-bit model that it was made from with --base",
             )
             return
+
+
+def _tokenizer(weights: Weights) -> Iterator[Finding]:
+    """Say what a GGUF cannot have of the tokenizer; see :mod:`uploader_gguf.roundtrip`."""
+    surplus = tokens_without_rows(weights)
+    if surplus:
+        yield Finding(
+            level="note",
+            what=f"the GGUF files do not have the tokens without rows ({', '.join(surplus[:4])}):"
+            " llama.cpp loads no vocabulary that is larger than the embedding",
+        )
+    path = weights.auxiliary().get("tokenizer.json")
+    if path is not None and _FIRST.search(path.read_text("utf-8")):
+        yield Finding(
+            level="note",
+            what="llama.cpp puts a space before a text that follows a control token, and this"
+            " tokenizer (legacy: false) only at the beginning; no GGUF can say otherwise",
+        )
 
 
 def _architecture(config: Mapping[str, Any], chain: toolchain.Toolchain) -> Iterator[Finding]:

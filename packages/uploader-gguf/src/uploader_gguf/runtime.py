@@ -129,18 +129,19 @@ class Llama:
         """False for embedding models, which have no next token."""
         return bool(self._lib.llama_model_has_decoder(self._model))
 
-    def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+    def tokenize(self, text: str, *, around: bool = True, special: bool = True) -> list[int]:
         """Return token ids.
 
         Args:
             text: The text.
-            special: Add what the model puts around a text (BOS), and read control tokens in it.
+            around: Add what the model puts around a text (BOS).
+            special: Read control tokens in it.
         """
         data = text.encode("utf-8")
         room = len(data) + 16
         tokens = (_Token * room)()
         count = self._lib.llama_tokenize(
-            self._vocab, data, len(data), tokens, room, special, special
+            self._vocab, data, len(data), tokens, room, around, special
         )
         if count < 0:
             raise IntegrityError(f"llama.cpp cannot tokenise {text[:40]!r}")
@@ -346,7 +347,8 @@ def main() -> None:
 
     Request: ``{"path", "lora", "projector", "prompt",
     "max_tokens", "texts"}``. Answer: ``{"text", "tokens",
-    "texts"}``, the last with the token ids of each given text.
+    "texts"}``, the last with the token ids of each given text, which come as pairs of
+    text and whether control tokens in it count.
     """
     request = json.loads(sys.stdin.read())
     lora = request["lora"]
@@ -360,7 +362,10 @@ def main() -> None:
         answer = {
             "text": b"".join(map(llama.piece, tokens)).decode("utf-8", errors="replace"),
             "tokens": tokens,
-            "texts": [llama.tokenize(text, special=False) for text in request["texts"]],
+            "texts": [
+                llama.tokenize(text, around=False, special=special)
+                for text, special in request["texts"]
+            ],
         }
     finally:
         llama.close()

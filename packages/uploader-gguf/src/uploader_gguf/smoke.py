@@ -16,13 +16,26 @@ TIMEOUT = 1800
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """A text to be tokenised.
+
+    Attributes:
+        text: The text.
+        special: Whether control tokens in it are recognised.
+    """
+
+    text: str
+    special: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What llama.cpp said.
 
     Attributes:
         text: Generated text, without the prompt.
         tokens: Its token ids.
-        texts: Token ids of the texts that were only to be tokenised.
+        texts: Token ids of the probes that were only to be tokenised.
     """
 
     text: str
@@ -34,7 +47,7 @@ def ask(
     path: Path,
     prompt: str,
     max_tokens: int,
-    texts: tuple[str, ...] = (),
+    texts: tuple[Probe, ...] = (),
     lora: Path | None = None,
     projector: Path | None = None,
 ) -> Answer:
@@ -50,7 +63,7 @@ def ask(
         "projector": str(projector) if projector else None,
         "prompt": prompt,
         "max_tokens": max_tokens,
-        "texts": list(texts),
+        "texts": [[probe.text, probe.special] for probe in texts],
     }
     try:
         done = subprocess.run(
@@ -86,13 +99,14 @@ def _broken(path: Path, why: str) -> IntegrityError:
         f"llama.cpp cannot run {path.name}: {why}",
         owner=str(path),
         safe="the step is not recorded as done, so nothing of it is uploaded",
-        next="run again with --no-gguf-smoke-test only if another llama.cpp runs this file",
+        next="convert with a newer checkout of llama.cpp, --gguf-llama-cpp DIR, or leave gguf out"
+        " of --plugins",
     )
 
 
 def check(
     path: Path,
-    texts: tuple[str, ...] = (),
+    texts: tuple[Probe, ...] = (),
     *,
     run: bool = True,
     projector: Path | None = None,

@@ -24,12 +24,13 @@ from uploader_gguf import (
     vocabulary,
 )
 from uploader_gguf.converter import Conversion, plan
+from uploader_gguf.converter_folder import ConverterFolder, prepare_folder
 from uploader_gguf.heads import refuse_lost_head
 from uploader_gguf.imatrix import Importance
 from uploader_gguf.layout import lay_out
 from uploader_gguf.mixture import Overrides
 from uploader_gguf.quants import QUANTS, Quant
-from uploader_gguf.release_files import file_name, parse_size, prepare_folder, projector_name
+from uploader_gguf.release_files import file_name, parse_size, projector_name
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.weights import open_weights
 from uploader_gguf.writer import write
@@ -92,7 +93,7 @@ def _finished(context: StepContext) -> list[tuple[str, ...]] | None:
     return None
 
 
-def _prepare(context: StepContext) -> Path:
+def _prepare(context: StepContext) -> ConverterFolder:
     checkpoint = context.input("checkpoint")
     base = _base(checkpoint)
     work, author = context.work / "converter", context.settings.quantized_by
@@ -100,7 +101,7 @@ def _prepare(context: StepContext) -> Path:
 
 
 def _plan(
-    context: StepContext, chain: toolchain.Toolchain, folder: Path, kinds: set[str]
+    context: StepContext, chain: toolchain.Toolchain, folder: ConverterFolder, kinds: set[str]
 ) -> Conversion:
     settings: GgufSettings = context.settings
     checkpoint = context.input("checkpoint")
@@ -116,7 +117,7 @@ def _plan(
 
 
 def _importance(
-    context: StepContext, chain: toolchain.Toolchain, folder: Path
+    context: StepContext, chain: toolchain.Toolchain, folder: ConverterFolder
 ) -> Importance | None:
     """Load the importance matrix, or compute one and keep it beside the files.
 
@@ -160,7 +161,9 @@ def _write(
     return [tuple(shard.name for shard in file.shards) for file in files]
 
 
-def _projector(context: StepContext, chain: toolchain.Toolchain, folder: Path) -> Path | None:
+def _projector(
+    context: StepContext, chain: toolchain.Toolchain, folder: ConverterFolder
+) -> Path | None:
     """Write the encoder of images and sound of a multimodal model, and return its path."""
     settings: GgufSettings = context.settings
     weights = open_weights(context.input("checkpoint"))
@@ -180,7 +183,9 @@ def _projector(context: StepContext, chain: toolchain.Toolchain, folder: Path) -
     return context.output.path / name
 
 
-def _check(context: StepContext, paths: list[Path], folder: Path, projector: Path | None) -> None:
+def _check(
+    context: StepContext, paths: list[Path], folder: ConverterFolder, projector: Path | None
+) -> None:
     """Try the finished files, also those that an interrupted attempt left.
 
     Raises:
@@ -189,15 +194,21 @@ def _check(context: StepContext, paths: list[Path], folder: Path, projector: Pat
     settings: GgufSettings = context.settings
     # The vocabulary is the same in all of them, so the smallest file stands for all.
     smallest = min(paths, key=lambda path: path.stat().st_size)
-    texts = roundtrip.texts_for(folder) if settings.tokenizer_check else ()
+    texts: tuple[smoke.Probe, ...] = ()
+    if settings.tokenizer_check and folder.own is not None:
+        texts = roundtrip.probes_for(folder.own, folder.path)
+    elif settings.tokenizer_check:
+        context.log.warning(
+            "the tokenisation was not compared: no tokenizer.json and no tokenizer.model"
+        )
     for index, path in enumerate(paths):
         asked = texts if path == smallest else ()
         if settings.smoke_test or asked:
             context.progress(f"running {path.name}", index, len(paths), "files")
             fitting = projector if path == smallest else None
             theirs = smoke.check(path, asked, run=settings.smoke_test, projector=fitting)
-            if asked:
-                roundtrip.compare(asked, theirs, folder, context.log)
+            if asked and folder.own is not None:
+                roundtrip.compare(asked, theirs, folder.own, path)
 
 
 def _base(checkpoint: Artifact) -> Path | None:

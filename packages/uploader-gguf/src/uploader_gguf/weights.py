@@ -6,7 +6,7 @@ the rest of the package free of how merging works.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +15,22 @@ from uploader_lora.task import Task
 
 if TYPE_CHECKING:
     import torch
+
+
+class Companion(Protocol):
+    """A file beside the weights."""
+
+    @property
+    def name(self) -> str:
+        """Name below the model's folder."""
+
+    @property
+    def path(self) -> Path:
+        """Where it comes from."""
+
+    @property
+    def text(self) -> str | None:
+        """What it has to say instead of what is there; None for a copy."""
 
 
 class Weights(Protocol):
@@ -50,9 +66,21 @@ class Weights(Protocol):
     def auxiliary(self) -> Mapping[str, Path]:
         """Files beside the weights (configuration, tokenizer, templates) by their names."""
 
+    def companions(self) -> Sequence[Companion]:
+        """Return the same files with what they have to say."""
+
 
 def open_weights(artifact: Artifact) -> Weights:
     """Open the checkpoint that a plan describes; light until a tensor is read."""
     import uploader_merged
 
     return uploader_merged.open_checkpoint(artifact)
+
+
+def tokens_without_rows(weights: Weights) -> tuple[str, ...]:
+    """Return the tokens that the embedding has no row for, by their ids."""
+    import uploader_merged
+
+    if not isinstance(weights, uploader_merged.Checkpoint):
+        return ()
+    return uploader_merged.tokens_without_rows(weights)

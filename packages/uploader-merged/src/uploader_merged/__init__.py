@@ -7,14 +7,13 @@ from uploader_merged.companions import CompanionFile
 from uploader_merged.findings import checkpoint_findings
 from uploader_merged.recipes import Recipe
 from uploader_merged.stacking import AdapterChoice
-from uploader_merged.vocabulary import check_vocabulary, tokens_without_rows
+from uploader_merged.vocabulary import tokens_without_rows
 
 __all__ = [
     "AdapterChoice",
     "Checkpoint",
     "CompanionFile",
     "Recipe",
-    "check_vocabulary",
     "checkpoint_findings",
     "open_checkpoint",
     "tokens_without_rows",

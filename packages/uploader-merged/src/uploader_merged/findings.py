@@ -12,6 +12,7 @@ from uploader_lora.unread import refusals, unfetched_of, unread_in
 from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.stops import GENERATION, out_of_range, silent_end
 from uploader_merged.tying import FLAG, embedding_name, head_name, is_contradicted
+from uploader_merged.vocabulary import check_tokenizer
 
 
 def checkpoint_findings(checkpoint: Checkpoint, context: PlanContext) -> Iterator[Finding]:
@@ -27,6 +28,7 @@ def checkpoint_findings(checkpoint: Checkpoint, context: PlanContext) -> Iterato
     yield from _tying(checkpoint)
     yield from _positions(checkpoint)
     yield from _stops(checkpoint)
+    yield from check_tokenizer(checkpoint)
 
 
 def _unread(checkpoint: Checkpoint, context: PlanContext) -> Iterator[Finding]:

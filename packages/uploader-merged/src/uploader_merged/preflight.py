@@ -16,7 +16,6 @@ from uploader_core.plugin import (
     StepContext,
 )
 from uploader_lora.modules import module_findings
-from uploader_lora.templates import JINJA, PROCESSOR, check_templates
 from uploader_lora.unread import unfetched_of
 from uploader_merged.base import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
@@ -30,7 +29,6 @@ from uploader_merged.layout import INDEX, main_dtype
 from uploader_merged.packed import original_name
 from uploader_merged.settings import STREAMING
 from uploader_merged.stacking import AdapterChoice
-from uploader_merged.vocabulary import check_vocabulary
 
 # Private memory of an interpreter with torch loaded, beyond one without (torch 2.13, measured).
 _TORCH = 190 << 20
@@ -98,7 +96,6 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from check_engine(context.settings.engine, checkpoint)
     yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
-    yield from check_vocabulary(checkpoint)
     yield from checkpoint_findings(checkpoint, context)
     yield from _code(context, checkpoint)
     if context.settings.dtype == "auto" and main_dtype(checkpoint) == "F32":
@@ -116,7 +113,6 @@ def check_4bit(context: PlanContext) -> Iterator[Finding]:
     plan_4bit(checkpoint, selection, context.settings)
     yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
-    yield from check_vocabulary(checkpoint)
     yield from checkpoint_findings(checkpoint, context)
     yield from _code(context, checkpoint)
     if not selection.names:
@@ -159,10 +155,6 @@ def _losses(context: PlanContext, checkpoint: Checkpoint) -> Iterator[Finding]:
 
 def _companions(checkpoint: Checkpoint) -> Iterator[Finding]:
     files = checkpoint.companions()
-    # What gets another text here does not contradict the others any more.
-    yield from check_templates(
-        {f.name: f.path for f in files if f.text is None or f.name not in (JINJA, PROCESSOR)}
-    )
     yield from module_findings(
         {file.name: file.path for file in files},
         (*(adapter.folder for adapter in checkpoint.adapters), checkpoint.base.folder),

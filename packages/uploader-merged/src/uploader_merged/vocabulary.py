@@ -11,7 +11,7 @@ from typing import Literal
 
 from uploader_core.plugin import Finding
 from uploader_lora.companions import companion_files
-from uploader_lora.templates import tokenizer_templates
+from uploader_lora.templates import JINJA, PROCESSOR, check_templates, tokenizer_templates
 from uploader_lora.tokens import TokenIds, read_token_ids
 from uploader_merged.base import nested_configs
 from uploader_merged.checkpoint import Checkpoint
@@ -30,8 +30,24 @@ def tokens_without_rows(checkpoint: Checkpoint) -> tuple[str, ...]:
     return tokens.beyond(checkpoint.shape(embedding)[0])
 
 
-def check_vocabulary(checkpoint: Checkpoint) -> Iterator[Finding]:
-    """Yield what is wrong with the number of tokens, from headers and small files.
+def check_tokenizer(checkpoint: Checkpoint) -> Iterator[Finding]:
+    """Yield what tokenizer and chat templates say against each other or against the weights.
+
+    Everything is read from headers and small files.
+    """
+    # What gets another text here does not contradict the others any more.
+    yield from check_templates(
+        {
+            file.name: file.path
+            for file in checkpoint.companions()
+            if file.text is None or file.name not in (JINJA, PROCESSOR)
+        }
+    )
+    yield from _check_rows(checkpoint)
+
+
+def _check_rows(checkpoint: Checkpoint) -> Iterator[Finding]:
+    """Yield what is wrong with the number of tokens.
 
     Tokens without a row are a warning, because texts without them are computed as trained; without
     the token that ends every text the model is of no use. They are a note where nothing makes a
