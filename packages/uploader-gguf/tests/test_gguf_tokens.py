@@ -173,7 +173,7 @@ def test_tokens_without_rows_are_left_out_and_named(tmp_path: Path) -> None:
     folder.mkdir()
     tokenizer = byte_level(folder, "<|a|>", AddedToken("<tool>", special=False))
     rows = len(tokenizer) - 1
-    save_model(folder, rows)
+    save_model(folder, rows, bos_token_id=0, eos_token_id=0)
     said = findings(folder)
     assert [finding.level for finding in said] == ["warning", "note"]
     assert f"has {rows + 1} tokens and model.embed_tokens.weight has {rows} rows" in said[0].what
