@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from merged_tools import Merge, edit_json, load_all, same_bits, save_llama
+from safetensors.torch import save_file
 
 from uploader_merged.preflight import check, estimate
 from uploader_merged.settings import parse_size
@@ -262,3 +263,27 @@ def test_paths_of_this_machine_are_not_published(tmp_path: Path, merge: Merge) -
     assert ("_name_or_path" in config, config["note"]) == (False, "kept")
     left = json.loads((merged / "tokenizer_config.json").read_text())
     assert left == {"name_or_path": "meta-llama/Llama-2-7b"}
+
+
+@pytest.mark.parametrize(
+    ("said", "stored", "written"),
+    [
+        ("float16", torch.bfloat16, "bfloat16"),
+        ("float16", torch.float32, "float16"),
+        ("bfloat16", torch.float32, "bfloat16"),
+        ("float16", torch.float16, "float16"),
+    ],
+)
+def test_type_that_does_not_hold_the_weights(
+    said: str, stored: torch.dtype, written: str, llama: Path, tmp_path: Path, merge: Merge
+) -> None:
+    """A weight of 1e5 is infinite in float16, and transformers loads in the type that it reads."""
+    folder = Path(shutil.copytree(llama, tmp_path / "model"))
+    tensors = {name: tensor.to(stored) for name, tensor in load_all(llama).items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    # transformers 5 writes dtype, and 4 torch_dtype.
+    edit_json(folder / "config.json", dtype=said, torch_dtype=said)
+    made = merge(folder, None)
+    assert json.loads((made.path / "config.json").read_text("utf-8"))["dtype"] == written
+    notes = [f for f in check(merge.plan(folder, None)) if "float16 does not hold" in f.what]
+    assert len(notes) == (said != written)

@@ -11,6 +11,7 @@ from uploader_lora.templates import tokenizer_templates
 from uploader_lora.unread import refusals, unfetched_of, unread_in
 from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.stops import GENERATION, out_of_range, silent_end
+from uploader_merged.storage import is_narrower
 from uploader_merged.tying import FLAG, embedding_name, head_name, is_contradicted
 from uploader_merged.vocabulary import check_tokenizer
 
@@ -26,6 +27,7 @@ def checkpoint_findings(checkpoint: Checkpoint, context: PlanContext) -> Iterato
     """
     yield from _unread(checkpoint, context)
     yield from _tying(checkpoint)
+    yield from _storage(checkpoint)
     yield from _positions(checkpoint)
     yield from _stops(checkpoint)
     yield from check_tokenizer(checkpoint)
@@ -61,6 +63,17 @@ def _tying(checkpoint: Checkpoint) -> Iterator[Finding]:
         what=what,
         next=f"where {head} is a left-over, take it out of a copy of the folder",
     )
+
+
+def _storage(checkpoint: Checkpoint) -> Iterator[Finding]:
+    """Say that a type which does not hold the weights is not written beside them."""
+    base = checkpoint.base
+    if is_narrower(base.config, base.tensors):
+        yield Finding(
+            level="note",
+            what="config.json says float16 and the tensors are stored in bfloat16, whose values "
+            "float16 does not hold; bfloat16 is written beside them",
+        )
 
 
 def _positions(checkpoint: Checkpoint) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ from uploader_merged.names import TensorNames
 from uploader_merged.orientation import describe, is_transposed
 from uploader_merged.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Step, View
 from uploader_merged.replication import replicate, replicated_config
+from uploader_merged.storage import settled_dtype
 from uploader_merged.task_heads import find_new_head
 from uploader_merged.tying import embedding_name, head_name, settled_config, untie
 
@@ -60,7 +61,7 @@ def plan_merge(base: BaseModel, adapters: Sequence[Adapter]) -> Merge:
         SourceError: A tensor of the adapter matches nothing, matches twice, has the wrong shape,
             or asks for something that is not done here.
     """
-    config = without_paths(settled_config(base))
+    config = without_paths(settled_dtype(settled_config(base), base.tensors))
     for adapter in adapters:
         positions = trained_positions(adapter.folder, base.config)
         if positions is not None:
