@@ -10,7 +10,7 @@ import pytest
 import torch
 from merged_tools import LLAMA, Merge, save_llama
 
-from uploader_core.plugin import PlanContext, SourceError
+from uploader_core.plugin import Artifact, PlanContext, ReleaseInfo, SourceError
 from uploader_lora import trained_positions
 from uploader_lora.save import check as check_lora
 from uploader_merged import open_checkpoint
@@ -36,6 +36,17 @@ def stretched(base: Path, folder: Path) -> Any:
     return tuned.eval()
 
 
+def planned(kind: str, path: Path, base: Path) -> PlanContext:
+    """Describe to a check what it is asked about."""
+    return PlanContext(
+        inputs=(Artifact(kind=kind, path=path),),
+        settings=None,
+        release=ReleaseInfo(name="x", source="adapter"),
+        output=path.parent / "release",
+        sources={"base": base},
+    )
+
+
 def test_merged_model_has_the_positions_of_the_training(tmp_path: Path, merge: Merge) -> None:
     from transformers import AutoModelForCausalLM
 
@@ -46,22 +57,16 @@ def test_merged_model_has_the_positions_of_the_training(tmp_path: Path, merge: M
     with torch.no_grad():
         ours = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32)(ids).logits
         assert (ours - tuned(ids).logits).abs().max() < 0.02
-    (said,) = checkpoint_findings(open_checkpoint(base, tmp_path / "adapter"))
-    assert (said.level, "rope linear, factor 4.0" in said.what) == ("note", True)
+    checkpoint = open_checkpoint(base, tmp_path / "adapter")
+    found = checkpoint_findings(checkpoint, planned("checkpoint", tmp_path / "adapter", base))
+    said = [(finding.level, finding.what) for finding in found]
+    assert [level for level, what in said if "rope linear, factor 4.0" in what] == ["note"]
 
 
 def test_adapter_alone_is_released_with_a_warning(tmp_path: Path) -> None:
-    from uploader_core.plugin import Artifact, ReleaseInfo
-
     base = save_llama(tmp_path / "base")
     stretched(base, tmp_path / "adapter")
-    context = PlanContext(
-        inputs=(Artifact(kind="adapter", path=tmp_path / "adapter"),),
-        settings=None,
-        release=ReleaseInfo(name="x", source="adapter"),
-        output=tmp_path / "lora",
-        sources={"base": base},
-    )
+    context = planned("adapter", tmp_path / "adapter", base)
     assert any("trained with rope linear" in f.what for f in check_lora(context))
 
 
