@@ -113,10 +113,14 @@ def test_what_formats_take_over_is_looked_at_before_they_do(sources: dict[str, P
     assert [*find_in_sources(sources, (leak.fingerprint,))][0].file == "README.md"
 
 
-def test_card_of_a_library_is_not_taken_over(sources: dict[str, Path]) -> None:
-    text = f"[More Information Needed]\n{SECRETS['Slack']}\n"
-    (sources["adapter"] / "README.md").write_text(text)
+def test_words_of_a_person_in_the_card_of_a_library_are_looked_at(
+    sources: dict[str, Path],
+) -> None:
+    card = sources["adapter"] / "README.md"
+    card.write_text("[More Information Needed]\n")
     assert "README.md" not in {leak.file for leak in find_in_sources(sources, ())}
+    card.write_text(f"[More Information Needed]\n{SECRETS['Slack']}\n")
+    assert "README.md" in {leak.file for leak in find_in_sources(sources, ())}
 
 
 def test_preflight_refuses_them(
