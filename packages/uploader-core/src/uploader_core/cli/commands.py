@@ -94,29 +94,42 @@ def _read(path: Sequence[str]) -> Iterator[ForeignCommand]:
     seen: set[str] = set()
     for place in path:
         try:
-            names = sorted(os.listdir(place or "."))
+            names = os.listdir(place or ".")
         except OSError:
             continue
         for name in names:
-            stem, ending = os.path.splitext(name)
-            distribution, _, version = stem.partition("-")
-            if ending not in (".dist-info", ".egg-info") or distribution.lower() in seen:
+            if not name.endswith((".dist-info", ".egg-info")):
+                continue
+            distribution, _, version = name.rpartition(".")[0].partition("-")
+            if distribution.lower() in seen:
                 continue
             seen.add(distribution.lower())
             folder = os.path.join(place, name)
-            owner = f"{distribution.replace('_', '-')} {version}".strip()
-            for key, value in _entries(os.path.join(folder, "entry_points.txt")):
-                yield ForeignCommand(key, value, owner, folder)
+            text = _entry_points(folder)
+            if GROUP in text:
+                owner = f"{distribution.replace('_', '-')} {version}".strip()
+                for key, value in _entries(text):
+                    yield ForeignCommand(key, value, owner, folder)
 
 
-def _entries(file: str) -> Iterator[tuple[str, str]]:
+def _entry_points(folder: str) -> str:
+    """Read the entry points of a distribution: of each that is installed, so as quickly as can be.
+
+    Python's own ``open`` takes several times as long for files of a few bytes.
+    """
     try:
-        with open(file, encoding="utf-8") as lines:
-            text = lines.read()
-    except (OSError, ValueError):
-        return
-    if GROUP not in text:
-        return
+        file = os.open(folder + "/entry_points.txt", os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        return os.read(file, 1 << 20).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(file)
+
+
+def _entries(text: str) -> Iterator[tuple[str, str]]:
     inside = False
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
@@ -154,7 +167,7 @@ class OpenGroup(click.Group):
         rows = []
         for name in self.own_names(ctx):
             command = self.own_command(ctx, name)
-            rows.append((name, "" if command is None else command.get_short_help_str(80)))
+            rows.append((name, "" if command is None else command.get_short_help_str(60)))
         return rows
 
     def list_commands(self, ctx: click.Context) -> list[str]:
