@@ -135,7 +135,7 @@ PATHS = {
 @nox.session
 def plain_path(session: nox.Session) -> None:
     """Run the tests that compare bits as on a processor with nothing, and with AVX2 alone."""
-    install(session, "core", "lora", "merged", "gguf")
+    install(session, "core", "kit", "lora", "merged", "gguf")
     session.install(*TEST_TOOLS, *torch_options())
     for name in session.posargs or PATHS:
         for package in ("merged", "gguf"):
