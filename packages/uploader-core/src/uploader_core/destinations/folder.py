@@ -34,7 +34,7 @@ from uploader_core.parsing import parse_json
 from uploader_core.specs import Estimate, Finding
 from uploader_core.verify import Verification, files_in, verify_folder
 
-JOURNAL = NAME + ".journal"
+JOURNAL = NAME + ".journal" + PARTIAL
 """Names of the files that a copy puts into the target or takes out of it, while it does."""
 
 _OURS = (NAME, JOURNAL, JOURNAL + PARTIAL, NAME + PARTIAL)
