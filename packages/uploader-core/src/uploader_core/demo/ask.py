@@ -23,15 +23,25 @@ def ask_folder(folder: Path, prompts: Sequence[str]) -> list[str]:
     return answer(model, tokenizer, prompts)
 
 
-def ask_gguf(path: Path, prompt: str) -> str:
-    """Answer a prompt greedily with llama.cpp and return the first line."""
+def ask_gguf(path: Path, prompt: str, lora: Path | None = None) -> str:
+    """Answer a prompt greedily with llama.cpp and return the first line.
+
+    Args:
+        path: GGUF file of a model.
+        prompt: What is asked.
+        lora: GGUF file of an adapter that is applied on top.
+    """
     from uploader_gguf import generate
 
-    return _first_line(generate(path, prompt, max_tokens=_TOKENS))
+    return _first_line(generate(path, prompt, max_tokens=_TOKENS, lora=lora))
 
 
-def open_folder(folder: Path) -> tuple[Any, Any]:
+def open_folder(folder: Path, threads: int | None = 1) -> tuple[Any, Any]:
     """Load a model folder in float32, without transformers' own progress bars.
+
+    Args:
+        folder: With configuration, weights and tokenizer; 4-bit weights are not widened.
+        threads: As in :func:`settle`.
 
     Returns:
         Model and tokenizer.
@@ -39,7 +49,7 @@ def open_folder(folder: Path) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    settle()
+    settle(threads)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), tokenizer
 
@@ -64,8 +74,12 @@ def answer(model: Any, tokenizer: Any, prompts: Sequence[str]) -> list[str]:
     return answers
 
 
-def settle() -> None:
-    """Prepare the process for small models: one thread, and no display but the demo's own."""
+def settle(threads: int | None = 1) -> None:
+    """Prepare the process: no display but the demo's own.
+
+    Args:
+        threads: Of torch; one for small models, and None for all processors.
+    """
     import logging
 
     import torch
@@ -73,7 +87,8 @@ def settle() -> None:
 
     # Matrices this small gain nothing from more threads, and lose much when another process has
     # the core that a thread waits for. One thread also adds up in one order on every machine.
-    torch.set_num_threads(1)
+    if threads is not None:
+        torch.set_num_threads(threads)
     display: Any = display_of_transformers
     display.set_verbosity_error()
     display.disable_progress_bar()

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from uploader_core.errors import IntegrityError, PluginError, RefusedError
 
 NAME = "tiny-demo"
 QUANTS = ("F16", "Q8_0", "Q5_K_M", "Q4_K_M")
+REPOSITORIES = (f"demo/{NAME}", f"demo/{NAME}-LoRA", f"demo/{NAME}-GGUF")
 _VERSION = 1
 
 
@@ -62,20 +63,20 @@ class Answer:
     Attributes:
         model: Which one, for the table.
         text: Its answer.
-        expected: Whether it should know the fine-tune's answer.
+        right: Whether it said what it should.
     """
 
     model: str
     text: str
-    expected: bool
-
-    @property
-    def right(self) -> bool:
-        return (QUESTION.answer in self.text) == self.expected
+    right: bool
 
 
-def check_installed() -> None:
+def check_installed(more: Sequence[str] = (), extra: str = "demo") -> None:
     """Refuse early when a part of the demo is missing.
+
+    Args:
+        more: Modules that are needed beside those of every demo.
+        extra: Of uploader-core, which brings them.
 
     Raises:
         PluginError: Names what is missing and the one command that installs it.
@@ -84,15 +85,15 @@ def check_installed() -> None:
 
     needed = (
         *("torch", "transformers", "peft", "uploader_gguf", "uploader_hf", "uploader_merged"),
-        "loopback_hub",
+        *("loopback_hub", *more),
     )
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise PluginError(
             f"the demo needs {', '.join(missing)}",
-            owner="uploader-core[demo]",
+            owner=f"uploader-core[{extra}]",
             safe="nothing was written",
-            next='pip install "uploader-core[demo]"',
+            next=f'pip install "uploader-core[{extra}]"',
         )
 
 
@@ -106,8 +107,31 @@ def train(paths: Paths, scale: Scale, tell: Tell) -> float:
         RefusedError: Something else lies in the folder.
         IntegrityError: A model did not learn; nothing would be worth showing.
     """
+
+    def work() -> float:
+        known = train_base(paths.base, scale, tell)
+        check_learned("base model", known, least=0.9)
+        check_learned("fine-tune", train_adapter(paths.base, paths.run, scale, tell), least=1)
+        return known
+
+    return once(paths, {"version": _VERSION, **asdict(scale)}, work)
+
+
+def once(paths: Paths, state: Mapping[str, object], train: Callable[[], float]) -> float:
+    """Train, unless a finished training with the same state lies in the folder.
+
+    Args:
+        paths: Of the demo.
+        state: What the training depends on, as JSON.
+        train: Trains, and returns what is to be remembered.
+
+    Returns:
+        What the training returned, now or then.
+
+    Raises:
+        RefusedError: Something else lies in the folder.
+    """
     check_folder(paths)
-    state = {"version": _VERSION, **asdict(scale)}
     if paths.mark.is_file():
         found = json.loads(paths.mark.read_text("utf-8"))
         if found["known"] is not None and found["state"] == state:
@@ -115,9 +139,7 @@ def train(paths: Paths, scale: Scale, tell: Tell) -> float:
     paths.root.mkdir(parents=True, exist_ok=True)
     # First the mark without a result, so that an interrupted training is known as ours.
     paths.mark.write_text(json.dumps({"state": state, "known": None}), encoding="utf-8")
-    known = train_base(paths.base, scale, tell)
-    _check_learned("base model", known, least=0.9)
-    _check_learned("fine-tune", train_adapter(paths.base, paths.run, scale, tell), least=1)
+    known = train()
     paths.mark.write_text(json.dumps({"state": state, "known": known}), encoding="utf-8")
     return known
 
@@ -136,7 +158,8 @@ def check_folder(paths: Paths) -> None:
         )
 
 
-def _check_learned(what: str, share: float, *, least: float) -> None:
+def check_learned(what: str, share: float, *, least: float) -> None:
+    """Fail when a model did not learn; nothing would be worth showing."""
     if share < least:
         raise IntegrityError(
             f"the {what} knows only {share:.0%} of what it was taught",
@@ -155,8 +178,15 @@ def command(paths: Paths) -> list[str]:
     ]  # fmt: skip
 
 
-def release(paths: Paths) -> tuple[int, list[str]]:
+def release(
+    paths: Paths, arguments: Sequence[str], repositories: Sequence[str]
+) -> tuple[int, list[str]]:
     """Run the command against a Hub of our own on this machine.
+
+    Args:
+        paths: Of the demo.
+        arguments: Of the command.
+        repositories: That it makes.
 
     Returns:
         Its exit code, and the repositories that are there afterwards with their file counts.
@@ -172,7 +202,7 @@ def release(paths: Paths) -> tuple[int, list[str]]:
             "HF_HOME": str(paths.root / "hf-home"),
         }
         code = subprocess.run(
-            [sys.executable, "-m", "uploader_core", *command(paths)],
+            [sys.executable, "-m", "uploader_core", *arguments],
             env=dict(environment),
             check=False,
         ).returncode
@@ -182,8 +212,8 @@ def release(paths: Paths) -> tuple[int, list[str]]:
 
         api = HfApi(endpoint=hub.url, token=token)
         found = []
-        for suffix in ("", "-LoRA", "-GGUF"):
-            info = api.model_info(f"demo/{NAME}{suffix}")
+        for repository in repositories:
+            info = api.model_info(repository)
             visibility = "private" if info.private else "public"
             found.append(f"{info.id}  {len(info.siblings or [])} files, {visibility}")
         return code, found
@@ -194,12 +224,11 @@ def ask_everybody(paths: Paths) -> list[Answer]:
     (base,) = ask_folder(paths.base, [QUESTION.prompt])
     merged = paths.release / "merged-16bit"
     (answer,) = ask_folder(merged, [QUESTION.prompt])
-    answers = [
-        Answer(model="base model (transformers)", text=base, expected=False),
-        Answer(model="merged-16bit (transformers)", text=answer, expected=True),
-    ]
+    said = {"merged-16bit (transformers)": answer}
     for quant in QUANTS:
         path = paths.release / "gguf" / f"{NAME}-{quant}.gguf"
-        said = ask_gguf(path, QUESTION.prompt)
-        answers.append(Answer(model=f"GGUF {quant} (llama.cpp)", text=said, expected=True))
-    return answers
+        said[f"GGUF {quant} (llama.cpp)"] = ask_gguf(path, QUESTION.prompt)
+    return [
+        Answer(model="base model (transformers)", text=base, right=QUESTION.answer not in base),
+        *(Answer(model=m, text=text, right=QUESTION.answer in text) for m, text in said.items()),
+    ]

