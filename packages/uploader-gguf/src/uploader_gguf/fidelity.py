@@ -1,8 +1,8 @@
 """Measure finished files against base and adapter: ``fidelity.json`` and a picture beside them.
 
-The reference is the checkpoint itself, written once more in the type of the merge into the scratch
-folder. ``merged-4bit`` is measured through the same door: its weights are widened as they are read,
-and llama.cpp computes with them. A model that llama.cpp cannot run is not measured, and the release
+The reference is the checkpoint itself, written once more in float32 into the scratch folder.
+``merged-4bit`` is measured through the same door: its weights are widened as they are read, and
+llama.cpp computes with them. A model that llama.cpp cannot run is not measured, and the release
 goes on without the numbers.
 """
 
@@ -29,7 +29,7 @@ from uploader_gguf import calibration, gguf_file, library, toolchain, vocabulary
 from uploader_gguf.converter import plan
 from uploader_gguf.converter_folder import prepare_folder
 from uploader_gguf.fidelity_picture import draw
-from uploader_gguf.fidelity_plan import FOUR_BIT, held_out, reference_kind
+from uploader_gguf.fidelity_plan import FOUR_BIT, REFERENCE, held_out
 from uploader_gguf.layout import lay_out
 from uploader_gguf.quants import QUANTS
 from uploader_gguf.settings import GgufSettings, MeasureSettings
@@ -55,10 +55,8 @@ def measure(context: StepContext) -> Artifact:
 def _measure(context: StepContext) -> Artifact:
     settings: MeasureSettings = context.settings
     subject = context.inputs[0]
-    weights = open_weights(context.input("checkpoint"))
     text = held_out(settings)
-    kind = reference_kind(weights)
-    reference = _unquantised(context, context.input("checkpoint"), kind, "reference")
+    reference = _unquantised(context, context.input("checkpoint"), "reference", exact=True)
     names = _files_of(subject)
     if subject.kind == FOUR_BIT:
         widened = Artifact(
@@ -66,7 +64,7 @@ def _measure(context: StepContext) -> Artifact:
             path=subject.path,
             metadata={"base": str(subject.path), "adapters": []},
         )
-        paths = [_unquantised(context, widened, kind, "widened")]
+        paths = [_unquantised(context, widened, "widened")]
     else:
         paths = [subject.path / names[0] for names in names.values()]
     found = _ask(context, reference, paths, text, settings.measure_contexts)
@@ -95,7 +93,7 @@ def _measure(context: StepContext) -> Artifact:
             "contexts": found["contexts"],
             "context_length": found["context_length"],
         },
-        "reference": {"name": f"base and adapter, {kind}", **found["reference"]},
+        "reference": {"name": f"base and adapter, {REFERENCE}", **found["reference"]},
         "models": models,
         "llama_cpp": library.version(),
     }
@@ -121,18 +119,29 @@ def _files_of(subject: Artifact) -> dict[str, list[str]]:
     return names
 
 
-def _unquantised(context: StepContext, checkpoint: Artifact, kind: str, name: str) -> Path:
-    """Write a checkpoint as GGUF into the scratch folder."""
+def _unquantised(
+    context: StepContext, checkpoint: Artifact, name: str, *, exact: bool = False
+) -> Path:
+    """Write a checkpoint as GGUF into the scratch folder.
+
+    Args:
+        context: Of the step.
+        checkpoint: What to write.
+        name: Of the file.
+        exact: With the sums of base and adapter as they are, before a merge rounds them.
+    """
     settings: MeasureSettings = context.settings
     context.progress(f"writing the {name} model", 0, None, "steps")
     weights = open_weights(checkpoint)
+    if exact:
+        weights = weights.widened()
     base = checkpoint.metadata.get("base")
     folder = context.work / name
     conversion = plan(
         toolchain.find(settings.llama_cpp),
         weights,
         prepare_folder(weights, context.release, folder / "converter", None, None),
-        kinds={kind},
+        kinds={REFERENCE},
         pre_tokenizer=vocabulary.resolver(
             settings.pre_tokenizer, Path(base) if isinstance(base, str) else None
         ),
@@ -142,7 +151,7 @@ def _unquantised(context: StepContext, checkpoint: Artifact, kind: str, name: st
     write(
         dataclasses.replace(context, output=scratch, settings=GgufSettings()),
         conversion,
-        [lay_out(QUANTS[kind], file, conversion)],
+        [lay_out(QUANTS[REFERENCE], file, conversion)],
     )
     return folder / file
 

@@ -12,9 +12,13 @@ from uploader_gguf import calibration, sizes
 from uploader_gguf.preflight import quantization
 from uploader_gguf.quants import QUANTS
 from uploader_gguf.settings import MeasureSettings
-from uploader_gguf.weights import Weights, open_weights
+from uploader_gguf.weights import open_weights
 
 FOUR_BIT = "merged-4bit"
+
+REFERENCE = "F32"
+"""Kind of the file that holds base and adapter: llama.cpp rounds what it multiplies a matrix with
+to the matrix's own type, so BF16 would be farther from them than their weights are."""
 
 # Two models and a context in memory, beside the logits of half a context.
 _RESIDENT = 900 << 20
@@ -40,7 +44,7 @@ def estimate(context: PlanContext) -> Estimate:
     settings: MeasureSettings = context.settings
     weights = open_weights(context.input("checkpoint"))
     model = sizes.describe(weights)
-    reference = sizes.file_bytes(model, QUANTS[reference_kind(weights)])
+    reference = sizes.file_bytes(model, QUANTS[REFERENCE])
     subject = context.inputs[0].kind
     known = context.names.get(subject, ())
     models = 1 if subject == FOUR_BIT else max(1, len(known))
@@ -52,12 +56,6 @@ def estimate(context: PlanContext) -> Estimate:
         peak_memory=_RESIDENT + 3 * model.largest,
         seconds=15 + (1 + models) * settings.measure_contexts * parameters / _PACE / 8,
     )
-
-
-def reference_kind(weights: Weights) -> str:
-    """Return the kind of file that holds a checkpoint without loss."""
-    types = {weights.dtype(name) for name in weights.names if len(weights.shape(name)) > 1}
-    return types.pop() if types in ({"F16"}, {"BF16"}) else "F32"
 
 
 def held_out(settings: MeasureSettings) -> Path:

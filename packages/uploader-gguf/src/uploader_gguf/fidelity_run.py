@@ -99,7 +99,7 @@ def compare(
     """Measure models against a reference.
 
     Args:
-        reference: GGUF file of base and adapter in the type of the merge.
+        reference: GGUF file of base and adapter.
         models: GGUF files with the same vocabulary; all are open at once, as mapped files.
         text: UTF-8.
         most: Most contexts of the text that are used.

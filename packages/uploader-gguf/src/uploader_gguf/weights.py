@@ -60,6 +60,9 @@ class Weights(Protocol):
     def blocks(self, name: str, elements: int) -> Iterator[torch.Tensor]:
         """Yield the tensor, merged, in blocks along the first axis."""
 
+    def widened(self) -> Weights:
+        """Return the same with sums that are not rounded to 16 bits."""
+
     def task(self) -> Task:
         """What the model is for."""
 

@@ -14,6 +14,7 @@ Opening reads headers and small JSON files only and imports no torch; reading do
 
 from __future__ import annotations
 
+import copy
 import functools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +61,16 @@ class Checkpoint:
         self._config = merge.config
         self._lock = threading.Lock()
         self._views: ViewLoader | None = None
+        self._widened = False
+
+    def widened(self) -> Checkpoint:
+        """Return the same checkpoint with its sums left in float32, not rounded to 16 bits.
+
+        That is what base and adapter compute with, side by side: what a format is measured by.
+        """
+        other = copy.copy(self)
+        other._widened = True
+        return other
 
     @property
     def base(self) -> BaseModel:
@@ -118,7 +129,8 @@ class Checkpoint:
 
     def dtype(self, name: str) -> str:
         """Return a tensor's storage type as safetensors spells it (``BF16``)."""
-        return self._recipes[name].dtype
+        stored = self._recipes[name].dtype
+        return "F32" if self._widened and stored in ("BF16", "F16") else stored
 
     def read(self, name: str, dtype: str | None = None) -> torch.Tensor:
         """Return a merged tensor.
@@ -171,7 +183,7 @@ class Checkpoint:
         with self._lock:
             if self._views is None:
                 self._views = ViewLoader()
-        return Evaluation(self._recipes[name], dtype, self._views)
+        return Evaluation(self._recipes[name], dtype or self.dtype(name), self._views)
 
     @functools.cached_property
     def stops(self) -> Stops | None:
