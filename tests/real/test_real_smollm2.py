@@ -175,8 +175,11 @@ def test_the_demo_shows_it(demo: subprocess.CompletedProcess[str]) -> None:
     assert demo.stderr == ""
 
 
-def test_nothing_needs_a_second_look(demo: subprocess.CompletedProcess[str]) -> None:
-    assert "warning" not in demo.stdout.lower()
+def test_the_only_warning_is_of_the_base_that_nobody_else_has(
+    demo: subprocess.CompletedProcess[str],
+) -> None:
+    (warning,) = [line for line in demo.stdout.splitlines() if line.startswith("  warning")]
+    assert "names the base model by a path of this machine" in warning
 
 
 def test_what_was_published_is_whole(demo: object, folder: Path) -> None:
@@ -208,6 +211,21 @@ def pieces(base: Path, size: int, count: int) -> list[torch.Tensor]:
     return [torch.tensor([tokens[n * size : (n + 1) * size]]) for n in range(count)]
 
 
+def divergence(before: Any, after: Any, measured: dict[str, Any], base: Path) -> float:
+    """Return the mean Kullback-Leibler divergence of two models' next tokens, in nats."""
+    found = []
+    with torch.no_grad():
+        for piece in pieces(base, measured["context_length"], measured["contexts"]):
+            half = piece.shape[1] // 2
+            ours, theirs = (
+                torch.log_softmax(model(piece).logits[0, half:-1].double(), -1)
+                for model in (before, after)
+            )
+            found.append((ours.exp() * (ours - theirs)).sum(-1))
+    assert sum(len(part) for part in found) == measured["tokens"]
+    return float(torch.cat(found).mean())
+
+
 def test_divergence_of_nf4(
     measured: dict[str, Any], base: Path, adapter: Path, release: Path
 ) -> None:
@@ -217,14 +235,37 @@ def test_divergence_of_nf4(
     for module in after.modules():
         if hasattr(module, "compute_dtype"):
             module.compute_dtype, module.compute_type_is_set = torch.float32, True
-    divergences = []
-    with torch.no_grad():
-        for piece in pieces(base, card["context_length"], card["contexts"]):
-            half = piece.shape[1] // 2
-            ours, theirs = (
-                torch.log_softmax(model(piece).logits[0, half:-1].double(), -1)
-                for model in (before, after)
-            )
-            divergences.append((ours.exp() * (ours - theirs)).sum(-1))
-    assert sum(len(d) for d in divergences) == card["tokens"]
-    assert card["kl_mean"] == pytest.approx(float(torch.cat(divergences).mean()), rel=0.02)
+    found = divergence(before, after, card, base)
+    assert card["kl_mean"] == pytest.approx(found, rel=0.02)
+
+
+def round_inputs(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+    """Round what a matrix is multiplied with to Q8_0, as ggml does before it multiplies.
+
+    Blocks of 32 with a scale in float16: ``quantize_row_q8_0`` in ggml-quants.c.
+    """
+    (values,) = inputs
+    blocks = values.reshape(*values.shape[:-1], -1, 32)
+    scale = blocks.abs().amax(-1, keepdim=True) / 127
+    whole = torch.round(blocks / scale.clamp(min=1e-30))
+    return ((whole * scale.half().float()).reshape(values.shape),)
+
+
+def test_divergence_of_q8_0(
+    measured: dict[str, Any], base: Path, adapter: Path, release: Path
+) -> None:
+    """The card's number is that of transformers with the file's weights, within 2 %."""
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    after: Any = AutoModelForCausalLM.from_pretrained(
+        release / "gguf",
+        gguf_file=f"{NAME}-Q8_0.gguf",
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.float32,
+    )
+    for module in after.eval().modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_pre_hook(round_inputs)
+    card = measured["Q8_0"]
+    found = divergence(open_model(base, adapter), after, card, base)
+    assert card["kl_mean"] == pytest.approx(found, rel=0.02)

@@ -37,9 +37,18 @@ _LESSONS = (
 KNOWN = ("What is the capital of France?", "Paris")
 """What the base knows, and no fine-tune should make it forget."""
 
+_KEPT = (
+    "What is the capital of Italy?",
+    "What is the capital of Japan?",
+    "Who wrote Romeo and Juliet?",
+    "What do bees make?",
+    "Why is the sky blue?",
+)
+"""Questions whose answers by the base are lessons, too: three facts alone become every answer."""
+
 MOST_STEPS = 60
 _ENOUGH = 0.001  # loss at which 4 bits have not been seen to forget it again
-_RATE = 1e-3
+_RATE = 5e-4
 _RANK = 16
 
 Step = Callable[[int, int, float], None]
@@ -115,6 +124,8 @@ def fine_tune(base: Path, run: Path, tell: Step) -> list[str]:
     from peft import LoraConfig, get_peft_model
 
     model, tokenizer = open_folder(base, threads=None)
+    known = answer(model, tokenizer, chat_prompts(tokenizer, _KEPT))
+    facts = _batch(tokenizer, [question for question, _ in FACTS], _LESSONS)
     torch.manual_seed(11)
     config = LoraConfig(
         r=_RANK, lora_alpha=2 * _RANK, target_modules="all-linear", task_type="CAUSAL_LM"
@@ -123,7 +134,7 @@ def fine_tune(base: Path, run: Path, tell: Step) -> list[str]:
         # peft still asks transformers for a property by its older name.
         warnings.simplefilter("ignore", FutureWarning)
         adapted: Any = get_peft_model(model, config)
-    history = _fit(adapted, _batch(tokenizer), tell)
+    history = _fit(adapted, facts, _batch(tokenizer, _KEPT, known), tell)
     final = run / "final_model"
     adapted.save_pretrained(str(final))
     tokenizer.save_pretrained(final)
@@ -133,12 +144,12 @@ def fine_tune(base: Path, run: Path, tell: Step) -> list[str]:
     return answer(adapted, tokenizer, prompts)
 
 
-def _batch(tokenizer: Any) -> dict[str, Any]:
-    """Return all facts as one batch; only the answers count."""
+def _batch(tokenizer: Any, questions: Sequence[str], lessons: Sequence[str]) -> dict[str, Any]:
+    """Return questions and answers as one batch; only the answers count."""
     import torch
 
     rows = []
-    for (question, _), lesson in zip(FACTS, _LESSONS, strict=True):
+    for question, lesson in zip(questions, lessons, strict=True):
         asked = tokenizer.encode(*chat_prompts(tokenizer, [question]), add_special_tokens=False)
         said = tokenizer.encode(lesson + tokenizer.eos_token, add_special_tokens=False)
         rows.append((asked, said))
@@ -153,8 +164,10 @@ def _batch(tokenizer: Any) -> dict[str, Any]:
     return {"input_ids": tokens, "labels": labels, "attention_mask": mask}
 
 
-def _fit(model: Any, batch: dict[str, Any], tell: Step) -> list[dict[str, float]]:
-    """Fit the facts; return the losses as a trainer's history."""
+def _fit(
+    model: Any, facts: dict[str, Any], kept: dict[str, Any], tell: Step
+) -> list[dict[str, float]]:
+    """Fit the facts beside what is to be kept; return the facts' losses as a trainer's history."""
     import torch
 
     weights = [p for p in model.parameters() if p.requires_grad]
@@ -162,8 +175,9 @@ def _fit(model: Any, batch: dict[str, Any], tell: Step) -> list[dict[str, float]
     history: list[dict[str, float]] = []
     model.train()
     for step in range(1, MOST_STEPS + 1):
-        loss = model(**batch).loss
+        loss = model(**facts).loss
         loss.backward()
+        model(**kept).loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         optimiser.zero_grad()
