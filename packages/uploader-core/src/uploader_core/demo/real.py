@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -145,5 +146,8 @@ def _ask_folder(folder: Path, adapter: Path | None = None) -> list[str]:
     if adapter is not None:
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(model, str(adapter))
+        with warnings.catch_warnings():
+            # peft still asks transformers for a property by its older name.
+            warnings.simplefilter("ignore", FutureWarning)
+            model = PeftModel.from_pretrained(model, str(adapter))
     return answer(model, tokenizer, chat_prompts(tokenizer, _questions()))
