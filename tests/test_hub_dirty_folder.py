@@ -11,6 +11,9 @@ import pytest
 
 TOKEN = "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNm123456"
 
+# Weights that nothing reads stop a run until the user says that nobody misses them.
+NOT_OURS = "pytorch_model.bin,old_adapter_model.safetensors"
+
 GOLDEN = {
     "me/tiny": {
         ".gitattributes",
@@ -97,7 +100,8 @@ def dirty(fine_tune: Path, tmp_path: Path) -> Path:
 
 def test_uploaded_set_is_the_golden_list(uploader: Any, dirty: Path, hub: Any) -> None:
     result = uploader("run", dirty, "--plugins", "lora,merged-16bit,gguf", "--gguf-quants", "Q8_0",
-                      "--to", "hf:me/tiny", "--yes", "--output", uploader.cwd / "r")  # fmt: skip
+                      "--leave-behind", NOT_OURS, "--to", "hf:me/tiny", "--yes",
+                      "--output", uploader.cwd / "r")  # fmt: skip
     assert result.returncode == 0, result.stderr
     sent = {repo.id: set(repo.resolve("main").files) for repo in hub.store.repos.values()}
     assert sent == GOLDEN
@@ -111,7 +115,8 @@ def test_everything_in_one_repository_is_the_golden_list_too(
     uploader: Any, dirty: Path, hub: Any
 ) -> None:
     result = uploader("run", dirty, "--plugins", "lora", "--to", "hf:me/tiny", "--hf-layout",
-                      "single", "--yes", "--output", uploader.cwd / "r")  # fmt: skip
+                      "single", "--leave-behind", NOT_OURS, "--yes",
+                      "--output", uploader.cwd / "r")  # fmt: skip
     assert result.returncode == 0, result.stderr
     inside = GOLDEN["me/tiny-LoRA"] - {".gitattributes", "upload_manifest.json"}
     outside = {".gitattributes", "README.md", "training_lineage.json", "upload_manifest.json"}

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from uploader_core.artifact import Artifact
-from uploader_core.context import PlanContext, ReleaseInfo
+from uploader_core.context import PlanContext
 from uploader_core.entry_points import import_dotted
 from uploader_core.errors import CancelledError
 from uploader_core.specs import ConvertSpec, Estimate, Finding, SaveSpec
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.inputs import make_input
 from uploader_kit.trial import (
-    NAME,
+    RELEASE,
     Result,
     Trial,
     files_below,
@@ -132,7 +132,7 @@ class MakingConformance(StepConformance):
         context = PlanContext(
             inputs=trial.inputs,
             settings=trial.settings,
-            release=ReleaseInfo(name=NAME, source="adapter"),
+            release=RELEASE,
             output=trial.output,
         )
         owner = self.load().entry.owner

@@ -26,8 +26,14 @@ from uploader_core.specs import DocumentSpec, StepSpec, UploadSpec
 from uploader_core.worker import perform
 from uploader_kit import guard
 
-NAME = "tiny-model"
-"""Name of the release that every trial is about."""
+RELEASE = ReleaseInfo(
+    name="tiny-model",
+    source="adapter",
+    base_model="acme/tiny-base",
+    base_is_hub_id=True,
+    command="uploader run ./final_model",
+)
+"""The release that every trial is about."""
 
 PLACE = "Ünï cödé and spaces 模型"
 """Every trial works below a folder of this name."""
@@ -194,16 +200,9 @@ class Trial:
             target=self.target,
             destination=None if scheme is None else f"{scheme}:{self.target}",
         )
-        release = ReleaseInfo(
-            name=NAME,
-            source="adapter",
-            base_model="acme/tiny-base",
-            base_is_hub_id=True,
-            command="uploader run ./final_model",
-        )
         plan = Plan(
             sources=Sources(kind="adapter", folder=self.root, artifacts={}),
-            release=release,
+            release=RELEASE,
             output=self.root / "release",
             steps=(step,),
         )
