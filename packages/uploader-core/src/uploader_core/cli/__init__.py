@@ -23,7 +23,6 @@ COMMANDS = {
     "doctor": ("uploader_core.cli.doctor:doctor", "Look at this machine and what is installed."),
     "plugins": ("uploader_core.cli.plugins:plugins", "List and examine installed plugins."),
     "completion": ("uploader_core.cli.completion:completion", "Print a shell completion script."),
-    "demo": ("uploader_core.demo.command:demo", "Train a tiny model and release it, offline."),
 }
 OPTIONS = ("-h", "--help", "--version", "--debug")
 GUIDE = "guide"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from uploader_core.demo.ask import ask_folder, ask_gguf
-from uploader_core.demo.corpus import QUESTION
-from uploader_core.demo.train import Scale, Tell, train_adapter, train_base
 from uploader_core.errors import IntegrityError, PluginError, RefusedError
+from uploader_demo.ask import ask_folder, ask_gguf
+from uploader_demo.corpus import QUESTION
+from uploader_demo.train import Scale, Tell, train_adapter, train_base
 
 NAME = "tiny-demo"
 QUANTS = ("F16", "Q8_0", "Q5_K_M", "Q4_K_M")
@@ -91,7 +91,7 @@ def check_installed(more: Sequence[str] = (), extra: str = "demo") -> None:
     if missing:
         raise PluginError(
             f"the demo needs {', '.join(missing)}",
-            owner=f"uploader-core[{extra}]",
+            owner="uploader-demo",
             safe="nothing was written",
             next=f'pip install "uploader-core[{extra}]"',
         )

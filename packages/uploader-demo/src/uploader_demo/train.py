@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.demo.ask import answer, open_folder, settle
-from uploader_core.demo.corpus import Fact, base_facts, base_sentences, fine_tune_facts
+from uploader_demo.ask import answer, open_folder, settle
+from uploader_demo.corpus import Fact, base_facts, base_sentences, fine_tune_facts
 
 Tell = Callable[[str, int, int, float], None]
 """(phase, step, steps, loss), called after every step; a loss of 0 is not shown."""

