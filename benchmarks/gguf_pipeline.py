@@ -199,8 +199,8 @@ def timed(commands: list[list[str]], log: Path) -> tuple[float, float, int]:
 
 def chain(base: Path, adapter: Path, out: Path) -> list[list[str]]:
     """Return the usual commands."""
-    from uploader_gguf import toolchain
-    from uploader_gguf.quants import QUANTS
+    from uploader_gguf.format.quants import QUANTS
+    from uploader_gguf.llama_cpp import toolchain
 
     half, python, threads = out / "f16.gguf", sys.executable, str(os.cpu_count())
     root = str(toolchain.find().root)

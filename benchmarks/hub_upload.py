@@ -66,7 +66,7 @@ def ours(folder: Path, repo: str) -> dict[str, object]:
     import huggingface_hub.hf_api  # noqa: F401 - not part of what is measured
 
     from uploader_core.plugin import OutputFolder, ReleaseInfo, StepContext, UploadFile
-    from uploader_hf.publish import upload
+    from uploader_hf.publishing.publish import upload
     from uploader_hf.settings import HubSettings
 
     digests = json.loads((folder / "digests.json").read_text())

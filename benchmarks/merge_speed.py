@@ -104,9 +104,9 @@ def run_ours(base: Path, adapter: Path, target: Path, four_bit: bool) -> None:
     from uploader_merged.settings import Merged4Settings, Merged16Settings
 
     if four_bit:
-        from uploader_merged.four_bit_save import save
+        from uploader_merged.four_bit.save import save
     else:
-        from uploader_merged.save import save
+        from uploader_merged.sixteen_bit.save import save
     memory, started = Memory(), time.perf_counter()
     save(
         StepContext(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from uploader_core.registry import Registry
-from uploader_core.settings import Setting, fields_of
+from uploader_core.contract.settings import Setting, fields_of
+from uploader_core.plugins.registry import Registry
 
 PLUGINS = ("dir", "lora", "merged", "gguf", "hf")
 MARK = "<!-- settings -->"

@@ -14,11 +14,12 @@ from pathlib import Path
 import click
 import pytest
 
-from uploader_core import context, errors, hookspecs, plugin, specs
+from uploader_core import errors, plugin
 from uploader_core.cli import cli
-from uploader_core.entry_points import ARTIFACTS
-from uploader_core.registry import Registry
-from uploader_core.source import SOURCE_KINDS
+from uploader_core.contract import context, hookspecs, specs
+from uploader_core.planning.sources import SOURCE_KINDS
+from uploader_core.plugins.entry_points import ARTIFACTS
+from uploader_core.plugins.registry import Registry
 
 DOCS = Path(__file__).parents[1] / "docs"
 REFERENCE = DOCS / "reference"
@@ -64,7 +65,7 @@ def test_fields_of_specs_and_contexts(cls: type) -> None:
 @pytest.mark.parametrize("name", sorted(plugin.__all__))
 def test_public_name_has_a_page(name: str) -> None:
     thing = getattr(plugin, name)
-    module = getattr(thing, "__module__", "uploader_core.specs")
+    module = getattr(thing, "__module__", "uploader_core.contract.specs")
     pages = "\n".join(path.read_text("utf-8") for path in REFERENCE.glob("*.md"))
     documented = f"::: {module}\n" in pages or f"::: {module}.{name}\n" in pages
     assert documented or f"`{name}`" in pages or f"`@{name}`" in pages

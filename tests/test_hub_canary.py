@@ -60,7 +60,9 @@ def processes_with(secret: bytes, run: int) -> list[str]:
         # A child that was forked a moment ago is still called as its parent.
         itself = folder.name == str(run) or b"\0--debug\0" in arguments
         worker = (
-            parent is not None and parent[1] == str(run) and b"uploader_core.worker" in arguments
+            parent is not None
+            and parent[1] == str(run)
+            and b"uploader_core.workers.child" in arguments
         )
         offline = b"HF_HUB_OFFLINE=1" in environment
         if secret in arguments or (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from uploader_core.events import TYPES
+from uploader_core.running.events import TYPES
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(ROOT.glob("packages/*/src/**/*.py"))

@@ -39,8 +39,8 @@ COMMIT = """
 import sys
 from pathlib import Path
 from uploader_core.artifact import Artifact
-from uploader_core.files import OutputFolder
-from uploader_core.store import Record, ReleaseStore
+from uploader_core.contract.output import OutputFolder
+from uploader_core.release.store import Record, ReleaseStore
 
 root = Path(sys.argv[1])
 store = ReleaseStore(root)

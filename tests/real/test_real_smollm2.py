@@ -23,7 +23,7 @@ from uploader_core.demo.real import command
 from uploader_core.demo.real_model import FACTS, KNOWN, weights_file
 
 from uploader_gguf import generate
-from uploader_gguf.gguf_file import read_header
+from uploader_gguf.format.gguf_file import read_header
 
 pytestmark = pytest.mark.slow
 if weights_file() is None or importlib.util.find_spec("gguf") is None:

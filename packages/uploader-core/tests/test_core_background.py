@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from uploader_core import background, direct
-from uploader_core.background import BLOCK, BackgroundFile
-from uploader_core.direct import SECTOR, read_blocks, read_range
-from uploader_core.files import hash_file
+from uploader_core.disk import background_file
+from uploader_core.disk import uncached as direct
+from uploader_core.disk.background_file import BLOCK, BackgroundFile
+from uploader_core.disk.safe_write import hash_file
+from uploader_core.disk.uncached import SECTOR, read_blocks, read_range
 
 SIZES = [0, 1, SECTOR, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + SECTOR + 7]
 
@@ -40,8 +41,8 @@ def test_what_is_written_in_odd_parts_is_what_is_read(tmp_path: Path, size: int)
 def test_a_file_system_without_direct_access_gets_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "set_direct", lambda handle, direct: False)
-    monkeypatch.setattr(background, "WINDOW", 2 * BLOCK)
+    monkeypatch.setattr(background_file, "set_direct", lambda handle, direct: False)
+    monkeypatch.setattr(background_file, "WINDOW", 2 * BLOCK)
     store(tmp_path / "file", numbers(SIZES[-1]), step=BLOCK)
     assert (tmp_path / "file").read_bytes() == numbers(SIZES[-1])
 
@@ -60,7 +61,7 @@ def test_a_file_system_in_memory_is_written_too(tmp_path: Path) -> None:
 def test_a_limit_met_in_the_thread_is_told_to_the_writer(tmp_path: Path) -> None:
     script = (
         "import resource, sys\n"
-        "from uploader_core.background import BLOCK, BackgroundFile\n"
+        "from uploader_core.disk.background_file import BLOCK, BackgroundFile\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (BLOCK + 12345,) * 2)\n"
         "file = BackgroundFile(sys.argv[1])\n"
         "try:\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from uploader_core.context import FetchedSource
+from uploader_core.contract.context import FetchedSource
 from uploader_core.errors import SourceError
-from uploader_core.source import Sources, open_source
+from uploader_core.planning.sources import Sources, open_source
 
 OLD, NEW = "0" * 39 + "1", "0" * 39 + "2"
 COMMITS = {"": NEW, "main": NEW, "v1": OLD, OLD: OLD, NEW: NEW}

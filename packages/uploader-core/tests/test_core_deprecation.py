@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from uploader_core import plugin
-from uploader_core.deprecation import (
+from uploader_core.contract.specs import SaveSpec
+from uploader_core.disk.safe_write import sync_folder
+from uploader_core.errors import PluginBrokenError
+from uploader_core.plugins.deprecations import (
     Announcement,
     UploaderDeprecationWarning,
     announce,
     public_name,
 )
-from uploader_core.errors import PluginBrokenError
-from uploader_core.files import sync_folder
-from uploader_core.specs import SaveSpec
 
 FIELD = Announcement(
     name="SaveSpec.use", since="1.4", error_in="2.0", instead="say it in a section"
@@ -34,7 +34,7 @@ NAME = Announcement(
     since="1.4",
     error_in="2.0",
     instead="write through context.output",
-    module="uploader_core.files",
+    module="uploader_core.disk.safe_write",
 )
 
 

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader_core.artifact import Artifact, ArtifactFile
+from uploader_core.contract.output import OutputFolder
+from uploader_core.disk.safe_write import child, create, hash_file, translate_os_error
 from uploader_core.errors import IntegrityError, SpaceError, UploaderError, from_json
-from uploader_core.files import OutputFolder, child, create, hash_file, translate_os_error
-from uploader_core.manifest import redact
-from uploader_core.text import duration_text, size_text
+from uploader_core.human_text import duration_text, size_text
+from uploader_core.running.manifest import redact
 
 
 def folder(tmp_path: Path) -> OutputFolder:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from uploader_core import specs
-from uploader_core.specs import SUPPORTED_API
+from uploader_core.contract import specs
+from uploader_core.contract.specs import SUPPORTED_API
 
 FROZEN = Path(__file__).parent / "frozen_plugin"
 # Fields that a spec had in version 1 without a default: the only ones that may ever be required.

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from uploader_core.destinations.folder import check, upload, verify
-from uploader_core.destinations.folder_plugin import FolderSettings
+from uploader_core.builtin.folder_destination import check, upload, verify
+from uploader_core.builtin.plugin import FolderSettings
 from uploader_core.plugin import (
     Artifact,
     OutputFolder,

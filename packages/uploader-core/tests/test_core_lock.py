@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from uploader_core.errors import TemporaryError
-from uploader_core.lock import BEAT, SILENCE, hold, is_held, read_owner
+from uploader_core.release.lock import BEAT, SILENCE, hold, is_held, read_owner
 
 RACER = """
 import os, sys, time
 from pathlib import Path
 from uploader_core.errors import TemporaryError
-from uploader_core.lock import hold
+from uploader_core.release.lock import hold
 folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
 while rounds:
     try:
@@ -37,7 +37,7 @@ while rounds:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from uploader_core.lock import hold
+from uploader_core.release.lock import hold
 with hold(Path(sys.argv[1]) / "lock", Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

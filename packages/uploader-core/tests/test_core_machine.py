@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from uploader_core.disk.uncached import takes_direct
 from uploader_core.errors import CancelledError, TemporaryError
 from uploader_core.machine import filesystems, gpu, host, memory, windows
 from uploader_core.machine.filesystems import Mount
@@ -73,7 +74,7 @@ def test_here(tmp_path: Path) -> None:
     assert filesystems.device_of(missing) == tmp_path.stat().st_dev
     assert filesystems.free_bytes(missing)
     before = list(tmp_path.iterdir())
-    assert filesystems.takes_direct(missing) in (True, False, None)
+    assert takes_direct(missing) in (True, False, None)
     assert list(tmp_path.iterdir()) == before
     if os.path.exists("/proc/self/mountinfo"):
         assert filesystems.find_mount(missing) is not None

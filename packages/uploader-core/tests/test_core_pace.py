@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from uploader_core import pace
-from uploader_core.entry_points import Entry
-from uploader_core.pace import Pace
-from uploader_core.plan import PlannedStep
-from uploader_core.registry import Plugin
-from uploader_core.specs import Estimate, SaveSpec
+from uploader_core.advice import step_times
+from uploader_core.advice.step_times import Pace
+from uploader_core.contract.specs import Estimate, SaveSpec
+from uploader_core.planning.plan import PlannedStep
+from uploader_core.plugins.entry_points import Entry
+from uploader_core.plugins.registry import Plugin
 
 
 def step(size: int, seconds: float | None = None) -> PlannedStep:
     spec = SaveSpec(name="s", summary="s", run="m:m", consumes=("adapter",), produces="acme.s")
     entry = Entry(group="g", name="acme", module="m", distribution="acme", version="1")
-    plugin = Plugin(id="acme", entry=entry, module=pace, specs=(spec,))
+    plugin = Plugin(id="acme", entry=entry, module=step_times, specs=(spec,))
     estimate = Estimate(bytes_written=size, seconds=seconds)
     return PlannedStep(
         id="acme:s", plugin=plugin, spec=spec, inputs=(), kind="acme.s", estimate=estimate
@@ -41,8 +41,8 @@ def test_what_was_measured_counts_for_what_is_about_as_large(tmp_path: Path) -> 
     for seconds in (150.0, 210.0, 206.0):
         known = known.learn(step(20 * 10**9), seconds)
     file = tmp_path / "pace.json"
-    pace.save(known, file)
-    again = pace.load(file)
+    step_times.save(known, file)
+    again = step_times.load(file)
     assert again == known
     larger = again.expect(step(40 * 10**9))
     assert larger is not None
@@ -57,12 +57,12 @@ def test_what_was_measured_counts_for_what_is_about_as_large(tmp_path: Path) -> 
 def test_a_damaged_file_is_nothing_measured(text: str, tmp_path: Path) -> None:
     file = tmp_path / "pace.json"
     file.write_text(text)
-    assert pace.load(file) == Pace()
+    assert step_times.load(file) == Pace()
 
 
 def test_where_nothing_can_be_kept_nothing_fails(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    pace.save(Pace(runs={"a:b": ((1.0, 2.0),)}), tmp_path / "file" / "pace.json")
+    step_times.save(Pace(runs={"a:b": ((1.0, 2.0),)}), tmp_path / "file" / "pace.json")
 
 
 @pytest.mark.usefixtures("notes_plugin")

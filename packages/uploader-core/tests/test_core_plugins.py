@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from uploader_core.entry_points import Entry
 from uploader_core.errors import PluginBrokenError, PluginNotInstalledError
-from uploader_core.registry import Registry
+from uploader_core.plugins.entry_points import Entry
+from uploader_core.plugins.registry import Registry
 
 GOOD = """
 from uploader_core.plugin import SaveSpec, hookimpl

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from uploader_core.artifact import Artifact, ArtifactFile, Receipt, UploadFile
+from uploader_core.contract.output import OutputFolder
+from uploader_core.disk.safe_write import child, write_json
 from uploader_core.errors import IntegrityError
-from uploader_core.events import Event, EventFile
-from uploader_core.files import OutputFolder, child, write_json
-from uploader_core.manifest import NAME, SCHEMA
-from uploader_core.store import Record, ReleaseStore
-from uploader_core.verify import read_manifest, verify_folder
+from uploader_core.release.store import Record, ReleaseStore
+from uploader_core.release.verify import NAME, SCHEMA, read_manifest, verify_folder
+from uploader_core.running.events import Event, EventFile
 
 QUIET = settings(
     derandomize=True,

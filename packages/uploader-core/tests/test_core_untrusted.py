@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from uploader_core.artifact import Artifact, ArtifactFile
+from uploader_core.contract.output import OutputFolder
+from uploader_core.contract.verification import Verification
+from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError, PluginError
-from uploader_core.execute import read_answer
-from uploader_core.files import OutputFolder, write_json
-from uploader_core.store import Record, ReleaseStore, canonical_digest
-from uploader_core.verify import Verification
+from uploader_core.release.store import Record, ReleaseStore, canonical_digest
+from uploader_core.workers.pool import read_answer
 
 FILE = ArtifactFile(name="a.bin", size=3, sha256="0" * 64)
 REQUEST = {"step": "acme:pack", "owner": "acme 1.0"}

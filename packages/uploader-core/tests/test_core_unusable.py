@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from uploader_core.context import FetchedSource
+from uploader_core.contract.context import FetchedSource
 from uploader_core.errors import SourceError
-from uploader_core.source import open_source
-from uploader_core.unusable_table import TABLE
+from uploader_core.planning.sources import open_source
+from uploader_core.planning.unusable_table import TABLE
 
 STATE = ("trainer_state.json", "optimizer.pt", "rng_state.pth", "training_args.bin")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from uploader_core.errors import PluginBrokenError, StepFailedError
-from uploader_core.execute import Workers
+from uploader_core.workers.pool import Workers
 
 STEP = """
 import os

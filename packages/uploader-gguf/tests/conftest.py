@@ -160,7 +160,7 @@ def wordpiece_tokenizer(folder: Path) -> int:
     """Save a BERT tokenizer that knows every letter, at the beginning of a word and inside."""
     from tokenizers import BertWordPieceTokenizer
 
-    from uploader_gguf.roundtrip import TEXTS
+    from uploader_gguf.writing.roundtrip import TEXTS
 
     normalizer = BertWordPieceTokenizer(lowercase=True).normalizer
     letters = sorted({c for text in TEXTS for c in normalizer.normalize_str(text) if c.strip()})

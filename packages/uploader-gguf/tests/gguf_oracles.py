@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from uploader_core.plugin import Artifact, OutputFolder, ReleaseInfo, StepContext
-from uploader_gguf import step, toolchain
-from uploader_gguf.gguf_file import Header, read_header
-from uploader_gguf.quants import QUANTS
+from uploader_gguf import step
+from uploader_gguf.format.gguf_file import Header, read_header
+from uploader_gguf.format.quants import QUANTS
+from uploader_gguf.llama_cpp import toolchain
 from uploader_gguf.settings import GgufSettings
 
 # The only difference that a folder's own name can make.

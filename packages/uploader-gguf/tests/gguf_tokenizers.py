@@ -10,9 +10,9 @@ import torch
 from conftest import byte_level_tokenizer, sentencepiece_tokenizer
 from gguf_oracles import convert
 
-from uploader_gguf import smoke
-from uploader_gguf.gguf_file import read_header
-from uploader_gguf.smoke import Probe
+from uploader_gguf.format.gguf_file import read_header
+from uploader_gguf.llama_cpp import smoke
+from uploader_gguf.llama_cpp.smoke import Probe
 
 CONTROL, USER_DEFINED, UNUSED = 3, 4, 5
 SMALL = {

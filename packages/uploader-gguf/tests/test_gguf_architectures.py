@@ -8,7 +8,7 @@ import pytest
 from gguf_models import ARCHITECTURES, build
 from gguf_oracles import Job, convert, llama_quantize, run_script, same
 
-from uploader_gguf.gguf_file import read_header
+from uploader_gguf.format.gguf_file import read_header
 
 pytestmark = pytest.mark.slow
 

@@ -21,9 +21,11 @@ from uploader_core.plugin import (
     ReleaseInfo,
     StepContext,
 )
-from uploader_gguf import card, fidelity, fidelity_plan, toolchain
-from uploader_gguf.fidelity_run import compare
-from uploader_gguf.runtime import Llama
+from uploader_gguf import card
+from uploader_gguf.fidelity import measure, plan
+from uploader_gguf.fidelity.child import compare
+from uploader_gguf.llama_cpp import toolchain
+from uploader_gguf.llama_cpp.runtime import Llama
 from uploader_gguf.settings import MeasureSettings
 
 KINDS = ("F32", "Q8_0", "Q4_K_M", "Q2_K")
@@ -78,7 +80,7 @@ def numbers(
     sharp: Path, files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     place = tmp_path_factory.mktemp("measured")
-    artifact = fidelity.measure(measuring(subject_of(files), sharp, place, measure_contexts=3))
+    artifact = measure.measure(measuring(subject_of(files), sharp, place, measure_contexts=3))
     assert {file.name for file in artifact.files} == {"fidelity.json", "fidelity.png"}
     data = json.loads((place / "out" / "fidelity.json").read_text("utf-8"))
     assert artifact.metadata["fidelity"] == data
@@ -185,7 +187,7 @@ def test_a_text_of_the_user(sharp: Path, files: dict[str, Path], tmp_path: Path)
     text = tmp_path / "my eval.txt"
     text.write_text("The quick brown fox jumps over the lazy dog. " * 200, "utf-8")
     one = {"Q8_0": files["Q8_0"]}
-    made = fidelity.measure(
+    made = measure.measure(
         measuring(subject_of(one), sharp, tmp_path, measure_text=str(text), measure_contexts=1)
     )
     data: Any = made.metadata["fidelity"]
@@ -206,7 +208,7 @@ def test_what_cannot_be_measured_says_so_and_fails_nothing(
 ) -> None:
     torn = tmp_path / "torn-Q8_0.gguf"
     torn.write_bytes(files["Q8_0"].read_bytes()[:-4096])
-    made = fidelity.measure(measuring(subject_of({"Q8_0": torn}), sharp, tmp_path))
+    made = measure.measure(measuring(subject_of({"Q8_0": torn}), sharp, tmp_path))
     assert made.files == ()
     assert "cannot load torn-Q8_0.gguf" in str(made.metadata["not_measured"])
 
@@ -222,7 +224,7 @@ def test_no_text_is_refused_before_anything_runs(sharp: Path, tmp_path: Path) ->
         output=tmp_path / "out",
     )
     with pytest.raises(RefusedError, match=r"gone\.txt") as refused:
-        list(fidelity_plan.check(planned))
+        list(plan.check(planned))
     assert "--gguf-measure-text" in str(refused.value.owner)
 
 
@@ -236,4 +238,4 @@ def test_estimate_covers_the_scratch_files(
         output=tmp_path / "out",
     )
     size = files["F32"].stat().st_size
-    assert size <= fidelity_plan.estimate(planned).bytes_scratch <= 1.1 * size
+    assert size <= plan.estimate(planned).bytes_scratch <= 1.1 * size

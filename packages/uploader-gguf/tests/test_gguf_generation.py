@@ -10,8 +10,8 @@ import torch
 from conftest import TEXT, byte_level_tokenizer, llama
 from gguf_oracles import convert
 
-from uploader_gguf import smoke
-from uploader_gguf.gguf_file import read_header
+from uploader_gguf.format.gguf_file import read_header
+from uploader_gguf.llama_cpp import smoke
 
 pytestmark = pytest.mark.slow
 

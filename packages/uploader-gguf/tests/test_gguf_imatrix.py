@@ -14,10 +14,12 @@ from gguf_models import build
 from gguf_oracles import convert, llama_quantize, same
 
 from uploader_core.plugin import RefusedError
-from uploader_gguf import calibration, gguf_file, imatrix, library
-from uploader_gguf.gguf_file import TensorInfo, read_header
-from uploader_gguf.mixture import TensorShape, allows_quantization
-from uploader_gguf.quants import TensorType
+from uploader_gguf.format import gguf_file
+from uploader_gguf.format.gguf_file import TensorInfo, read_header
+from uploader_gguf.format.mixture import TensorShape, allows_quantization
+from uploader_gguf.format.quants import TensorType
+from uploader_gguf.importance import calibration, imatrix
+from uploader_gguf.llama_cpp import library
 
 pytestmark = pytest.mark.bits
 

@@ -11,8 +11,9 @@ from conftest import fine_tune
 from gguf_oracles import convert
 
 from uploader_core.plugin import Artifact, OutputFolder, PlanContext, ReleaseInfo, StepContext
-from uploader_gguf import lora, smoke
-from uploader_gguf.gguf_file import read_header
+from uploader_gguf import lora
+from uploader_gguf.format.gguf_file import read_header
+from uploader_gguf.llama_cpp import smoke
 from uploader_gguf.settings import GgufSettings
 
 PROMPT = "The quick"

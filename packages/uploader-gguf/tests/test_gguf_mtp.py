@@ -11,7 +11,7 @@ from conftest import byte_level_tokenizer
 from gguf_oracles import Job, convert, run_script, same
 from safetensors.torch import load_file, save_file
 
-from uploader_gguf.gguf_file import read_header
+from uploader_gguf.format.gguf_file import read_header
 
 pytestmark = pytest.mark.slow
 

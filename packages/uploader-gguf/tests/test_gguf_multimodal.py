@@ -12,7 +12,8 @@ from gguf_oracles import Job, context, run_script, same
 from safetensors.torch import load_file, save_file
 
 from uploader_core.plugin import IntegrityError
-from uploader_gguf import card, preflight, smoke, step
+from uploader_gguf import card, preflight, step
+from uploader_gguf.llama_cpp import smoke
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gguf_tokenizers import byte_level, keys_of, save_model
 
-from uploader_gguf.pooling import check_pooling, pooling_type
+from uploader_gguf.llama_cpp.pooling import check_pooling, pooling_type
 
 LAST = {"pooling_mode_mean_tokens": False, "pooling_mode_lasttoken": True}
 

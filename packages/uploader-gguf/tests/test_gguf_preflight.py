@@ -20,7 +20,8 @@ from uploader_core.plugin import (
     ReleaseInfo,
     UsageError,
 )
-from uploader_gguf import preflight, toolchain
+from uploader_gguf import preflight
+from uploader_gguf.llama_cpp import toolchain
 from uploader_gguf.settings import GgufSettings
 
 

@@ -19,7 +19,7 @@ from test_gguf_preflight import findings
 
 from uploader_core.plugin import RefusedError, UploaderError
 from uploader_gguf import step
-from uploader_gguf.gguf_file import read_header
+from uploader_gguf.format.gguf_file import read_header
 
 
 def with_config(folder: Path, place: Path, **config: Any) -> Path:

@@ -12,9 +12,9 @@ from gguf_tokenizers import as_transformers_5_saves, keys_of, save_model, tokeni
 from test_gguf_preflight import findings
 
 from uploader_core.plugin import IntegrityError
-from uploader_gguf.merge_order import scores_for
-from uploader_gguf.own_tokenizer import read_own_tokenizer
-from uploader_gguf.roundtrip import TEXTS, probes_for
+from uploader_gguf.tokenizer.merge_order import scores_for
+from uploader_gguf.tokenizer.own_tokenizer import read_own_tokenizer
+from uploader_gguf.writing.roundtrip import TEXTS, probes_for
 
 CORPUS = (
     *TEXTS,

@@ -9,9 +9,11 @@ from gguf_models import ARCHITECTURES, build
 from gguf_oracles import convert
 from test_gguf_preflight import plan_context
 
-from uploader_gguf import gguf_file, preflight, sizes
-from uploader_gguf.quants import QUANTS
-from uploader_gguf.weights import open_weights
+from uploader_gguf import preflight
+from uploader_gguf.format import gguf_file
+from uploader_gguf.format.quants import QUANTS
+from uploader_gguf.llama_cpp.weights import open_weights
+from uploader_gguf.writing import sizes
 
 # Those with a rule of their own: computed factors, one head for all, other names.
 QUICK = ("llama3-rope", "falcon", "bert")

@@ -12,13 +12,14 @@ import pytest
 from gguf_oracles import context, convert, tensor_bytes
 
 from uploader_core.plugin import IntegrityError, ReleaseInfo, UsageError
-from uploader_gguf import calibration, card, generate, smoke, step, toolchain
-from uploader_gguf.converter import Conversion, Planned
-from uploader_gguf.gguf_file import read_header
-from uploader_gguf.layout import lay_out
-from uploader_gguf.mixture import ModelShape
-from uploader_gguf.quants import QUANTS, TensorType
-from uploader_gguf.release_files import file_name
+from uploader_gguf import card, generate, step
+from uploader_gguf.format.gguf_file import file_name, read_header
+from uploader_gguf.format.mixture import ModelShape
+from uploader_gguf.format.quants import QUANTS, TensorType
+from uploader_gguf.importance import calibration
+from uploader_gguf.llama_cpp import smoke, toolchain
+from uploader_gguf.llama_cpp.converter import Conversion, Planned
+from uploader_gguf.writing.layout import lay_out
 
 
 def test_names_carry_model_and_kind(llama_folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from conftest import byte_level_tokenizer
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from uploader_core.plugin import RefusedError
-from uploader_gguf.vocabulary import resolver, structure
+from uploader_gguf.tokenizer.vocabulary import resolver, structure
 
 QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"

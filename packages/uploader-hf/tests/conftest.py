@@ -92,7 +92,7 @@ def upload(hub: LoopbackHub, tmp_path: Path, release: list[UploadFile]) -> Calla
         loads: tuple[str, ...] = (),
         **settings: Any,
     ) -> Receipt:
-        from uploader_hf.publish import upload as step
+        from uploader_hf.publishing.publish import upload as step
 
         work = tmp_path / "work"
         work.mkdir(exist_ok=True)
@@ -150,7 +150,7 @@ def check(plan_context: Callable[..., PlanContext]) -> Callable[..., list[str]]:
     """Run the preflight; keywords are settings. Returns what it found."""
 
     def run(target: str = "me/tiny", **settings: Any) -> list[str]:
-        from uploader_hf.check import check as preflight
+        from uploader_hf.publishing.check import check as preflight
 
         context = plan_context(target, **settings)
         return [finding.what for finding in preflight(context)]

@@ -21,8 +21,8 @@ from uploader_core.plugin import (
     StepContext,
     UsageError,
 )
-from uploader_hf.card import TEMPLATE, write
-from uploader_hf.rules import errors_of
+from uploader_hf.model_card.card import TEMPLATE, write
+from uploader_hf.model_card.rules import errors_of
 from uploader_hf.settings import CardSettings
 
 KINDS = ("lora", "merged-16bit", "merged-4bit", "gguf")
@@ -290,7 +290,7 @@ def test_a_template_that_is_none_is_refused(
 def test_metadata_that_the_hub_refuses_stop_before_anything_is_sent(
     card: Write, sources: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uploader_hf.card.metadata_of", lambda *_: {"license": "Apache"})
+    monkeypatch.setattr("uploader_hf.model_card.card.metadata_of", lambda *_: {"license": "Apache"})
     with pytest.raises(RefusedError, match="license"):
         card("lora")
 

@@ -11,10 +11,10 @@ import pytest
 from conftest import RELEASE
 
 from uploader_core.plugin import GroupContext, SourceContext, SourceError, UsageError
-from uploader_hf.names import group
+from uploader_hf.fetching.source import fetch
 from uploader_hf.plugin import uploader_sources
+from uploader_hf.publishing.names import group
 from uploader_hf.settings import HubSettings
-from uploader_hf.source import fetch
 
 
 def targets(target: str, *kinds: str, **settings: Any) -> list[str]:

@@ -11,8 +11,8 @@ import pytest
 from conftest import RELEASE
 
 from uploader_core.plugin import Artifact, OutputFolder, PlanContext, ReleaseInfo, StepContext
-from uploader_hf.card import check, write
-from uploader_hf.own_text import take_apart
+from uploader_hf.model_card.card import check, write
+from uploader_hf.model_card.own_text import take_apart
 from uploader_hf.settings import CardSettings
 
 OWN = "\n\nIt was trained on letters about herons.\n"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from uploader_core.plugin import Receipt, UploadFile
-from uploader_hf.own_text import Card, keep, take_apart
+from uploader_hf.model_card.own_text import Card, keep, take_apart
 
 OURS = "license: mit\ntags: [uploader]"
 

@@ -9,8 +9,8 @@ import pytest
 
 from loopback_hub import Fault, LoopbackHub
 from uploader_core.plugin import Receipt, UploadFile
-from uploader_hf import watch
-from uploader_hf.watch import Watch
+from uploader_hf.hub import watch
+from uploader_hf.hub.watch import Watch
 
 Said = list[tuple[str, int, int | None, str]]
 
@@ -25,7 +25,7 @@ def test_file_and_all_of_them_have_a_time_that_is_left(
             now[0] += 2.0
             said.append((what, done, total, unit))
 
-    monkeypatch.setattr("uploader_hf.stream.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("uploader_hf.publishing.stream.time.monotonic", lambda: now[0])
     upload(on_progress=on_progress)
     total = sum(file.size for file in release)
     whats = [entry[0] for entry in said if "model-00001" in entry[0]]

@@ -330,7 +330,7 @@ def test_wait_is_as_long_as_the_hub_says_and_visible(
 ) -> None:
     waited: list[float] = []
     said: list[str] = []
-    monkeypatch.setattr("uploader_hf.patience.time.sleep", waited.append)
+    monkeypatch.setattr("uploader_hf.hub.patience.time.sleep", waited.append)
     hub.faults.add(Fault("refuse", r"POST .*/commit/", status=429, headers=headers))
     upload(on_progress=lambda what, *_: said.append(what))
     assert sum(waited) == 7

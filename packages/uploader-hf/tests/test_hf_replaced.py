@@ -184,7 +184,7 @@ def test_verify_names_what_would_be_loaded_in_place_of_the_release(
 
 
 def verify(api: Any) -> tuple[Any, ...]:
-    from uploader_hf.verify import verify as step
+    from uploader_hf.publishing.verify import verify as step
 
     found = step(VerifyContext(target="me/tiny", secrets={"HF_TOKEN": api.token}))
     return found.problems

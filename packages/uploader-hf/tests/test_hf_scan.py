@@ -12,7 +12,7 @@ import pytest
 
 from loopback_hub import LoopbackHub
 from uploader_core.plugin import Receipt, RefusedError, UploadFile
-from uploader_hf.scan import find, find_in_sources
+from uploader_hf.publishing.scan import find, find_in_sources
 
 # Put together here, so that no scanner of this repository takes them for real ones.
 SECRETS = {
@@ -82,7 +82,7 @@ def test_upload_stops_before_the_first_byte(
 
 
 def test_what_is_no_secret_goes_through_by_its_fingerprint(tmp_path: Path, release: Any) -> None:
-    from uploader_hf.scan import refuse_secrets
+    from uploader_hf.publishing.scan import refuse_secrets
 
     file = text_file(tmp_path, "README.md", SECRETS["AWS"])
     (leak,) = find(file)
@@ -126,7 +126,7 @@ def test_words_of_a_person_in_the_card_of_a_library_are_looked_at(
 def test_preflight_refuses_them(
     plan_context: Callable[..., Any], hub: LoopbackHub, sources: dict[str, Path]
 ) -> None:
-    from uploader_hf.check import check
+    from uploader_hf.publishing.check import check
 
     context = dataclasses.replace(plan_context(), sources=sources)
     errors = [finding for finding in check(context) if finding.level == "error"]

@@ -11,10 +11,10 @@ import pytest
 
 from loopback_hub import LoopbackHub
 from uploader_core.plugin import SourceContext, SourceError
-from uploader_hf.local_copy import identify
-from uploader_hf.outline import FIRST, write_outline
-from uploader_hf.source import fetch
-from uploader_hf.wanted import model_folder, shards_of, small_files, weights_of
+from uploader_hf.fetching.local_copy import identify
+from uploader_hf.fetching.outline import FIRST, write_outline
+from uploader_hf.fetching.source import fetch
+from uploader_hf.fetching.wanted import model_folder, shards_of, small_files, weights_of
 
 BOTH = {
     "config.json", "adapter_config.json", "adapter_model.safetensors", "model.safetensors",

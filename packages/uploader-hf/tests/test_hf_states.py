@@ -103,7 +103,7 @@ def test_token_that_may_write_changes_visibility_only_when_asked(
 def test_release_that_does_not_fit_is_refused_before_anything(
     check: Callable[..., list[str]], hub: LoopbackHub, plan_context: Callable[..., Any]
 ) -> None:
-    from uploader_hf.check import check as preflight
+    from uploader_hf.publishing.check import check as preflight
 
     context = plan_context(sizes={"gguf": 3 * 10**9}, quota=2.0)
     errors = [finding for finding in preflight(context) if finding.level == "error"]
@@ -120,7 +120,7 @@ def test_release_that_does_not_fit_is_refused_before_anything(
 def test_more_files_than_the_hub_takes(
     hub: LoopbackHub, plan_context: Callable[..., Any], count: int, level: str | None
 ) -> None:
-    from uploader_hf.check import check as preflight
+    from uploader_hf.publishing.check import check as preflight
 
     files = tuple((f"part-{number}.bin", 1) for number in range(count))
     found = [f for f in preflight(plan_context(names={"acme.parts": files})) if f.level != "note"]
@@ -131,7 +131,7 @@ def test_more_files_than_the_hub_takes(
 def test_file_that_is_better_split_is_a_warning(
     hub: LoopbackHub, plan_context: Callable[..., Any]
 ) -> None:
-    from uploader_hf.check import check as preflight
+    from uploader_hf.publishing.check import check as preflight
 
     context = plan_context(names={"gguf": (("m-F16.gguf", 250 * 10**9),)})
     (warning,) = [f for f in preflight(context) if f.level == "warning"]

@@ -44,7 +44,7 @@ def published(upload: Callable[..., Receipt], release: list[UploadFile], tmp_pat
 @pytest.fixture
 def verify(published: Receipt) -> Callable[..., Verification]:
     def run(target: str = "me/tiny", *, full: bool = True) -> Verification:
-        from uploader_hf.verify import verify as function
+        from uploader_hf.publishing.verify import verify as function
 
         secrets = {"HF_TOKEN": os.environ["HF_TOKEN"]}
         return function(VerifyContext(target=target, full=full, secrets=secrets))

@@ -17,7 +17,7 @@ WRONGS = {
     "none": ("", "pass", None),
     "heavy": ("import numpy", "pass", "import_is_light"),
     "private": (
-        "from uploader_core.registry import Registry",
+        "from uploader_core.plugins.registry import Registry",
         "pass",
         "nothing_private_of_core_is_imported",
     ),

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from uploader_core.plugin import Artifact as Made
 from uploader_core.plugin import OutputFolder, PlanContext, ReleaseInfo, StepContext
-from uploader_merged.save import save
 from uploader_merged.settings import Merged16Settings
+from uploader_merged.sixteen_bit.save import save
 
 FUSES_EXPERTS = int(version("transformers").partition(".")[0]) >= 5
 """Whether transformers holds the experts of most architectures in fused parameters."""

@@ -25,9 +25,9 @@ from uploader_core.plugin import (
     UsageError,
 )
 from uploader_lora import read_header
-from uploader_merged.four_bit import Quantiser, best_device, dynamic_map
-from uploader_merged.four_bit_save import save
-from uploader_merged.pipeline import thread_pool
+from uploader_merged.compute.pipeline import thread_pool
+from uploader_merged.four_bit.quantise import Quantiser, best_device, dynamic_map
+from uploader_merged.four_bit.save import save
 from uploader_merged.preflight import check_4bit, estimate_4bit
 from uploader_merged.settings import Merged4Settings
 

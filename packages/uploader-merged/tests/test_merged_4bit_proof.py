@@ -25,8 +25,8 @@ from uploader_core.plugin import (
 )
 from uploader_lora import read_header
 from uploader_merged import open_checkpoint
-from uploader_merged.four_bit_proof import prove
-from uploader_merged.four_bit_save import save
+from uploader_merged.four_bit.proof import prove
+from uploader_merged.four_bit.save import save
 from uploader_merged.settings import Merged4Settings
 
 pytestmark = pytest.mark.bits

@@ -21,9 +21,9 @@ from safetensors.torch import save_file
 from uploader_core.plugin import SourceError
 from uploader_lora import read_header
 from uploader_merged import open_checkpoint
-from uploader_merged.packed import original_name, widen
+from uploader_merged.base.packed import original_name, widen
+from uploader_merged.compute.tensors import load
 from uploader_merged.preflight import check
-from uploader_merged.tensors import load
 
 pytestmark = pytest.mark.bits
 

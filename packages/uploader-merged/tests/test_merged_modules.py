@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from uploader_merged.companions import collect
+from uploader_merged.base.companions import collect
 
 
 def put(folder: Path, *modules: str, text: str = "{}") -> Path:

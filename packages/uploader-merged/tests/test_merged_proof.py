@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from uploader_core.plugin import IntegrityError, RefusedError, SourceError
 from uploader_lora import StoredTensor
 from uploader_merged import open_checkpoint
+from uploader_merged.cross_check.proof import prove
 from uploader_merged.load_proof import describe
 from uploader_merged.load_proof.written import compare_headers
-from uploader_merged.proof import prove
 
 Q = "model.layers.0.self_attn.q_proj.weight"
 NORM = "model.layers.0.input_layernorm.weight"

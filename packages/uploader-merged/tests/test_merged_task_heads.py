@@ -12,7 +12,7 @@ from merged_tools import Merge, edit_json, load_all, save_llama
 
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
-from uploader_merged.task_heads import ENCODERS, GENERIC
+from uploader_merged.merge_plan.task_heads import ENCODERS, GENERIC
 
 CLASSES = {
     "SEQ_CLS": "AutoModelForSequenceClassification",

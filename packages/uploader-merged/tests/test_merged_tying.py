@@ -19,8 +19,8 @@ from merged_tools import (
 from safetensors.torch import save_file
 
 from uploader_merged import open_checkpoint
+from uploader_merged.base.tying import FLAG
 from uploader_merged.preflight import check, check_4bit
-from uploader_merged.tying import FLAG
 
 KINDS: dict[str, dict[str, Any]] = {
     "linear": {"target_modules": ["q_proj"]},

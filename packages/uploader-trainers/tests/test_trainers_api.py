@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from uploader_core.contract.specs import Finding
 from uploader_core.errors import UploaderError, UsageError
-from uploader_core.specs import Finding
 from uploader_trainers import plan, run
 from uploader_trainers.html import note, table
 

@@ -19,11 +19,12 @@ from terminal import ENTER, Terminal
 
 from uploader_core.cli.live import LineRenderer
 from uploader_core.cli.options import make_registry
-from uploader_core.config import load
-from uploader_core.events import Event
-from uploader_core.planner import Request
-from uploader_core.progress import Tracker
-from uploader_core.session import Survey, look
+from uploader_core.planning.plan import Survey
+from uploader_core.planning.request import Request
+from uploader_core.plugins.configuration import load
+from uploader_core.running.events import Event
+from uploader_core.running.progress import Tracker
+from uploader_core.running.session import look
 
 UPLOADER = [sys.executable, "-m", "uploader_core"]
 on_posix = pytest.mark.skipif(os.name == "nt", reason="a pseudo-terminal of POSIX")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from uploader_core.parsing import member
+from uploader_core.untrusted_json import member
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.artifact import Artifact, Json
-from uploader_core.context import StepContext
+from uploader_core.contract.card_head import card_metadata
+from uploader_core.contract.context import StepContext
 from uploader_core.lineage_keys import (
     HARDWARE,
     METHOD,
@@ -26,9 +27,8 @@ from uploader_core.lineage_keys import (
     TRAINING,
     is_dataset,
 )
-from uploader_core.model_card import card_metadata
-from uploader_core.parsing import parse_json
 from uploader_core.redact import Redactor
+from uploader_core.untrusted_json import parse_json
 
 NAME = "training_lineage.json"
 STATE = "trainer_state.json"

@@ -6,7 +6,8 @@ Importing it is cheap: nothing heavier than pluggy.
 from __future__ import annotations
 
 from uploader_core.artifact import Artifact, ArtifactFile, Json, Receipt, UploadFile
-from uploader_core.context import (
+from uploader_core.contract.card_head import card_metadata, load_metadata, split_card
+from uploader_core.contract.context import (
     FetchedSource,
     GroupContext,
     PlanContext,
@@ -18,28 +19,10 @@ from uploader_core.context import (
     UseContext,
     VerifyContext,
 )
-from uploader_core.direct import read_range
-from uploader_core.errors import (
-    AuthError,
-    CancelledError,
-    IntegrityError,
-    PluginError,
-    RefusedError,
-    SourceError,
-    SpaceError,
-    TemporaryError,
-    UploaderError,
-    UsageError,
-)
-from uploader_core.files import CHUNK, HashingWriter, OutputFolder, hash_file
-from uploader_core.hookspecs import hookimpl
-from uploader_core.leftovers import Leftovers, find_leftovers, note_kept
-from uploader_core.lineage import Lineage, read_lineage
-from uploader_core.model_card import card_metadata, load_metadata, split_card
-from uploader_core.parsing import parse_json
-from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
-from uploader_core.settings import setting
-from uploader_core.specs import (
+from uploader_core.contract.hookspecs import hookimpl
+from uploader_core.contract.output import OutputFolder
+from uploader_core.contract.settings import setting
+from uploader_core.contract.specs import (
     API_VERSION,
     ConvertSpec,
     Diagnosis,
@@ -53,7 +36,26 @@ from uploader_core.specs import (
     SourceSpec,
     UploadSpec,
 )
-from uploader_core.verify import Problem, Verification, find_strangers, read_manifest
+from uploader_core.contract.verification import Problem, Verification
+from uploader_core.disk.safe_write import CHUNK, HashingWriter, hash_file
+from uploader_core.disk.uncached import read_range
+from uploader_core.errors import (
+    AuthError,
+    CancelledError,
+    IntegrityError,
+    PluginError,
+    RefusedError,
+    SourceError,
+    SpaceError,
+    TemporaryError,
+    UploaderError,
+    UsageError,
+)
+from uploader_core.lineage import Lineage, read_lineage
+from uploader_core.release.leftovers import Leftovers, find_leftovers, note_kept
+from uploader_core.release.verify import find_strangers, read_manifest
+from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
+from uploader_core.untrusted_json import parse_json
 
 __all__ = [
     "API_VERSION",
@@ -123,6 +125,6 @@ def __getattr__(name: str) -> object:
     if name.startswith("__"):  # asked for by every import
         raise AttributeError(name)
     from uploader_core import __version__
-    from uploader_core.deprecation import public_name
+    from uploader_core.plugins.deprecations import public_name
 
     return public_name(name, version=__version__)

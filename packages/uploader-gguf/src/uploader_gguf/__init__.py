@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from uploader_gguf.smoke import generate
+from uploader_gguf.llama_cpp.smoke import generate
 
 __all__ = ["generate"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from uploader_core.plugin import Diagnosis, UploaderError
-from uploader_gguf import library, toolchain
+from uploader_gguf.llama_cpp import library, toolchain
 
 
 def diagnose() -> Iterator[Diagnosis]:

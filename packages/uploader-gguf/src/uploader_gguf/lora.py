@@ -28,8 +28,8 @@ from uploader_core.plugin import (
     StepContext,
     parse_json,
 )
-from uploader_gguf import toolchain
-from uploader_gguf.release_files import file_name
+from uploader_gguf.format.gguf_file import file_name
+from uploader_gguf.llama_cpp import toolchain
 from uploader_gguf.settings import GgufSettings
 
 if TYPE_CHECKING:

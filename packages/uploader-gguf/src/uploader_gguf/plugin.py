@@ -59,10 +59,10 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         describes=("gguf", "merged-4bit"),
         consumes=("checkpoint",),
         measures=True,
-        run="uploader_gguf.fidelity:measure",
+        run="uploader_gguf.fidelity.measure:measure",
         settings=MeasureSettings,
-        check="uploader_gguf.fidelity_plan:check",
-        estimate="uploader_gguf.fidelity_plan:estimate",
+        check="uploader_gguf.fidelity.plan:check",
+        estimate="uploader_gguf.fidelity.plan:estimate",
     )
     yield DocumentSpec(
         name="fidelity-section",

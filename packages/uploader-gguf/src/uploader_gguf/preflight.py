@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from uploader_core.plugin import Estimate, Finding, Lever, PlanContext
-from uploader_gguf import calibration, imatrix, library, sizes, toolchain
-from uploader_gguf.heads import one_matrix
-from uploader_gguf.pooling import check_pooling
-from uploader_gguf.quants import QUANTS, Quant
-from uploader_gguf.release_files import file_name, parse_size, projector_name
+from uploader_gguf.format.gguf_file import file_name
+from uploader_gguf.format.quants import QUANTS, Quant
+from uploader_gguf.importance import calibration, imatrix
+from uploader_gguf.llama_cpp import library, toolchain
+from uploader_gguf.llama_cpp.heads import one_matrix
+from uploader_gguf.llama_cpp.pooling import check_pooling
+from uploader_gguf.llama_cpp.weights import Weights, open_weights, tokens_without_rows
 from uploader_gguf.settings import GgufSettings
-from uploader_gguf.weights import Weights, open_weights, tokens_without_rows
+from uploader_gguf.writing import sizes
+from uploader_gguf.writing.release_files import parse_size, projector_name
 from uploader_merged import checkpoint_findings, open_checkpoint
 
 # Quantised checkpoints whose values llama.cpp's converter cannot read back. fp8, mxfp4 and
@@ -88,7 +91,7 @@ def quantization(config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _tokenizer(weights: Weights) -> Iterator[Finding]:
-    """Say what a GGUF cannot have of the tokenizer; see :mod:`uploader_gguf.roundtrip`."""
+    """Say what a GGUF cannot have of the tokenizer; see :mod:`uploader_gguf.writing.roundtrip`."""
     surplus = tokens_without_rows(weights)
     if surplus:
         yield Finding(

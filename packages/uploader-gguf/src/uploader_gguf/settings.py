@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uploader_core.plugin import UsageError, setting
-from uploader_gguf.mixture import Overrides
-from uploader_gguf.quants import QUANTS, TensorType
+from uploader_gguf.format.mixture import Overrides
+from uploader_gguf.format.quants import QUANTS, TensorType
 
 TYPES = tuple(t.name for t in TensorType if t.is_quantized or t.name in ("F32", "F16", "BF16"))
 

@@ -13,27 +13,23 @@ from math import prod
 from pathlib import Path
 
 from uploader_core.plugin import Artifact, OutputFolder, StepContext
-from uploader_gguf import (
-    calibration,
-    gguf_file,
-    imatrix,
-    library,
-    roundtrip,
-    smoke,
-    toolchain,
-    vocabulary,
-)
-from uploader_gguf.converter import Conversion, plan
-from uploader_gguf.converter_folder import ConverterFolder, prepare_folder
-from uploader_gguf.heads import refuse_lost_head
-from uploader_gguf.imatrix import Importance
-from uploader_gguf.layout import lay_out
-from uploader_gguf.mixture import Overrides
-from uploader_gguf.quants import QUANTS, Quant
-from uploader_gguf.release_files import file_name, parse_size, projector_name
+from uploader_gguf.format import gguf_file
+from uploader_gguf.format.gguf_file import file_name
+from uploader_gguf.format.mixture import Overrides
+from uploader_gguf.format.quants import QUANTS, Quant
+from uploader_gguf.importance import calibration, imatrix
+from uploader_gguf.importance.imatrix import Importance
+from uploader_gguf.llama_cpp import library, smoke, toolchain
+from uploader_gguf.llama_cpp.converter import Conversion, plan
+from uploader_gguf.llama_cpp.converter_folder import ConverterFolder, prepare_folder
+from uploader_gguf.llama_cpp.heads import refuse_lost_head
+from uploader_gguf.llama_cpp.weights import open_weights
 from uploader_gguf.settings import GgufSettings
-from uploader_gguf.weights import open_weights
-from uploader_gguf.writer import write
+from uploader_gguf.tokenizer import vocabulary
+from uploader_gguf.writing import roundtrip
+from uploader_gguf.writing.layout import lay_out
+from uploader_gguf.writing.release_files import parse_size, projector_name
+from uploader_gguf.writing.writer import write
 
 
 def convert(context: StepContext) -> Artifact:

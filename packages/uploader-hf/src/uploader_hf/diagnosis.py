@@ -82,7 +82,7 @@ def _cache(environment: Mapping[str, str], home: Path) -> Diagnosis:
 
 def _account() -> Diagnosis:
     """Ask the Hub whose token this is."""
-    from uploader_hf.client import make_api, translated
+    from uploader_hf.hub.client import make_api, translated
 
     api = make_api(os.environ, timeout=10.0)
     if not api.token:

@@ -21,10 +21,10 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
         name="upload",
         summary="the Hugging Face Hub, private unless --hf-public",
         scheme="hf",
-        run="uploader_hf.publish:upload",
-        check="uploader_hf.check:check",
-        group="uploader_hf.names:group",
-        verify="uploader_hf.verify:verify",
+        run="uploader_hf.publishing.publish:upload",
+        check="uploader_hf.publishing.check:check",
+        group="uploader_hf.publishing.names:group",
+        verify="uploader_hf.publishing.verify:verify",
         settings=HubSettings,
         secrets=("HF_TOKEN", "HF_TOKEN_PATH"),
         capabilities=("private", "atomic", "revision"),
@@ -38,8 +38,8 @@ def uploader_sources() -> Iterable[SourceSpec]:
         name="hub",
         summary="an adapter or model on the Hugging Face Hub",
         matches=r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\S+)?",
-        run="uploader_hf.source:fetch",
-        identify="uploader_hf.local_copy:identify",
+        run="uploader_hf.fetching.source:fetch",
+        identify="uploader_hf.fetching.local_copy:identify",
         secrets=("HF_TOKEN", "HF_TOKEN_PATH"),
     )
 
@@ -50,8 +50,8 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         name="card",
         summary="the model card",
         output="README.md",
-        run="uploader_hf.card:write",
-        check="uploader_hf.card:check",
+        run="uploader_hf.model_card.card:write",
+        check="uploader_hf.model_card.card:check",
         settings=CardSettings,
     )
 

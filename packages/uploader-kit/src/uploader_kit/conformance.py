@@ -11,12 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from uploader_core.config import load
-from uploader_core.entry_points import ARTIFACTS, DOCUMENTS, MEASURES, SCHEMES, SOURCES
-from uploader_core.inspection import Inspection, inspect
-from uploader_core.registry import Plugin, Registry
-from uploader_core.settings import Setting, fields_of, from_json, to_json
-from uploader_core.specs import (
+from uploader_core.contract.settings import Setting, fields_of, from_json, to_json
+from uploader_core.contract.specs import (
     SUPPORTED_API,
     ConvertSpec,
     DocumentSpec,
@@ -25,6 +21,10 @@ from uploader_core.specs import (
     Spec,
     UploadSpec,
 )
+from uploader_core.doctor.inspection import Inspection, inspect
+from uploader_core.plugins.configuration import load
+from uploader_core.plugins.entry_points import ARTIFACTS, DOCUMENTS, MEASURES, SCHEMES, SOURCES
+from uploader_core.plugins.registry import Plugin, Registry
 from uploader_kit.trial import PLACE
 
 HEAVY = frozenset(

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from uploader_core.artifact import Artifact
-from uploader_core.plan import SectionRef
-from uploader_core.registry import Plugin
-from uploader_core.specs import DocumentSpec
+from uploader_core.contract.specs import DocumentSpec
+from uploader_core.planning.plan import SectionRef
+from uploader_core.plugins.registry import Plugin
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.inputs import make_input
 from uploader_kit.trial import Result, Trial, files_below, resolve_settings

@@ -1,6 +1,6 @@
 """A worker that is watched: what it writes, and whom it talks to.
 
-``python -m uploader_kit.guard`` is ``python -m uploader_core.worker`` with an audit hook
+``python -m uploader_kit.guard`` is ``python -m uploader_core.workers.child`` with an audit hook
 (PEP 578) in front. It sees what Python code does; :mod:`uploader_kit.trial` also compares
 folders before and after, for what native code does.
 """
@@ -74,7 +74,7 @@ def main() -> int:
     log = os.open(rules["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     roots = tuple(os.path.join(os.path.abspath(root), "") for root in rules["roots"])
     sys.addaudithook(_hook(log, roots, bool(rules["network"])))
-    from uploader_core.worker import main as serve
+    from uploader_core.workers.child import main as serve
 
     return serve()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from uploader_core.artifact import Artifact
-from uploader_core.entry_points import ARTIFACTS
-from uploader_core.registry import Registry
-from uploader_core.source import SOURCE_KINDS, STACK, open_source
-from uploader_core.specs import ConvertSpec, SaveSpec
+from uploader_core.contract.specs import ConvertSpec, SaveSpec
+from uploader_core.planning.sources import SOURCE_KINDS, STACK, open_source
+from uploader_core.plugins.entry_points import ARTIFACTS
+from uploader_core.plugins.registry import Registry
 from uploader_kit.fixtures import make_adapter, make_model
 from uploader_kit.trial import Trial, resolve_settings, with_digests
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from uploader_core.artifact import Artifact
-from uploader_core.context import PlanContext
-from uploader_core.entry_points import import_dotted
+from uploader_core.contract.context import PlanContext
+from uploader_core.contract.specs import ConvertSpec, Estimate, Finding, SaveSpec
 from uploader_core.errors import CancelledError
-from uploader_core.specs import ConvertSpec, Estimate, Finding, SaveSpec
+from uploader_core.plugins.entry_points import import_dotted
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.inputs import make_input
 from uploader_kit.trial import (

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.artifact import Artifact, ArtifactFile, Json, UploadFile
-from uploader_core.config import Config
-from uploader_core.context import ReleaseInfo
+from uploader_core.contract.context import ReleaseInfo
+from uploader_core.contract.specs import DocumentSpec, StepSpec, UploadSpec
+from uploader_core.disk.safe_write import hash_file
 from uploader_core.errors import UploaderError
-from uploader_core.execute import Workers
-from uploader_core.files import hash_file
-from uploader_core.plan import Plan, PlannedStep, SectionRef
-from uploader_core.preflight import make_request
-from uploader_core.registry import Plugin
-from uploader_core.source import Sources
-from uploader_core.specs import DocumentSpec, StepSpec, UploadSpec
-from uploader_core.worker import perform
+from uploader_core.planning.plan import Plan, PlannedStep, SectionRef
+from uploader_core.planning.sources import Sources
+from uploader_core.planning.step_request import make_request
+from uploader_core.plugins.configuration import Config
+from uploader_core.plugins.registry import Plugin
+from uploader_core.workers.child import perform
+from uploader_core.workers.pool import Workers
 from uploader_kit import guard
 
 RELEASE = ReleaseInfo(

@@ -9,7 +9,7 @@ from loopback_hub import community, reading, writing
 from loopback_hub.access import find_commit, find_repo, need_token
 from loopback_hub.server import Handler, Refusal, Token
 from loopback_hub.store import Entry, pointer_size
-from uploader_hf import rules
+from uploader_hf.model_card import rules
 
 
 def dispatch(handler: Handler) -> None:

@@ -25,21 +25,21 @@ from typing import TYPE_CHECKING, Any
 from uploader_core.plugin import Artifact, Json, PluginError
 from uploader_lora import Adapter
 from uploader_lora.task import Task, task_of
-from uploader_merged.base import BaseModel, read_base
-from uploader_merged.companions import CompanionFile, collect
-from uploader_merged.custom_code import companions_with_code_of, with_code_of
-from uploader_merged.matching import plan_merge
-from uploader_merged.recipes import Recipe
-from uploader_merged.stacking import AdapterChoice, read_adapters
-from uploader_merged.stops import GENERATION, Stops, find_stops, generation_text, with_stops
-from uploader_merged.task_heads import for_task
-from uploader_merged.tying import embedding_name, has_two_matrices, head_name
+from uploader_merged.base.companions import CompanionFile, collect
+from uploader_merged.base.custom_code import companions_with_code_of, with_code_of
+from uploader_merged.base.model import BaseModel, read_base
+from uploader_merged.base.stops import GENERATION, Stops, find_stops, generation_text, with_stops
+from uploader_merged.base.tying import embedding_name, has_two_matrices, head_name
+from uploader_merged.merge_plan.matching import plan_merge
+from uploader_merged.merge_plan.recipes import Recipe
+from uploader_merged.merge_plan.stacking import AdapterChoice, read_adapters
+from uploader_merged.merge_plan.task_heads import for_task
 
 if TYPE_CHECKING:
     import torch
 
-    from uploader_merged.arithmetic import Evaluation, Piece
-    from uploader_merged.tensors import ViewLoader
+    from uploader_merged.compute.arithmetic import Evaluation, Piece
+    from uploader_merged.compute.tensors import ViewLoader
 
 
 class Checkpoint:
@@ -171,14 +171,14 @@ class Checkpoint:
     ) -> Iterator[Piece]:
         """Yield what :meth:`blocks` yields as work, to be done in any thread and order.
 
-        Calling a piece does it all; :func:`uploader_merged.pipeline.merged_in_order` lets one
-        thread read while another one merges.
+        Calling a piece does it all; :func:`uploader_merged.compute.pipeline.merged_in_order` lets
+        one thread read while another one merges.
         """
         return self._evaluate(name, dtype).pieces(elements)
 
     def _evaluate(self, name: str, dtype: str | None) -> Evaluation:
-        from uploader_merged.arithmetic import Evaluation
-        from uploader_merged.tensors import ViewLoader
+        from uploader_merged.compute.arithmetic import Evaluation
+        from uploader_merged.compute.tensors import ViewLoader
 
         with self._lock:
             if self._views is None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uploader_core.plugin import Diagnosis
-from uploader_merged.engines import missing_packages
+from uploader_merged.cross_check.engines import missing_packages
 
 
 def diagnose() -> Iterator[Diagnosis]:

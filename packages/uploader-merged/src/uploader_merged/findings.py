@@ -9,10 +9,10 @@ from uploader_lora import describe_positions, read_json
 from uploader_lora.companions import companion_files
 from uploader_lora.templates import tokenizer_templates
 from uploader_lora.unread import refusals, unfetched_of, unread_in
+from uploader_merged.base.stops import GENERATION, out_of_range, silent_end
+from uploader_merged.base.storage import is_narrower
+from uploader_merged.base.tying import FLAG, embedding_name, head_name, is_contradicted
 from uploader_merged.checkpoint import Checkpoint
-from uploader_merged.stops import GENERATION, out_of_range, silent_end
-from uploader_merged.storage import is_narrower
-from uploader_merged.tying import FLAG, embedding_name, head_name, is_contradicted
 from uploader_merged.vocabulary import check_tokenizer
 
 

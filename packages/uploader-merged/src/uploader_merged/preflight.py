@@ -17,18 +17,18 @@ from uploader_core.plugin import (
 )
 from uploader_lora.modules import module_findings
 from uploader_lora.unread import unfetched_of
-from uploader_merged.base import CONFIG
+from uploader_merged.base.custom_code import check_code
+from uploader_merged.base.model import CONFIG
+from uploader_merged.base.packed import original_name
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
-from uploader_merged.custom_code import check_code
-from uploader_merged.engines import check_engine
+from uploader_merged.cross_check.engines import check_engine
 from uploader_merged.findings import checkpoint_findings
-from uploader_merged.folder import plan_folder
-from uploader_merged.four_bit_layout import plan_shards as plan_4bit
-from uploader_merged.four_bit_layout import select
-from uploader_merged.layout import INDEX, main_dtype
-from uploader_merged.packed import original_name
+from uploader_merged.four_bit.layout import plan_shards as plan_4bit
+from uploader_merged.four_bit.layout import select
+from uploader_merged.merge_plan.stacking import AdapterChoice
 from uploader_merged.settings import STREAMING
-from uploader_merged.stacking import AdapterChoice
+from uploader_merged.sixteen_bit.folder import plan_folder
+from uploader_merged.sixteen_bit.layout import INDEX, main_dtype
 
 # Private memory of an interpreter with torch loaded, beyond one without (torch 2.13, measured).
 _TORCH = 190 << 20

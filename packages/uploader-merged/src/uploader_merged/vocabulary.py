@@ -13,9 +13,9 @@ from uploader_core.plugin import Finding
 from uploader_lora.companions import companion_files
 from uploader_lora.templates import JINJA, PROCESSOR, check_templates, tokenizer_templates
 from uploader_lora.tokens import TokenIds, read_token_ids
-from uploader_merged.base import nested_configs
+from uploader_merged.base.model import nested_configs
+from uploader_merged.base.tying import embedding_name
 from uploader_merged.checkpoint import Checkpoint
-from uploader_merged.tying import embedding_name
 
 _SHOWN = 4
 # A text begins or ends with them, so every text would need the row that is not there.

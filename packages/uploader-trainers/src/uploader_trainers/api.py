@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from uploader_core import config as configuration
-from uploader_core import session
 from uploader_core.cli.options import make_registry
-from uploader_core.config import Config
+from uploader_core.contract.settings import fields_of
 from uploader_core.errors import UsageError
-from uploader_core.events import EventStream
-from uploader_core.planner import Request
-from uploader_core.registry import Registry
-from uploader_core.settings import fields_of
+from uploader_core.planning.request import Request
+from uploader_core.plugins import configuration
+from uploader_core.plugins.configuration import Config
+from uploader_core.plugins.registry import Registry
+from uploader_core.running import session
+from uploader_core.running.events import EventStream
 from uploader_trainers.live import save
 from uploader_trainers.notebook import display
 from uploader_trainers.results import Preview, Release

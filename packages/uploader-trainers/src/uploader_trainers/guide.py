@@ -12,18 +12,18 @@ from typing import Any
 
 import click
 
-from uploader_core import config as configuration
-from uploader_core import session
 from uploader_core.cli.options import make_registry
 from uploader_core.cli.perform import perform
-from uploader_core.entry_points import ARTIFACTS, SCHEMES
+from uploader_core.contract.settings import fields_of
+from uploader_core.contract.specs import UploadSpec
 from uploader_core.errors import CancelledError, UploaderError, UsageError
-from uploader_core.planner import Request
-from uploader_core.registry import Registry
-from uploader_core.settings import fields_of
-from uploader_core.specs import UploadSpec
-from uploader_core.text import duration_text, size_text
-from uploader_core.training_runs import TrainingRun, describe, find_runs, shown
+from uploader_core.human_text import duration_text, size_text
+from uploader_core.planning.request import Request
+from uploader_core.planning.training_runs import TrainingRun, describe, find_runs, shown
+from uploader_core.plugins import configuration
+from uploader_core.plugins.entry_points import ARTIFACTS, SCHEMES
+from uploader_core.plugins.registry import Registry
+from uploader_core.running import session
 
 _SHOWN = 20
 

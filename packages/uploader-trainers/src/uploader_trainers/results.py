@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uploader_core import session
-from uploader_core.config import Config
+from uploader_core.contract.verification import Verification
 from uploader_core.errors import UploaderError
-from uploader_core.plan import Plan
-from uploader_core.registry import Registry
-from uploader_core.report import Report
-from uploader_core.session import Survey
-from uploader_core.text import duration_text, size_text
-from uploader_core.verify import Verification
+from uploader_core.human_text import duration_text, size_text
+from uploader_core.planning.plan import Plan, Survey
+from uploader_core.plugins.configuration import Config
+from uploader_core.plugins.registry import Registry
+from uploader_core.running import session
+from uploader_core.running.report import Report
 from uploader_trainers.html import Cell, note, table
 
 

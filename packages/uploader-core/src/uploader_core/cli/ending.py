@@ -7,10 +7,10 @@ import shlex
 from rich.console import Console
 from rich.markup import escape
 
+from uploader_core.human_text import duration_text, size_text
 from uploader_core.page import NAME as PAGE
-from uploader_core.report import Report
-from uploader_core.text import duration_text, size_text
-from uploader_core.uses import as_typed, use_commands
+from uploader_core.running.report import Report
+from uploader_core.running.run_commands import as_typed, use_commands
 
 _VISIBILITY = {True: ", private", False: ", public", None: ""}
 

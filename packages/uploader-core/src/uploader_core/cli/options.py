@@ -13,8 +13,11 @@ from typing import Any
 
 import click
 
-from uploader_core.config import read_tables
-from uploader_core.entry_points import (
+from uploader_core.contract.settings import Setting, fields_of
+from uploader_core.errors import UploaderError
+from uploader_core.plugins.configuration import read_tables
+from uploader_core.plugins.disabled import disabled_plugins, split
+from uploader_core.plugins.entry_points import (
     ARTIFACTS,
     DEFAULTS,
     DOCUMENTS,
@@ -23,13 +26,10 @@ from uploader_core.entry_points import (
     SCHEMES,
     read_metadata,
 )
-from uploader_core.errors import UploaderError
-from uploader_core.registry import Registry
-from uploader_core.selection import disabled_plugins, split
-from uploader_core.settings import Setting, fields_of
+from uploader_core.plugins.registry import Registry
 
 _PARAMS = "uploader_core.params"
-_REGISTRY = "uploader_core.registry"
+_REGISTRY = "uploader_core.plugins.registry"
 _MARK = "__uploader__"
 
 
@@ -84,7 +84,7 @@ def registry_of(ctx: click.Context) -> Registry:
 
 
 def make_registry(without: Sequence[str] = (), config_file: str | None = None) -> Registry:
-    """Read metadata, and what disables plugins: see :mod:`uploader_core.selection`."""
+    """Read metadata, and what disables plugins: see :mod:`uploader_core.plugins.disabled`."""
     entries = read_metadata()
     ids = {entry.name for entry in entries if entry.group == PLUGINS}
     # A file that is not there is reported when the configuration itself is read.

@@ -13,14 +13,14 @@ from uploader_core.cli.ending import show_report
 from uploader_core.cli.live import make_renderer
 from uploader_core.cli.render import make_console
 from uploader_core.cli.survey import show_survey
-from uploader_core.config import Config
 from uploader_core.errors import CancelledError
-from uploader_core.events import EventStream
-from uploader_core.planner import Request
-from uploader_core.registry import Registry
-from uploader_core.report import Report
-from uploader_core.session import Survey
-from uploader_core.session import run as run_request
+from uploader_core.planning.plan import Survey
+from uploader_core.planning.request import Request
+from uploader_core.plugins.configuration import Config
+from uploader_core.plugins.registry import Registry
+from uploader_core.running.events import EventStream
+from uploader_core.running.report import Report
+from uploader_core.running.session import run as run_request
 
 
 def perform(

@@ -13,12 +13,12 @@ import click
 
 from uploader_core.cli.commands import OpenGroup
 from uploader_core.cli.options import make_registry
-from uploader_core.entry_points import ARTIFACTS, SCHEMES
-from uploader_core.inspection import Inspection, inspect, inspect_all
-from uploader_core.registry import Registry
-from uploader_core.selection import disable as remember_disabled
-from uploader_core.selection import enable as forget_disabled
-from uploader_core.selection import how_to_enable
+from uploader_core.doctor.inspection import Inspection, inspect, inspect_all
+from uploader_core.plugins.disabled import disable as remember_disabled
+from uploader_core.plugins.disabled import enable as forget_disabled
+from uploader_core.plugins.disabled import how_to_enable
+from uploader_core.plugins.entry_points import ARTIFACTS, SCHEMES
+from uploader_core.plugins.registry import Registry
 
 _COLUMNS = ("id", "distribution")
 

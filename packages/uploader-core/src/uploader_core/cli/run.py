@@ -12,16 +12,16 @@ from typing import Any
 
 import click
 
-from uploader_core import config as configuration
 from uploader_core.cli.options import (
     PluginOptionsCommand,
     registry_of,
     take_plugin_options,
 )
-from uploader_core.default_source import Choice, choose_source
 from uploader_core.errors import CancelledError, UsageError
-from uploader_core.planner import Request
-from uploader_core.selection import split
+from uploader_core.planning.default_source import Choice, choose_source
+from uploader_core.planning.request import Request
+from uploader_core.plugins import configuration
+from uploader_core.plugins.disabled import split
 
 
 def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,8 +171,8 @@ def plan(ctx: click.Context, /, **params: Any) -> int:
     """
     from uploader_core.cli.render import make_console
     from uploader_core.cli.survey import show_survey
-    from uploader_core.preflight import combine
-    from uploader_core.session import look
+    from uploader_core.planning.preflight import combine
+    from uploader_core.running.session import look
 
     request, config, choice = _prepare(ctx, params)
     survey = look(request, registry_of(ctx), config, jobs=params["jobs"])

@@ -9,12 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from uploader_core.cli.render import show_field
+from uploader_core.contract.card_head import card_metadata
+from uploader_core.contract.specs import Finding
+from uploader_core.human_text import duration_text, size_text
 from uploader_core.machine.memory import look as look_at_memory
-from uploader_core.model_card import card_metadata
-from uploader_core.plan import Plan, PlannedStep
-from uploader_core.session import Survey
-from uploader_core.specs import Finding
-from uploader_core.text import duration_text, size_text
+from uploader_core.planning.plan import Plan, PlannedStep, Survey
 
 _LEVEL_STYLE = {"error": "red", "warning": "yellow", "note": "dim"}
 _FILES_SHOWN = 8

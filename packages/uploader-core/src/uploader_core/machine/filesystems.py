@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -138,23 +137,3 @@ def free_bytes(path: Path) -> int | None:
 def device_of(path: Path) -> int:
     """Return the number of the file system that a folder, which may not exist yet, would be on."""
     return existing(path.absolute()).stat().st_dev
-
-
-def takes_direct(folder: Path) -> bool | None:
-    """Tell whether files can be written past the page cache; nothing is left behind.
-
-    Returns:
-        None where that cannot be found out without leaving a file.
-    """
-    if not (hasattr(os, "O_DIRECT") and hasattr(os, "O_TMPFILE")):
-        return None
-    try:
-        handle = os.open(existing(folder.absolute()), os.O_TMPFILE | os.O_RDWR, 0o600)
-    except OSError:
-        return None
-    from uploader_core.direct import set_direct
-
-    try:
-        return set_direct(handle, True)
-    finally:
-        os.close(handle)

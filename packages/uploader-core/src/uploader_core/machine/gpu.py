@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from uploader_core.errors import CancelledError, TemporaryError
-from uploader_core.text import size_text
+from uploader_core.human_text import size_text
 
 WAIT = "UPLOADER_GPU_WAIT"
 _SECONDS = 300.0

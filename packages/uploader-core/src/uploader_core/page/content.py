@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from uploader_core.human_text import duration_text, size_text
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.page import charts, facts
 from uploader_core.page.markup import Markup, element, join, link, section, table, text
-from uploader_core.report import Report
-from uploader_core.text import duration_text, size_text
-from uploader_core.uses import use_commands
+from uploader_core.running.report import Report
+from uploader_core.running.run_commands import use_commands
 
 _SETTINGS = 14
 """Settings of a training that are shown at once."""

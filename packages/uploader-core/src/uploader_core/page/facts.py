@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.parsing import parse_json
-from uploader_core.report import Report
+from uploader_core.running.report import Report
+from uploader_core.untrusted_json import parse_json
 
 FIDELITY = "uploader.fidelity/1"
 _LONGEST = 200

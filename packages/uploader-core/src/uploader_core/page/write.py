@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from uploader_core.files import write_bytes
+from uploader_core.disk.safe_write import write_bytes
 from uploader_core.page.content import body
 from uploader_core.page.markup import element, text
-from uploader_core.report import Report
+from uploader_core.running.report import Report
 
 NAME = "report.html"
 

@@ -1,0 +1,1 @@
+"""What core and plugins agree on."""

@@ -1,0 +1,361 @@
+"""What a step, a check, an estimate or an uploader's grouping is given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from uploader_core.artifact import Artifact, Json, Receipt, UploadFile
+from uploader_core.contract.output import OutputFolder
+from uploader_core.errors import CancelledError, PluginError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseInfo:
+    """What the whole run is about; the same for every step of it.
+
+    Attributes:
+        name: Name of the released model, without owner (``my-model``).
+        source: Kind of the source, ``adapter`` or ``checkpoint``.
+        base_model: Base model as the adapter names it; a Hub id when ``base_is_hub_id``. None for
+            a full model without a known base.
+        base_is_hub_id: False for a local path, which must never be published.
+        base_revision: Commit of the base, when it is known.
+        base_pinned: Whether the adapter or the user named that revision. Who loads the base by its
+            name has to ask for it then.
+        command: The command line with the form that repeats the run, without secrets.
+        leave_behind: Names of files of the source that the user said shall not be missed, though
+            they look like a part of the model.
+    """
+
+    name: str
+    source: str
+    base_model: str | None = None
+    base_is_hub_id: bool = False
+    base_revision: str | None = None
+    base_pinned: bool = False
+    command: str = ""
+    leave_behind: tuple[str, ...] = ()
+
+    @property
+    def without(self) -> str:
+        """A sentence for cards on what the user left behind; "" when nothing."""
+        files = ", ".join(f"`{name}`" for name in self.leave_behind)
+        return f"Left behind on purpose, from the folder of the training: {files}." if files else ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ReleaseInfo:
+        """Read what :meth:`to_json` made."""
+        return cls(**{**data, "leave_behind": tuple(data.get("leave_behind", ()))})
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "name": self.name,
+            "source": self.source,
+            "base_model": self.base_model,
+            "base_is_hub_id": self.base_is_hub_id,
+            "base_revision": self.base_revision,
+            "base_pinned": self.base_pinned,
+            "command": self.command,
+            "leave_behind": list(self.leave_behind),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanContext:
+    """Given to ``check`` and ``estimate``. Read headers and small JSON only; write nothing.
+
+    Attributes:
+        inputs: Artifacts that exist already, and for those still to be made a stand-in of the
+            right kind without files. A virtual artifact (``checkpoint``) carries its metadata, so
+            it can be opened.
+        settings: The spec's settings, or None.
+        release: What the run is about.
+        output: Folder that the step would write (it may not exist).
+        target: For uploads, what stands behind the scheme.
+        sizes: Estimated bytes by artifact kind, also of what is still to be made.
+        names: Names and sizes of single files by artifact kind, where estimates tell them.
+        sources: Folders of the sources by kind (``adapter``, ``base``, ``checkpoint``).
+        files: Uploads: names that the release will have at the destination, as far as estimates
+            tell them; documents are not among them.
+        loads: Uploads: as :attr:`StepContext.loads`, of the kinds whose single files are known.
+    """
+
+    inputs: tuple[Artifact, ...]
+    settings: Any
+    release: ReleaseInfo
+    output: Path
+    target: str | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    sources: Mapping[str, Path] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    loads: tuple[str, ...] = ()
+
+    def input(self, kind: str) -> Artifact:
+        """Return the input of that kind; KeyError when there is none."""
+        return _find(self.inputs, kind)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UseContext:
+    """Given to a spec's ``use``: a finished artifact, and where it can be found.
+
+    Attributes:
+        artifact: With its files; ``path`` is where they lie on this machine.
+        release: What the run was about.
+        published: What stands behind the scheme, by scheme, for each destination where the artifact
+            is alone (``{"hf": "me/my-model-GGUF"}``).
+    """
+
+    artifact: Artifact
+    release: ReleaseInfo
+    published: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupContext:
+    """Given to an uploader's ``group``.
+
+    Attributes:
+        target: What the user wrote behind ``scheme:``.
+        kinds: Artifact kinds that shall go there, in the order of the plan.
+        settings: The uploader's settings.
+        release: What the run is about.
+    """
+
+    target: str
+    kinds: tuple[str, ...]
+    settings: Any
+    release: ReleaseInfo
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadGroup:
+    """One upload step: these kinds, to this target.
+
+    Attributes:
+        target: What the step gets as ``context.target`` (``me/my-model-GGUF``).
+        kinds: Artifact kinds in it.
+        flatten: True puts an artifact's files at the root of the target (one repo per kind);
+            False below ``<kind>/``. True needs exactly one kind.
+        documents: Also take the documents of the whole release (root README and manifest).
+        model_id: What people type to load it from there (``me/my-model``); "" where nothing can.
+    """
+
+    target: str
+    kinds: tuple[str, ...]
+    flatten: bool = False
+    documents: bool = True
+    model_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceContext:
+    """Given to a source plugin's ``run``.
+
+    Attributes:
+        reference: What the user typed (``user/model@revision``).
+        purpose: ``source`` or ``base``.
+        offline: True when nothing may be asked over the network.
+        outline: An empty folder where a plan is enough: large weights need not be brought then; a
+            file of their length with only their headers in it, in this folder, will do. None:
+            everything is needed.
+        secrets: The variables that the spec named, where set.
+    """
+
+    reference: str
+    purpose: str
+    offline: bool = False
+    outline: Path | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyContext:
+    """Given to an uploader's ``verify``. Nothing may be changed, here or there.
+
+    Attributes:
+        target: What the user wrote behind ``scheme:``.
+        full: Compare contents; False looks at names and sizes only.
+        secrets: The variables that the spec named, where set.
+    """
+
+    target: str
+    full: bool = True
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchedSource:
+    """What a source plugin returns.
+
+    Attributes:
+        path: Local folder with the files.
+        model_id: Public name (``user/model``), without revision.
+        revision: Commit that it was pinned to.
+        outline: Whether ``path`` is only the outline that was asked for.
+        download: Bytes that would still have to be brought, when it is only outlined.
+        cache: Folder that they would be brought into.
+        cache_option: How to choose another place for them (``HF_HOME=/big/disk``), for the advice
+            when they do not fit.
+        unfetched: Names of other files beside the model that were not brought. Formats look whether
+            one of them looks like a part of it.
+    """
+
+    path: Path
+    model_id: str
+    revision: str | None = None
+    outline: bool = False
+    download: int = 0
+    cache: Path | None = None
+    cache_option: str = ""
+    unfetched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """A rendered section that a document may include.
+
+    Attributes:
+        heading: Without Markdown's signs.
+        text: Markdown. Links to the artifact's files are relative to the artifact's folder.
+        plugin: Who wrote it.
+        kind: Artifact kind that it is about.
+    """
+
+    heading: str
+    text: str
+    plugin: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepContext:
+    """Given to ``run``. One per step; the step owns it.
+
+    Attributes:
+        step: Step id, ``gguf:gguf``.
+        inputs: Artifacts that the spec consumes; for documents and uploads those they are about.
+        settings: The spec's settings dataclass, or None.
+        release: What the run is about.
+        output: Where files go (save, convert, document). See
+            :class:`~uploader_core.contract.output.OutputFolder`.
+        work: Private scratch folder on the release's file system; removed after the step.
+        produces: Kind that the step shall return.
+        version: Distribution and version of the plugin.
+        target: Uploads: what stands behind the scheme, after grouping.
+        destination: Uploads: what the user wrote, for messages.
+        targets: Uploads: the targets of all steps of that destination, this one's among them.
+        files: Uploads: the explicit list of what shall arrive.
+        loads: Uploads: names that programs look for at the destination, as patterns; what the
+            makers of the kinds say (:attr:`~uploader_core.contract.specs.ConvertSpec.loads`), below
+            the group's root. See :func:`~uploader_core.release.leftovers.find_leftovers`.
+        measurements: Documents: what measured the artifacts, where that was asked for; see
+            :attr:`~uploader_core.contract.specs.DocumentSpec.measures`.
+        sections: Documents: what the plugins had to say, in order.
+        sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
+            for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
+        model_id: Documents: what people will type to load the artifact from where it is
+            published; "" when it goes nowhere like that.
+        secrets: Uploads: the variables that the spec named, where set. Nobody else sees them.
+        log: Messages for the run's log.
+        on_progress: Core's side of :meth:`progress`.
+        on_cancelled: Whether the user stopped the run; :meth:`progress` asks it.
+    """
+
+    step: str
+    inputs: tuple[Artifact, ...]
+    settings: Any
+    release: ReleaseInfo
+    output: OutputFolder
+    work: Path
+    produces: str = ""
+    version: str = ""
+    target: str | None = None
+    destination: str | None = None
+    targets: tuple[str, ...] = ()
+    files: tuple[UploadFile, ...] = ()
+    loads: tuple[str, ...] = ()
+    measurements: tuple[Artifact, ...] = ()
+    sections: tuple[Section, ...] = ()
+    sources: Mapping[str, Path] = field(default_factory=dict)
+    model_id: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("uploader.step"))
+    on_progress: Callable[[str, int, int | None, str], None] = lambda *_: None
+    on_cancelled: Callable[[], bool] = lambda: False
+
+    def input(self, kind: str) -> Artifact:
+        """Return the input of that kind.
+
+        Raises:
+            PluginError: The spec does not consume it.
+        """
+        try:
+            return _find(self.inputs, kind)
+        except KeyError:
+            raise PluginError(
+                f"step {self.step} asked for an input of kind {kind!r} that it does not consume",
+                owner=self.version,
+                next="add the kind to the spec's consumes",
+            ) from None
+
+    def progress(self, what: str, done: int, total: int | None, unit: str = "bytes") -> None:
+        """Report progress.
+
+        Args:
+            what: Phase or file, short (``merging``, ``model-Q8_0.gguf``). What follows a colon may
+                change without being another phase (``sending: model-Q8_0.gguf 43%``).
+            done: Units finished so far.
+            total: Units in all, or None when unknown.
+            unit: ``bytes``, ``tensors``, ``files`` or ``steps``.
+
+        Raises:
+            CancelledError: The user stopped the run; let it pass through.
+        """
+        self.on_progress(what, done, total, unit)
+        if self.on_cancelled():
+            raise CancelledError(f"step {self.step} was stopped")
+
+    def artifact(self, metadata: Mapping[str, Json] | None = None) -> Artifact:
+        """Return the artifact made of every file written through ``output``."""
+        return Artifact(
+            kind=self.produces,
+            path=self.output.path,
+            files=self.output.files,
+            metadata=dict(metadata or {}),
+            producer=self.step,
+            version=self.version,
+        )
+
+    def receipt(
+        self,
+        *,
+        url: str,
+        revision: str | None = None,
+        private: bool | None = None,
+        files: int,
+        bytes_sent: int,
+        metadata: Mapping[str, Json] | None = None,
+    ) -> Receipt:
+        """Return the proof of an upload; call it only after the destination was listed again."""
+        return Receipt(
+            destination=self.destination or "",
+            url=url,
+            revision=revision,
+            private=private,
+            files=files,
+            bytes_sent=bytes_sent,
+            metadata=dict(metadata or {}),
+        )
+
+
+def _find(inputs: tuple[Artifact, ...], kind: str) -> Artifact:
+    for artifact in inputs:
+        if artifact.kind == kind:
+            return artifact
+    raise KeyError(kind)

@@ -1,0 +1,126 @@
+"""The folder of one artifact, as a step sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from uploader_core.artifact import ArtifactFile
+from uploader_core.disk.safe_write import (
+    CHUNK,
+    HashingWriter,
+    child,
+    commit,
+    create,
+    hash_file,
+    translate_os_error,
+    write_json,
+)
+from uploader_core.untrusted_json import parse_json
+
+
+class OutputFolder:
+    """The folder of one artifact, as a step sees it: the only way to put files into a release.
+
+    Args:
+        path: Final folder, ``<release>/<kind>``.
+        scratch: Private folder of the step on the same file system.
+        units: Folder for the unit records of this step, or None. A file that was finished by an
+            earlier, interrupted attempt with the same inputs and settings is found again through
+            its unit record, see :meth:`done`.
+    """
+
+    def __init__(self, path: Path, scratch: Path, units: Path | None = None) -> None:
+        self.path = path
+        self.scratch = scratch
+        self._units = units
+        self._files: dict[str, ArtifactFile] = {}
+
+    @property
+    def files(self) -> tuple[ArtifactFile, ...]:
+        """Every file that was committed through this object, sorted by name."""
+        return tuple(self._files[name] for name in sorted(self._files))
+
+    def done(self, name: str) -> ArtifactFile | None:
+        """Return a file that an interrupted attempt of the same step already finished.
+
+        The content is hashed again before it is believed. A step that calls this before it makes a
+        file redoes at most one file after a kill.
+        """
+        if self._units is None:
+            return None
+        record = self._units / (name.replace("/", "__") + ".json")
+        target = child(self.path, name)
+        try:
+            file = ArtifactFile.from_json(parse_json(record.read_text("utf-8")))
+            if target.is_symlink() or hash_file(target) != (file.size, file.sha256):
+                return None
+        except (OSError, ValueError):
+            return None
+        self._files[name] = file
+        return file
+
+    @contextlib.contextmanager
+    def create(self, name: str, *, role: str = "weights") -> Iterator[HashingWriter]:
+        """Write a file front to back; it is hashed on the way and committed at the end.
+
+        Args:
+            name: POSIX path below the artifact's folder.
+            role: For the manifest.
+        """
+
+        def announce(writer: HashingWriter) -> None:
+            self._announce(
+                ArtifactFile(name=name, size=writer.size, sha256=writer.sha256, role=role)
+            )
+
+        target = child(self.path, name)
+        with create(target, scratch=self.scratch, before_commit=announce) as writer:
+            yield writer
+
+    @contextlib.contextmanager
+    def reserve(self, name: str, *, role: str = "weights") -> Iterator[Path]:
+        """Let a library that wants a path write a file; it is hashed and committed at the end.
+
+        Yields:
+            A path in the scratch folder. It ends like ``name``, for libraries that look at the
+            suffix.
+        """
+        target = child(self.path, name)
+        partial = self.scratch / "reserved" / target.name
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            with partial.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            size, digest = hash_file(partial)
+            self._announce(ArtifactFile(name=name, size=size, sha256=digest, role=role))
+            commit(partial, target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise translate_os_error(error, target) from error
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+    def write(self, name: str, data: bytes | str, *, role: str = "config") -> ArtifactFile:
+        """Write a small file. Text is UTF-8 with the line ends that it has."""
+        with self.create(name, role=role) as writer:
+            writer.write(data.encode("utf-8") if isinstance(data, str) else data)
+        return self._files[name]
+
+    def copy(self, source: Path, name: str, *, role: str = "config") -> ArtifactFile:
+        """Copy a file byte for byte. A symlink is read through; its target must be a file."""
+        with self.create(name, role=role) as writer, source.open("rb") as handle:
+            while block := handle.read(CHUNK):
+                writer.write(block)
+        return self._files[name]
+
+    def _announce(self, file: ArtifactFile) -> None:
+        # Before the rename: a kill between the two leaves a record without its file, which the
+        # next attempt sees, and never a file that nobody remembers.
+        if self._units is not None:
+            write_json(self._units / (file.name.replace("/", "__") + ".json"), file.to_json())
+        self._files[file.name] = file

@@ -1,0 +1,324 @@
+"""What plugins register: frozen descriptions of steps that core plans and runs.
+
+A new field always has a default, so a plugin built against an older core keeps working.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from uploader_core.artifact import Json
+from uploader_core.untrusted_json import member
+
+API_VERSION = 1
+"""Version of this contract. A plugin may state ``uploader_api = 1``; absent means 1."""
+
+SUPPORTED_API = range(1, 2)
+"""The versions that this core can run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """What a step occupies while it runs.
+
+    Attributes:
+        lane: Steps of one lane wait for each other. ``cpu`` has ``--jobs`` places, ``gpu`` and
+            ``network`` one each, ``light`` any number.
+        gpu_memory: Bytes of GPU memory that must be free before the step starts, whatever the
+            model; what depends on the model is in :class:`Estimate`. The run waits for them where
+            NVIDIA's library tells how much is free.
+    """
+
+    lane: Literal["cpu", "gpu", "network", "light"] = "cpu"
+    gpu_memory: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lever:
+    """A choice of the user that makes a step smaller, shown when a disk is too small.
+
+    Attributes:
+        option: What to type (``--gguf-quants Q4_K_M``).
+        saves: Bytes of disk that it saves at the tightest moment.
+    """
+
+    option: str
+    saves: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """Cost of a step, known before it runs, from headers alone.
+
+    Attributes:
+        bytes_written: Bytes that stay in the release folder.
+        bytes_scratch: Bytes that exist only while the step runs.
+        bytes_peak: Most bytes that the step has in the release folder at once; None when that is
+            ``bytes_written`` and ``bytes_scratch`` together.
+        elsewhere: Bytes that the step leaves in other folders: (folder, bytes).
+        bytes_sent: Bytes that go over the network.
+        peak_memory: Bytes of private memory above an idle interpreter.
+        gpu_memory: Bytes of GPU memory that must be free before it starts.
+        seconds: Wall time, or None when nothing is known.
+        exact: True when ``bytes_written`` is to the byte.
+        files: Names and sizes of single files, where they are known (``model-Q8_0.gguf``).
+        levers: What the user could choose to need less disk.
+    """
+
+    bytes_written: int = 0
+    bytes_scratch: int = 0
+    bytes_peak: int | None = None
+    elsewhere: tuple[tuple[str, int], ...] = ()
+    bytes_sent: int = 0
+    peak_memory: int = 0
+    gpu_memory: int = 0
+    seconds: float | None = None
+    exact: bool = False
+    files: tuple[tuple[str, int], ...] = ()
+    levers: tuple[Lever, ...] = ()
+
+    @property
+    def tightest(self) -> int:
+        """Most bytes in the release folder at once."""
+        if self.bytes_peak is not None:
+            return max(self.bytes_peak, self.bytes_written)
+        return self.bytes_written + self.bytes_scratch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One result of a preflight check.
+
+    Attributes:
+        level: ``error`` refuses the run, ``warning`` and ``note`` are shown in the plan.
+        what: One sentence.
+        next: What to type or to change, ready to be copied.
+    """
+
+    level: Literal["error", "warning", "note"]
+    what: str
+    next: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        return {"level": self.level, "what": self.what, "next": self.next}
+
+    @classmethod
+    def from_json(cls, item: Json) -> Finding:
+        """Read what a worker sent.
+
+        Raises:
+            ValueError: It is no finding.
+        """
+        level = member(item, "level", str)
+        if level not in ("error", "warning", "note"):
+            raise ValueError(f"a finding cannot be of the level {level!r}")
+        following = member(item, "next", object)
+        return cls(
+            level=level,  # type: ignore[arg-type]
+            what=member(item, "what", str),
+            next=None if following is None else str(following),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """One line of ``uploader doctor``.
+
+    Attributes:
+        name: What was looked at, one or two words.
+        level: ``ok``, ``warn`` where something works less well, ``fail`` where it does not work.
+        what: What was found, one sentence.
+        fix: What to type or to change.
+    """
+
+    name: str
+    level: Literal["ok", "warn", "fail"]
+    what: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hint:
+    """What to try next after an error, offered by a plugin.
+
+    Attributes:
+        code: Names the hint; the first of a code wins.
+        text: One sentence or a command.
+    """
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spec:
+    """What all specs have in common.
+
+    Attributes:
+        name: Unique within the plugin; lower-case letters, digits, dots and dashes.
+        summary: One line for listings.
+        run: ``package.module:function``. It takes a
+            :class:`~uploader_core.contract.context.StepContext`. A string, so that the plugin
+            module stays light.
+        settings: A frozen dataclass whose fields were made with
+            :func:`~uploader_core.contract.settings.setting`; None for a step without options.
+        check: ``package.module:function`` taking a
+            :class:`~uploader_core.contract.context.PlanContext`, yielding :class:`Finding`. It must
+            be
+            light: it runs in core's process (an uploader's check runs in a worker with the token).
+        prove: ``package.module:function`` like ``check``, for what takes seconds or imports heavy
+            libraries. It runs in a worker beside whatever else is done and is through before the
+            first step begins, so it can refuse a run as well. Specs that name the same function
+            and consume the same artifacts share one call, so its context has no settings.
+        estimate: ``package.module:function`` taking a ``PlanContext``, returning
+            :class:`Estimate`. Light as well, and it reads headers only.
+        needs: Requirement strings (``bitsandbytes>=0.45``) that are checked in metadata before
+            anything runs.
+        isolation: ``process`` for a worker process of its own; ``inline`` for work that is light
+            and pure Python.
+        resources: What the step occupies.
+    """
+
+    name: str
+    summary: str
+    run: str
+    settings: type | None = None
+    check: str | None = None
+    prove: str | None = None
+    estimate: str | None = None
+    needs: tuple[str, ...] = ()
+    isolation: Literal["process", "inline"] = "process"
+    resources: Resources = field(default_factory=Resources)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SaveSpec(Spec):
+    """Turn a source into a release artifact.
+
+    Attributes:
+        consumes: Source kinds, all of which are needed (``("adapter",)``).
+        produces: Artifact kind; its files land in ``<release>/<kind>/``.
+        default: Part of a request that names only the plugin's id.
+        use: See :class:`ConvertSpec`.
+        loads: See :class:`ConvertSpec`.
+    """
+
+    consumes: tuple[str, ...]
+    produces: str
+    default: bool = True
+    use: str | None = None
+    loads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertSpec(Spec):
+    """Turn artifacts into an artifact of another kind.
+
+    Attributes:
+        consumes: Kinds, all of which are needed.
+        produces: Artifact kind.
+        default: Part of a request that names only the plugin's id.
+        virtual: The artifact is a record that says how to open something; it has no files and no
+            folder in the release (the lazily merged ``checkpoint``).
+        use: ``package.module:function`` (light) taking a
+            :class:`~uploader_core.contract.context.UseContext`, returning pairs of a program's name
+            and the command that runs the artifact with it. Shown when a run has ended.
+        loads: Names of the files that programs look for in a folder of this kind, as shell
+            patterns below the folder (``*.safetensors``, ``additional_templates/*.jinja``; a star
+            does not cross a slash). A file of such a name that no release lists could be taken in
+            place of one that is listed, so a destination refuses it, and ``uploader verify`` names
+            it. Nothing is looked for where this is empty.
+    """
+
+    consumes: tuple[str, ...]
+    produces: str
+    default: bool = True
+    virtual: bool = False
+    use: str | None = None
+    loads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentSpec(Spec):
+    """Render a document, or a section for somebody else's document.
+
+    Exactly one of ``output`` and ``section`` is set.
+
+    Attributes:
+        output: File name of a document. With ``scope="artifact"`` it is written once per artifact
+            into the artifact's folder and travels with it; with ``scope="release"`` once into the
+            release folder. ``run`` writes it through ``context.output``.
+        section: Heading of a section; ``run`` returns its Markdown text (str) without the heading,
+            or "" for nothing to say. Documents get sections through ``context.sections``.
+        scope: See ``output``.
+        describes: Artifact kinds that this is about; None for all.
+        order: Sections are sorted by (order, plugin id, name).
+        consumes: Kinds that ``run`` needs besides the artifact it is about (``("checkpoint",)``).
+        measures: ``run`` measures the artifact, and what it returns is handed to every other
+            document and section about it as ``context.measurements``. Part of a request only with
+            ``--measure``. Such a document is made for single artifacts.
+    """
+
+    output: str | None = None
+    section: str | None = None
+    scope: Literal["artifact", "release"] = "artifact"
+    describes: tuple[str, ...] | None = None
+    order: int = 50
+    consumes: tuple[str, ...] = ()
+    measures: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadSpec(Spec):
+    """A destination.
+
+    Attributes:
+        scheme: What stands before the colon of ``--to scheme:rest``.
+        accepts: Artifact kinds that it can take; None for all.
+        group: ``package.module:function`` (light) taking a
+            :class:`~uploader_core.contract.context.GroupContext`, returning a tuple of
+            :class:`~uploader_core.contract.context.UploadGroup`: which kinds travel together in one
+            step and to which target. None: everything in one step to the target as written.
+        verify: ``package.module:function`` taking a
+            :class:`~uploader_core.contract.context.VerifyContext`, returning a
+            :class:`~uploader_core.contract.verification.Verification`: compares what lies at the
+            destination with the manifest that lies there, for ``uploader verify scheme:rest``.
+            None: it cannot be verified from afar.
+        capabilities: Free words for listings: ``private``, ``atomic``, ``revision``.
+        secrets: Names of environment variables that only this plugin's upload steps receive.
+    """
+
+    scheme: str
+    accepts: tuple[str, ...] | None = None
+    group: str | None = None
+    verify: str | None = None
+    capabilities: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceSpec(Spec):
+    """Where sources can come from besides a local folder.
+
+    ``run`` takes a :class:`~uploader_core.contract.context.SourceContext` and returns the local
+    folder (``pathlib.Path``) that now holds what is needed.
+
+    Attributes:
+        matches: Regular expression, matched in full against what the user typed. The text behind
+            ``SOURCE`` or ``--base`` is tried as a local path first. Core adds ``@revision`` to the
+            name of a base model whose revision an adapter names.
+        secrets: As in :class:`UploadSpec`.
+        identify: ``package.module:function`` (light) taking the :class:`~pathlib.Path` of a folder
+            of this machine, returning a :class:`~uploader_core.contract.context.FetchedSource` with
+            the commit that it is an unchanged copy of (``model_id`` is "" where only that is
+            known), or None. Core compares it with the revision that an adapter names.
+    """
+
+    matches: str
+    secrets: tuple[str, ...] = ()
+    identify: str | None = None
+
+
+StepSpec = SaveSpec | ConvertSpec | DocumentSpec | UploadSpec
+"""Specs that become steps of a plan."""

@@ -1,1 +1,0 @@
-"""Destinations that need nothing but Python."""

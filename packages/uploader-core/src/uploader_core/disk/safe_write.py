@@ -1,0 +1,215 @@
+"""The write protocol: how a file gets its final name only when it is whole and on disk.
+
+``name.partial`` in a private folder of the same file system, written and hashed in one pass,
+flushed, fsynced, given the mode that the umask asks for, renamed, its folder fsynced. Every writer
+of uploader goes through this module. The record of a step, written the same way, is the commit
+point (see :mod:`uploader_core.release.store`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from uploader_core.artifact import Json
+from uploader_core.disk.background_file import BackgroundFile
+from uploader_core.disk.uncached import read_blocks
+from uploader_core.errors import IntegrityError, RefusedError, SpaceError, UploaderError
+from uploader_core.machine import filesystems, windows
+
+PARTIAL = ".partial"
+CHUNK = 4 << 20
+
+_NO_SPACE = {
+    errno.ENOSPC: "no space left",
+    errno.EDQUOT: "the disk quota of this account is used up",
+    errno.EFBIG: "a file may not become larger here (ulimit -f, or the file system)",
+}
+
+# Tolerated from fsync on a folder: 9P, NFS and some FUSE file systems do not offer it.
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
+
+
+def child(root: Path, name: str) -> Path:
+    """Join a POSIX name to a folder, refusing everything that would leave it.
+
+    Raises:
+        IntegrityError: Absolute, with ``..``, a drive letter, a backslash or an empty part.
+    """
+    parts = PurePosixPath(name).parts
+    if (
+        not parts
+        or name.startswith("/")
+        or any(part in ("..", ".", "") or "\\" in part or ":" in part for part in parts)
+    ):
+        raise IntegrityError(
+            f"{name!r} is not a name inside {root}", owner="whoever wrote this file name"
+        )
+    return root.joinpath(*parts)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside a folder durable, where the platform can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _apply_umask(path: Path) -> None:
+    # Libraries such as safetensors leave 0600, which locks out everybody else on a shared machine.
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
+def translate_os_error(error: OSError, path: Path) -> UploaderError:
+    """Turn an operating-system error while writing into one that says what to do."""
+    if error.errno in _NO_SPACE:
+        free = filesystems.free_bytes(path) or 0
+        return SpaceError(
+            f"{_NO_SPACE[error.errno]} while writing {path.name}: {free:,} bytes are free",
+            owner=f"the file system of {path.parent}",
+            safe="every finished file is kept; no half-written file has a final name",
+            next="free some space, or choose another place with --output, and run it again"
+            if error.errno == errno.ENOSPC
+            else "raise that limit, or choose another place with --output, and run it again",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return RefusedError(
+            f"cannot write {path}: {error.strerror}",
+            owner=f"the permissions of {path.parent}",
+            safe="nothing was changed",
+            next="make the folder writable, or choose another with --output",
+        )
+    return UploaderError(
+        f"cannot write {path}: {error}", safe="no half-written file has a final name"
+    )
+
+
+class HashingWriter:
+    """A binary file that is hashed and stored while it is written. Forward only."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = BackgroundFile(path)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Write all of ``data`` and return its length in bytes."""
+        view = memoryview(data).cast("B")
+        self._file.write(view)
+        self._hash.update(view)
+        self.size += len(view)
+        return len(view)
+
+    def finish(self) -> None:
+        """Return when everything is on disk."""
+        self._file.finish()
+
+    def close(self) -> None:
+        """Use the file no more, finished or not."""
+        self._file.close()
+
+    def tell(self) -> int:
+        return self.size
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+def hash_file(path: Path, tick: Callable[[int], None] = lambda _: None) -> tuple[int, str]:
+    """Return (bytes, sha256 hex) of a file, reading it once.
+
+    Args:
+        path: The file.
+        tick: Called with the bytes read so far; may raise to stop.
+    """
+    digest = hashlib.sha256()
+    size = 0
+    for block in read_blocks(path):
+        digest.update(block)
+        size += len(block)
+        tick(size)
+    return size, digest.hexdigest()
+
+
+def write_bytes(path: Path, data: bytes, *, scratch: Path | None = None) -> str:
+    """Write a small file by the protocol and return its sha256.
+
+    Args:
+        path: Final name.
+        data: Content.
+        scratch: Private folder on the same file system for the partial file; beside the target
+            when None.
+    """
+    with create(path, scratch=scratch) as writer:
+        writer.write(data)
+    return writer.sha256
+
+
+def write_json(path: Path, data: Json, *, scratch: Path | None = None) -> str:
+    """Write JSON by the protocol, UTF-8, sorted, with a final newline."""
+    text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return write_bytes(path, text.encode("utf-8"), scratch=scratch)
+
+
+@contextlib.contextmanager
+def create(
+    path: Path,
+    *,
+    scratch: Path | None = None,
+    before_commit: Callable[[HashingWriter], None] | None = None,
+) -> Iterator[HashingWriter]:
+    """Write a file under its final name, or not at all.
+
+    Args:
+        path: Final name.
+        scratch: Private folder on the same file system; beside the target when None.
+        before_commit: Called when the partial file is whole and on disk, before the rename.
+
+    Raises:
+        SpaceError: The disk, a quota or a size limit is exhausted.
+        UploaderError: Any other refusal of the operating system, in words.
+    """
+    partial = (scratch or path.parent) / (path.name + PARTIAL)
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(HashingWriter(partial)) as writer:
+            yield writer
+            writer.finish()
+        if before_commit is not None:
+            before_commit(writer)
+        commit(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        if error.filename not in (None, str(partial), str(path), str(path.parent)):
+            raise  # the caller failed to read something else
+        raise translate_os_error(error, path) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def commit(partial: Path, path: Path) -> None:
+    """Give a whole, fsynced file its final name and make that durable."""
+    _apply_umask(partial)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if os.name == "nt":
+        # A virus scanner opens what was just written, and nothing can be renamed meanwhile.
+        windows.patiently(lambda: partial.replace(path))
+    else:
+        partial.replace(path)
+    sync_folder(path.parent)

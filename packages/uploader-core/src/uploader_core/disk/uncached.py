@@ -1,0 +1,174 @@
+"""Read and write past the page cache, where the platform and the file system offer it.
+
+A release moves more bytes than the memory of the machine holds, and each of them once. Kept in the
+page cache they push out everything else, and every page costs processor time, in a virtual machine
+more than the work of a merge. What is in the cache already is taken from there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from uploader_core.machine.filesystems import existing
+
+SMALL = 64 << 10
+"""Bytes up to which asking the cache first costs more than it saves."""
+
+Buffer = Any
+"""What :class:`memoryview` takes; ``collections.abc.Buffer`` is younger than Python 3.10."""
+
+SECTOR = 4096
+"""Addresses, offsets and sizes have to be multiples of it; so is the sector of every disk."""
+
+
+def set_direct(handle: int, direct: bool) -> bool:
+    """Choose the way of a file descriptor: past the page cache, or through it.
+
+    Returns:
+        Whether it goes past the cache now. A file system may say so and still refuse the first
+        read or write with ``EINVAL``.
+    """
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    flags = fcntl.fcntl(handle, fcntl.F_GETFL) & ~os.O_DIRECT
+    try:
+        fcntl.fcntl(handle, fcntl.F_SETFL, flags | (os.O_DIRECT if direct else 0))
+    except OSError:
+        return False
+    return direct
+
+
+def read_range(
+    handle: int, offset: int, size: int, allocate: Callable[[int], Buffer] = bytearray
+) -> memoryview:
+    """Read a part of a file from the page cache if it is there or small, else from the disk.
+
+    Args:
+        handle: Descriptor that no other thread uses meanwhile.
+        offset: First byte in the file.
+        size: Bytes.
+        allocate: Makes writable memory of at least so many bytes, for libraries that use theirs
+            again; it need not be empty.
+
+    Returns:
+        The bytes, as a part of the memory.
+
+    Raises:
+        EOFError: The file is shorter.
+        OSError: It cannot be read.
+    """
+    memory = _aligned(memoryview(allocate(size + 3 * SECTOR)).cast("B"))
+    skip = offset % SECTOR
+    start, wanted = offset - skip, skip + size
+    done = 0
+    if size > SMALL and not _is_cached(handle, start, wanted) and set_direct(handle, True):
+        whole = -(-wanted // SECTOR) * SECTOR
+        try:
+            while done < wanted:
+                count = os.preadv(handle, [memory[done:whole]], start + done)
+                done += count
+                if not count or done % SECTOR:  # the end of the file
+                    break
+        except OSError:  # offered, and refused when used; the plain way tells if it is more
+            pass
+        finally:
+            set_direct(handle, False)
+    while done < wanted:
+        count = _read_at(handle, memory[done:wanted], start + done)
+        if not count:
+            raise EOFError(f"the file ends before byte {offset + size:,}")
+        done += count
+    return memory[skip:wanted]
+
+
+def read_blocks(path: Path, size: int = 1 << 23) -> Iterator[memoryview]:
+    """Read a file from start to end, the next block while the caller works on this one.
+
+    Args:
+        path: A file that nobody writes meanwhile.
+        size: Bytes of a block; the last is shorter.
+
+    Yields:
+        Blocks in order, each valid until the next is asked for.
+
+    Raises:
+        OSError: It cannot be read, or became shorter meanwhile.
+    """
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as reader:
+        total = os.fstat(file.fileno()).st_size
+        spare = [bytearray(size + 3 * SECTOR) for _ in range(2 if total > size else 1)]
+
+        def read(start: int) -> memoryview:
+            memory = spare[start // size % len(spare)]
+            return read_range(file.fileno(), start, min(size, total - start), lambda _: memory)
+
+        # One thread has the descriptor, whatever the caller does.
+        coming = reader.submit(read, 0) if total else None
+        for start in range(0, total, size):
+            assert coming is not None
+            try:
+                block = coming.result()
+            except EOFError as error:
+                raise OSError(errno.EIO, "became shorter while it was read", str(path)) from error
+            coming = reader.submit(read, start + size) if start + size < total else None
+            yield block
+
+
+def _aligned(memory: memoryview) -> memoryview:
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    return memory[-address % SECTOR :]
+
+
+def _is_cached(handle: int, start: int, size: int) -> bool:
+    """Tell whether the page cache holds a whole part of a file; asking reads nothing."""
+    if sys.platform != "linux" or not size:
+        return True
+    try:
+        with mmap.mmap(handle, size, access=mmap.ACCESS_COPY, offset=start) as mapped:
+            pages = -(-size // mmap.PAGESIZE)
+            found = (ctypes.c_ubyte * pages)()
+            first = ctypes.c_char.from_buffer(mapped)
+            failed = ctypes.CDLL(None).mincore(ctypes.byref(first), ctypes.c_size_t(size), found)
+            del first  # or it could not be closed
+    except (OSError, ValueError):  # a file system that cannot map, or a file that became shorter
+        return True
+    return not failed and all(page & 1 for page in bytes(found))
+
+
+def _read_at(handle: int, memory: memoryview, offset: int) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(handle, [memory], offset)
+    os.lseek(handle, offset, os.SEEK_SET)
+    data = os.read(handle, min(len(memory), 1 << 20))
+    memory[: len(data)] = data
+    return len(data)
+
+
+def takes_direct(folder: Path) -> bool | None:
+    """Tell whether files can be written past the page cache; nothing is left behind.
+
+    Returns:
+        None where that cannot be found out without leaving a file.
+    """
+    if not (hasattr(os, "O_DIRECT") and hasattr(os, "O_TMPFILE")):
+        return None
+    try:
+        handle = os.open(existing(folder.absolute()), os.O_TMPFILE | os.O_RDWR, 0o600)
+    except OSError:
+        return None
+    from uploader_core.disk.uncached import set_direct
+
+    try:
+        return set_direct(handle, True)
+    finally:
+        os.close(handle)

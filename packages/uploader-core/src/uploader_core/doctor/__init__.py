@@ -1,0 +1,1 @@
+"""A machine and an installation, looked at from outside."""

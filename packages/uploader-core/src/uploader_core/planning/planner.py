@@ -1,0 +1,137 @@
+"""From a request to a plan: chain backward from the wanted kinds to the source.
+
+The planner writes nothing. It imports the plugins that are named or needed, one by one; what the
+source is missing is an error only when a step needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from uploader_core.contract.context import FetchedSource, ReleaseInfo
+from uploader_core.contract.specs import SourceSpec
+from uploader_core.errors import UsageError
+from uploader_core.planning.base_model import Fetch
+from uploader_core.planning.destinations import split_destination
+from uploader_core.planning.plan import Plan, in_order
+from uploader_core.planning.request import Request
+from uploader_core.planning.source_files import default_name
+from uploader_core.planning.sources import Sources, open_source
+from uploader_core.planning.step_chain import PlanBuilder
+from uploader_core.plugins.configuration import Config
+from uploader_core.plugins.entry_points import SOURCES, import_dotted
+from uploader_core.plugins.registry import Registry
+
+
+def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetch) -> Plan:
+    """Plan a request.
+
+    Raises:
+        UploaderError: The request cannot be planned; the error says what to type instead.
+    """
+    downloads: list[FetchedSource] = []
+
+    def bring(reference: str, purpose: str) -> FetchedSource | None:
+        fetched = fetch(reference, purpose)
+        if fetched is not None:
+            downloads.append(fetched)
+        return fetched
+
+    sources = open_source(
+        request.source,
+        request.base,
+        bring,
+        request.adapters,
+        identify=lambda folder: _identify(folder, registry),
+    )
+    _check_left_behind(request, sources)
+    destinations = [split_destination(d, registry) for d in request.destinations]
+    name = request.name or _name_from(destinations, request.plugins)
+    if name is None and sources.fetched is not None:
+        name = sources.fetched.model_id.rsplit("/", 1)[-1]
+    name = name or default_name(sources.folder)
+    release = ReleaseInfo(
+        name=name,
+        source=sources.kind,
+        base_model=sources.base_model,
+        base_is_hub_id=sources.base_is_hub_id,
+        base_revision=sources.base_revision,
+        base_pinned=sources.base_pinned,
+        command=request.command,
+        leave_behind=request.leave_behind,
+    )
+    output = request.output or _default_output(sources, name)
+    builder = PlanBuilder(registry, config, sources, release)
+    wanted = builder.resolve_names(request.plugins)
+    for plugin, spec in wanted:
+        builder.add(plugin, spec, needed_by=None)
+    if not wanted:
+        raise UsageError(
+            "no installed format fits this source",
+            owner=f"source of kind {sources.kind}",
+            next="pip install uploader-lora uploader-merged uploader-gguf",
+        )
+    builder.add_documents(measure=request.measure)
+    for scheme, rest in destinations:
+        builder.add_uploads(scheme, rest)
+    return Plan(
+        sources=sources,
+        release=release,
+        output=output.expanduser().absolute(),
+        steps=in_order(builder.steps),
+        virtual=builder.virtual,
+        destinations=request.destinations,
+        warnings=(*sources.findings, *builder.warnings),
+        downloads=tuple(downloads),
+    )
+
+
+def _check_left_behind(request: Request, sources: Sources) -> None:
+    """Refuse a misspelt ``--leave-behind``, which would mean nothing."""
+    folders = {sources.folder}
+    for artifact in sources.artifacts.values():
+        folders |= {(artifact.path / file.name).parent for file in artifact.files}
+    unfetched = () if sources.fetched is None else sources.fetched.unfetched
+    for name in request.leave_behind:
+        if name not in unfetched and not any((folder / name).exists() for folder in folders):
+            raise UsageError(
+                f"--leave-behind {name}: {sources.shown} has no such file",
+                owner="option --leave-behind",
+                next="give the name as the error said it, without a folder",
+            )
+
+
+def _identify(folder: Path, registry: Registry) -> FetchedSource | None:
+    """Ask the source plugins what a folder of this machine is a copy of.
+
+    One that fails knows nothing: a folder that is here needs no plugin.
+    """
+    for plugin_id in registry.names(SOURCES):
+        if plugin_id in registry.disabled:
+            continue
+        with contextlib.suppress(Exception):
+            plugin = registry.load(plugin_id)
+            for spec in plugin.of(SourceSpec):
+                if spec.identify is not None:
+                    found = import_dotted(spec.identify, plugin.entry.owner)(folder)
+                    if isinstance(found, FetchedSource):
+                        return found
+    return None
+
+
+def _name_from(destinations: list[tuple[str, str]], plugins: tuple[str, ...]) -> str | None:
+    """Name a release after where it goes: ``tiny`` for gguf alone to ``hf:me/tiny-GGUF``."""
+    rest = next((rest for scheme, rest in destinations if scheme != "dir"), None)
+    if rest is None:
+        return None
+    name = rest.rstrip("/").rsplit("/", 1)[-1]
+    suffix = f"-{plugins[0]}" if len(plugins) == 1 else "-"
+    return name[: -len(suffix)] if name.lower().endswith(suffix.lower()) else name
+
+
+def _default_output(sources: Sources, name: str) -> Path:
+    if sources.fetched is not None:
+        return Path(name)  # beside it would be within a cache
+    beside = sources.folder.parent / name
+    return beside if beside != sources.folder else sources.folder.parent / f"{name}-release"

@@ -1,0 +1,230 @@
+"""Everything that can refuse a run before its first expensive step, reported at once.
+
+Virtual artifacts are made here (they are records, not files), so that checks and estimates can look
+through them. Checks of save, convert and document steps are light and run in this process; those of
+uploads run in a worker, the only place that sees a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from uploader_core.artifact import Artifact
+from uploader_core.contract.context import PlanContext
+from uploader_core.contract.specs import Estimate, Finding, UploadSpec
+from uploader_core.errors import (
+    PluginBrokenError,
+    RefusedError,
+    StepFailedError,
+    UploaderError,
+)
+from uploader_core.planning.plan import Plan, PlannedStep
+from uploader_core.planning.present import Present
+from uploader_core.planning.proofs import Proofs, findings_of, refusals_of
+from uploader_core.planning.step_request import make_request, stand_ins
+from uploader_core.plugins.entry_points import import_dotted, missing_requirements
+from uploader_core.workers.child import perform
+from uploader_core.workers.pool import Workers, read_answer
+
+
+def prepare(
+    plan: Plan,
+    workers: Workers,
+    kept: Iterable[str] = (),
+    *,
+    present: Present | None = None,
+    proofs: Proofs | None = None,
+) -> tuple[Plan, list[UploaderError]]:
+    """Fill a plan with virtual artifacts, estimates and findings.
+
+    Args:
+        plan: From the planner.
+        workers: For the checks that need one.
+        kept: Steps that will not run, so nothing about them is checked.
+        present: What is in the release folder already.
+        proofs: Where checks that take seconds are begun; None leaves them out.
+
+    Returns:
+        The completed plan, and every error that refuses the run.
+    """
+    kept = set(kept)
+    errors: list[UploaderError] = []
+    virtual: dict[str, Artifact] = {}
+    steps: dict[str, PlannedStep] = {}
+    broken: set[str] = set()
+    # What need not be made again costs nothing, but a copy of it does.
+    made = {
+        step_id: Estimate(bytes_written=sum(size for _, size in files), files=files, exact=True)
+        for step_id, files in ({} if present is None else present.made).items()
+    }
+    for step in plan.steps:
+        steps[step.id] = step
+        if step.id in kept and not step.is_virtual:
+            continue
+        if broken & set(step.inputs):
+            broken.add(step.id)
+            continue
+        inputs = stand_ins(plan, step, virtual)
+        try:
+            _check_requirements(step)
+            if step.is_virtual:
+                virtual[step.id] = open_virtual(plan, step, inputs)
+                continue
+            estimates = {s.kind: made.get(s.id, s.estimate) for s in steps.values()}
+            # The check first: it says why, where an estimate only fails to read something.
+            findings = tuple(_check(plan, step, inputs, estimates, workers))
+            steps[step.id] = replace(step, findings=findings)
+            estimate = _estimate(plan, step, inputs, estimates)
+            steps[step.id] = replace(steps[step.id], estimate=estimate)
+        except UploaderError as error:
+            said = refusals_of(step.id, steps[step.id].findings)
+            owned = error if error.owner else error.replace(owner=step.plugin.entry.owner)
+            errors += said or [owned]
+            broken.add(step.id)
+            continue
+        refused = refusals_of(step.id, findings)
+        errors += refused
+        if proofs is not None and not refused:
+            proofs.begin(plan, step, inputs)
+    prepared = replace(plan, steps=tuple(steps[s.id] for s in plan.steps), virtual=virtual)
+    return prepared, _once(errors)
+
+
+def _once(errors: list[UploaderError]) -> list[UploaderError]:
+    """Leave out what was said already: several formats are often stopped by the same thing."""
+    found: dict[str, UploaderError] = {}
+    for error in errors:
+        found.setdefault(error.what, error)
+    return [*found.values()]
+
+
+def combine(errors: list[UploaderError]) -> UploaderError:
+    """Make one error of all the reasons for a refusal; a single one stays as it is.
+
+    What several steps say alike is one reason.
+    """
+    errors = list({error.what: error for error in reversed(errors)}.values())[::-1]
+    if len(errors) == 1:
+        return errors[0]
+    codes = {error.exit_code for error in errors}
+    kind = type(errors[0]) if len(codes) == 1 else RefusedError
+    whats = "\n".join(f"  {n}. {error.what}" for n, error in enumerate(errors, 1))
+    nexts = "\n".join(
+        f"  {n}. {error.next}" for n, error in enumerate(errors, 1) if error.next is not None
+    )
+    return kind(
+        f"{len(errors)} things stand in the way:\n{whats}",
+        safe="nothing was started",
+        next=f"\n{nexts}" if nexts else None,
+    )
+
+
+def open_virtual(plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...]) -> Artifact:
+    """Run a virtual step; it writes nothing."""
+    request = make_request(
+        plan, step, inputs, output=plan.output, work=plan.output, returns="artifact"
+    )
+    return read_answer(request, perform(request, lambda _: None, lambda: False), Artifact.from_json)
+
+
+def _check_requirements(step: PlannedStep) -> None:
+    missing = missing_requirements(step.spec.needs)
+    if missing:
+        raise PluginBrokenError(
+            f"{step.id} needs {', '.join(missing)}",
+            owner=step.plugin.entry.owner,
+            safe="nothing was started",
+            next="pip install " + " ".join(f'"{m.split(" (")[0]}"' for m in missing),
+        )
+
+
+def _plan_context(
+    plan: Plan,
+    step: PlannedStep,
+    inputs: tuple[Artifact, ...],
+    estimates: Mapping[str, Estimate],
+) -> PlanContext:
+    files, loads = plan.coming(step, estimates)
+    return PlanContext(
+        inputs=inputs,
+        settings=step.settings,
+        release=plan.release,
+        output=plan.output / (step.folder or "."),
+        target=step.target,
+        sizes={kind: estimate.bytes_written for kind, estimate in estimates.items()},
+        names={kind: estimate.files for kind, estimate in estimates.items()},
+        sources={kind: artifact.path for kind, artifact in plan.sources.artifacts.items()},
+        files=files,
+        loads=loads,
+    )
+
+
+def _estimate(
+    plan: Plan,
+    step: PlannedStep,
+    inputs: tuple[Artifact, ...],
+    estimates: Mapping[str, Estimate],
+) -> Estimate:
+    if isinstance(step.spec, UploadSpec) and step.spec.estimate is None:
+        total = sum(
+            estimates[artifact.kind].bytes_written
+            for artifact in inputs
+            if artifact.kind in estimates
+        )
+        return Estimate(bytes_sent=total)
+    if step.spec.estimate is None:
+        return Estimate()
+    context = _plan_context(plan, step, inputs, estimates)
+    estimate = _contained(step, step.spec.estimate, context)
+    if not isinstance(estimate, Estimate):
+        raise PluginBrokenError(f"{step.spec.estimate} did not return an Estimate")
+    return estimate
+
+
+def _check(
+    plan: Plan,
+    step: PlannedStep,
+    inputs: tuple[Artifact, ...],
+    estimates: Mapping[str, Estimate],
+    workers: Workers,
+) -> list[Finding]:
+    if step.spec.check is None:
+        return []
+    if isinstance(step.spec, UploadSpec) and step.spec.isolation == "process":
+        request = make_request(
+            plan, step, inputs, output=plan.output, work=plan.output, returns="findings"
+        )
+        request |= {
+            "op": "check",
+            "run": step.spec.check,
+            "sizes": {kind: e.bytes_written for kind, e in estimates.items()},
+            "names": {kind: [[*file] for file in e.files] for kind, e in estimates.items()},
+            "sources": {kind: str(a.path) for kind, a in plan.sources.artifacts.items()},
+        }
+        request["known"], request["loads"] = plan.coming(step, estimates)
+        answer = workers.perform(request, lambda _: None)
+        return read_answer(request, answer, findings_of)
+    context = _plan_context(plan, step, inputs, estimates)
+    return list(_contained(step, step.spec.check, context, listed=True) or ())
+
+
+def _contained(
+    step: PlannedStep, dotted: str, context: PlanContext, *, listed: bool = False
+) -> Any:
+    """Call a plugin's light function; whatever it raises is named as the plugin's."""
+    function: Callable[[PlanContext], Any] = import_dotted(dotted, step.plugin.entry.owner)
+    try:
+        result = function(context)
+        # A generator fails while it is walked, so it is walked in here.
+        return list(result or ()) if listed else result
+    except UploaderError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise StepFailedError(
+            f"the preflight of {step.id} failed: {type(error).__name__}: {error}",
+            owner=step.plugin.entry.owner,
+            safe="nothing was started",
+            next=f"pip install -U {step.plugin.entry.distribution}",
+        ) from error

@@ -1,0 +1,335 @@
+"""The steps of a plan: chained backward from the wanted kinds, then documents, then uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from uploader_core.artifact import Artifact
+from uploader_core.contract.context import GroupContext, ReleaseInfo, UploadGroup
+from uploader_core.contract.specs import ConvertSpec, DocumentSpec, Finding, SaveSpec, UploadSpec
+from uploader_core.errors import (
+    PluginBrokenError,
+    PluginNotInstalledError,
+    RefusedError,
+    UploaderError,
+    UsageError,
+)
+from uploader_core.planning.destinations import find_destination
+from uploader_core.planning.plan import PlannedStep, SectionRef
+from uploader_core.planning.sources import SOURCE_KINDS, Sources
+from uploader_core.plugins.configuration import Config
+from uploader_core.plugins.entry_points import (
+    ARTIFACTS,
+    DEFAULTS,
+    DOCUMENTS,
+    MEASURES,
+    import_dotted,
+)
+from uploader_core.plugins.registry import Plugin, Registry
+
+MakeSpec = SaveSpec | ConvertSpec
+
+
+class PlanBuilder:
+    """State of one planning: loaded plugins and the steps so far, by id."""
+
+    def __init__(
+        self, registry: Registry, config: Config, sources: Sources, release: ReleaseInfo
+    ) -> None:
+        self.registry = registry
+        self.config = config
+        self.sources = sources
+        self.release = release
+        self.steps: dict[str, PlannedStep] = {}
+        self.virtual: dict[str, Artifact] = {}
+        self.warnings: list[Finding] = []
+        self.plugins: dict[str, Plugin] = {}
+        self._requested: set[str] = set()
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def resolve_names(self, names: tuple[str, ...]) -> list[tuple[Plugin, MakeSpec]]:
+        """Turn plugin ids and kinds into the specs that the user wants, without repetition."""
+        wanted: list[tuple[Plugin, MakeSpec]] = []
+        if not names:
+            for plugin_id in self.registry.names(DEFAULTS):
+                wanted += self._default_specs(plugin_id)
+        self._requested.update(names)
+        for name in names:
+            if name in self.registry.ids():
+                wanted += self._named_specs(name)
+            else:
+                wanted.append(self._producer(name, needed_by=None))
+        unique = {(plugin.id, spec.name): (plugin, spec) for plugin, spec in wanted}
+        return list(unique.values())
+
+    def load(self, plugin_id: str) -> Plugin:
+        plugin = self.registry.load(plugin_id)
+        if plugin_id not in self.plugins:
+            classes = [s.settings for s in plugin.specs if s.settings is not None]
+            self.config.check_keys(plugin_id, classes)
+            self.plugins[plugin_id] = plugin
+        return plugin
+
+    def _default_specs(self, plugin_id: str) -> list[tuple[Plugin, MakeSpec]]:
+        """Specs of a plugin that nobody named: what does not fit or is broken is left out."""
+        if plugin_id in self.registry.disabled:
+            return []
+        try:
+            plugin = self.load(plugin_id)
+        except PluginBrokenError as error:
+            what = f"format {plugin_id} was left out: {error.what} ({error.owner})"
+            self.warnings.append(Finding(level="warning", what=what, next=error.next))
+            return []
+        return [(plugin, s) for s in _outputs(plugin) if s.default and self._reaches(s, ())]
+
+    def _named_specs(self, plugin_id: str) -> list[tuple[Plugin, MakeSpec]]:
+        plugin = self.load(plugin_id)
+        offered = [spec for spec in _outputs(plugin) if spec.default]
+        if not offered:
+            raise UsageError(
+                f"plugin {plugin_id} makes no artifact of its own",
+                owner=plugin.entry.owner,
+                next=f"use it as --to {plugin_id}:..."
+                if plugin.of(UploadSpec)
+                else "name a format, see: uploader plugins list",
+            )
+        fitting = [spec for spec in offered if self._reaches(spec, ())]
+        # When nothing fits, adding the first one raises the error that says why.
+        return [(plugin, spec) for spec in fitting or offered[:1]]
+
+    def _reaches(self, spec: MakeSpec, seen: tuple[str, ...]) -> bool:
+        """Tell whether a spec can be chained to this source, a missing base counting as there."""
+        for kind in spec.consumes:
+            if kind in self.sources.artifacts or kind in self.sources.missing:
+                continue
+            if kind in seen:
+                return False
+            try:
+                _, producer = self._producer(kind, needed_by=None)
+            except UploaderError:
+                return False
+            if not self._reaches(producer, (*seen, kind)):
+                return False
+        return True
+
+    def _producer(self, kind: str, needed_by: str | None) -> tuple[Plugin, MakeSpec]:
+        """Find the one plugin that makes a kind, loading it when metadata says it can."""
+        for plugin_id in self.registry.providers(ARTIFACTS, kind):
+            if needed_by is None or plugin_id not in self.plugins:
+                self.load(plugin_id)
+        found = [
+            (plugin, spec)
+            for plugin in self.plugins.values()
+            for spec in _makers(plugin)
+            if spec.produces == kind
+        ]
+        preferred = [(p, s) for p, s in found if p.id in self._requested] or found
+        if len(preferred) > 1:
+            # A plugin may make one kind from different sources; this source decides then.
+            preferred = [(p, s) for p, s in preferred if self._reaches(s, (kind,))] or preferred
+        if len(preferred) > 1:
+            raise UsageError(
+                f"{kind} can be made by {' and by '.join(p.id for p, _ in preferred)}",
+                next=f"name the one you want: --plugins {preferred[0][0].id}",
+            )
+        if preferred:
+            return preferred[0]
+        if needed_by is None:
+            return self._unknown(kind)
+        raise PluginNotInstalledError(
+            f"nothing installed makes {kind!r}, which {needed_by} needs",
+            owner="installed formats: " + ", ".join(self.registry.names(ARTIFACTS)),
+            next=f"pip install uploader-{kind.split('-')[0]}",
+        )
+
+    def _unknown(self, name: str) -> tuple[Plugin, MakeSpec]:
+        self.registry.load(name)  # raises with the close names and what to install
+        raise AssertionError(name)
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def add(
+        self, plugin: Plugin, spec: MakeSpec, needed_by: str | None, chain: tuple[str, ...] = ()
+    ) -> PlannedStep:
+        """Add a step and, first, everything that it consumes.
+
+        Args:
+            plugin: Who makes it.
+            spec: What.
+            needed_by: Plugin that asks for it; None when the user does.
+            chain: Step ids on the way here, to find circles.
+        """
+        step_id = f"{plugin.id}:{spec.name}"
+        if step_id in self.steps:
+            if needed_by is None:
+                self.steps[step_id] = replace(self.steps[step_id], needed_by=None)
+            return self.steps[step_id]
+        if step_id in chain:
+            raise PluginBrokenError(
+                f"the formats depend on each other in a circle: {' -> '.join((*chain, step_id))}",
+                owner=plugin.entry.owner,
+            )
+        inputs = tuple(self._input(kind, plugin.id, (*chain, step_id)) for kind in spec.consumes)
+        virtual = isinstance(spec, ConvertSpec) and spec.virtual
+        step = PlannedStep(
+            id=step_id,
+            plugin=plugin,
+            spec=spec,
+            inputs=inputs,
+            settings=self.config.settings(plugin.id, spec.settings),
+            kind=spec.produces,
+            folder=None if virtual else spec.produces,
+            needed_by=needed_by,
+        )
+        self.steps[step_id] = step
+        return step
+
+    def _input(self, kind: str, consumer: str, chain: tuple[str, ...]) -> str:
+        if kind in self.sources.artifacts:
+            return f"source:{kind}"
+        if kind in self.sources.missing:
+            error = self.sources.missing[kind]
+            raise error.replace(owner=f"{error.owner or 'the source'}; needed by {consumer}")
+        if kind in SOURCE_KINDS:
+            raise RefusedError(
+                f"{consumer} needs {kind}, and this source is of the kind {self.sources.kind}",
+                next="leave it out of --plugins",
+            )
+        producer, spec = self._producer(kind, needed_by=consumer)
+        return self.add(producer, spec, needed_by=consumer, chain=chain).id
+
+    def artifacts(self) -> list[PlannedStep]:
+        """Return the steps whose artifacts the user asked for."""
+        return [
+            s
+            for s in self.steps.values()
+            if isinstance(s.spec, (SaveSpec, ConvertSpec))
+            and not s.is_virtual
+            and s.needed_by is None
+        ]
+
+    # -- documents -----------------------------------------------------------------------------
+
+    def add_documents(self, *, measure: bool = False) -> None:
+        """Add the documents that installed documenters write about the artifacts.
+
+        Args:
+            measure: Also those that measure, before all others.
+        """
+        measuring = self.registry.names(MEASURES) if measure else ()
+        for plugin_id in dict.fromkeys((*self.registry.names(DOCUMENTS), *measuring)):
+            if plugin_id in self.registry.disabled:
+                continue
+            try:
+                self.load(plugin_id)
+            except PluginBrokenError as error:
+                what = f"documents of {plugin_id} were left out: {error.what} ({error.owner})"
+                self.warnings.append(Finding(level="warning", what=what, next=error.next))
+        documents = [
+            (plugin, spec)
+            for plugin in self.plugins.values()
+            for spec in plugin.of(DocumentSpec)
+            if spec.output is not None and (measure or not spec.measures)
+        ]
+        for plugin, spec in sorted(documents, key=lambda item: not item[1].measures):
+            self._add_document(plugin, spec)
+        if measure and not any(step.measures for step in self.steps.values()):
+            what = "--measure: no installed plugin measures one of these formats"
+            self.warnings.append(
+                Finding(level="warning", what=what, next="pip install uploader-gguf")
+            )
+
+    def _add_document(self, plugin: Plugin, spec: DocumentSpec) -> None:
+        described = [s for s in self.artifacts() if _describes(spec, s.kind)]
+        if not described:
+            return
+        groups = [[s] for s in described] if spec.scope == "artifact" else [described]
+        for group in groups:
+            subject = group[0].kind if spec.scope == "artifact" else "release"
+            step_id = f"{plugin.id}:{spec.name}@{subject}"
+            subjects = tuple(s.id for s in group)
+            measurements = tuple(
+                s.id
+                for s in self.steps.values()
+                if s.measures and not spec.measures and s.subjects[0] in subjects
+            )
+            needed = [self._input(kind, plugin.id, (step_id,)) for kind in spec.consumes]
+            self.steps[step_id] = PlannedStep(
+                id=step_id,
+                plugin=plugin,
+                spec=spec,
+                inputs=(*subjects, *needed, *measurements),
+                subjects=subjects,
+                measurements=measurements,
+                settings=self.config.settings(plugin.id, spec.settings),
+                kind="document",
+                folder=group[0].folder if spec.scope == "artifact" else ".",
+                sections=tuple(self._sections([s.kind for s in group])),
+            )
+
+    def _sections(self, kinds: Iterable[str]) -> Iterator[SectionRef]:
+        found = [
+            (spec.order, plugin.id, spec.name, plugin, spec)
+            for plugin in self.plugins.values()
+            for spec in plugin.of(DocumentSpec)
+            if spec.section is not None
+        ]
+        for kind in kinds:
+            for _, _, _, plugin, spec in sorted(found, key=lambda item: item[:3]):
+                if _describes(spec, kind):
+                    settings = self.config.settings(plugin.id, spec.settings)
+                    yield SectionRef(plugin=plugin, spec=spec, settings=settings, kind=kind)
+
+    # -- uploads -------------------------------------------------------------------------------
+
+    def add_uploads(self, scheme: str, rest: str) -> None:
+        """Add the upload steps of one destination."""
+        plugin, spec = find_destination(scheme, self.registry)
+        self.load(plugin.id)
+        makers = {
+            s.kind: s.id for s in self.artifacts() if spec.accepts is None or s.kind in spec.accepts
+        }
+        settings = self.config.settings(plugin.id, spec.settings)
+        groups: tuple[UploadGroup, ...] = (UploadGroup(target=rest, kinds=tuple(makers)),)
+        if spec.group is not None:
+            context = GroupContext(
+                target=rest, kinds=tuple(makers), settings=settings, release=self.release
+            )
+            groups = tuple(import_dotted(spec.group, plugin.entry.owner)(context))
+        documents = [s for s in self.steps.values() if isinstance(s.spec, DocumentSpec)]
+        for group in groups:
+            about = {makers[kind] for kind in group.kinds}
+            described = [
+                d.id
+                for d in documents
+                if (d.folder == "." and group.documents and not group.flatten)
+                or (d.folder != "." and set(d.subjects) <= about)
+            ]
+            step_id = f"{plugin.id}:{spec.name}@{group.target}"
+            self.steps[step_id] = PlannedStep(
+                id=step_id,
+                plugin=plugin,
+                spec=spec,
+                inputs=(*(makers[kind] for kind in group.kinds), *described),
+                settings=settings,
+                kind="upload",
+                target=group.target,
+                destination=f"{scheme}:{rest}",
+                flatten=group.flatten,
+                model_id=group.model_id,
+                release_documents=group.documents and not group.flatten,
+            )
+
+
+def _makers(plugin: Plugin) -> list[MakeSpec]:
+    return [*plugin.of(SaveSpec), *plugin.of(ConvertSpec)]
+
+
+def _outputs(plugin: Plugin) -> list[MakeSpec]:
+    return [s for s in _makers(plugin) if not (isinstance(s, ConvertSpec) and s.virtual)]
+
+
+def _describes(spec: DocumentSpec, kind: str) -> bool:
+    return spec.describes is None or kind in spec.describes

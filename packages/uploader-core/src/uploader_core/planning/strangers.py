@@ -1,0 +1,41 @@
+"""Files of nobody in a release folder that programs would load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uploader_core.contract.specs import ConvertSpec, SaveSpec
+from uploader_core.errors import RefusedError, UploaderError
+from uploader_core.release.verify import files_in, is_loaded
+
+if TYPE_CHECKING:
+    from uploader_core.planning.plan import Plan
+    from uploader_core.release.store import ReleaseStore
+from uploader_core.release.leftovers import _foreign
+
+
+def find_strangers_in_release(plan: Plan, store: ReleaseStore) -> list[UploaderError]:
+    """Refuse files in the release folder that no run made and that programs would load.
+
+    Args:
+        plan: Prepared: its estimates name files that are still to be made.
+        store: The release folder.
+    """
+    errors: list[UploaderError] = []
+    for step in plan.artifacts:
+        folder = step.folder or "."
+        writers = [s.id for s in plan.steps if s.folder == step.folder]
+        ours = store.names_in(folder, writers) | {name for name, _ in step.estimate.files}
+        loads = step.spec.loads if isinstance(step.spec, (SaveSpec, ConvertSpec)) else ()
+        found = sorted(n for n in files_in(store.root / folder) if is_loaded(n, loads))
+        foreign = [name for name in found if name not in ours]
+        if foreign:
+            errors.append(
+                RefusedError(
+                    _foreign(foreign, str(store.root / folder)),
+                    owner="whoever put it there",
+                    safe="nothing in it was touched",
+                    next="move it away, or choose a new folder with --output",
+                )
+            )
+    return errors

@@ -1,0 +1,1 @@
+"""Which plugins are installed, which are disabled, and importing one of them."""

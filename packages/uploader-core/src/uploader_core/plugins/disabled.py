@@ -1,0 +1,110 @@
+"""Which installed plugins may be loaded; decided before any of them is.
+
+Four things disable a plugin, the first that applies is named: ``--without``, the variable
+``UPLOADER_DISABLE``, ``uploader plugins disable``, and ``[plugins] allow`` of ``uploader.toml``,
+outside which nothing but core's own is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from uploader_core.disk.safe_write import write_bytes
+from uploader_core.errors import UsageError
+
+VARIABLE = "UPLOADER_DISABLE"
+COMMAND = "uploader plugins disable"
+TABLE = "plugins"
+ALLOW = "plugins.allow"
+_OWN = frozenset({"dir"})
+"""Core's own plugins; they need no permission."""
+
+
+def split(values: Iterable[str]) -> list[str]:
+    """Split comma-separated values."""
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def disabled_plugins(
+    ids: Iterable[str],
+    *,
+    without: Sequence[str] = (),
+    tables: Mapping[str, Mapping[str, object]],
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return the plugins that must not be loaded, each with what disables it.
+
+    Args:
+        ids: Installed plugins.
+        without: Values of ``--without``.
+        tables: Of the configuration files.
+        environment: Variables; those of the process when None.
+
+    Raises:
+        UsageError: ``[plugins]`` holds something else than a list ``allow``.
+    """
+    environment = os.environ if environment is None else environment
+    allowed = _allowed(tables.get(TABLE, {}))
+    found: dict[str, str] = {}
+    if allowed is not None:
+        found |= {i: f"{ALLOW} of uploader.toml" for i in ids if i not in allowed | _OWN}
+    found |= dict.fromkeys(_read(_state_file()), COMMAND)
+    found |= dict.fromkeys(split([environment.get(VARIABLE, "")]), VARIABLE)
+    found |= dict.fromkeys(split(without), "--without")
+    return found
+
+
+def how_to_enable(plugin_id: str, why: str) -> str:
+    """Return what to do so that a disabled plugin is loaded."""
+    if why == COMMAND:
+        return f"uploader plugins enable {plugin_id}"
+    return f"{'add it to' if why.startswith(ALLOW) else 'take it out of'} {why}"
+
+
+def disable(plugin_id: str) -> Path:
+    """Disable a plugin for this user until :func:`enable`; return the file that remembers it."""
+    return _write({*_read(_state_file()), plugin_id})
+
+
+def enable(plugin_id: str) -> Path:
+    """Undo :func:`disable`."""
+    return _write({*_read(_state_file())} - {plugin_id})
+
+
+def _allowed(table: Mapping[str, object]) -> set[str] | None:
+    unknown = sorted(set(table) - {"allow"})
+    if unknown:
+        raise UsageError(
+            f"uploader.toml: [{TABLE}] has no setting {unknown[0]!r}",
+            next=f"[{TABLE}] knows: allow",
+        )
+    names = table.get("allow")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(
+            f"uploader.toml: {ALLOW} must be a list of plugin ids", next='allow = ["lora", "gguf"]'
+        )
+    return {*names}
+
+
+def _state_file() -> Path:
+    import platformdirs
+
+    return platformdirs.user_config_path("uploader", appauthor=False) / "disabled-plugins.txt"
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").split()
+    except FileNotFoundError:
+        return []
+
+
+def _write(ids: set[str]) -> Path:
+    path = _state_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, "".join(f"{plugin_id}\n" for plugin_id in sorted(ids)).encode("utf-8"))
+    return path

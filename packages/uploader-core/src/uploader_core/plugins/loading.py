@@ -1,0 +1,225 @@
+"""Load one plugin: import its module, contained and in time, and check what it registers.
+
+Every plugin has a pluggy manager of its own, so a broken one leaves no half registration behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from uploader_core import __version__
+from uploader_core.contract import hookspecs
+from uploader_core.contract.settings import Setting, fields_of
+from uploader_core.contract.specs import (
+    SUPPORTED_API,
+    ConvertSpec,
+    DocumentSpec,
+    SaveSpec,
+    SourceSpec,
+    Spec,
+    UploadSpec,
+)
+from uploader_core.errors import PluginBrokenError
+from uploader_core.plugins.deprecations import announce
+from uploader_core.plugins.entry_points import Entry
+
+RESERVED = "plugins"
+"""Core's own table of ``uploader.toml``; every other table belongs to the plugin of that id."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_DOTTED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_REGISTRATION: Mapping[str, type[Spec]] = {
+    "uploader_savers": SaveSpec,
+    "uploader_converters": ConvertSpec,
+    "uploader_documenters": DocumentSpec,
+    "uploader_uploaders": UploadSpec,
+    "uploader_sources": SourceSpec,
+}
+
+
+def load_plugin(entry: Entry) -> tuple[ModuleType, tuple[Spec, ...]]:
+    """Import a plugin module and collect what it registers, checked.
+
+    Raises:
+        PluginBrokenError: It cannot be imported in time, speaks another API version, or registers
+            something invalid.
+    """
+    if entry.name == RESERVED:
+        raise PluginBrokenError(
+            f"{RESERVED!r} is no plugin id: it is a table of uploader.toml", owner=entry.owner
+        )
+    # What a plugin prints while it is imported must not end up in somebody's JSON.
+    with (
+        _blaming(entry, "cannot be imported"),
+        contextlib.redirect_stdout(sys.stderr),
+        _limited(entry),
+    ):
+        module = importlib.import_module(entry.module)
+    api = getattr(module, "uploader_api", 1)
+    if api not in SUPPORTED_API:
+        newer = isinstance(api, int) and api > SUPPORTED_API[-1]
+        raise PluginBrokenError(
+            f"plugin {entry.name!r} speaks API version {api}; this core speaks "
+            f"{SUPPORTED_API[0]} to {SUPPORTED_API[-1]}",
+            owner=entry.owner,
+            next=f"pip install -U {'uploader-core' if newer else entry.distribution}",
+        )
+    with (
+        _blaming(entry, "registers something invalid"),
+        contextlib.redirect_stdout(sys.stderr),
+        _limited(entry),
+    ):
+        specs = _collect(entry, module)
+    announce(entry.name, entry.owner, module, specs, version=__version__)
+    return module, specs
+
+
+@contextlib.contextmanager
+def _blaming(entry: Entry, what: str) -> Iterator[None]:
+    """Turn whatever a plugin raises into an error that names distribution, cause and fix."""
+    try:
+        yield
+    except PluginBrokenError as error:
+        raise error.replace(
+            owner=error.owner or entry.owner,
+            next=error.next or f"pip install -U {entry.distribution}, or tell its author",
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise PluginBrokenError(
+            f"plugin {entry.name!r} {what}: {type(error).__name__}: {error}",
+            owner=f"{entry.owner}, module {entry.module}",
+            safe="other plugins are not affected",
+            next=f"pip install -U {entry.distribution}, or leave it out: --without {entry.name}",
+        ) from error
+
+
+def import_limit() -> float:
+    """Return the seconds that the import of a plugin may take, ``UPLOADER_IMPORT_TIMEOUT``."""
+    try:
+        return float(os.environ.get("UPLOADER_IMPORT_TIMEOUT", ""))
+    except ValueError:
+        return 60.0
+
+
+@contextlib.contextmanager
+def _limited(entry: Entry) -> Iterator[None]:
+    """End an import that does not end by itself, by interrupting it as Ctrl+C would.
+
+    Only the main thread can be interrupted; elsewhere there is no limit.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    limit = import_limit()
+    expired = threading.Event()
+
+    def interrupt() -> None:
+        expired.set()
+        if hasattr(signal, "pthread_kill"):  # also wakes a sleeping system call
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        else:
+            import _thread
+
+            _thread.interrupt_main()
+
+    def interrupted(*_: object) -> None:
+        if expired.is_set():
+            raise KeyboardInterrupt
+
+    # As after `nohup` and in the background of a script: nothing would come of it.
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, interrupted)
+    timer = threading.Timer(limit, interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not expired.is_set():
+            raise
+        raise PluginBrokenError(
+            f"plugin {entry.name!r} was still being imported after {limit:g} s",
+            owner=f"{entry.owner}, module {entry.module}",
+            safe="other plugins are not affected",
+            next=f"leave it out: --without {entry.name}, or uploader plugins disable {entry.name}",
+        ) from None
+    finally:
+        timer.cancel()
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _collect(entry: Entry, module: ModuleType) -> tuple[Spec, ...]:
+    manager = pluggy.PluginManager("uploader")
+    manager.add_hookspecs(hookspecs)
+    manager.register(module, name=entry.name)
+    manager.check_pending()
+    specs: list[Spec] = []
+    for hook_name, cls in _REGISTRATION.items():
+        hook = getattr(manager.hook, hook_name)
+        for implementation in hook.get_hookimpls():
+            if implementation.wrapper or implementation.hookwrapper:
+                raise PluginBrokenError(f"{hook_name} cannot be wrapped")
+            for spec in implementation.function():
+                _validate(entry, hook_name, cls, spec)
+                specs.append(spec)
+    names = [(type(spec), spec.name) for spec in specs]
+    for kind, name in names:
+        if names.count((kind, name)) > 1:
+            raise PluginBrokenError(f"two {kind.__name__}s are called {name!r}")
+    _check_settings_names(entry, specs)
+    return tuple(specs)
+
+
+def _validate(entry: Entry, hook: str, cls: type[Spec], spec: Any) -> None:
+    if not isinstance(spec, cls):
+        raise PluginBrokenError(f"{hook} gave {type(spec).__name__}, expected {cls.__name__}")
+    if not _NAME.fullmatch(spec.name):
+        raise PluginBrokenError(f"{spec.name!r} is not a spec name (a-z, 0-9, dot, dash)")
+    if not spec.summary:
+        raise PluginBrokenError(f"spec {spec.name!r} has no summary")
+    for field in ("run", "check", "prove", "estimate", "group", "verify", "use", "identify"):
+        dotted = getattr(spec, field, None)
+        if dotted is not None and not _DOTTED.fullmatch(dotted):
+            raise PluginBrokenError(
+                f"{field}={dotted!r} of spec {spec.name!r} is not of the form package.module:name"
+            )
+    if spec.settings is not None:
+        fields_of(entry.name, spec.settings)
+    if isinstance(spec, (SaveSpec, ConvertSpec)) and (
+        isinstance(spec.consumes, str) or not spec.consumes
+    ):
+        raise PluginBrokenError(f"consumes of spec {spec.name!r} must be a tuple of kinds")
+    if isinstance(spec, DocumentSpec) and (spec.output is None) == (spec.section is None):
+        raise PluginBrokenError(f"spec {spec.name!r} needs either output or section")
+    if isinstance(spec, DocumentSpec) and (spec.measures or spec.consumes):
+        whole = spec.output is not None and spec.scope == "artifact"
+        if not whole:
+            raise PluginBrokenError(
+                f"spec {spec.name!r}: what measures or consumes is a document of one artifact"
+            )
+    if isinstance(spec, SourceSpec):
+        re.compile(spec.matches)
+
+
+def _check_settings_names(entry: Entry, specs: list[Spec]) -> None:
+    """Settings classes of one plugin share the option prefix, so equal names must mean the same."""
+    seen: dict[str, Setting] = {}
+    for cls in {spec.settings: None for spec in specs if spec.settings is not None}:
+        for field in fields_of(entry.name, cls):
+            if seen.setdefault(field.name, field) != field:
+                raise PluginBrokenError(
+                    f"two settings classes declare the field {field.name!r} differently"
+                )

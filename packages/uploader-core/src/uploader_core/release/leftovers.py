@@ -1,0 +1,197 @@
+"""What is at a destination besides a release: files of an earlier release, and files of others.
+
+Programs find a model by names: a ``model.safetensors`` that an earlier release left is loaded in
+place of the shards of the new one. What the manifest there lists and the new release does not have
+therefore goes with the commit that brings the new one. A file that no release listed is somebody's
+own: it is refused where a program would load it, and otherwise left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uploader_core.artifact import ArtifactFile, UploadFile
+from uploader_core.contract.specs import Finding
+from uploader_core.disk.safe_write import child, hash_file
+from uploader_core.errors import IntegrityError, RefusedError
+from uploader_core.release.verify import KEPT, NAME, is_loaded, read_manifest
+from uploader_core.untrusted_json import parse_json
+
+if TYPE_CHECKING:
+    pass
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leftovers:
+    """Files at a destination that a release does not have.
+
+    Attributes:
+        earlier: Of an earlier release: they are to be removed together with its other files.
+        kinds: Kinds of the earlier release that this one does not have.
+        foreign: Of nobody's release, under names that programs load.
+    """
+
+    earlier: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+
+    def refuse(self, place: str, option: str) -> None:
+        """Refuse a release that a foreign file would be taken for.
+
+        Args:
+            place: The destination, for messages.
+            option: Of the plugin, by which the user decides (``--hf-foreign``).
+
+        Raises:
+            RefusedError: There is such a file.
+        """
+        if self.foreign:
+            raise RefusedError(
+                _foreign(self.foreign, place),
+                owner="whoever put it there",
+                safe="nothing there was changed",
+                next=_choice(option),
+            )
+
+    def findings(self, place: str, option: str, decision: str) -> Iterator[Finding]:
+        """Say in the plan what goes and what stands in the way.
+
+        Args:
+            place: The destination, for messages.
+            option: As in :meth:`refuse`.
+            decision: What the user chose: ``refuse``, ``remove`` or ``keep``.
+        """
+        if self.kinds:
+            yield Finding(
+                level="warning",
+                what=f"the release in {place} has {' and '.join(self.kinds)}, which this one does "
+                "not have and which is removed with it",
+                next=f"--plugins ...,{','.join(self.kinds)} keeps it, or choose another "
+                "destination",
+            )
+        elif self.earlier:
+            yield Finding(
+                level="note",
+                what=f"of the release that is there, {_names(self.earlier)} "
+                f"{'goes' if len(self.earlier) == 1 else 'go'}",
+            )
+        if self.foreign and decision == "refuse":
+            yield Finding(level="error", what=_foreign(self.foreign, place), next=_choice(option))
+        elif self.foreign:
+            done = "is removed" if decision == "remove" else "is kept, and programs may load it"
+            yield Finding(level="warning", what=f"{_names(self.foreign)} in {place} {done}")
+
+
+def find_leftovers(
+    there: Iterable[str],
+    files: Iterable[str],
+    loads: Sequence[str],
+    *,
+    kinds: Iterable[str],
+    manifest: str | bytes | None,
+    place: str,
+    documents: bool = True,
+    journal: Iterable[str] = (),
+) -> Leftovers:
+    """Compare the names at a destination with those of a release.
+
+    Args:
+        there: Names of all files at the destination, POSIX paths below its root.
+        files: Names of the release.
+        loads: Patterns of names that programs load, :attr:`StepContext.loads`.
+        kinds: Kinds of the release.
+        manifest: Content of the ``upload_manifest.json`` there, None without one.
+        place: The destination, for messages.
+        documents: Whether documents of the earlier release are looked at: False in a plan, where
+            those of the new one are not known yet.
+        journal: More names that are known to be of a release, such as one that was interrupted.
+
+    Raises:
+        RefusedError: The manifest there cannot be read, so what belongs to its release is unknown.
+    """
+    others = {*there} - {*files, NAME}
+    listed, had = ((), ()) if manifest is None else _read(manifest, place)
+    known = {*journal, *(file.name for file in listed)}
+    if not documents:
+        others -= {file.name for file in listed if file.role == "document"}
+    return Leftovers(
+        earlier=tuple(sorted(others & known)),
+        kinds=tuple(kind for kind in had if kind not in {*kinds}),
+        foreign=tuple(sorted(name for name in others - known if is_loaded(name, loads))),
+    )
+
+
+def note_kept(
+    files: Sequence[UploadFile], names: Iterable[str], work: Path
+) -> tuple[UploadFile, ...]:
+    """Return the files of a release with a manifest that says what its owner wants beside them.
+
+    Args:
+        files: Of the release, its manifest among them.
+        names: Foreign files that the user chose to keep, so that a later check does not name them.
+        work: Scratch folder for the new manifest.
+    """
+    names = sorted(names)
+    if not names:
+        return tuple(files)
+    path = work / NAME
+
+    def noted(file: UploadFile) -> UploadFile:
+        if file.name != NAME:
+            return file
+        data = {**parse_json(file.path.read_text("utf-8")), KEPT: names}
+        text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8", newline="\n")
+        size, digest = hash_file(path)
+        return replace(file, path=path, size=size, sha256=digest)
+
+    return tuple(noted(file) for file in files)
+
+
+def _read(manifest: str | bytes, place: str) -> tuple[tuple[ArtifactFile, ...], tuple[str, ...]]:
+    """Return the files and the kinds of the manifest at a destination.
+
+    Raises:
+        RefusedError: It cannot be read, or lists a name outside the destination, which no release
+            does.
+    """
+    try:
+        files = read_manifest(manifest, NAME)
+        for file in files:
+            child(Path(), file.name)
+    except IntegrityError as error:
+        raise RefusedError(
+            f"{place} has an {NAME} that cannot be used ({error.what}), so which files belong to "
+            "the release there is unknown",
+            owner=place,
+            safe="nothing there was changed",
+            next=f"delete {NAME} there and run the same command again, or choose another "
+            "destination",
+        ) from error
+    made = parse_json(manifest).get("artifacts")
+    kinds = [a.get("kind") for a in made if isinstance(a, dict)] if isinstance(made, list) else []
+    return files, tuple(sorted({kind for kind in kinds if isinstance(kind, str)}))
+
+
+def _foreign(names: Sequence[str], place: str) -> str:
+    return (
+        f"{_names(names)} in {place}: no release put "
+        f"{'it' if len(names) == 1 else 'them'} there, and programs would load "
+        f"{'it' if len(names) == 1 else 'them'} in place of this release's files or beside them"
+    )
+
+
+def _choice(option: str) -> str:
+    return f"{option} remove, {option} keep, or another destination"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,439 @@
+"""The release folder's memory: step records, unit records, digests of sources, claims.
+
+Everything is small JSON written by the protocol of :mod:`uploader_core.disk.safe_write`. The record
+of a step is its commit point: without one the step has not happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from uploader_core.artifact import Artifact, ArtifactFile, Json
+from uploader_core.disk.safe_write import child, hash_file, translate_os_error, write_json
+from uploader_core.errors import IntegrityError, RefusedError, SourceError
+from uploader_core.release.lock import hold
+from uploader_core.untrusted_json import expect, member, parse_json
+
+INTERNAL = ".uploader"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What is known of a finished step.
+
+    Attributes:
+        step: Step id.
+        key: Digest over inputs, settings and versions; equal key, equal result.
+        folder: Output folder relative to the release, "" for uploads.
+        artifact: What it made (its path is set anew when the record is read), None for uploads.
+        receipt: For uploads.
+        stats: File name to (mtime_ns, inode) when the file was hashed; only a short cut.
+        about: plugin, distribution, version, settings, for the manifest.
+        seconds: Wall time.
+    """
+
+    step: str
+    key: str
+    folder: str = ""
+    artifact: Artifact | None = None
+    receipt: Mapping[str, Json] | None = None
+    stats: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    about: Mapping[str, Json] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def made(self) -> Artifact:
+        """The artifact of a step that makes one.
+
+        Raises:
+            IntegrityError: The record is one of an upload.
+        """
+        if self.artifact is None:
+            raise IntegrityError(
+                f"the record of {self.step} names no artifact",
+                owner=f"{INTERNAL}/steps/{safe_name(self.step)}.json",
+                safe="nothing of it was used",
+                next="remove that file and run the same command again; the step is repeated",
+            )
+        return self.artifact
+
+    def to_json(self) -> dict[str, Json]:
+        artifact = None
+        if self.artifact is not None:
+            artifact = {**self.artifact.to_json(), "path": self.folder}
+        return {
+            "schema": "uploader.step/1",
+            "step": self.step,
+            "key": self.key,
+            "folder": self.folder,
+            "artifact": artifact,
+            "receipt": dict(self.receipt) if self.receipt is not None else None,
+            "stats": {name: list(stat) for name, stat in self.stats.items()},
+            "about": dict(self.about),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def canonical_digest(data: Json) -> str:
+    """Return the sha256 of JSON in one fixed spelling."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def safe_name(step_id: str) -> str:
+    """Turn a step id into a short file name that every file system takes."""
+    plain = re.sub(r"[^a-z0-9]+", "-", step_id.lower()).strip("-")[:40]
+    return f"{plain}-{hashlib.sha256(step_id.encode()).hexdigest()[:8]}"
+
+
+class ReleaseStore:
+    """The ``.uploader`` folder of a release.
+
+    Args:
+        root: The release folder. Nothing is created before :meth:`open`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.internal = root / INTERNAL
+        self.quarantine = self.internal / "quarantine"
+        self._digests: dict[str, list[Json]] | None = None
+        self._made_root = False
+
+    # -- life --------------------------------------------------------------------------------
+
+    def check_foreign(self) -> None:
+        """Refuse a folder that holds something that no run of uploader made.
+
+        Raises:
+            RefusedError: The folder is not empty and is not a release.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise RefusedError(f"{self.root} is a file", next="choose another --output")
+        if self.root.is_dir() and not self.internal.is_dir() and any(self.root.iterdir()):
+            raise RefusedError(
+                f"{self.root} is not empty and is not a release folder of uploader",
+                owner="whoever put files there",
+                safe="nothing in it was touched",
+                next="choose a new folder with --output",
+            )
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Create the folder and hold its lock.
+
+        Raises:
+            RefusedError: See :meth:`check_foreign`.
+            TemporaryError: Another run is working in the folder.
+        """
+        self.check_foreign()
+        self._made_root = not self.root.exists()
+        try:
+            self.internal.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise translate_os_error(error, self.internal) from error
+        with hold(self.internal / "lock", self.root):
+            yield
+
+    def abandon(self) -> None:
+        """Take back what :meth:`open` made, for a run that was refused before its first step."""
+        shutil.rmtree(self.internal, ignore_errors=True)
+        if self._made_root:
+            with contextlib.suppress(OSError):  # somebody put a file there
+                self.root.rmdir()
+
+    def claim(self, folder: str) -> None:
+        """Mark an output folder as ours before the first file goes in.
+
+        Raises:
+            RefusedError: It holds files already and was never marked.
+        """
+        if folder in ("", "."):
+            return
+        mark = self.internal / "folders" / f"{safe_name(folder)}.json"
+        target = self.root / folder
+        if mark.is_file():
+            return
+        if target.exists() and any(target.iterdir()):
+            raise RefusedError(
+                f"{target} holds files that no run of uploader made",
+                safe="nothing in it was touched",
+                next="move them away, or choose a new folder with --output",
+            )
+        write_json(mark, {"folder": folder})
+
+    # -- records -----------------------------------------------------------------------------
+
+    def record(self, step_id: str) -> Record | None:
+        """Read a step's record; a missing or unreadable one is None: the step runs again."""
+        try:
+            data = parse_json(self._record_path(step_id).read_text("utf-8"))
+            # One flipped bit would be published as a fact.
+            if member(data, "digest", str) != canonical_digest(
+                {name: value for name, value in data.items() if name != "digest"}
+            ):
+                return None
+            if data["step"] != step_id:
+                return None  # of another step, whose files would be taken for replaced ones
+            return self._read_record(data)
+        except (OSError, ValueError, KeyError, IntegrityError):
+            return None
+
+    def save(self, record: Record) -> None:
+        """Commit a step: its record, then forget the files and units that it replaced."""
+        old = self.record(record.step)
+        data = record.to_json()
+        write_json(self._record_path(record.step), {**data, "digest": canonical_digest(data)})
+        if record.artifact is not None:
+            self._remove_replaced(record, old)
+        shutil.rmtree(self.internal / "units" / safe_name(record.step), ignore_errors=True)
+
+    def current(
+        self,
+        step_id: str,
+        key: str,
+        *,
+        read: bool = False,
+        tick: Callable[[int], None] = lambda _: None,
+    ) -> Record | None:
+        """Return the record when the step need not run: equal key, and every file as recorded.
+
+        A file whose size, time and inode are as they were when it was hashed is believed; any
+        other is hashed. One that differs is set aside, never deleted.
+
+        Args:
+            step_id: The step.
+            key: Of what it would make now.
+            read: Believe nothing, no receipt either, and hash every file: a disk changes bits and
+                no times.
+            tick: Called with the bytes of a file that were read; may raise to stop.
+        """
+        record = self.record(step_id)
+        if record is None or record.key != key:
+            return None
+        if record.artifact is None:
+            return None if read else record  # what lies at a destination now, only the upload tells
+        whole = True
+        for file in record.artifact.files:
+            path = record.artifact.path / file.name
+            if not path.is_file() and not path.is_symlink():
+                whole = False
+            elif not self._unchanged(
+                path, file, None if read else record.stats.get(file.name), tick
+            ):
+                self._set_aside(path)
+                whole = False
+        return record if whole else None
+
+    def names_in(self, folder: str, steps: Iterable[str]) -> set[str]:
+        """Return the names of the files in an output folder that runs of ours put there.
+
+        Args:
+            folder: Relative to the release.
+            steps: Ids of the steps that write into it now; others are found by their records.
+        """
+        names = {name for step_id in steps for name in self._units_of(step_id)}
+        for path in (self.internal / "steps").glob("*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                record = self.record(member(parse_json(path.read_text("utf-8")), "step", str))
+                if record is not None and record.artifact is not None and record.folder == folder:
+                    names |= {file.name for file in record.artifact.files}
+        return names
+
+    def stats_of(self, artifact: Artifact) -> dict[str, tuple[int, int]]:
+        found = {}
+        for file in artifact.files:
+            stat = (artifact.path / file.name).stat()
+            found[file.name] = (stat.st_mtime_ns, stat.st_ino)
+        return found
+
+    def work(self, step_id: str) -> Path:
+        """Return an empty scratch folder for a step.
+
+        Its name is a new one each time: a worker of a run that was killed may live for a moment
+        longer than its run, and go on writing into the one that it was given.
+        """
+        place = self.internal / "work"
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=f"{safe_name(step_id)}-", dir=place))
+        except OSError as error:
+            raise translate_os_error(error, place) from error
+
+    def units(self, step_id: str, key: str) -> Path:
+        """Return the folder of the step's unit records; units of other keys stay for clean-up."""
+        return self.internal / "units" / safe_name(step_id) / key[:16]
+
+    def sweep(self) -> None:
+        """Remove what a killed run left half-written; only for who holds the lock.
+
+        Everything in these folders was made by a run of ours, and no record names it.
+        """
+        for folder in sorted((self.internal / "work").glob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def left_over(self) -> int:
+        """Return the bytes on disk that :meth:`sweep` would free."""
+        total = 0
+        for path in (self.internal / "work").rglob("*"):
+            with contextlib.suppress(OSError):
+                stat = path.lstat()
+                total += getattr(stat, "st_blocks", 0) * 512 or stat.st_size
+        return total
+
+    def finished(self, step_id: str, key: str, folder: str) -> int:
+        """Return the bytes of files that an interrupted attempt finished; sizes only are read."""
+        total = 0
+        for unit in self.units(step_id, key).glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, IntegrityError):
+                file = ArtifactFile.from_json(parse_json(unit.read_text("utf-8")))
+                size = child(self.root / folder, file.name).stat().st_size
+                total += size if size == file.size else 0
+        return total
+
+    # -- digests of sources ------------------------------------------------------------------
+
+    def forget_digests(self) -> None:
+        """Believe nothing of what is remembered of source files."""
+        self._digests = {}
+
+    def digest(self, path: Path, *, may_read: bool = True) -> str | None:
+        """Return the sha256 of a source file, remembering it by size, time and inode.
+
+        Args:
+            path: A file outside the release.
+            may_read: False answers from memory only, None when that does not know.
+        """
+        if self._digests is None:
+            self._digests = self._read_digests()
+        stat = path.stat()
+        seen: list[Json] = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        known = self._digests.get(str(path))
+        if known is not None and known[:3] == seen:
+            return str(known[3])
+        if not may_read:
+            return None
+        digest = hash_file(path)[1]
+        after = path.stat()
+        if (after.st_size, after.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+            raise SourceError(
+                f"{path} changed while it was read",
+                safe="nothing was written",
+                next="wait until the training has finished, then run it again",
+            )
+        self._digests[str(path)] = [*seen, digest]
+        return digest
+
+    def _read_digests(self) -> dict[str, list[Json]]:
+        """Read what is remembered; what no run of ours wrote is not."""
+        try:
+            data = expect(parse_json((self.internal / "digests.json").read_text("utf-8")), dict)
+        except (OSError, ValueError):
+            return {}
+        return {
+            name: seen for name, seen in data.items() if isinstance(seen, list) and len(seen) == 4
+        }
+
+    def save_digests(self) -> None:
+        if self._digests:
+            write_json(self.internal / "digests.json", {**self._digests})
+
+    def fill(
+        self, artifact: Artifact, *, may_read: bool, tick: Callable[[str, int], None]
+    ) -> Artifact | None:
+        """Return a source artifact with its digests, None when memory does not know them all.
+
+        Args:
+            tick: Called with each file's name and size after it was hashed.
+        """
+        files = []
+        for file in artifact.files:
+            digest = self.digest(artifact.path / file.name, may_read=may_read)
+            if digest is None:
+                return None
+            tick(file.name, file.size)
+            files.append(
+                ArtifactFile(name=file.name, size=file.size, sha256=digest, role=file.role)
+            )
+        return Artifact(
+            kind=artifact.kind,
+            path=artifact.path,
+            files=tuple(files),
+            metadata=artifact.metadata,
+            producer=artifact.producer,
+        )
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _read_record(self, data: Mapping[str, Json]) -> Record:
+        """Raise a ValueError or IntegrityError where it says things that no run of ours wrote."""
+        folder = member(data, "folder", str)
+        artifact = None
+        if data["artifact"] is not None:
+            path = self.root if folder == "." else child(self.root, folder)
+            artifact = Artifact.from_json({**member(data, "artifact", dict), "path": str(path)})
+            for file in artifact.files:
+                child(path, file.name)
+        if (artifact is None) == (data["receipt"] is None):
+            raise ValueError("a step makes an artifact, or gets a receipt")
+        stats: dict[str, tuple[int, int]] = {}
+        for name, stat in member(data, "stats", dict).items():
+            time_ns, inode = expect(stat, list)
+            stats[name] = (expect(time_ns, int), expect(inode, int))
+        return Record(
+            step=member(data, "step", str),
+            key=member(data, "key", str),
+            folder=folder,
+            artifact=artifact,
+            receipt=None if artifact is not None else member(data, "receipt", dict),
+            stats=stats,
+            about=member(data, "about", dict),
+            seconds=member(data, "seconds", float),
+        )
+
+    def _record_path(self, step_id: str) -> Path:
+        return self.internal / "steps" / f"{safe_name(step_id)}.json"
+
+    def _unchanged(
+        self,
+        path: Path,
+        file: ArtifactFile,
+        seen: tuple[int, int] | None,
+        tick: Callable[[int], None],
+    ) -> bool:
+        stat = path.lstat()
+        if stat.st_size != file.size or not path.is_file() or path.is_symlink():
+            return False
+        if seen == (stat.st_mtime_ns, stat.st_ino):
+            return True
+        return hash_file(path, tick) == (file.size, file.sha256)
+
+    def _set_aside(self, path: Path) -> None:
+        self.quarantine.mkdir(parents=True, exist_ok=True)
+        path.replace(self.quarantine / f"{time.time_ns()}-{path.name}")
+
+    def _remove_replaced(self, record: Record, old: Record | None) -> None:
+        """Remove files that only earlier settings of the same step made."""
+        artifact = record.made
+        keep = {file.name for file in artifact.files}
+        made = {file.name for file in old.artifact.files} if old and old.artifact else set()
+        for name in (made | self._units_of(record.step)) - keep:
+            with contextlib.suppress(IntegrityError):  # a record that was tampered with
+                child(artifact.path, name).unlink(missing_ok=True)
+
+    def _units_of(self, step_id: str) -> set[str]:
+        """Return the names of the files that interrupted attempts of a step finished."""
+        names = set()
+        for unit in (self.internal / "units" / safe_name(step_id)).glob("*/*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                names.add(member(parse_json(unit.read_text("utf-8")), "name", str))
+        return names

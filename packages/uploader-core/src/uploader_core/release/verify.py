@@ -1,0 +1,153 @@
+"""Check a release folder against its manifest. Reads only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from uploader_core.artifact import ArtifactFile
+from uploader_core.contract.verification import Problem, Verification
+from uploader_core.disk.safe_write import child, hash_file
+from uploader_core.errors import IntegrityError, UsageError
+from uploader_core.untrusted_json import expect, parse_json
+
+if TYPE_CHECKING:
+    pass
+
+NAME = "upload_manifest.json"
+
+
+SCHEMA = "uploader.manifest/1"
+
+
+LOADS = "loads"
+"""Key of the patterns of names that programs load, so that files beside the listed ones show."""
+
+
+KEPT = "kept"
+"""Key of files beside the release that its owner chose to keep."""
+
+
+def read_manifest(text: str | bytes, where: str) -> tuple[ArtifactFile, ...]:
+    """Return the files that an ``upload_manifest.json`` lists.
+
+    Args:
+        text: Its content.
+        where: Where it was found, for messages.
+
+    Raises:
+        IntegrityError: It cannot be read.
+    """
+    try:
+        manifest = parse_json(text)
+        if manifest["schema"] != SCHEMA:
+            raise ValueError(f"schema {manifest['schema']!r}, expected {SCHEMA!r}")
+        return tuple(
+            ArtifactFile(
+                name=str(file["path"]),
+                size=int(file["size"]),
+                sha256=str(file["sha256"]),
+                role=str(file.get("role", "other")),
+            )
+            for file in manifest["files"]
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(
+            f"{where} is damaged: {error}", next="run the release again"
+        ) from error
+
+
+def is_loaded(name: str, loads: Iterable[str]) -> bool:
+    """Tell whether programs look for a name; a star of a pattern does not cross a slash."""
+    parts = PurePosixPath(name).parts
+    return any(
+        len(parts) == len(wanted := PurePosixPath(pattern).parts)
+        and all(fnmatchcase(part, want) for part, want in zip(parts, wanted, strict=True))
+        for pattern in loads
+    )
+
+
+def find_strangers(manifest: str | bytes, there: Iterable[str]) -> tuple[Problem, ...]:
+    """Return the files that a manifest does not list and that programs would load.
+
+    Args:
+        manifest: Content of an ``upload_manifest.json``.
+        there: Names of all files beside it.
+
+    Raises:
+        IntegrityError: It cannot be read.
+    """
+    listed = read_manifest(manifest, NAME)
+    data = parse_json(manifest)
+    try:
+        # Manifests of older versions have neither.
+        loads, kept = (
+            [expect(x, str) for x in expect(data.get(k, []), list)] for k in (LOADS, KEPT)
+        )
+    except ValueError as error:
+        raise IntegrityError(f"{NAME} is damaged: {error}", next="run the release again") from error
+    others = {*there} - {file.name for file in listed} - {NAME, *kept}
+    return tuple(
+        Problem(path=name, what="is of no release, and programs would load it")
+        for name in sorted(others)
+        if is_loaded(name, loads)
+    )
+
+
+def verify_folder(
+    folder: Path, *, full: bool = True, tick: Callable[[str, int], None] = lambda *_: None
+) -> Verification:
+    """Compare a folder with its ``upload_manifest.json``.
+
+    Args:
+        folder: A release folder, or a downloaded copy of one of its repositories.
+        full: Also compare every digest; False looks at names and sizes only.
+        tick: Called with each file's name and size.
+
+    Raises:
+        UsageError: There is no manifest.
+        IntegrityError: The manifest cannot be read.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        raise UsageError(
+            f"{folder} has no {NAME}", next="give the folder that `uploader run` wrote"
+        )
+    manifest = path.read_bytes()
+    listed = read_manifest(manifest, str(path))
+    problems = [*find_strangers(manifest, files_in(folder))]
+    for file in listed:
+        what = _compare(child(folder, file.name), file.size, file.sha256, full=full)
+        if what is not None:
+            problems.append(Problem(path=file.name, what=what))
+        tick(file.name, file.size)
+    return Verification(
+        files=len(listed),
+        size=sum(file.size for file in listed),
+        problems=tuple(problems),
+        where=str(folder),
+    )
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """Yield the names of all files below a folder, but for those of hidden folders."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            yield (Path(place) / name).relative_to(folder).as_posix()
+
+
+def _compare(path: Path, size: int, digest: str, *, full: bool) -> str | None:
+    if path.is_symlink():
+        return "is a symbolic link"
+    if not path.is_file():
+        return "is missing"
+    actual = path.stat().st_size
+    if actual != size:
+        return f"has {actual:,} bytes, expected {size:,}"
+    if full and hash_file(path)[1] != digest:
+        return "has other content than recorded"
+    return None

@@ -1,0 +1,52 @@
+"""The environment of a worker."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# A worker that computes has no business with credentials, whatever they are called.
+_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|PRIVATE_KEY", re.I)
+
+
+_STAY_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_IMPLICIT_TOKEN")
+
+
+_NOT_SECRET = {"TOKENIZERS_PARALLELISM", "HF_HUB_DISABLE_IMPLICIT_TOKEN"}
+
+
+def child_environment(
+    environment: Mapping[str, str], secrets: Iterable[str], *, network: bool
+) -> dict[str, str]:
+    """Return the environment of a worker.
+
+    Args:
+        environment: The run's own, completed by ``.env``.
+        secrets: Names that this worker may see.
+        network: False for work that must not need one; the Hub client is then told to stay
+            offline and without a token.
+    """
+    allowed = set(secrets)
+    child = {
+        name: value
+        for name, value in environment.items()
+        if name in allowed or name in _NOT_SECRET or not _SECRET.search(name)
+    }
+    child["PYTHONUTF8"] = "1"
+    child["PYTHONUNBUFFERED"] = "1"
+    if not network:
+        child |= dict.fromkeys(_STAY_OFFLINE, "1")
+    child |= dict.fromkeys(("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"), "1")
+    return child
+
+
+def _is_offline(environment: Mapping[str, str]) -> bool:
+    """Read the variables by which the Hub's own tools are told to stay offline, as they do."""
+    said = environment.get("HF_HUB_OFFLINE") or environment.get("TRANSFORMERS_OFFLINE") or ""
+    return said.upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def _secrets(request: Mapping[str, Any]) -> dict[str, str]:
+    return {n: os.environ[n] for n in request.get("secrets", ()) if n in os.environ}

@@ -1,0 +1,283 @@
+"""Send a request to a worker process, or perform it inline, and bring back result or error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from uploader_core.artifact import Json
+from uploader_core.errors import CancelledError, PluginError, StepFailedError, from_json
+from uploader_core.untrusted_json import expect
+from uploader_core.workers.child import Emit
+from uploader_core.workers.environment import child_environment
+from uploader_core.workers.watchdog import VARIABLE, Watchdog, limit_of
+
+T = TypeVar("T")
+
+
+def settings_reference(settings: Any) -> str | None:
+    """Name a settings class so that a worker can import it."""
+    if settings is None:
+        return None
+    return f"{type(settings).__module__}:{type(settings).__qualname__}"
+
+
+def read_answer(
+    request: Mapping[str, Any], answer: Json, read: Callable[[dict[str, Json]], T]
+) -> T:
+    """Return what a request was answered with, as what it stands for.
+
+    Args:
+        request: For whose answer it is.
+        answer: JSON from a worker.
+        read: Makes the result of a JSON object; a ValueError of it says what is wrong.
+
+    Raises:
+        PluginError: The answer is not of that form.
+    """
+    try:
+        return read(expect(answer, dict, "the answer"))
+    except ValueError as error:
+        raise PluginError(
+            f"what {request['step']} returned cannot be read: {error}",
+            owner=str(request["owner"]),
+            safe="nothing was recorded of it",
+            next=f"pip install -U {str(request['owner']).split(' ')[0]}, or tell its author",
+        ) from error
+
+
+class Workers:
+    """The worker processes of a run, so that all of them can be stopped.
+
+    Args:
+        environment: Variables of the run.
+        logs: Folder for what workers print, or None to drop it.
+        module: What a worker runs; the conformance kit has one that is watched.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        logs: Path | None = None,
+        *,
+        module: str = "uploader_core.workers.child",
+    ) -> None:
+        self._environment = environment
+        self._logs = logs
+        self._module = module
+        self._running: set[subprocess.Popen[str]] = set()
+        self._warm: dict[str, subprocess.Popen[str]] = {}
+        self._guard = threading.Lock()
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def stop(self) -> None:
+        """Stop every worker; what they finished is kept."""
+        with self._guard:
+            self._stopped = True
+            for process in self._running:
+                _kill(process)
+            warm, self._warm = self._warm, {}
+        for process in warm.values():
+            self._end(process)
+
+    def warm(self, run: str, owner: str) -> None:
+        """Start a worker that imports what a step needs while the run still does something else.
+
+        Args:
+            run: What the step runs; the step is one without secrets and network.
+            owner: Whose it is.
+        """
+        with self._guard:
+            if self._stopped or run in self._warm:
+                return
+            process = self._warm[run] = self._start(())
+        _say(process, {"op": "import", "run": run, "owner": owner})
+
+    def close(self) -> None:
+        """End what was started for a step that did not come to run."""
+        with self._guard:
+            warm, self._warm = self._warm, {}
+            self._running -= {*warm.values()}
+        for process in warm.values():
+            self._end(process)
+
+    def perform(self, request: Mapping[str, Any], emit: Emit) -> Json:
+        """Run a request in a worker process.
+
+        Raises:
+            UploaderError: What the worker sent, or a StepFailedError that says how it died.
+            CancelledError: The run was stopped.
+        """
+        secrets = tuple(request.get("secrets", ()))
+        network = bool(request.get("network"))
+        with self._guard:
+            if self._stopped:
+                raise CancelledError("the run was stopped")
+            plain = request["op"] == "run" and not secrets and not network
+            process = self._warm.pop(request["run"], None) if plain else None
+            if process is None:
+                process = self._start(secrets, network=network)
+        tail = _Tail(process, self._log_file(str(request["step"])))
+        limit = limit_of(self._environment)
+        try:
+            with Watchdog(process.pid, limit, lambda: _kill(process)) as watchdog:
+                return self._converse(process, request, emit, tail, watchdog)
+        finally:
+            with self._guard:
+                self._running.discard(process)
+            self._end(process, tail)
+
+    def _start(self, secrets: tuple[str, ...], *, network: bool = False) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", self._module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=child_environment(self._environment, secrets, network=network),
+            start_new_session=os.name != "nt",
+        )
+        self._running.add(process)
+        return process
+
+    @staticmethod
+    def _end(process: subprocess.Popen[str], tail: _Tail | None = None) -> None:
+        _kill(process)
+        process.wait()
+        if tail is not None:
+            tail.join()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _converse(
+        self,
+        process: subprocess.Popen[str],
+        request: Mapping[str, Any],
+        emit: Emit,
+        tail: _Tail,
+        watchdog: Watchdog,
+    ) -> Json:
+        assert process.stdout is not None
+        _say(process, request)
+        for line in process.stdout:
+            watchdog.heard()
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            if not isinstance(message, dict) or "event" not in message:
+                continue
+            if message["event"] == "result":
+                result: Json = message["result"]
+                return result
+            if message["event"] == "error":
+                raise from_json(message["error"])
+            emit(message)
+        code = process.wait()
+        tail.join()
+        if self._stopped:
+            raise CancelledError("the run was stopped")
+        if watchdog.bit:
+            raise StepFailedError(
+                f"{request['step']} hangs: for {limit_of(self._environment):,.0f} s its worker "
+                "said nothing, computed nothing and moved no byte",
+                owner=str(request["owner"]),
+                safe="finished steps are kept; no half-written file has a final name",
+                next=f"run the same command again; {VARIABLE} waits longer, 0 for ever",
+            )
+        raise StepFailedError(
+            f"{request['step']} ended without a result: its worker {_how(code)}",
+            owner=str(request["owner"]),
+            safe="finished steps are kept; no half-written file has a final name",
+            next=_advice(code, tail.last),
+        )
+
+    def _log_file(self, step: str) -> Path | None:
+        if self._logs is None:
+            return None
+        self._logs.mkdir(parents=True, exist_ok=True)
+        return self._logs / (re.sub(r"[^\w.-]+", "-", step) + ".log")
+
+
+class _Tail:
+    """Keep what a worker prints: all of it in a file, the last lines for an error."""
+
+    def __init__(self, process: subprocess.Popen[str], path: Path | None) -> None:
+        self._process = process
+        self._path = path
+        self._lines: list[str] = []
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    @property
+    def last(self) -> str:
+        return " | ".join(line for line in self._lines[-3:] if line)
+
+    def join(self) -> None:
+        self._thread.join(timeout=5)
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        log = self._path.open("w", encoding="utf-8") if self._path is not None else None
+        try:
+            for line in self._process.stderr:
+                self._lines = [*self._lines[-19:], line.rstrip()]
+                if log is not None:
+                    log.write(line)
+        finally:
+            if log is not None:
+                log.close()
+
+
+def _say(process: subprocess.Popen[str], request: Mapping[str, Any]) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass  # it died at once; its exit code says how
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        return
+    try:
+        if os.name == "nt":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        try:
+            return f"was killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was killed by signal {-code}"
+    return f"left with exit code {code}"
+
+
+def _advice(code: int, last: str) -> str:
+    said = f" (it last said: {last})" if last else ""
+    if code == -signal.SIGKILL if os.name != "nt" else False:
+        return "it was probably out of memory: close other programs and run it again" + said
+    return "run the same command again; if it stays, see .uploader/logs" + said

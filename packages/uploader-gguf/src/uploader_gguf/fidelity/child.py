@@ -1,0 +1,243 @@
+"""Compare a model with its reference, logits with logits, as ``llama-perplexity`` does.
+
+Runs in a child process, ``python -m uploader_gguf.fidelity.child``, because llama.cpp ends its
+process when an assertion of its own fails. What is counted follows
+``tools/perplexity/perplexity.cpp`` (llama.cpp b10605): contexts of equal length that start from
+nothing, of which the second half counts, each token predicted from all before it. Logits of the
+reference are not kept in a file, at 16 bits as there, but computed beside those of the model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np  # noqa: TID253 - the module runs in a child process of its own
+import numpy.typing as npt  # noqa: TID253
+
+from uploader_core.plugin import IntegrityError, RefusedError
+from uploader_gguf.importance.calibration import PROGRESS
+from uploader_gguf.llama_cpp.runtime import Batch, Context, Llama
+
+CONTEXT = 512
+"""Tokens of a context; fewer when a model takes fewer."""
+
+GENERATED = 24
+"""Tokens that are generated to time it."""
+
+_ROWS = 32  # whose probabilities are in memory at once, in float64
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass
+class Sums:
+    """What was seen of one model so far: one number for each token that counts.
+
+    Attributes:
+        surprise: Negative log likelihood of the text's own token.
+        divergence: Kullback-Leibler divergence from the reference, in nats.
+        same: Whether the most likely token is the reference's.
+        seconds: What computing the contexts took, without the first, which warms up.
+        tokens: Tokens of those contexts.
+    """
+
+    surprise: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    divergence: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    same: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+
+    def numbers(self) -> dict[str, Any]:
+        """Return perplexity, divergence and agreement."""
+        surprise = np.concatenate(self.surprise)
+        count, mean = surprise.size, float(surprise.mean())
+        # The error of a mean, carried through the exponential.
+        error = math.sqrt(float(surprise.var()) / max(1, count - 1))
+        found: dict[str, Any] = {
+            "perplexity": math.exp(mean),
+            "perplexity_error": math.exp(mean) * error,
+        }
+        if self.divergence:
+            divergence = np.concatenate(self.divergence)
+            found["kl_mean"] = float(divergence.mean())
+            found["kl_p99"] = float(np.quantile(divergence, 0.99))
+            found["top1"] = float(np.concatenate(self.same).mean())
+        warm = slice(1, None) if len(self.tokens) > 1 else slice(None)
+        found["prompt_tokens_per_second"] = sum(self.tokens[warm]) / sum(self.seconds[warm])
+        return found
+
+
+def log_softmax(logits: Logits) -> npt.NDArray[np.float64]:
+    """Return log probabilities in float64, row by row.
+
+    Raises:
+        IntegrityError: A logit is NaN or infinite.
+    """
+    if not np.isfinite(logits).all():
+        raise IntegrityError("the model computes NaN or infinity")
+    wide = logits.astype(np.float64)
+    shifted = wide - wide.max(axis=1, keepdims=True)
+    likely: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return likely
+
+
+def compare(
+    reference: Path,
+    models: list[Path],
+    text: Path,
+    most: int,
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Measure models against a reference.
+
+    Args:
+        reference: GGUF file of base and adapter.
+        models: GGUF files with the same vocabulary; all are open at once, as mapped files.
+        text: UTF-8.
+        most: Most contexts of the text that are used.
+        progress: Told (steps done, steps in all).
+
+    Returns:
+        ``tokens`` and ``contexts`` that counted, ``context_length``, numbers of the ``reference``
+        and of each of the ``models``.
+
+    Raises:
+        RefusedError: The text is too short, or the model has no next token.
+        IntegrityError: A model does not load, has another vocabulary, or computes NaN.
+    """
+    with contextlib.ExitStack() as stack:
+        every = []
+        for path in (reference, *models):
+            llama = Llama(path)
+            stack.callback(llama.close)
+            every.append(llama)
+        first = every[0]
+        if not first.generates:
+            raise RefusedError("an embedding model predicts no next token", owner=reference.name)
+        size = min(CONTEXT, first.trained_context)
+        pieces = _pieces(first, text, size, most)
+        contexts = [stack.enter_context(llama.context(size)) for llama in every]
+        total = len(every) * (len(pieces) + 1)
+        sums = [Sums() for _ in every]
+        done = 0
+        for piece in pieces:
+            ours: Logits | None = None
+            for llama, context, seen in zip(every, contexts, sums, strict=True):
+                progress(done, total)
+                done += 1
+                found = _logits(llama, context, piece, seen)
+                _count(found, ours, piece, seen)
+                ours = found if ours is None else ours
+        numbers = []
+        for llama, context, seen in zip(every, contexts, sums, strict=True):
+            progress(done, total)
+            done += 1
+            speed = _generation_speed(llama, context, pieces[0])
+            numbers.append({**seen.numbers(), "generation_tokens_per_second": speed})
+        progress(total, total)
+    return {
+        "tokens": sum(part.size for part in sums[0].surprise),
+        "contexts": len(pieces),
+        "context_length": size,
+        "reference": numbers[0],
+        "models": numbers[1:],
+    }
+
+
+def _pieces(llama: Llama, text: Path, size: int, most: int) -> list[list[int]]:
+    tokens = llama.tokenize(text.read_text("utf-8"))
+    count = min(len(tokens) // size, most)
+    if count < 1:
+        raise RefusedError(
+            f"{text.name} has {len(tokens)} tokens, and a measurement needs at least {size}",
+            owner=str(text),
+            next="take a longer text with --gguf-measure-text",
+        )
+    pieces = [tokens[number * size : (number + 1) * size] for number in range(count)]
+    if llama.bos is not None:
+        for piece in pieces:
+            piece[0] = llama.bos
+    return pieces
+
+
+def _logits(llama: Llama, context: Context, piece: list[int], seen: Sums) -> Logits:
+    """Return the outputs of the second half of a context, shape (tokens, vocabulary)."""
+    half = len(piece) // 2
+    batch = Batch.of(piece, half)
+    started = time.perf_counter()
+    if context.run(batch):
+        raise IntegrityError("llama.cpp cannot compute over the text")
+    seen.seconds.append(time.perf_counter() - started)
+    seen.tokens.append(len(piece))
+    shape = (len(piece) - half, llama.vocabulary)
+    # The last one predicts what comes after the context, which nobody knows.
+    outputs: Logits = np.ctypeslib.as_array(context.logits(), shape)[:-1].copy()
+    return outputs
+
+
+def _count(found: Logits, ours: Logits | None, piece: list[int], seen: Sums) -> None:
+    """Add the tokens of one context up.
+
+    Args:
+        found: Outputs of the model.
+        ours: Those of the reference; None for the reference itself.
+        piece: Tokens of the context.
+        seen: Where to.
+    """
+    following = np.array(piece[len(piece) // 2 + 1 :])
+    if ours is not None and ours.shape != found.shape:
+        raise IntegrityError("a model has another vocabulary than the reference")
+    for start in range(0, following.size, _ROWS):
+        rows = slice(start, start + _ROWS)
+        likely = log_softmax(found[rows])
+        seen.surprise.append(-likely[np.arange(len(likely)), following[rows]])
+        if ours is not None:
+            theirs = log_softmax(ours[rows])
+            seen.divergence.append((np.exp(theirs) * (theirs - likely)).sum(axis=1))
+            seen.same.append(theirs.argmax(axis=1) == likely.argmax(axis=1))
+
+
+def _generation_speed(llama: Llama, context: Context, piece: list[int]) -> float:
+    """Return tokens for each second, one after the other, behind half a context."""
+    prompt = piece[: max(1, min(len(piece) // 2, 64))]
+    if context.run(Batch.of(prompt, len(prompt) - 1)):
+        raise IntegrityError("llama.cpp cannot compute over the text")
+    count = min(GENERATED, len(piece) - len(prompt))
+    seconds = 0.0
+    for _ in range(count):
+        token = int(np.ctypeslib.as_array(context.logits(), (llama.vocabulary,)).argmax())
+        started = time.perf_counter()
+        if context.run_on(token):
+            raise IntegrityError("llama.cpp cannot compute the next token")
+        seconds += time.perf_counter() - started
+    return count / seconds
+
+
+def main() -> None:
+    """Answer one request from standard input; the last line on standard output is JSON."""
+    request = json.loads(sys.stdin.read())
+
+    def progress(done: int, total: int) -> None:
+        sys.stdout.write(f"{PROGRESS} {done} {total}\n")
+        sys.stdout.flush()
+
+    result = compare(
+        Path(request["reference"]),
+        [Path(path) for path in request["models"]],
+        Path(request["text"]),
+        request["contexts"],
+        progress,
+    )
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The file format: tensors, types, which tensor gets which type."""

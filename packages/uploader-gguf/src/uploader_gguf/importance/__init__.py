@@ -1,0 +1,1 @@
+"""Importance matrices and the text that they are computed on."""

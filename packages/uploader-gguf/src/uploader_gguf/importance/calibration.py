@@ -1,0 +1,92 @@
+"""An importance matrix from text: which text, which file it runs on, and the child that does it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+from uploader_core.plugin import PluginError, RefusedError
+from uploader_gguf.llama_cpp.smoke import child_environment
+
+BUILTIN = "builtin"
+"""``--gguf-calibration builtin``: the short text that comes with this package."""
+
+PROGRESS = "progress"
+"""Begins a line about progress on standard output, where libraries may write as well."""
+
+_FEWEST_BYTES = 1000
+
+
+def text_path(
+    chosen: str, option: str = "--gguf-calibration", file: str = "calibration.txt"
+) -> Path:
+    """Return the text that was asked for.
+
+    Args:
+        chosen: A file, or :data:`BUILTIN`.
+        option: That asked.
+        file: The text that comes with this package for it.
+
+    Raises:
+        RefusedError: There is no such file, or next to nothing in it.
+    """
+    if chosen == BUILTIN:
+        return Path(str(resources.files("uploader_gguf.importance").joinpath(file)))
+    path = Path(chosen).expanduser()
+    if not path.is_file() or path.stat().st_size < _FEWEST_BYTES:
+        raise RefusedError(
+            f"{path} is not a text of at least {_FEWEST_BYTES} bytes",
+            owner=f"option {option}",
+            safe="nothing was written",
+            next=f"name a text like the model's task, or {BUILTIN}",
+        )
+    return path
+
+
+def compute(
+    model: Path, text: Path, target: Path, progress: Callable[[str, int, int | None, str], None]
+) -> None:
+    """Run a model over a text in a child process and write the importance matrix.
+
+    Args:
+        model: A GGUF file that is close to the checkpoint: F16, BF16 or Q8_0.
+        text: UTF-8.
+        target: What is written.
+        progress: Told about pieces of text.
+
+    Raises:
+        PluginError: llama.cpp failed; the end of its log is in the error.
+    """
+    request = {"model": str(model), "text": str(text), "target": str(target), "chunks": 0}
+    log = target.with_suffix(".log")
+    command = [sys.executable, "-m", "uploader_gguf.importance.calibrate"]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=child_environment(),
+        ) as child,
+    ):
+        assert child.stdin is not None and child.stdout is not None
+        child.stdin.write(json.dumps(request))
+        child.stdin.close()
+        for line in child.stdout:
+            if line.startswith(PROGRESS):
+                done, total = map(int, line.split()[1:])
+                progress("calibrating", done, total, "steps")
+    if child.returncode != 0 or not target.is_file():
+        lines = log.read_text("utf-8", errors="replace").strip().splitlines()
+        raise PluginError(
+            f"the importance matrix could not be computed: {lines[-1] if lines else 'no message'}",
+            owner=str(text),
+            safe="no file was made from it",
+            next="compute it with llama-imatrix and give it with --gguf-imatrix",
+        )

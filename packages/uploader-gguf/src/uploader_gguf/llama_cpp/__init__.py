@@ -1,0 +1,1 @@
+"""llama.cpp's converter and library, as this package drives them."""

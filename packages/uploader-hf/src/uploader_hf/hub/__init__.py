@@ -1,0 +1,1 @@
+"""The Hub's client: requests, patience, limits, what is there."""

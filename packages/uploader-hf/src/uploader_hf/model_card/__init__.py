@@ -1,0 +1,1 @@
+"""The model card and what is known of a training."""

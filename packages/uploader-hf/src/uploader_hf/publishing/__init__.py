@@ -1,0 +1,1 @@
+"""From files to a commit that is verified."""

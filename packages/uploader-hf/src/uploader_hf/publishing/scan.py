@@ -1,0 +1,137 @@
+"""Secrets in text files that would go up stop the run: file and line are named, not the value.
+
+Those of a source that go into a release are looked at before anything is computed, for a GGUF holds
+the template and nobody sees it there; everything that goes up is looked at again before it does.
+
+The patterns are those of :func:`uploader_core.plugin.secret_patterns`. What looks like a secret and
+is none is let through by its fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from uploader_core.plugin import RefusedError, UploadFile, secret_patterns
+from uploader_hf.model_card.own_text import take_apart
+
+LARGEST = 8 << 20
+"""Bytes; a larger text is a vocabulary."""
+
+_TRAVELS = re.compile(
+    r"(?:LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*|[^/]+\.jinja|merges\.txt|vocab\.(?:json|txt)"
+    r"|(?:adapter_|generation_|tokenizer_|preprocessor_|processor_|video_preprocessor_)?config\.json"
+    r"|tokenizer\.json|special_tokens_map\.json|added_tokens\.json|chat_template\.json"
+)
+"""What the formats take over from a source. The card takes the words of a person as well."""
+_PLACEHOLDER_LETTERS = 6
+"""A value with fewer different characters is ``xxxxxxxx``, written by somebody who took care."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leak:
+    """Something that looks like a secret.
+
+    Attributes:
+        file: Name at the destination.
+        line: Counted from 1.
+        what: Which kind of secret.
+        masked: The value's first characters.
+        fingerprint: Of the value, to let it through.
+    """
+
+    file: str
+    line: int
+    what: str
+    masked: str
+    fingerprint: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}"
+        return f"{where} {self.what}, {self.masked} (fingerprint {self.fingerprint})"
+
+
+def refuse_secrets(files: Iterable[UploadFile], *, allowed: Collection[str] = ()) -> None:
+    """Stop when a text file that would go up holds a secret.
+
+    Args:
+        files: What would go up.
+        allowed: Fingerprints of findings that are none.
+
+    Raises:
+        RefusedError: With file and line of each, values masked.
+    """
+    leaks = [leak for file in files for leak in find(file) if leak.fingerprint not in allowed]
+    if not leaks:
+        return
+    found = "\n".join(f"  {leak}" for leak in leaks[:20])
+    raise RefusedError(
+        f"text files that would be published hold what looks like secrets:\n{found}",
+        owner="whoever wrote them",
+        safe="nothing was sent",
+        next="remove them, and revoke them where they were shared already; one that is no secret "
+        f"goes through with --hf-allow-secret {leaks[0].fingerprint}",
+    )
+
+
+def find_in_sources(sources: Mapping[str, Path], allowed: Collection[str]) -> Iterator[Leak]:
+    """Yield what looks like a secret in what formats and cards take over from their sources.
+
+    Args:
+        sources: Folders by source kind.
+        allowed: Fingerprints of findings that are none.
+    """
+    for kind, folder in sources.items():
+        if not folder.is_dir():
+            continue
+        paths = sorted(path for path in folder.iterdir() if _TRAVELS.fullmatch(path.name))
+        card = folder / "README.md"
+        if kind != "base" and card.is_file():
+            text = card.read_text("utf-8", errors="replace")
+            paths += [card] * take_apart(text).has_own_text
+        for path in (*paths, *sorted(folder.glob("additional_chat_templates/*.jinja"))):
+            if path.is_file() and path.stat().st_size <= LARGEST:
+                name = path.relative_to(folder).as_posix()
+                yield from (leak for leak in _find(name, path) if leak.fingerprint not in allowed)
+
+
+def find(file: UploadFile) -> Iterator[Leak]:
+    """Yield what looks like a secret in one file; a binary one has none that we could see."""
+    if file.role != "weights" and file.size <= LARGEST:
+        yield from _find(file.name, file.path)
+
+
+def _find(name: str, path: Path) -> Iterator[Leak]:
+    content = path.read_bytes()
+    if b"\0" in content:
+        return
+    # Notebooks and JSON write line ends as \n: each of their lines is searched like any other.
+    leaks = {
+        Leak(
+            file=name,
+            line=content.count(b"\n", 0, start) + 1,
+            what=kind.what,
+            masked=value[:4] + "***",
+            fingerprint=hashlib.sha256(value.encode()).hexdigest()[:12],
+        )
+        for kind in secret_patterns()
+        for start, text in _lines_with(content, [mark.encode() for mark in kind.marks])
+        for value in (match[0] for match in kind.pattern.finditer(text))
+        if len(set(value[4:])) >= _PLACEHOLDER_LETTERS
+    }
+    yield from sorted(leaks, key=lambda leak: (leak.line, leak.what, leak.fingerprint))
+
+
+def _lines_with(content: bytes, marks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    """Yield start and text of lines with a mark; the rest, as of a vocabulary, costs nothing."""
+    folded = content.lower()
+    for mark in marks:
+        end = 0
+        while (found := folded.find(mark, end)) >= 0:
+            start = content.rfind(b"\n", 0, found) + 1
+            end = content.find(b"\n", found)
+            end = len(content) if end < 0 else end
+            yield start, content[start:end].decode("utf-8", "replace")

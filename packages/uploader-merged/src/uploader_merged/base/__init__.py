@@ -1,0 +1,1 @@
+"""The base model: files, names, types, what belongs to it."""

@@ -1,0 +1,277 @@
+"""Carry out recipes: ``W.float() + (B @ A) * scale`` in blocks of rows, cast once.
+
+Heavy: imports torch. This form, and not ``addmm`` with alpha, gives the very bits of PEFT's own
+merge in float32 at every scale. DoRA is computed in float64.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch  # noqa: TID253 - this module computes
+
+from uploader_core.plugin import SourceError
+from uploader_merged.compute.tensors import DTYPES, ViewLoader, load_rows, row_blocks
+from uploader_merged.merge_plan.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack
+
+BLOCK = 1 << 18
+"""Elements of a tensor that are merged at once: all that is computed fits a core's own cache."""
+
+_NARROW = 16
+"""Rows or columns up to which libraries of linear algebra sum in another order than in the middle
+of a large matrix (MKL: 3 rows, 8 columns; 7 rows in two threads)."""
+
+
+class Piece(NamedTuple):
+    """Rows of a merged tensor, as work that is still to be done.
+
+    Attributes:
+        read: Reads the rows as they are stored; waits for the disk.
+        merge: Makes the merged rows of them; keeps a processor busy.
+    """
+
+    read: Callable[[], torch.Tensor]
+    merge: Callable[[torch.Tensor], torch.Tensor]
+
+    def __call__(self) -> torch.Tensor:
+        """Do both."""
+        return self.merge(self.read())
+
+
+class Evaluation:
+    """One tensor being merged; the small matrices are read once.
+
+    Args:
+        recipe: How it is made.
+        dtype: Type of the result as safetensors spells it; the storage type when None. A wider one
+            is reached without the rounding of the storage type.
+        views: Reads the small matrices; shared by the evaluations of a checkpoint.
+    """
+
+    def __init__(
+        self, recipe: Recipe, dtype: str | None = None, views: ViewLoader | None = None
+    ) -> None:
+        self._recipe = recipe
+        # Stacked matrices are worked on as one matrix with all their rows.
+        self._source = replace(recipe.source, shape=recipe.rows)
+        # Norms lose digits in float32, and there is no float32 reference to be equal to.
+        dora = any(isinstance(step, Dora) for step in recipe.steps)
+        self._compute = torch.float64 if dora else torch.float32
+        views = views or ViewLoader()
+        self._scratch = views.scratch
+        self._steps = [_RUNNERS[type(s)](recipe, s, self._compute, views) for s in recipe.steps]
+        wanted = dtype or recipe.dtype
+        self._as_it_is = not recipe.touched and wanted == recipe.source.dtype
+        self._dtype = None if self._as_it_is else DTYPES[wanted]
+
+    def read(self) -> torch.Tensor:
+        """Return the whole tensor."""
+        shape = self._recipe.rows
+        if self._as_it_is or not shape:
+            whole = self._rows(0, shape[0] if shape else 1)
+        else:
+            whole = torch.empty(shape, dtype=self._dtype)
+            for start, stop in row_blocks(shape, BLOCK):
+                whole[start:stop] = self._rows(start, stop)
+        return whole.reshape(self._recipe.shape)
+
+    def blocks(self, elements: int) -> Iterator[torch.Tensor]:
+        """Yield blocks of rows of at most so many elements, but at least one row."""
+        for start, stop in row_blocks(self._recipe.rows, elements):
+            yield self._rows(start, stop)
+
+    def pieces(self, elements: int) -> Iterator[Piece]:
+        """Yield the same blocks as work to be done, in any thread."""
+        for start, stop in row_blocks(self._recipe.rows, elements):
+            yield Piece(
+                functools.partial(load_rows, self._source, start, stop),
+                functools.partial(self._merge, start),
+            )
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        """Return merged rows along the first axis."""
+        shape = self._recipe.shape
+        inner = self._recipe.rows[0] // shape[0] if shape else 1
+        return self._rows(start * inner, stop * inner).reshape(stop - start, *shape[1:])
+
+    def _rows(self, start: int, stop: int) -> torch.Tensor:
+        return self._merge(start, load_rows(self._source, start, stop))
+
+    def _merge(self, start: int, stored: torch.Tensor) -> torch.Tensor:
+        """Make merged rows of stored ones.
+
+        Args:
+            start: Number of the first row.
+            stored: The rows, as in the file.
+        """
+        if self._dtype is None:
+            return stored
+        result = torch.empty(stored.shape, dtype=self._dtype)
+        for low, high in row_blocks(tuple(stored.shape), BLOCK):
+            first, last = start + low, start + high
+            value = stored[low:high]
+            for step in self._steps:
+                value = step.apply(value, first, last)
+            target = result[low:high].copy_(value)
+            if self._recipe.touched:
+                self._check_finite(value, target, first)
+        return result
+
+    def _check_finite(self, value: torch.Tensor, result: torch.Tensor, start: int) -> None:
+        """Refuse NaN and infinity; a sum is not finite when any element is not."""
+        narrow = result.dtype == torch.float16
+        if not (narrow or math.isfinite(value.sum().item())):
+            narrow = True  # or the sum itself was too large: look at every element
+        if narrow and not torch.isfinite(result).all():
+            raise SourceError(
+                f"{self._recipe.name} would hold NaN or infinity near row {start}"
+                + (" in float16" if torch.isfinite(value).all() else ""),
+                owner=f"{self._recipe.source.file.name} and the adapter's tensors for it",
+                safe="no weight file with it was finished",
+                next="--merged-dtype bfloat16, if it was float16; otherwise take an earlier "
+                "checkpoint of the training, this one diverged",
+            )
+
+
+# A step takes rows in any floating type and returns them in the type that is computed in.
+
+
+class _AddLowRank:
+    """``W + (B @ A) * scale``."""
+
+    def __init__(
+        self, recipe: Recipe, step: LowRank, dtype: torch.dtype, views: ViewLoader
+    ) -> None:
+        self._a = views.load(step.a, dtype)
+        self._b = views.load(step.b, dtype)
+        self._scale = step.scale
+        self._transposed = step.transposed
+        self._scratch = views.scratch
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        shape = value.shape
+        total = self._scratch.take("sum", shape, self._a.dtype)
+        if total.data_ptr() != value.data_ptr():
+            total.copy_(value)
+        delta = self._product(start, stop)
+        if _is_power_of_two(self._scale):
+            # The product with it is exact, so one rounding less cannot be seen.
+            return total.add_(delta.view(shape), alpha=self._scale)
+        return total.add_(delta.mul_(self._scale).view(shape))
+
+    def _product(self, start: int, stop: int) -> torch.Tensor:
+        """Return rows of ``B @ A``, or of its transpose, with the bits of the whole product."""
+        if self._transposed:
+            low, high = _wide_enough(start, stop, self._a.shape[1], self._b.shape[0])
+            delta = (self._b @ self._a[:, low:high])[:, start - low : stop - low]
+            return delta.T.contiguous()
+        low, high = _wide_enough(start, stop, self._b.shape[0], self._a.shape[1])
+        delta = self._scratch.take("delta", (high - low, self._a.shape[1]), self._a.dtype)
+        torch.mm(self._b[low:high], self._a, out=delta)
+        return delta[start - low : stop - low]
+
+
+def _wide_enough(start: int, stop: int, length: int, other: int) -> tuple[int, int]:
+    """Widen a slice of a product until its bits are those of the whole.
+
+    Args:
+        start: First row that is wanted.
+        stop: The row after the last.
+        length: Rows of the whole product.
+        other: Its columns; of a narrow one, all rows are computed.
+    """
+    if other < _NARROW:
+        return 0, length
+    if stop - start >= _NARROW:
+        return start, stop
+    low = max(0, min(start, length - _NARROW))
+    return low, min(length, max(stop, low + _NARROW))
+
+
+def _is_power_of_two(scale: float) -> bool:
+    return abs(math.frexp(scale)[0]) == 0.5
+
+
+class _Dora:
+    """``m / norm(W + dW) * (W + dW)``."""
+
+    def __init__(self, recipe: Recipe, step: Dora, dtype: torch.dtype, views: ViewLoader) -> None:
+        self._product = _AddLowRank(recipe, step.product, dtype, views)
+        self._magnitude = views.load(step.magnitude, dtype).flatten()
+        self._by_columns = step.by_columns
+        self._factor = torch.empty(0)
+        if self._by_columns:
+            squares = torch.zeros(recipe.shape[1], dtype=dtype)
+            for start, stop in row_blocks(recipe.shape, BLOCK):
+                base = load_rows(recipe.source, start, stop)
+                squares += self._product.apply(base, start, stop).square_().sum(0)
+            self._factor = self._magnitude / squares.sqrt()
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        value = self._product.apply(value, start, stop)
+        if self._by_columns:
+            return value.mul_(self._factor)
+        factor = self._magnitude[start:stop] / value.flatten(1).square().sum(1).sqrt()
+        return value.mul_(factor.view(-1, *[1] * (value.dim() - 1)))
+
+
+class _AddVector:
+    """``bias + vector * scale``."""
+
+    def __init__(
+        self, recipe: Recipe, step: AddVector, dtype: torch.dtype, views: ViewLoader
+    ) -> None:
+        self._vector = views.load(step.vector, dtype).flatten() * step.scale
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        return self._vector[start:stop] + value
+
+
+class _PutRows:
+    """Rows of an embedding, as they were trained."""
+
+    def __init__(
+        self, recipe: Recipe, step: PutRows, dtype: torch.dtype, views: ViewLoader
+    ) -> None:
+        self._rows = torch.tensor(step.rows)
+        self._values = views.load(step.values, dtype)
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        value = value.to(self._values.dtype, copy=True)
+        here = (self._rows >= start) & (self._rows < stop)
+        value[self._rows[here] - start] = self._values[here]
+        return value
+
+
+class _Stack:
+    """Low-rank products for single matrices of a stack, by rows of all of them."""
+
+    def __init__(self, recipe: Recipe, step: Stack, dtype: torch.dtype, views: ViewLoader) -> None:
+        self._height = recipe.shape[1]
+        self._dtype = dtype
+        self._load = functools.partial(_AddLowRank, recipe, dtype=dtype, views=views)
+        self._placed = [
+            (p.expert * self._height + p.row, p.product.shape[0], p.product) for p in step.placed
+        ]
+
+    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        value = value.to(self._dtype, copy=True)
+        for first, count, product in self._placed:
+            low, high = max(start, first), min(stop, first + count)
+            if low < high:
+                part = value[low - start : high - start]
+                part.copy_(self._load(product).apply(part, low - first, high - first))
+        return value
+
+
+_RUNNERS: dict[type, Callable[..., Any]] = {
+    LowRank: _AddLowRank,
+    Dora: _Dora,
+    AddVector: _AddVector,
+    PutRows: _PutRows,
+    Stack: _Stack,
+}

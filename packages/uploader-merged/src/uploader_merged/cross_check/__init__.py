@@ -1,0 +1,1 @@
+"""The same merge by other engines."""

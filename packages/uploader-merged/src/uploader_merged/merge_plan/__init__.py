@@ -1,0 +1,1 @@
+"""Which tensor of the result comes from what."""

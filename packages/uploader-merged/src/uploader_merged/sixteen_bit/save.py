@@ -1,0 +1,102 @@
+"""Write ``merged-16bit``: shards front to back, hashed on the way, one shard the unit of resume."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from uploader_core.plugin import Artifact, Json, StepContext
+from uploader_merged.base.model import CONFIG
+from uploader_merged.checkpoint import Checkpoint, open_checkpoint
+from uploader_merged.compute.arithmetic import Piece
+from uploader_merged.compute.pipeline import merged_in_order, thread_pool
+from uploader_merged.compute.tensors import memory
+from uploader_merged.cross_check.engines import merge_with
+from uploader_merged.cross_check.proof import prove
+from uploader_merged.settings import STREAMING
+from uploader_merged.sixteen_bit.folder import plan_folder
+from uploader_merged.sixteen_bit.layout import INDEX, Shard
+
+# Elements of one piece: large enough that handing it over costs nothing beside the work.
+_PIECE = 1 << 21
+
+
+def save(context: StepContext) -> Artifact:
+    """Merge and write the model."""
+    checkpoint = open_checkpoint(context.input("checkpoint"))
+    folder = plan_folder(checkpoint, context.settings)
+    source = _Merged(context, checkpoint)
+    progress = _Progress(context, sum(shard.nbytes for shard in folder.shards))
+    with thread_pool() as pool:
+        for shard in folder.shards:
+            if context.output.done(shard.name) is not None:
+                progress.add(shard.nbytes)
+                continue
+            with context.output.create(shard.name) as writer:
+                progress.add(writer.write(shard.header))
+                for block in merged_in_order(pool, _pieces(source.opened, shard)):
+                    progress.add(writer.write(memory(block)))
+        context.progress("proving", 0, 1, "steps")
+        # In here, where torch computes in one thread: the rows are short, and waking others for
+        # each of them takes longer than the work.
+        files = [context.output.path / shard.name for shard in folder.shards]
+        dtypes = {tensor.name: tensor.dtype for shard in folder.shards for tensor in shard.tensors}
+        proof = prove(checkpoint, files, dtypes)
+        context.progress("proving", 1, 1, "steps")
+    if folder.index is not None:
+        context.output.write(INDEX, folder.index)
+    if folder.config is None:
+        context.output.copy(checkpoint.base.folder / CONFIG, CONFIG)
+    else:
+        context.output.write(CONFIG, folder.config)
+    for file in folder.companions:
+        file.put(context.output)
+    engine = context.settings.engine
+    return context.artifact({**_describe(checkpoint), "engine": engine, "proof": proof})
+
+
+class _Merged:
+    """What is written: the checkpoint itself, or what another engine made of it when asked."""
+
+    def __init__(self, context: StepContext, checkpoint: Checkpoint) -> None:
+        self._context = context
+        self._checkpoint = checkpoint
+
+    @functools.cached_property
+    def opened(self) -> Checkpoint:
+        engine = self._context.settings.engine
+        if engine == STREAMING:
+            return self._checkpoint
+        self._context.progress(f"merging with {engine}", 0, 1, "models")
+        return merge_with(engine, self._checkpoint, self._context.work / "engine")
+
+
+class _Progress:
+    def __init__(self, context: StepContext, total: int) -> None:
+        self._context = context
+        self._total = total
+        self._done = 0
+        self.add(0)
+
+    def add(self, nbytes: int) -> None:
+        self._done += nbytes
+        self._context.progress("merging", self._done, self._total)
+
+
+def _pieces(checkpoint: Checkpoint, shard: Shard) -> Iterator[Piece]:
+    """Yield the work that makes a shard's bytes, in their order."""
+    for tensor in shard.tensors:
+        yield from checkpoint.pieces(tensor.name, elements=_PIECE, dtype=tensor.dtype)
+
+
+def _describe(checkpoint: Checkpoint) -> dict[str, Json]:
+    return {
+        "tensors": len(checkpoint.names),
+        "config_changed": checkpoint.config_changed,
+        **checkpoint.task().to_json(),
+        "from_base": [
+            file.name
+            for file in checkpoint.companions()
+            if checkpoint.adapters and file.origin == "base"
+        ],
+    }
