@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 import torch
-from uploader_core.demo.job import Paths
-from uploader_core.demo.real import command
-from uploader_core.demo.real_model import FACTS, KNOWN, weights_file
 
+from uploader_demo.job import Paths
+from uploader_demo.real import command
+from uploader_demo.real_model import FACTS, KNOWN, weights_file
 from uploader_gguf import generate
 from uploader_gguf.format.gguf_file import read_header
 

@@ -24,7 +24,7 @@ from pathlib import Path
 here, small, large, place, room, way = sys.argv[1:]
 sys.path.insert(0, here)
 from gguf_oracles import convert
-from uploader_gguf import lazy
+from uploader_gguf.llama_cpp import lazy
 
 def make(folder):
     kinds = ("F16", "Q8_0", "Q4_0")

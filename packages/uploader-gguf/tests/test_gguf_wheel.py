@@ -84,7 +84,8 @@ def test_a_gguf_of_the_environment_stays_what_it_is(tmp_path: Path) -> None:
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
-from uploader_gguf import library, plugin, preflight, step, toolchain
+from uploader_gguf import plugin, preflight, step
+from uploader_gguf.llama_cpp import library, toolchain
 toolchain.find().architectures(), library.load()
 import gguf, llama_cpp
 assert gguf.mine and llama_cpp.mine
