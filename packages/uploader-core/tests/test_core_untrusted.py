@@ -16,14 +16,13 @@ import pytest
 
 from uploader_core.artifact import Artifact, ArtifactFile
 from uploader_core.contract.output import OutputFolder
-from uploader_core.contract.verification import Verification
+from uploader_core.contract.verification import Problem, Verification
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError, PluginError
 from uploader_core.release.store import Record, ReleaseStore, canonical_digest
-from uploader_core.workers.pool import read_answer
+from uploader_core.workers.messages import Request, RunStep, RunUpload, Verify
 
 FILE = ArtifactFile(name="a.bin", size=3, sha256="0" * 64)
-REQUEST = {"step": "acme:pack", "owner": "acme 1.0"}
 
 
 def expect(condition: object) -> None:
@@ -105,23 +104,35 @@ def test_digests_of_another_form_are_forgotten(
 
 
 @pytest.mark.parametrize(
-    ("answer", "read", "words"),
+    ("answer", "request_type", "words"),
     [
-        ([], Artifact.from_json, "the answer is \\[\\], expected an object"),
-        ({"kind": "x"}, Artifact.from_json, "it has no 'path'"),
-        ({"files": 1, "bytes": "1", "problems": []}, Verification.from_json, "'bytes' is \"1\""),
-        ({"files": 1, "bytes": 1, "problems": {}}, Verification.from_json, "'problems' is {}"),
-        (None, dict, "the answer is null"),
+        ([], RunStep, "Expected `object`, got `array`"),
+        ({"kind": "x"}, RunStep, "missing required field `path`"),
+        ({"kind": "x", "path": 7}, RunStep, "7 is no Path"),
+        ({"files": 1, "size": "1", "problems": []}, Verify, "got `str` - at `\\$.size`"),
+        ({"files": 1, "size": 1, "problems": {}}, Verify, "got `object` - at `\\$.problems`"),
+        (None, RunUpload, "got `null`"),
     ],
 )
 def test_answer_of_another_form_is_named_as_the_plugins(
-    answer: Any, read: Callable[[Any], Any], words: str
+    answer: Any, request_type: type[Request[Any]], words: str
 ) -> None:
+    class Asked(Request[Any]):
+        answer_type = request_type.answer_type
+
     with pytest.raises(
         PluginError, match=f"what acme:pack returned cannot be read: .*{words}"
     ) as e:
-        read_answer(REQUEST, answer, read)
+        Asked(step="acme:pack", owner="acme 1.0").read(answer)
     expect(e.value.owner == "acme 1.0")
+
+
+def test_verification_is_read_from_what_is_printed() -> None:
+    found = Verification(files=1, size=7, problems=(Problem(path="a", what="is missing"),))
+    expect(Verification.from_json(json.loads(json.dumps(found.to_json()))) == found)
+    for wrong in ({"files": 1, "bytes": "1", "problems": []}, [], {"files": 1, "problems": []}):
+        with pytest.raises(ValueError, match=r"size|object"):
+            Verification.from_json(wrong)  # type: ignore[arg-type]
 
 
 WORK = """
@@ -171,7 +182,8 @@ def test_artifact_of_another_form_is_an_error_of_its_plugin(uploader: Any, adapt
     result = uploader("run", adapter, "--plugins", "acme.odd", "--json")
     expect(result.returncode == 8)
     error = json.loads(result.stderr.splitlines()[-1])
-    expect("acme:odd returned cannot be read: 'size' is \"1\"" in error["what"])
+    expect("acme:odd returned cannot be read: Expected `int`, got `str`" in error["what"])
+    expect("$.files[0].size" in error["what"])
     expect(error["owner"] == "acme-pack 1.0")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from uploader_core.contract.context import ReleaseInfo
 from uploader_core.errors import PluginBrokenError, StepFailedError
+from uploader_core.workers.messages import RunStep, Settings
 from uploader_core.workers.pool import Workers
 
 STEP = """
@@ -31,21 +32,19 @@ def workers(tmp_path: Path) -> Workers:
     return Workers({**os.environ, **seen}, tmp_path / "logs")
 
 
-def request(tmp_path: Path, run: str) -> dict[str, Any]:
+def request(tmp_path: Path, run: str) -> RunStep:
     (tmp_path / "work").mkdir()
-    return {
-        "op": "run",
-        "run": run,
-        "step": "acme:step",
-        "owner": "acme 1.0",
-        "returns": "artifact",
-        "produces": "acme.thing",
-        "inputs": [],
-        "settings_class": None,
-        "release": {"name": "x", "source": "y", "base_model": None, "base_is_hub_id": False},
-        "output": str(tmp_path / "out"),
-        "work": str(tmp_path / "work"),
-    }
+    return RunStep(
+        run=run,
+        step="acme:step",
+        owner="acme 1.0",
+        produces="acme.thing",
+        inputs=(),
+        settings=Settings(),
+        release=ReleaseInfo(name="x", source="y"),
+        output=tmp_path / "out",
+        work=tmp_path / "work",
+    )
 
 
 def imported_by(tmp_path: Path) -> list[int]:
@@ -56,13 +55,13 @@ def imported_by(tmp_path: Path) -> list[int]:
 def test_step_runs_where_its_module_was_imported(tmp_path: Path, workers: Workers) -> None:
     workers.warm("acme_step:step", "acme 1.0")
     result = workers.perform(request(tmp_path, "acme_step:step"), lambda _: None)
-    assert imported_by(tmp_path) == [result["metadata"]["pid"]]
+    assert imported_by(tmp_path) == [result.metadata["pid"]]
 
 
 def test_another_step_gets_a_worker_of_its_own(tmp_path: Path, workers: Workers) -> None:
     workers.warm("acme_broken:step", "acme 1.0")
     result = workers.perform(request(tmp_path, "acme_step:step"), lambda _: None)
-    assert imported_by(tmp_path) == [result["metadata"]["pid"]]
+    assert imported_by(tmp_path) == [result.metadata["pid"]]
     workers.close()
 
 
@@ -133,4 +132,4 @@ def test_silent_worker_that_computes_is_let_alone(tmp_path: Path) -> None:
     (tmp_path / "acme_death.py").write_text(DEATHS)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "UPLOADER_SILENCE": "1"}
     result = Workers(environment).perform(request(tmp_path, "acme_death:thinks"), lambda _: None)
-    assert result["kind"] == "acme.thing"
+    assert result.kind == "acme.thing"

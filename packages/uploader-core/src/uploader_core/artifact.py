@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from uploader_core.untrusted_json import member
+from uploader_core.untrusted_json import as_json, read_as
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+if TYPE_CHECKING:
+    Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+else:
+    Json = Any  # what reads these types at run time cannot follow one that names itself
 
 ROLES = ("weights", "config", "tokenizer", "template", "licence", "document", "other")
 """Roles that a file can have in the manifest; a plugin may use others of its own."""
@@ -32,7 +35,7 @@ class ArtifactFile:
     role: str = "other"
 
     def to_json(self) -> dict[str, Json]:
-        return {"name": self.name, "size": self.size, "sha256": self.sha256, "role": self.role}
+        return as_json(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> ArtifactFile:
@@ -41,12 +44,7 @@ class ArtifactFile:
         Raises:
             ValueError: It was not written by :meth:`to_json`.
         """
-        return cls(
-            name=member(data, "name", str),
-            size=member(data, "size", int),
-            sha256=member(data, "sha256", str),
-            role=member(data, "role", str),
-        )
+        return read_as(cls, data)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,14 +83,7 @@ class Artifact:
         return self.path / name
 
     def to_json(self) -> dict[str, Json]:
-        return {
-            "kind": self.kind,
-            "path": str(self.path),
-            "files": [file.to_json() for file in self.files],
-            "metadata": dict(self.metadata),
-            "producer": self.producer,
-            "version": self.version,
-        }
+        return as_json(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> Artifact:
@@ -101,14 +92,7 @@ class Artifact:
         Raises:
             ValueError: It was not written by :meth:`to_json`.
         """
-        return cls(
-            kind=member(data, "kind", str),
-            path=Path(member(data, "path", str)),
-            files=tuple(ArtifactFile.from_json(file) for file in member(data, "files", list)),
-            metadata=member(data, "metadata", dict),
-            producer=member(data, "producer", str),
-            version=member(data, "version", str),
-        )
+        return read_as(cls, data)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,14 +116,7 @@ class UploadFile:
     kind: str
 
     def to_json(self) -> dict[str, Json]:
-        return {
-            "name": self.name,
-            "path": str(self.path),
-            "size": self.size,
-            "sha256": self.sha256,
-            "role": self.role,
-            "kind": self.kind,
-        }
+        return as_json(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> UploadFile:
@@ -148,14 +125,7 @@ class UploadFile:
         Raises:
             ValueError: It was not written by :meth:`to_json`.
         """
-        return cls(
-            name=member(data, "name", str),
-            path=Path(member(data, "path", str)),
-            size=member(data, "size", int),
-            sha256=member(data, "sha256", str),
-            role=member(data, "role", str),
-            kind=member(data, "kind", str),
-        )
+        return read_as(cls, data)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,12 +151,4 @@ class Receipt:
     metadata: Mapping[str, Json] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
-        return {
-            "destination": self.destination,
-            "url": self.url,
-            "revision": self.revision,
-            "private": self.private,
-            "files": self.files,
-            "bytes_sent": self.bytes_sent,
-            "metadata": dict(self.metadata),
-        }
+        return as_json(self)

@@ -1,8 +1,9 @@
-"""JSON that somebody else wrote: another process, an earlier run, a person."""
+"""JSON that somebody else wrote: another process, an earlier run, a person; and ours for them."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -57,3 +58,46 @@ def member(data: object, name: str, kind: type[T]) -> T:
     if name not in found:
         raise ValueError(f"it has no {name!r}")
     return expect(found[name], kind, repr(name))
+
+
+def as_json(value: object) -> dict[str, Any]:
+    """Return a dataclass, and everything in it, as what :mod:`json` writes.
+
+    Raises:
+        TypeError: Something in it has no form in JSON.
+    """
+    # Imported here, as in read_as: --help and an import of a plugin do without it.
+    import msgspec
+
+    plain: dict[str, Any] = msgspec.to_builtins(value, enc_hook=_plain)
+    return plain
+
+
+def read_as(kind: type[T], data: object) -> T:
+    """Return parsed JSON as an object of a type, a dataclass for instance.
+
+    Args:
+        kind: The type. Members that it does not know are left out.
+        data: Parsed JSON.
+
+    Raises:
+        ValueError: It is of another form; says what and where.
+    """
+    import msgspec
+
+    return msgspec.convert(data, kind, dec_hook=_from_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    for base in (str, int, float):  # subclasses of them, such as numpy.float64
+        if isinstance(value, base):
+            return base(value)
+    raise TypeError(f"{value!r} has no form in JSON")
+
+
+def _from_plain(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"{json.dumps(value)[:60]} is no {kind.__name__}")

@@ -10,6 +10,7 @@ from uploader_core.artifact import Artifact
 from uploader_core.contract.specs import DocumentSpec
 from uploader_core.planning.plan import SectionRef
 from uploader_core.plugins.registry import Plugin
+from uploader_core.workers.messages import Warned
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.inputs import make_input
 from uploader_kit.trial import Result, Trial, files_below, resolve_settings
@@ -54,7 +55,7 @@ class DocumentConformance(StepConformance):
     def test_document_is_written(self) -> None:
         """Rendered in a worker, there is text, in UTF-8."""
         result = self._reference()
-        warnings = [str(e.get("what")) for e in result.events if e["event"] == "warning"]
+        warnings = [e.what for e in result.events if isinstance(e, Warned)]
         expect(not warnings, "; ".join(warnings))
         texts = self._texts(result)
         expect(all(text.strip() for text in texts.values()), "the document is empty")
@@ -85,7 +86,7 @@ class DocumentConformance(StepConformance):
             a if a.kind in needed else replace(a, metadata={}, producer="x:x") for a in trial.inputs
         )
         result = replace(trial, root=self.root("bare"), inputs=bare).run()
-        warnings = [str(e.get("what")) for e in result.events if e["event"] == "warning"]
+        warnings = [e.what for e in result.events if isinstance(e, Warned)]
         expect(not warnings and result.error is None, f"{'; '.join(warnings) or result.error}")
 
     def test_nothing_is_written_elsewhere_and_no_network_is_used(self) -> None:

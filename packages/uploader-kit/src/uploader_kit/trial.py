@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from uploader_core.artifact import Artifact, ArtifactFile, Json, UploadFile
-from uploader_core.contract.context import ReleaseInfo
-from uploader_core.contract.specs import DocumentSpec, StepSpec, UploadSpec
+from uploader_core.artifact import Artifact, ArtifactFile, UploadFile
+from uploader_core.contract.context import PlanContext, ReleaseInfo
+from uploader_core.contract.specs import StepSpec, UploadSpec
 from uploader_core.disk.safe_write import hash_file
 from uploader_core.errors import UploaderError
 from uploader_core.planning.plan import Plan, PlannedStep, SectionRef
@@ -23,6 +23,15 @@ from uploader_core.planning.step_request import make_request
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Plugin
 from uploader_core.workers.child import perform
+from uploader_core.workers.messages import (
+    Check,
+    Progress,
+    Request,
+    RunStep,
+    RunUpload,
+    StepRequest,
+    Warned,
+)
 from uploader_core.workers.pool import Workers
 from uploader_kit import guard
 
@@ -44,7 +53,7 @@ class Result:
     """What became of a trial.
 
     Attributes:
-        value: The worker's answer: JSON of an artifact, a receipt or findings; None after an error.
+        value: The worker's answer: an artifact, a receipt as JSON or findings; None after an error.
         error: What it raised instead.
         events: Progress and warnings, in order.
         violations: Writes outside the step's folders and network use, one line each.
@@ -53,20 +62,17 @@ class Result:
 
     value: Any
     error: UploaderError | None = None
-    events: tuple[Mapping[str, Json], ...] = ()
+    events: tuple[Progress | Warned, ...] = ()
     violations: tuple[str, ...] = ()
     log: str = ""
-
-    @property
-    def findings(self) -> list[Mapping[str, Any]]:
-        return self.value.get("findings", []) if isinstance(self.value, dict) else []
 
     @property
     def artifact(self) -> Artifact:
         """The artifact; the step's own error when there is none."""
         if self.error is not None:
             raise self.error
-        return Artifact.from_json(self.value)
+        artifact: Artifact = self.value
+        return artifact
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,15 +124,30 @@ class Trial:
     def check(self) -> Result:
         """Run the spec's preflight in a worker, as core does for uploads."""
         about = dict.fromkeys(dict.fromkeys(file.kind for file in self.files), 1)
-        inputs = [Artifact(kind=kind, path=self.root).to_json() for kind in about]
-        request = {**self._request(), "op": "check", "run": self.spec.check}
-        result = self._send({**request, "inputs": inputs, "sizes": about}, None)
-        refused = [f for f in result.findings if f["level"] == "error"]
+        step = self._request()
+        request = Check(
+            step=step.step,
+            owner=step.owner,
+            secrets=step.secrets,
+            network=step.network,
+            run=str(self.spec.check),
+            settings=step.settings,
+            context=PlanContext(
+                inputs=tuple(Artifact(kind=kind, path=self.root) for kind in about),
+                settings=None,
+                release=RELEASE,
+                output=self.output,
+                target=self.target,
+                sizes=about,
+            ),
+        )
+        result = self._send(request, None)
+        refused = [f for f in result.value or () if f.level == "error"]
         if refused:
-            return replace(result, error=UploaderError(str(refused[0]["what"])))
+            return replace(result, error=UploaderError(refused[0].what))
         return result
 
-    def _send(self, request: Mapping[str, Any], kill: float | None) -> Result:
+    def _send(self, request: Request[Any], kill: float | None) -> Result:
         scratch, logs = self.root / "work", self.root / "logs"
         shutil.rmtree(scratch, ignore_errors=True)  # as core does between two attempts
         for folder in (scratch, logs, self.root / "caches"):
@@ -137,9 +158,9 @@ class Trial:
         timer = threading.Timer(kill or 0, workers.stop)
         if kill is not None:
             timer.start()
-        events: list[Mapping[str, Json]] = []
+        events: list[Progress | Warned] = []
 
-        def emit(message: Mapping[str, Json]) -> None:
+        def emit(message: Progress | Warned) -> None:
             events.append(message)
             if kill is not None:
                 workers.stop()
@@ -187,7 +208,7 @@ class Trial:
             guard.VARIABLE: json.dumps(rules),
         }
 
-    def _request(self) -> dict[str, Any]:
+    def _request(self) -> StepRequest[Any]:
         scheme = self.spec.scheme if isinstance(self.spec, UploadSpec) else None
         step = PlannedStep(
             id=f"{self.plugin.id}:{self.spec.name}",
@@ -206,18 +227,13 @@ class Trial:
             output=self.root / "release",
             steps=(step,),
         )
-        returns = {UploadSpec: "receipt", DocumentSpec: "document"}
-        request = make_request(
-            plan,
-            step,
-            self.inputs,
-            output=self.output,
-            work=self.root / "work",
-            returns=returns.get(type(self.spec), "artifact"),
-            units=None if isinstance(self.spec, UploadSpec) else self.root / "units",
-        )
-        request["files"] = [file.to_json() for file in self.files]
-        return request
+        output, work = self.output, self.root / "work"
+        if isinstance(self.spec, UploadSpec):
+            return make_request(
+                RunUpload, plan, step, self.inputs, output=output, work=work, files=self.files
+            )
+        units = self.root / "units"
+        return make_request(RunStep, plan, step, self.inputs, output=output, work=work, units=units)
 
 
 def resolve_settings(plugin: Plugin, spec: StepSpec, given: Mapping[str, object]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from uploader_core.artifact import Artifact, Json, Receipt, UploadFile
 from uploader_core.contract.output import OutputFolder
 from uploader_core.errors import CancelledError, PluginError
+from uploader_core.untrusted_json import as_json, read_as
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,19 +50,10 @@ class ReleaseInfo:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ReleaseInfo:
         """Read what :meth:`to_json` made."""
-        return cls(**{**data, "leave_behind": tuple(data.get("leave_behind", ()))})
+        return read_as(cls, data)
 
     def to_json(self) -> dict[str, Json]:
-        return {
-            "name": self.name,
-            "source": self.source,
-            "base_model": self.base_model,
-            "base_is_hub_id": self.base_is_hub_id,
-            "base_revision": self.base_revision,
-            "base_pinned": self.base_pinned,
-            "command": self.command,
-            "leave_behind": list(self.leave_behind),
-        }
+        return as_json(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from uploader_core.artifact import Json
 from uploader_core.errors import PluginBrokenError, UsageError
+from uploader_core.untrusted_json import as_json
 
 T = TypeVar("T")
 
@@ -213,19 +214,7 @@ def resolve(
 
 def to_json(settings: Any) -> dict[str, Json]:
     """Return settings as plain JSON, for records, manifests and workers."""
-    if settings is None:
-        return {}
-
-    def plain(value: Any) -> Json:
-        if isinstance(value, enum.Enum):
-            return typing.cast("Json", value.value)
-        if isinstance(value, Path):
-            return str(value)
-        if isinstance(value, tuple):
-            return [plain(v) for v in value]
-        return typing.cast("Json", value)
-
-    return {f.name: plain(getattr(settings, f.name)) for f in dataclasses.fields(settings)}
+    return {} if settings is None else as_json(settings)
 
 
 def from_json(plugin: str, cls: type[T], data: Mapping[str, object]) -> T:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from uploader_core.artifact import Json
-from uploader_core.untrusted_json import member
+from uploader_core.untrusted_json import as_json, read_as
 
 API_VERSION = 1
 """Version of this contract. A plugin may state ``uploader_api = 1``; absent means 1."""
@@ -101,7 +101,7 @@ class Finding:
     next: str | None = None
 
     def to_json(self) -> dict[str, Json]:
-        return {"level": self.level, "what": self.what, "next": self.next}
+        return as_json(self)
 
     @classmethod
     def from_json(cls, item: Json) -> Finding:
@@ -110,15 +110,11 @@ class Finding:
         Raises:
             ValueError: It is no finding.
         """
-        level = member(item, "level", str)
-        if level not in ("error", "warning", "note"):
-            raise ValueError(f"a finding cannot be of the level {level!r}")
-        following = member(item, "next", object)
-        return cls(
-            level=level,  # type: ignore[arg-type]
-            what=member(item, "what", str),
-            next=None if following is None else str(following),
-        )
+        return read_as(cls, item)
+
+
+LEVELS = ("ok", "warn", "fail")
+"""Of a :class:`Diagnosis`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader_core.artifact import Json
 from uploader_core.contract.specs import Diagnosis
 from uploader_core.disk.uncached import takes_direct
 from uploader_core.doctor.inspection import Inspection, inspect_all
@@ -24,10 +23,8 @@ from uploader_core.machine import filesystems, gpu, host, memory
 from uploader_core.plugins.configuration import Config, settings_files
 from uploader_core.plugins.disabled import how_to_enable
 from uploader_core.plugins.registry import Registry
-from uploader_core.untrusted_json import member
-from uploader_core.workers.pool import Workers, read_answer
-
-LEVELS = ("ok", "warn", "fail")
+from uploader_core.workers.messages import Diagnose
+from uploader_core.workers.pool import Workers
 
 _FOR_AUTHORS = re.compile(r"extra == .(test|dev|docs|lint).$")
 _LITTLE_DISK = 20 * 10**9
@@ -368,36 +365,19 @@ def _told(
 def _ask(
     registry: Registry, workers: Workers, plugin_id: str, found: Inspection, online: bool
 ) -> list[Diagnosis]:
-    request = {
-        "op": "diagnose",
-        "step": f"doctor {plugin_id}",
-        "plugin": plugin_id,
-        "owner": registry.claims(plugin_id)[0].owner,
-        "secrets": _secret_names(found),
+    request = Diagnose(
+        step=f"doctor {plugin_id}",
+        owner=registry.claims(plugin_id)[0].owner,
+        secrets=tuple(_secret_names(found)),
         # The user's own wish to stay offline is part of what is looked at.
-        "network": True,
-        "online": online,
-    }
+        network=True,
+        plugin=plugin_id,
+        online=online,
+    )
     try:
-        return read_answer(request, workers.perform(request, lambda _: None), _read)
+        return [*workers.perform(request, lambda _: None)]
     except UploaderError as error:
         return [_silent(registry, plugin_id, error.what)]
-
-
-def _read(answer: Mapping[str, Json]) -> list[Diagnosis]:
-    found = []
-    for line in member(answer, "lines", list):
-        level = member(line, "level", str)
-        fix = line.get("fix")
-        found.append(
-            Diagnosis(
-                name=member(line, "name", str),
-                level=level if level in LEVELS else "warn",  # type: ignore[arg-type]
-                what=member(line, "what", str),
-                fix=None if fix is None else str(fix),
-            )
-        )
-    return found
 
 
 def _silent(registry: Registry, plugin_id: str, why: str) -> Diagnosis:

@@ -6,16 +6,15 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from uploader_core.artifact import Json
-from uploader_core.contract.context import FetchedSource
+from uploader_core.contract.context import FetchedSource, SourceContext
 from uploader_core.contract.specs import SourceSpec
 from uploader_core.plugins.entry_points import SOURCES
 from uploader_core.plugins.registry import Plugin, Registry
-from uploader_core.untrusted_json import member
-from uploader_core.workers.pool import Workers, read_answer
+from uploader_core.workers.messages import Fetch
+from uploader_core.workers.pool import Workers
 
 
 class Fetcher:
@@ -53,35 +52,17 @@ class Fetcher:
         outline: Path | None = None
         if self._outlines is not None:
             outline = Path(tempfile.mkdtemp(dir=self._outlines))
-        asked = {
-            "op": "fetch",
-            "step": f"{plugin.id}:{spec.name}",
-            "owner": plugin.entry.owner,
-            "run": spec.run,
-            "reference": reference,
-            "purpose": purpose,
-            "outline": None if outline is None else str(outline),
-            "secrets": list(spec.secrets),
-            "network": True,
-        }
-        answer = self._workers.perform(asked, lambda _: None)
-        fetched = read_answer(asked, answer, _fetched)
+        asked = Fetch(
+            step=f"{plugin.id}:{spec.name}",
+            owner=plugin.entry.owner,
+            secrets=spec.secrets,
+            network=True,
+            run=spec.run,
+            context=SourceContext(reference=reference, purpose=purpose, outline=outline),
+        )
+        fetched = self._workers.perform(asked, lambda _: None)
         self.outlined |= fetched.outline
         return fetched
-
-
-def _fetched(answer: Mapping[str, Json]) -> FetchedSource:
-    revision, cache = answer.get("revision"), answer.get("cache")
-    return FetchedSource(
-        path=Path(member(answer, "path", str)),
-        model_id=member(answer, "model_id", str),
-        revision=None if revision is None else str(revision),
-        outline=bool(answer.get("outline")),
-        download=member(answer, "download", int),
-        cache=None if cache is None else Path(str(cache)),
-        cache_option=member(answer, "cache_option", str),
-        unfetched=tuple(str(name) for name in member(answer, "unfetched", list)),
-    )
 
 
 @contextlib.contextmanager

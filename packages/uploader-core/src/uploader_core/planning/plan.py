@@ -247,6 +247,11 @@ class Plan:
             for name in gone:
                 del left[name]
 
+    @property
+    def source_folders(self) -> dict[str, Path]:
+        """The folders of the sources, by kind."""
+        return {kind: artifact.path for kind, artifact in self.sources.artifacts.items()}
+
     def model_id_of(self, step: PlannedStep) -> str:
         """Return by what the artifact of a document will be loaded, "" for other steps."""
         if not isinstance(step.spec, DocumentSpec) or step.measures:

@@ -22,11 +22,12 @@ from uploader_core.errors import (
 )
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.present import Present
-from uploader_core.planning.proofs import Proofs, findings_of, refusals_of
+from uploader_core.planning.proofs import Proofs, refusals_of
 from uploader_core.planning.step_request import make_request, stand_ins
 from uploader_core.plugins.entry_points import import_dotted, missing_requirements
 from uploader_core.workers.child import perform
-from uploader_core.workers.pool import Workers, read_answer
+from uploader_core.workers.messages import Check, RunStep, Settings
+from uploader_core.workers.pool import Workers
 
 
 def prepare(
@@ -123,10 +124,8 @@ def combine(errors: list[UploaderError]) -> UploaderError:
 
 def open_virtual(plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...]) -> Artifact:
     """Run a virtual step; it writes nothing."""
-    request = make_request(
-        plan, step, inputs, output=plan.output, work=plan.output, returns="artifact"
-    )
-    return read_answer(request, perform(request, lambda _: None, lambda: False), Artifact.from_json)
+    request = make_request(RunStep, plan, step, inputs, output=plan.output, work=plan.output)
+    return perform(request, lambda _: None, lambda: False)
 
 
 def _check_requirements(step: PlannedStep) -> None:
@@ -153,9 +152,13 @@ def _plan_context(
         release=plan.release,
         output=plan.output / (step.folder or "."),
         target=step.target,
-        sizes={kind: estimate.bytes_written for kind, estimate in estimates.items()},
-        names={kind: estimate.files for kind, estimate in estimates.items()},
-        sources={kind: artifact.path for kind, artifact in plan.sources.artifacts.items()},
+        # Whole numbers: a plugin may have computed with others.
+        sizes={kind: int(estimate.bytes_written) for kind, estimate in estimates.items()},
+        names={
+            kind: tuple((name, int(size)) for name, size in estimate.files)
+            for kind, estimate in estimates.items()
+        },
+        sources=plan.source_folders,
         files=files,
         loads=loads,
     )
@@ -192,21 +195,19 @@ def _check(
 ) -> list[Finding]:
     if step.spec.check is None:
         return []
-    if isinstance(step.spec, UploadSpec) and step.spec.isolation == "process":
-        request = make_request(
-            plan, step, inputs, output=plan.output, work=plan.output, returns="findings"
-        )
-        request |= {
-            "op": "check",
-            "run": step.spec.check,
-            "sizes": {kind: e.bytes_written for kind, e in estimates.items()},
-            "names": {kind: [[*file] for file in e.files] for kind, e in estimates.items()},
-            "sources": {kind: str(a.path) for kind, a in plan.sources.artifacts.items()},
-        }
-        request["known"], request["loads"] = plan.coming(step, estimates)
-        answer = workers.perform(request, lambda _: None)
-        return read_answer(request, answer, findings_of)
     context = _plan_context(plan, step, inputs, estimates)
+    if isinstance(step.spec, UploadSpec) and step.spec.isolation == "process":
+        request = Check(
+            step=step.id,
+            owner=step.plugin.entry.owner,
+            secrets=step.spec.secrets,
+            network=True,
+            run=step.spec.check,
+            context=replace(context, settings=None),
+            settings=Settings.of(step.plugin.id, step.settings),
+        )
+        found = workers.perform(request, lambda _: None)
+        return [*found]
     return list(_contained(step, step.spec.check, context, listed=True) or ())
 
 

@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 
-from uploader_core.artifact import Artifact, Json
+from uploader_core.artifact import Artifact
+from uploader_core.contract.context import PlanContext
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import RefusedError, UploaderError
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.release.store import canonical_digest
-from uploader_core.untrusted_json import member
-from uploader_core.workers.pool import Workers, read_answer
+from uploader_core.untrusted_json import as_json
+from uploader_core.workers.messages import Check
+from uploader_core.workers.pool import Workers
 
 
 class Proofs:
@@ -31,7 +33,7 @@ class Proofs:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._workers = Workers(environment)
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=4)
-        self._begun: dict[str, tuple[str, concurrent.futures.Future[list[Finding]]]] = {}
+        self._begun: dict[str, tuple[str, concurrent.futures.Future[tuple[Finding, ...]]]] = {}
 
     def __enter__(self) -> Proofs:
         return self
@@ -56,23 +58,23 @@ class Proofs:
         function = step.spec.prove
         if function is None:
             return
-        request: dict[str, Json] = {
-            "op": "check",
-            "step": f"proof of {step.id}",
-            "owner": step.plugin.entry.owner,
-            "run": function,
-            "inputs": [artifact.to_json() for artifact in inputs],
-            "release": plan.release.to_json(),
-            "output": str(plan.output),
-            "sources": {kind: str(a.path) for kind, a in plan.sources.artifacts.items()},
-        }
-        key = canonical_digest([function, request["inputs"]])
+        context = PlanContext(
+            inputs=inputs,
+            settings=None,
+            release=plan.release,
+            output=plan.output,
+            sources=plan.source_folders,
+        )
+        request = Check(
+            step=f"proof of {step.id}",
+            owner=step.plugin.entry.owner,
+            run=function,
+            context=context,
+        )
+        key = canonical_digest([function, as_json(context)["inputs"]])
         if key not in self._begun:
-            self._begun[key] = (step.id, self._pool.submit(self._perform, request))
-
-    def _perform(self, request: Mapping[str, Json]) -> list[Finding]:
-        answer = self._workers.perform(request, lambda _: None)
-        return read_answer(request, answer, findings_of)
+            job = self._pool.submit(self._workers.perform, request, lambda _: None)
+            self._begun[key] = (step.id, job)
 
     def finish(self, plan: Plan) -> tuple[Plan, tuple[Finding, ...], list[UploaderError]]:
         """Wait for everything that was begun.
@@ -84,7 +86,7 @@ class Proofs:
         added: list[Finding] = []
         for step_id, future in self._begun.values():
             try:
-                findings = tuple(future.result())
+                findings = future.result()
             except UploaderError as error:
                 errors.append(error)
                 continue
@@ -101,15 +103,6 @@ class Proofs:
             )
         self._begun.clear()
         return plan, tuple(added), errors
-
-
-def findings_of(answer: Mapping[str, Json]) -> list[Finding]:
-    """Read what a check found in a worker.
-
-    Raises:
-        ValueError: It is nothing of the kind.
-    """
-    return [Finding.from_json(item) for item in member(answer, "findings", list)]
 
 
 def refusals_of(step_id: str, findings: tuple[Finding, ...]) -> list[UploaderError]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from uploader_core.artifact import Artifact
-from uploader_core.contract.settings import to_json
+from uploader_core.artifact import Artifact, UploadFile
 from uploader_core.contract.specs import DocumentSpec, UploadSpec
 from uploader_core.planning.plan import Plan, PlannedStep
-from uploader_core.workers.pool import settings_reference
+from uploader_core.workers.messages import SectionRequest, Settings, StepRequest
+
+S = TypeVar("S", bound=StepRequest[Any])
 
 
 def stand_ins(
@@ -31,59 +32,63 @@ def stand_ins(
 
 
 def make_request(
+    kind: type[S],
     plan: Plan,
     step: PlannedStep,
     inputs: tuple[Artifact, ...],
     *,
     output: Path,
     work: Path,
-    returns: str,
     units: Path | None = None,
-) -> dict[str, Any]:
-    """Describe a step for a worker; see :mod:`uploader_core.workers.child`."""
+    files: tuple[UploadFile, ...] = (),
+) -> S:
+    """Describe a step for a worker.
+
+    Args:
+        kind: Whether it makes something or uploads.
+        plan: What the step belongs to.
+        step: The step.
+        inputs: Its inputs; those that measure others are the last.
+        output: Folder that it writes.
+        work: Its scratch folder.
+        units: Folder of the records of single files.
+        files: For uploads: what shall arrive.
+    """
     spec = step.spec
     is_upload = isinstance(spec, UploadSpec)
-    own = len(inputs) - len(step.measurements)  # measurements are the last inputs
-    return {
-        "op": "run",
-        "step": step.id,
-        "plugin": step.plugin.id,
-        "owner": step.plugin.entry.owner,
-        "run": spec.run,
-        "settings_class": settings_reference(step.settings),
-        "settings": to_json(step.settings),
-        "inputs": [artifact.to_json() for artifact in inputs[:own]],
-        "measurements": [artifact.to_json() for artifact in inputs[own:]],
-        "release": plan.release.to_json(),
-        "output": str(output),
-        "work": str(work),
-        "units": None if units is None else str(units),
-        "produces": step.kind,
-        "returns": returns,
-        "target": step.target,
-        "destination": step.destination,
-        "targets": [
-            s.target for s in plan.uploads if is_upload and s.destination == step.destination
-        ],
-        "loads": [*plan.loads_of(step.inputs, flatten=step.flatten)] if is_upload else [],
-        "secrets": list(spec.secrets) if isinstance(spec, UploadSpec) else [],
-        "network": is_upload,
-        "sources": {
-            kind: str(artifact.path)
-            for kind, artifact in plan.sources.artifacts.items()
-            if isinstance(spec, DocumentSpec)
-        },
-        "model_id": plan.model_id_of(step),
-        "sections": [
-            {
-                "plugin": ref.plugin.id,
-                "owner": ref.plugin.entry.owner,
-                "heading": ref.spec.section,
-                "run": ref.spec.run,
-                "kind": ref.kind,
-                "settings_class": settings_reference(ref.settings),
-                "settings": to_json(ref.settings),
-            }
+    own = len(inputs) - len(step.measurements)
+    return kind(
+        step=step.id,
+        owner=step.plugin.entry.owner,
+        secrets=spec.secrets if isinstance(spec, UploadSpec) else (),
+        network=is_upload,
+        run=spec.run,
+        settings=Settings.of(step.plugin.id, step.settings),
+        inputs=inputs[:own],
+        measurements=inputs[own:],
+        release=plan.release,
+        output=output,
+        work=work,
+        units=units,
+        produces=step.kind,
+        target=step.target,
+        destination=step.destination,
+        targets=tuple(
+            s.target or "" for s in plan.uploads if is_upload and s.destination == step.destination
+        ),
+        files=files,
+        loads=plan.loads_of(step.inputs, flatten=step.flatten) if is_upload else (),
+        sources=plan.source_folders if isinstance(spec, DocumentSpec) else {},
+        model_id=plan.model_id_of(step),
+        sections=tuple(
+            SectionRequest(
+                plugin=ref.plugin.id,
+                owner=ref.plugin.entry.owner,
+                heading=ref.spec.section or "",
+                run=ref.spec.run,
+                kind=ref.kind,
+                settings=Settings.of(ref.plugin.id, ref.settings),
+            )
             for ref in step.sections
-        ],
-    }
+        ),
+    )

@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from uploader_core.artifact import ArtifactFile, UploadFile
 from uploader_core.contract.specs import Finding
@@ -20,9 +19,6 @@ from uploader_core.disk.safe_write import child, hash_file
 from uploader_core.errors import IntegrityError, RefusedError
 from uploader_core.release.verify import KEPT, NAME, is_loaded, read_manifest
 from uploader_core.untrusted_json import parse_json
-
-if TYPE_CHECKING:
-    pass
 
 _SHOWN = 3
 

@@ -22,7 +22,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from uploader_core.disk.safe_write import translate_os_error
 from uploader_core.errors import TemporaryError
-from uploader_core.untrusted_json import parse_json
+from uploader_core.untrusted_json import parse_json, read_as
 
 BEAT = 10.0
 """Seconds between two heartbeats."""
@@ -83,14 +83,8 @@ def hold(path: Path, root: Path) -> Iterator[None]:
 def read_owner(path: Path) -> Owner | None:
     """Return who holds a lock, or held it last without giving it back; None when nobody says so."""
     try:
-        data = parse_json(_card(path).read_text("utf-8"))
-        return Owner(
-            host=str(data["host"]),
-            pid=int(data["pid"]),
-            since=float(data["since"]),
-            beat=float(data["beat"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_as(Owner, parse_json(_card(path).read_text("utf-8")))
+    except (OSError, ValueError):
         return None
 
 

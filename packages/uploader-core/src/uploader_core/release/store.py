@@ -14,16 +14,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uploader_core.artifact import Artifact, ArtifactFile, Json
 from uploader_core.disk.safe_write import child, hash_file, translate_os_error, write_json
 from uploader_core.errors import IntegrityError, RefusedError, SourceError
 from uploader_core.release.lock import hold
-from uploader_core.untrusted_json import expect, member, parse_json
+from uploader_core.untrusted_json import as_json, member, parse_json, read_as
 
 INTERNAL = ".uploader"
+
+_Seen = tuple[int, int, int, str]
+"""Size, time, inode and digest of a source file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,20 +70,10 @@ class Record:
         return self.artifact
 
     def to_json(self) -> dict[str, Json]:
-        artifact = None
+        data = {"schema": "uploader.step/1", **as_json(self), "seconds": round(self.seconds, 3)}
         if self.artifact is not None:
-            artifact = {**self.artifact.to_json(), "path": self.folder}
-        return {
-            "schema": "uploader.step/1",
-            "step": self.step,
-            "key": self.key,
-            "folder": self.folder,
-            "artifact": artifact,
-            "receipt": dict(self.receipt) if self.receipt is not None else None,
-            "stats": {name: list(stat) for name, stat in self.stats.items()},
-            "about": dict(self.about),
-            "seconds": round(self.seconds, 3),
-        }
+            data["artifact"]["path"] = self.folder
+        return data
 
 
 def canonical_digest(data: Json) -> str:
@@ -106,7 +99,7 @@ class ReleaseStore:
         self.root = root
         self.internal = root / INTERNAL
         self.quarantine = self.internal / "quarantine"
-        self._digests: dict[str, list[Json]] | None = None
+        self._digests: dict[str, _Seen] | None = None
         self._made_root = False
 
     # -- life --------------------------------------------------------------------------------
@@ -241,7 +234,7 @@ class ReleaseStore:
             folder: Relative to the release.
             steps: Ids of the steps that write into it now; others are found by their records.
         """
-        names = {name for step_id in steps for name in self._units_of(step_id)}
+        names = {file.name for step_id in steps for file in self._units_of(step_id)}
         for path in (self.internal / "steps").glob("*.json"):
             with contextlib.suppress(OSError, ValueError):
                 record = self.record(member(parse_json(path.read_text("utf-8")), "step", str))
@@ -293,9 +286,8 @@ class ReleaseStore:
     def finished(self, step_id: str, key: str, folder: str) -> int:
         """Return the bytes of files that an interrupted attempt finished; sizes only are read."""
         total = 0
-        for unit in self.units(step_id, key).glob("*.json"):
-            with contextlib.suppress(OSError, ValueError, IntegrityError):
-                file = ArtifactFile.from_json(parse_json(unit.read_text("utf-8")))
+        for file in self._units_of(step_id, key):
+            with contextlib.suppress(OSError, IntegrityError):
                 size = child(self.root / folder, file.name).stat().st_size
                 total += size if size == file.size else 0
         return total
@@ -316,10 +308,10 @@ class ReleaseStore:
         if self._digests is None:
             self._digests = self._read_digests()
         stat = path.stat()
-        seen: list[Json] = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        seen = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
         known = self._digests.get(str(path))
         if known is not None and known[:3] == seen:
-            return str(known[3])
+            return known[3]
         if not may_read:
             return None
         digest = hash_file(path)[1]
@@ -330,22 +322,21 @@ class ReleaseStore:
                 safe="nothing was written",
                 next="wait until the training has finished, then run it again",
             )
-        self._digests[str(path)] = [*seen, digest]
+        self._digests[str(path)] = (*seen, digest)
         return digest
 
-    def _read_digests(self) -> dict[str, list[Json]]:
-        """Read what is remembered; what no run of ours wrote is not."""
+    def _read_digests(self) -> dict[str, _Seen]:
+        """Read what is remembered; nothing of a file that no run of ours wrote."""
         try:
-            data = expect(parse_json((self.internal / "digests.json").read_text("utf-8")), dict)
+            data = parse_json((self.internal / "digests.json").read_text("utf-8"))
+            return read_as(dict[str, _Seen], data)
         except (OSError, ValueError):
             return {}
-        return {
-            name: seen for name, seen in data.items() if isinstance(seen, list) and len(seen) == 4
-        }
 
     def save_digests(self) -> None:
         if self._digests:
-            write_json(self.internal / "digests.json", {**self._digests})
+            digests: dict[str, Json] = {name: [*seen] for name, seen in self._digests.items()}
+            write_json(self.internal / "digests.json", digests)
 
     def fill(
         self, artifact: Artifact, *, may_read: bool, tick: Callable[[str, int], None]
@@ -361,44 +352,22 @@ class ReleaseStore:
             if digest is None:
                 return None
             tick(file.name, file.size)
-            files.append(
-                ArtifactFile(name=file.name, size=file.size, sha256=digest, role=file.role)
-            )
-        return Artifact(
-            kind=artifact.kind,
-            path=artifact.path,
-            files=tuple(files),
-            metadata=artifact.metadata,
-            producer=artifact.producer,
-        )
+            files.append(replace(file, sha256=digest))
+        return replace(artifact, files=tuple(files))
 
     # -- inside ------------------------------------------------------------------------------
 
     def _read_record(self, data: Mapping[str, Json]) -> Record:
         """Raise a ValueError or IntegrityError where it says things that no run of ours wrote."""
-        folder = member(data, "folder", str)
-        artifact = None
-        if data["artifact"] is not None:
-            path = self.root if folder == "." else child(self.root, folder)
-            artifact = Artifact.from_json({**member(data, "artifact", dict), "path": str(path)})
-            for file in artifact.files:
-                child(path, file.name)
-        if (artifact is None) == (data["receipt"] is None):
+        record = read_as(Record, data)
+        if (record.artifact is None) == (record.receipt is None):
             raise ValueError("a step makes an artifact, or gets a receipt")
-        stats: dict[str, tuple[int, int]] = {}
-        for name, stat in member(data, "stats", dict).items():
-            time_ns, inode = expect(stat, list)
-            stats[name] = (expect(time_ns, int), expect(inode, int))
-        return Record(
-            step=member(data, "step", str),
-            key=member(data, "key", str),
-            folder=folder,
-            artifact=artifact,
-            receipt=None if artifact is not None else member(data, "receipt", dict),
-            stats=stats,
-            about=member(data, "about", dict),
-            seconds=member(data, "seconds", float),
-        )
+        if record.artifact is None:
+            return record
+        path = self.root if record.folder == "." else child(self.root, record.folder)
+        for file in record.artifact.files:
+            child(path, file.name)
+        return replace(record, artifact=replace(record.artifact, path=path))
 
     def _record_path(self, step_id: str) -> Path:
         return self.internal / "steps" / f"{safe_name(step_id)}.json"
@@ -426,14 +395,13 @@ class ReleaseStore:
         artifact = record.made
         keep = {file.name for file in artifact.files}
         made = {file.name for file in old.artifact.files} if old and old.artifact else set()
-        for name in (made | self._units_of(record.step)) - keep:
+        units = {file.name for file in self._units_of(record.step)}
+        for name in (made | units) - keep:
             with contextlib.suppress(IntegrityError):  # a record that was tampered with
                 child(artifact.path, name).unlink(missing_ok=True)
 
-    def _units_of(self, step_id: str) -> set[str]:
-        """Return the names of the files that interrupted attempts of a step finished."""
-        names = set()
-        for unit in (self.internal / "units" / safe_name(step_id)).glob("*/*.json"):
+    def _units_of(self, step_id: str, key: str = "*") -> Iterator[ArtifactFile]:
+        """Yield the files that interrupted attempts of a step finished."""
+        for unit in (self.internal / "units" / safe_name(step_id)).glob(f"{key[:16]}/*.json"):
             with contextlib.suppress(OSError, ValueError):
-                names.add(member(parse_json(unit.read_text("utf-8")), "name", str))
-        return names
+                yield ArtifactFile.from_json(parse_json(unit.read_text("utf-8")))

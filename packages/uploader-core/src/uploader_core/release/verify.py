@@ -6,16 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from uploader_core.artifact import ArtifactFile
 from uploader_core.contract.verification import Problem, Verification
 from uploader_core.disk.safe_write import child, hash_file
 from uploader_core.errors import IntegrityError, UsageError
-from uploader_core.untrusted_json import expect, parse_json
-
-if TYPE_CHECKING:
-    pass
+from uploader_core.untrusted_json import expect, parse_json, read_as
 
 NAME = "upload_manifest.json"
 
@@ -46,13 +42,7 @@ def read_manifest(text: str | bytes, where: str) -> tuple[ArtifactFile, ...]:
         if manifest["schema"] != SCHEMA:
             raise ValueError(f"schema {manifest['schema']!r}, expected {SCHEMA!r}")
         return tuple(
-            ArtifactFile(
-                name=str(file["path"]),
-                size=int(file["size"]),
-                sha256=str(file["sha256"]),
-                role=str(file.get("role", "other")),
-            )
-            for file in manifest["files"]
+            read_as(ArtifactFile, {**file, "name": file["path"]}) for file in manifest["files"]
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(

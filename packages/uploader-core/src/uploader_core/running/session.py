@@ -9,6 +9,7 @@ from pathlib import Path
 
 from uploader_core.advice.disk_space import downloads_fit
 from uploader_core.advice.machine_warnings import advise
+from uploader_core.contract.context import VerifyContext
 from uploader_core.contract.verification import Verification
 from uploader_core.errors import UploaderError, UsageError
 from uploader_core.planning.destinations import find_destination, split_destination
@@ -27,7 +28,8 @@ from uploader_core.release.verify import verify_folder
 from uploader_core.running.events import EventFile, EventStream
 from uploader_core.running.report import Report
 from uploader_core.running.step_run import Runner
-from uploader_core.workers.pool import Workers, read_answer
+from uploader_core.workers.messages import Verify
+from uploader_core.workers.pool import Workers
 
 
 def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1) -> Survey:
@@ -181,18 +183,15 @@ def verify(
             f"{plugin.entry.owner} cannot verify what lies at {name}:",
             next="verify the release folder, or a downloaded copy",
         )
-    asked = {
-        "op": "verify",
-        "step": f"verify {reference}",
-        "owner": plugin.entry.owner,
-        "run": spec.verify,
-        "target": target,
-        "full": full,
-        "secrets": list(spec.secrets),
-        "network": True,
-    }
-    answer = Workers(config.environment).perform(asked, lambda _: None)
-    return read_answer(asked, answer, Verification.from_json)
+    asked = Verify(
+        step=f"verify {reference}",
+        owner=plugin.entry.owner,
+        secrets=spec.secrets,
+        network=True,
+        run=spec.verify,
+        context=VerifyContext(target=target, full=full),
+    )
+    return Workers(config.environment).perform(asked, lambda _: None)
 
 
 def _plan_before_fetching(

@@ -11,13 +11,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from uploader_core.advice.step_times import load as load_pace
 from uploader_core.advice.step_times import save as save_pace
 from uploader_core.artifact import Artifact, Json, UploadFile
 from uploader_core.contract.settings import to_json
-from uploader_core.contract.specs import DocumentSpec, UploadSpec
+from uploader_core.contract.specs import UploadSpec
 from uploader_core.disk.safe_write import hash_file, write_json
 from uploader_core.errors import CancelledError, IntegrityError, SpaceError, UploaderError
 from uploader_core.lineage import fact_files
@@ -34,8 +34,12 @@ from uploader_core.running.lanes import Lanes
 from uploader_core.running.manifest import build_manifest, describe
 from uploader_core.running.report import Outcome, Report
 from uploader_core.running.run_hooks import RunHooks
+from uploader_core.untrusted_json import as_json
 from uploader_core.workers import child
-from uploader_core.workers.pool import Workers, read_answer
+from uploader_core.workers.messages import Progress, RunStep, RunUpload, StepRequest, Warned
+from uploader_core.workers.pool import Workers
+
+R = TypeVar("R")
 
 _TICK = 0.25
 """Seconds between two occasions to show that time passes."""
@@ -281,32 +285,29 @@ class Runner:
             )
         started = time.monotonic()
         work = self.store.work(step.id)
-        request = make_request(
-            self.plan,
-            step,
-            inputs,
-            output=self.store.root / folder,
-            work=work,
-            returns="receipt"
-            if is_upload
-            else "document"
-            if isinstance(step.spec, DocumentSpec)
-            else "artifact",
-            units=None if is_upload else self.store.units(step.id, key),
-        )
-        if is_upload:
-            request["files"] = [f.to_json() for f in self._upload_files(step)]
+        artifact, receipt = None, None
+        place = self.store.root / folder
         try:
-            result = self._send(step, request)
+            if is_upload:
+                files = tuple(self._upload_files(step))
+                upload = make_request(
+                    RunUpload, self.plan, step, inputs, output=place, work=work, files=files
+                )
+                receipt = self._send(step, upload)
+            else:
+                units = self.store.units(step.id, key)
+                making = make_request(
+                    RunStep, self.plan, step, inputs, output=place, work=work, units=units
+                )
+                artifact = self._send(step, making)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        artifact = None if is_upload else read_answer(request, result, Artifact.from_json)
         record = Record(
             step=step.id,
             key=key,
             folder=folder,
             artifact=artifact,
-            receipt=read_answer(request, result, dict) if is_upload else None,
+            receipt=receipt,
             stats={} if artifact is None else self.store.stats_of(artifact),
             about=describe(self.plan, step.id),
             seconds=time.monotonic() - started,
@@ -359,13 +360,10 @@ class Runner:
         data: dict[str, Json] = {"what": what, "done": done, "total": None, "unit": unit}
         self.events.emit("step_progress", step.id, **data)
 
-    def _send(self, step: PlannedStep, request: Mapping[str, Any]) -> Json:
-        def emit(message: Mapping[str, Json]) -> None:
-            data = {k: v for k, v in message.items() if k != "event"}
-            if message["event"] == "progress":
-                self.events.emit("step_progress", step.id, **data)
-            else:
-                self.events.emit("warning", step.id, **data)
+    def _send(self, step: PlannedStep, request: StepRequest[R]) -> R:
+        def emit(message: Progress | Warned) -> None:
+            type_ = "step_progress" if isinstance(message, Progress) else "warning"
+            self.events.emit(type_, step.id, **as_json(message))
 
         if step.spec.isolation == "inline":
             return child.perform(request, emit, lambda: self.workers.stopped)

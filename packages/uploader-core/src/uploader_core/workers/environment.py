@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 # A worker that computes has no business with credentials, whatever they are called.
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|PRIVATE_KEY", re.I)
@@ -42,11 +41,12 @@ def child_environment(
     return child
 
 
-def _is_offline(environment: Mapping[str, str]) -> bool:
+def is_offline(environment: Mapping[str, str]) -> bool:
     """Read the variables by which the Hub's own tools are told to stay offline, as they do."""
     said = environment.get("HF_HUB_OFFLINE") or environment.get("TRANSFORMERS_OFFLINE") or ""
     return said.upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def _secrets(request: Mapping[str, Any]) -> dict[str, str]:
-    return {n: os.environ[n] for n in request.get("secrets", ()) if n in os.environ}
+def visible_secrets(names: Iterable[str]) -> dict[str, str]:
+    """Return those of some variables that are set in this process."""
+    return {name: os.environ[name] for name in names if name in os.environ}

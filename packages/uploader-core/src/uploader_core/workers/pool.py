@@ -1,58 +1,25 @@
-"""Send a request to a worker process, or perform it inline, and bring back result or error."""
+"""Send a request to a worker process and bring back result or error."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from uploader_core.artifact import Json
-from uploader_core.errors import CancelledError, PluginError, StepFailedError, from_json
-from uploader_core.untrusted_json import expect
+from uploader_core.errors import CancelledError, StepFailedError, from_json
+from uploader_core.workers import messages
 from uploader_core.workers.child import Emit
 from uploader_core.workers.environment import child_environment
 from uploader_core.workers.watchdog import VARIABLE, Watchdog, limit_of
 
-T = TypeVar("T")
-
-
-def settings_reference(settings: Any) -> str | None:
-    """Name a settings class so that a worker can import it."""
-    if settings is None:
-        return None
-    return f"{type(settings).__module__}:{type(settings).__qualname__}"
-
-
-def read_answer(
-    request: Mapping[str, Any], answer: Json, read: Callable[[dict[str, Json]], T]
-) -> T:
-    """Return what a request was answered with, as what it stands for.
-
-    Args:
-        request: For whose answer it is.
-        answer: JSON from a worker.
-        read: Makes the result of a JSON object; a ValueError of it says what is wrong.
-
-    Raises:
-        PluginError: The answer is not of that form.
-    """
-    try:
-        return read(expect(answer, dict, "the answer"))
-    except ValueError as error:
-        raise PluginError(
-            f"what {request['step']} returned cannot be read: {error}",
-            owner=str(request["owner"]),
-            safe="nothing was recorded of it",
-            next=f"pip install -U {str(request['owner']).split(' ')[0]}, or tell its author",
-        ) from error
+R = TypeVar("R")
 
 
 class Workers:
@@ -104,7 +71,7 @@ class Workers:
             if self._stopped or run in self._warm:
                 return
             process = self._warm[run] = self._start(())
-        _say(process, {"op": "import", "run": run, "owner": owner})
+        _say(process, messages.Import(run=run, owner=owner))
 
     def close(self) -> None:
         """End what was started for a step that did not come to run."""
@@ -114,23 +81,23 @@ class Workers:
         for process in warm.values():
             self._end(process)
 
-    def perform(self, request: Mapping[str, Any], emit: Emit) -> Json:
+    def perform(self, request: messages.Request[R], emit: Emit) -> R:
         """Run a request in a worker process.
 
         Raises:
             UploaderError: What the worker sent, or a StepFailedError that says how it died.
+            PluginError: The worker's answer cannot be read.
             CancelledError: The run was stopped.
         """
-        secrets = tuple(request.get("secrets", ()))
-        network = bool(request.get("network"))
         with self._guard:
             if self._stopped:
                 raise CancelledError("the run was stopped")
-            plain = request["op"] == "run" and not secrets and not network
-            process = self._warm.pop(request["run"], None) if plain else None
+            process = None
+            if isinstance(request, messages.RunStep):
+                process = self._warm.pop(request.run, None)
             if process is None:
-                process = self._start(secrets, network=network)
-        tail = _Tail(process, self._log_file(str(request["step"])))
+                process = self._start(request.secrets, network=request.network)
+        tail = _Tail(process, self._log_file(request.step))
         limit = limit_of(self._environment)
         try:
             with Watchdog(process.pid, limit, lambda: _kill(process)) as watchdog:
@@ -169,26 +136,23 @@ class Workers:
     def _converse(
         self,
         process: subprocess.Popen[str],
-        request: Mapping[str, Any],
+        request: messages.Request[R],
         emit: Emit,
         tail: _Tail,
         watchdog: Watchdog,
-    ) -> Json:
+    ) -> R:
         assert process.stdout is not None
         _say(process, request)
         for line in process.stdout:
             watchdog.heard()
             try:
-                message = json.loads(line)
+                message = messages.from_line(line)
             except ValueError:
                 continue
-            if not isinstance(message, dict) or "event" not in message:
-                continue
-            if message["event"] == "result":
-                result: Json = message["result"]
-                return result
-            if message["event"] == "error":
-                raise from_json(message["error"])
+            if isinstance(message, messages.Answer):
+                return request.read(message.result)
+            if isinstance(message, messages.Failed):
+                raise from_json(message.error)
             emit(message)
         code = process.wait()
         tail.join()
@@ -196,15 +160,15 @@ class Workers:
             raise CancelledError("the run was stopped")
         if watchdog.bit:
             raise StepFailedError(
-                f"{request['step']} hangs: for {limit_of(self._environment):,.0f} s its worker "
+                f"{request.step} hangs: for {limit_of(self._environment):,.0f} s its worker "
                 "said nothing, computed nothing and moved no byte",
-                owner=str(request["owner"]),
+                owner=request.owner,
                 safe="finished steps are kept; no half-written file has a final name",
                 next=f"run the same command again; {VARIABLE} waits longer, 0 for ever",
             )
         raise StepFailedError(
-            f"{request['step']} ended without a result: its worker {_how(code)}",
-            owner=str(request["owner"]),
+            f"{request.step} ended without a result: its worker {_how(code)}",
+            owner=request.owner,
             safe="finished steps are kept; no half-written file has a final name",
             next=_advice(code, tail.last),
         )
@@ -246,10 +210,10 @@ class _Tail:
                 log.close()
 
 
-def _say(process: subprocess.Popen[str], request: Mapping[str, Any]) -> None:
+def _say(process: subprocess.Popen[str], message: object) -> None:
     assert process.stdin is not None
     try:
-        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.write(messages.to_line(message))
         process.stdin.flush()
     except BrokenPipeError:
         pass  # it died at once; its exit code says how

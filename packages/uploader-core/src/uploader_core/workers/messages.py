@@ -1,0 +1,306 @@
+"""What a run and its workers say to each other: one class for each operation, with its answer.
+
+A message is a line of JSON on a pipe, the name of its class among its members. Both directions are
+here, so that a field is written down once: :func:`to_line` and :func:`from_line` read the classes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from uploader_core.artifact import Artifact, UploadFile
+from uploader_core.contract import settings as contract_settings
+from uploader_core.contract.context import (
+    FetchedSource,
+    PlanContext,
+    ReleaseInfo,
+    SourceContext,
+    VerifyContext,
+)
+from uploader_core.contract.specs import Diagnosis, Finding
+from uploader_core.contract.verification import Verification
+from uploader_core.errors import PluginError
+from uploader_core.untrusted_json import as_json, member, parse_json, read_as
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The settings of a step, so that another process can build them.
+
+    Attributes:
+        plugin: Id of the plugin whose settings they are.
+        type: ``module:Class``, None for a step without settings.
+        values: By field name.
+    """
+
+    plugin: str = ""
+    type: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plugin: str, settings: Any) -> Settings:
+        """Describe the settings of a step; None for one without."""
+        if settings is None:
+            return cls(plugin=plugin)
+        name = f"{type(settings).__module__}:{type(settings).__qualname__}"
+        return cls(plugin=plugin, type=name, values=contract_settings.to_json(settings))
+
+    def build(self) -> Any:
+        """Return the settings; their class is imported."""
+        if self.type is None:
+            return None
+        module, _, name = self.type.partition(":")
+        cls: type = getattr(importlib.import_module(module), name)
+        return contract_settings.from_json(self.plugin, cls, self.values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionRequest:
+    """A section of a document, to be rendered.
+
+    Attributes:
+        plugin: Id of the plugin whose it is.
+        owner: Its distribution and version.
+        heading: As its spec says.
+        run: Dotted name of the function that renders it.
+        kind: Artifact kind that it is about.
+        settings: Of the section's spec.
+    """
+
+    plugin: str
+    owner: str
+    heading: str
+    run: str
+    kind: str
+    settings: Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Import:
+    """Import what a step will need, before the step itself is known.
+
+    Attributes:
+        run: Dotted name.
+        owner: Distribution and version of the plugin.
+    """
+
+    run: str
+    owner: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request(Generic[R]):
+    """Something that one worker shall do.
+
+    Attributes:
+        answer_type: Class variable: what is answered.
+        step: What it is, for messages and the name of the log.
+        owner: Distribution and version of the plugin.
+        secrets: Names of the variables that the worker may see.
+        network: Whether the work needs one.
+    """
+
+    answer_type: ClassVar[Any]
+
+    step: str
+    owner: str
+    secrets: tuple[str, ...] = ()
+    network: bool = False
+
+    def read(self, answer: object) -> R:
+        """Return the JSON of an answer as what it stands for.
+
+        Raises:
+            PluginError: It is of another form.
+        """
+        try:
+            result: R = read_as(self.answer_type, answer)
+        except ValueError as error:
+            raise PluginError(
+                f"what {self.step} returned cannot be read: {error}",
+                owner=self.owner,
+                safe="nothing was recorded of it",
+                next=f"pip install -U {self.owner.split(' ')[0]}, or tell its author",
+            ) from error
+        return result
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepRequest(Request[R]):
+    """Run a step. What is not described here is as in :class:`StepContext`.
+
+    Attributes:
+        run: Dotted name of the function.
+        settings: Of the step.
+        output: Folder that the step writes.
+        units: Folder of the records of single files; None where nothing is written.
+        sections: To be rendered for a document.
+    """
+
+    run: str
+    settings: Settings
+    inputs: tuple[Artifact, ...]
+    release: ReleaseInfo
+    output: Path
+    work: Path
+    produces: str
+    units: Path | None = None
+    target: str | None = None
+    destination: str | None = None
+    targets: tuple[str, ...] = ()
+    files: tuple[UploadFile, ...] = ()
+    loads: tuple[str, ...] = ()
+    measurements: tuple[Artifact, ...] = ()
+    sources: Mapping[str, Path] = field(default_factory=dict)
+    model_id: str = ""
+    sections: tuple[SectionRequest, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStep(StepRequest[Artifact]):
+    """Run a step that makes an artifact or a document."""
+
+    answer_type: ClassVar[Any] = Artifact
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunUpload(StepRequest["dict[str, Any]"]):
+    """Run a step that uploads; the answer is its receipt, as it is recorded."""
+
+    answer_type: ClassVar[Any] = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check(Request[tuple[Finding, ...]]):
+    """Look whether a step can run: a spec's ``check`` or ``prove``.
+
+    Attributes:
+        run: Dotted name of the function.
+        context: What it is given, but for the settings.
+        settings: Of the step.
+    """
+
+    answer_type: ClassVar[Any] = tuple[Finding, ...]
+
+    run: str
+    context: PlanContext
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetch(Request[FetchedSource]):
+    """Bring a source.
+
+    Attributes:
+        run: Dotted name of the function.
+        context: What it is given, but for secrets, and whether it must stay offline.
+    """
+
+    answer_type: ClassVar[Any] = FetchedSource
+
+    run: str
+    context: SourceContext
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verify(Request[Verification]):
+    """Compare what is at a destination with its manifest.
+
+    Attributes:
+        run: Dotted name of the function.
+        context: What it is given, but for secrets.
+    """
+
+    answer_type: ClassVar[Any] = Verification
+
+    run: str
+    context: VerifyContext
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnose(Request[tuple[Diagnosis, ...]]):
+    """Ask one plugin what it has to say of this machine.
+
+    Attributes:
+        plugin: Its id.
+        online: Whether it may ask over the network.
+    """
+
+    answer_type: ClassVar[Any] = tuple[Diagnosis, ...]
+
+    plugin: str
+    online: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a step is; see :meth:`StepContext.progress`."""
+
+    what: str
+    done: int
+    total: int | None
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warned:
+    """Something went wrong that does not stop the step.
+
+    Attributes:
+        what: One sentence.
+    """
+
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """The last message of a worker that succeeded.
+
+    Attributes:
+        result: JSON, for :meth:`Request.read`.
+    """
+
+    result: Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """The last message of a worker that did not.
+
+    Attributes:
+        error: As :func:`~uploader_core.errors.to_message` wrote it.
+    """
+
+    error: Mapping[str, Any]
+
+
+_TO_WORKER = (Import, RunStep, RunUpload, Check, Fetch, Verify, Diagnose)
+_TO_RUN = (Progress, Warned, Answer, Failed)
+_CLASSES: Mapping[str, Any] = {cls.__name__: cls for cls in (*_TO_WORKER, *_TO_RUN)}
+
+
+def to_line(message: object) -> str:
+    """Return a message of this module as a line of JSON."""
+    data = {"message": type(message).__name__, **as_json(message)}
+    return json.dumps(data, ensure_ascii=False) + "\n"
+
+
+def from_line(line: str) -> Any:
+    """Return the message that a line holds.
+
+    Raises:
+        ValueError: It holds none.
+    """
+    data = parse_json(line)
+    name = member(data, "message", str)
+    if name not in _CLASSES:
+        raise ValueError(f"{name!r} is no message")
+    return read_as(_CLASSES[name], data)

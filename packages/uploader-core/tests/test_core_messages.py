@@ -1,0 +1,133 @@
+"""Every message between a run and a worker comes through the pipe as it went in."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uploader_core.artifact import Artifact, ArtifactFile, UploadFile
+from uploader_core.contract.context import PlanContext, ReleaseInfo, SourceContext, VerifyContext
+from uploader_core.plugin import setting
+from uploader_core.workers import messages
+from uploader_core.workers.messages import from_line, to_line
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """Settings of every type that one may have."""
+
+    place: Path = setting(Path("/a b"), help="x")
+    colour: Colour = setting(Colour.RED, help="x")
+    names: tuple[str, ...] = setting(("a", "b"), help="x")
+    share: float = setting(0.5, help="x")
+    limit: int | None = setting(None, help="x")
+
+
+WHO: dict[str, Any] = {"step": "acme:pack", "owner": "acme 1.0"}
+RELEASE = ReleaseInfo(name="modèle", source="adapter", leave_behind=("x.py",))
+ARTIFACT = Artifact(
+    kind="lora",
+    path=Path("/r/lora"),
+    files=(ArtifactFile(name="a/b", size=2**40, sha256="0" * 64, role="weights"),),
+    metadata={"deep": [{"a": None, "b": [1.5, True, "模"]}]},
+)
+SECTION = messages.SectionRequest(
+    plugin="acme",
+    owner="acme 1.0",
+    heading="Use",
+    run="m:f",
+    kind="lora",
+    settings=messages.Settings(plugin="acme"),
+)
+FILE = UploadFile(name="a", path=Path("/r/a"), size=1, sha256="", role="config", kind="lora")
+STEP: dict[str, Any] = {
+    **WHO,
+    "secrets": ("TOKEN",),
+    "network": True,
+    "run": "m:f",
+    "settings": messages.Settings.of("acme", None),
+    "inputs": (ARTIFACT,),
+    "release": RELEASE,
+    "output": Path("/r/lora"),
+    "work": Path("/r/w"),
+    "produces": "lora",
+    "units": Path("/r/u"),
+    "target": "me/x",
+    "destination": "hf:me/x",
+    "targets": ("me/x", "me/y"),
+    "files": (FILE,),
+    "loads": ("*.safetensors",),
+    "measurements": (ARTIFACT,),
+    "sources": {"adapter": Path("/s")},
+    "model_id": "me/x",
+    "sections": (SECTION,),
+}
+CONTEXT = PlanContext(
+    inputs=(ARTIFACT,),
+    settings=None,
+    release=RELEASE,
+    output=Path("/r"),
+    target="me/x",
+    sizes={"lora": 5},
+    names={"lora": (("a", 5),)},
+    sources={"base": Path("/b")},
+    files=("a",),
+    loads=("*",),
+)
+ALL = [
+    messages.Import(run="m:f", owner="acme 1.0"),
+    messages.RunStep(**STEP),
+    messages.RunUpload(**STEP),
+    messages.Check(**WHO, run="m:f", context=CONTEXT),
+    messages.Fetch(
+        **WHO,
+        run="m:f",
+        context=SourceContext(reference="a/b", purpose="base", outline=Path("/o")),
+    ),
+    messages.Verify(**WHO, run="m:f", context=VerifyContext(target="a/b", full=False)),
+    messages.Diagnose(**WHO, plugin="acme", online=True),
+    messages.Progress(what="x", done=1, total=None, unit="bytes"),
+    messages.Warned(what="x"),
+    messages.Answer(result={"a": [1, None]}),
+    messages.Failed(error={"what": "x", "exit_code": 6}),
+]
+
+
+@pytest.mark.parametrize("message", ALL, ids=lambda message: type(message).__name__)
+def test_message_arrives_as_it_was_sent(message: Any) -> None:
+    line = to_line(message)
+    assert line.count("\n") == 1
+    assert from_line(line) == message
+
+
+def test_every_class_of_messages_is_tried_with_every_field() -> None:
+    assert {type(message) for message in ALL} == {*messages._CLASSES.values()}
+    full = next(m for m in ALL if isinstance(m, messages.RunStep))
+    assert {f.name for f in fields(full)} == {*STEP}
+
+
+def test_settings_arrive_as_they_were() -> None:
+    options = Options(place=Path("/c"), limit=3)
+    sent = messages.Settings.of("acme", options)
+    request = messages.Check(**WHO, run="m:f", context=CONTEXT, settings=sent)
+    assert from_line(to_line(request)).settings.build() == options
+    assert messages.Settings.of("acme", None).build() is None
+
+
+@pytest.mark.parametrize("line", ["", "hello", "[]", "{}", '{"message": "os"}', '{"message": [1]}'])
+def test_line_that_is_no_message_is_a_value_error(line: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        from_line(line)
+
+
+def test_members_that_a_later_version_added_are_left_out() -> None:
+    line = '{"message": "Warned", "what": "x", "colour": "red"}'
+    assert from_line(line) == messages.Warned(what="x")
