@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 from typing import Literal
 
 Speed = Literal["local", "memory", "network", "bridge"]
@@ -32,7 +30,7 @@ class Mount:
         source: What is mounted there (``/dev/sda1``, ``C:\\``).
     """
 
-    point: PurePosixPath
+    point: PurePath
     kind: str
     source: str = ""
 
@@ -73,28 +71,19 @@ def slow_because(mount: Mount) -> str | None:
     return None
 
 
-def parse_mounts(text: str) -> tuple[Mount, ...]:
-    """Read ``/proc/self/mountinfo``; lines that are not understood are left out."""
-    found = []
-    for line in text.splitlines():
-        left, separator, right = line.partition(" - ")
-        fields, ends = left.split(), right.split()
-        if separator and len(fields) >= 5 and len(ends) >= 2:
-            found.append(
-                Mount(
-                    point=PurePosixPath(_unescape(fields[4])),
-                    kind=ends[0],
-                    source=_unescape(ends[1]),
-                )
-            )
-    return tuple(found)
+def mounts() -> Iterator[Mount]:
+    """Yield the mounted file systems, in the order in which they were mounted.
+
+    Raises:
+        OSError: The system does not tell.
+    """
+    import psutil
+
+    for found in psutil.disk_partitions(all=True):
+        yield Mount(point=PurePath(found.mountpoint), kind=found.fstype, source=found.device)
 
 
-def _unescape(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), text)
-
-
-def mount_of(path: PurePosixPath, mounts: Iterable[Mount]) -> Mount | None:
+def mount_of(path: PurePath, mounts: Iterable[Mount]) -> Mount | None:
     """Return the file system that a path lies on: the innermost, and of those the latest mounted.
 
     Args:
@@ -116,14 +105,10 @@ def existing(path: Path) -> Path:
 
 def find_mount(path: Path) -> Mount | None:
     """Return the file system of a folder that may not exist yet; None where nobody tells."""
-    place = existing(path.absolute())
-    if sys.platform == "linux":
-        try:
-            text = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
-        except OSError:
-            return None
-        return mount_of(PurePosixPath(place.resolve()), parse_mounts(text))
-    return None
+    try:
+        return mount_of(existing(path.absolute()).resolve(), mounts())
+    except OSError:
+        return None
 
 
 def free_bytes(path: Path) -> int | None:

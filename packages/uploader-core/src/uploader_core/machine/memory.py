@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +20,6 @@ class Memory:
     total: int
     available: int | None = None
     limited_by: str = ""
-
-
-def parse_meminfo(text: str) -> Memory | None:
-    """Read ``/proc/meminfo``."""
-    values = {m[1]: int(m[2]) << 10 for m in re.finditer(r"(?m)^(\w+):\s+(\d+) kB", text)}
-    if "MemTotal" not in values:
-        return None
-    return Memory(total=values["MemTotal"], available=values.get("MemAvailable"))
 
 
 def cgroup_limits(membership: str, read: Callable[[str], str | None]) -> list[int]:
@@ -66,12 +56,18 @@ def tightened(memory: Memory, limits: list[int]) -> Memory:
 
 def look() -> Memory | None:
     """Return the memory of this machine, None where nobody tells."""
+    import psutil
+
     try:
-        memory = parse_meminfo(Path("/proc/meminfo").read_text("ascii"))
+        found = psutil.virtual_memory()
+    except (OSError, psutil.Error):
+        return None
+    memory = Memory(total=found.total, available=found.available)
+    try:
         membership = Path("/proc/self/cgroup").read_text("utf-8")
     except OSError:
-        return _from_system()
-    return None if memory is None else tightened(memory, cgroup_limits(membership, _read))
+        return memory
+    return tightened(memory, cgroup_limits(membership, _read))
 
 
 def _read(name: str) -> str | None:
@@ -79,32 +75,3 @@ def _read(name: str) -> str | None:
         return Path("/sys/fs/cgroup", name).read_text("ascii")
     except (OSError, ValueError):
         return None
-
-
-def _from_system() -> Memory | None:
-    if os.name == "nt":
-        return _windows()
-    try:
-        return Memory(total=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _windows() -> Memory | None:
-    import ctypes
-
-    class Status(ctypes.Structure):
-        _fields_ = (
-            ("length", ctypes.c_ulong),
-            ("load", ctypes.c_ulong),
-            *(
-                (name, ctypes.c_ulonglong)
-                for name in ["total", "available", "c", "d", "e", "f", "g"]
-            ),
-        )
-
-    status = Status()
-    status.length = ctypes.sizeof(Status)
-    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined]
-        return None
-    return Memory(total=int(status.total), available=int(status.available))

@@ -3,26 +3,32 @@
 A long silence is no hang: a merge may say nothing for an hour. What tells a hang is that a worker
 and everything that it started say nothing, use no processor and move no byte. That is looked up
 from outside, so that a step whose threads wait for each other, or that holds Python's lock, is
-found too. Where the system does not tell (no ``/proc``), nothing is ended.
+found too. Where the system does not count the bytes of a process (macOS), any use of a processor
+counts as work.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
 
 VARIABLE = "UPLOADER_SILENCE"
 """Seconds without any sign of life after which a worker is ended; 0 for never."""
 
 DEFAULT = 900.0
 
-# Below this share of one processor a process only looks whether it may go on.
-_IDLE = 0.005
+# Below this share of one processor a process only looks whether it may go on. Without a count of
+# bytes that could be a slow transfer as well.
+_IDLE = 0.0 if sys.platform == "darwin" else 0.005
 
 
 def limit_of(environment: Mapping[str, str]) -> float:
@@ -91,28 +97,34 @@ class Watchdog:
                 return
 
 
-def activity(session: int) -> tuple[float, int] | None:
-    """Return what the processes of a session did so far; None when that cannot be told.
+def activity(worker: int) -> tuple[float, int] | None:
+    """Return what a worker and the processes that it started did so far; None when none is there.
 
     Returns:
-        Seconds of processor time, and bytes that were read and written.
+        Seconds of processor time, and operations and bytes of input and output, where the system
+        counts them for each process.
     """
-    ticks, moved, found = 0, 0, False
-    try:
-        processes = [p for p in os.listdir("/proc") if p.isdigit()]  # noqa: PTH208 - names only
-    except OSError:
-        return None
-    for process in processes:
-        try:
-            # Behind the name, which may hold spaces: state, parent, group, session, ...
-            fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) != session:
-                continue
+    import psutil
+
+    seconds, moved, found = 0.0, 0, False
+    for process in _started_by(worker):
+        with contextlib.suppress(OSError, psutil.Error):
+            seconds += sum(process.cpu_times()[:4])  # with those of children that have ended
             found = True
-            ticks += sum(map(int, fields[11:15]))  # with those of children that have ended
-            for line in Path("/proc", process, "io").read_text().splitlines():
-                name, _, value = line.partition(":")
-                moved += int(value) if name in ("rchar", "wchar") else 0
-        except (OSError, ValueError, IndexError):
-            continue
-    return (ticks / os.sysconf("SC_CLK_TCK"), moved) if found else None
+            moved += sum(process.io_counters()) if hasattr(process, "io_counters") else 0
+    return (seconds, moved) if found else None
+
+
+def _started_by(worker: int) -> Iterator[psutil.Process]:
+    """Yield the processes of a worker; where there are sessions, also those whose parent ended."""
+    import psutil
+
+    if sys.platform == "win32":
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(worker)
+            yield from (process, *process.children(recursive=True))
+        return
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getsid(pid) == worker:
+                yield psutil.Process(pid)
