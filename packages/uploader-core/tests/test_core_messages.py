@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import pytest
 
 from uploader_core.artifact import Artifact, ArtifactFile, UploadFile
+from uploader_core.contract import settings as contract_settings
 from uploader_core.contract.context import PlanContext, ReleaseInfo, SourceContext, VerifyContext
 from uploader_core.plugin import setting
+from uploader_core.running.manifest import redact
+from uploader_core.untrusted_json import as_json
 from uploader_core.workers import messages
 from uploader_core.workers.messages import from_line, to_line
 
@@ -29,6 +33,13 @@ class Options:
     names: tuple[str, ...] = setting(("a", "b"), help="x")
     share: float = setting(0.5, help="x")
     limit: int | None = setting(None, help="x")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Settings with several paths."""
+
+    folders: tuple[Path, ...] = setting((), help="x")
 
 
 WHO: dict[str, Any] = {"step": "acme:pack", "owner": "acme 1.0"}
@@ -131,3 +142,15 @@ def test_line_that_is_no_message_is_a_value_error(line: str) -> None:
 def test_members_that_a_later_version_added_are_left_out() -> None:
     line = '{"message": "Warned", "what": "x", "colour": "red"}'
     assert from_line(line) == messages.Warned(what="x")
+
+
+def test_json_of_a_dataclass_is_what_a_file_of_it_would_hold() -> None:
+    options = Options(names=("a", "b"))
+    for value in (options, ARTIFACT, Artifact(kind="x", path=Path("y"), metadata={"t": (1, (2,))})):
+        assert as_json(value) == json.loads(json.dumps(as_json(value)))
+    assert contract_settings.to_json(options)["names"] == ["a", "b"]
+
+
+def test_no_local_path_of_a_setting_gets_into_a_manifest() -> None:
+    settings = contract_settings.to_json(Places(folders=(Path("/home/me/a"), Path("/home/me/b"))))
+    assert redact(settings) == {"folders": ["a", "b"]}

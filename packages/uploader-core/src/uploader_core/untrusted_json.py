@@ -61,7 +61,7 @@ def member(data: object, name: str, kind: type[T]) -> T:
 
 
 def as_json(value: object) -> dict[str, Any]:
-    """Return a dataclass, and everything in it, as what :mod:`json` writes.
+    """Return a dataclass, and everything in it, as what :mod:`json` reads: tuples become lists.
 
     Raises:
         TypeError: Something in it has no form in JSON.
@@ -69,7 +69,7 @@ def as_json(value: object) -> dict[str, Any]:
     # Imported here, as in read_as: --help and an import of a plugin do without it.
     import msgspec
 
-    plain: dict[str, Any] = msgspec.to_builtins(value, enc_hook=_plain)
+    plain: dict[str, Any] = _with_lists(msgspec.to_builtins(value, enc_hook=_plain))
     return plain
 
 
@@ -86,6 +86,13 @@ def read_as(kind: type[T], data: object) -> T:
     import msgspec
 
     return msgspec.convert(data, kind, dec_hook=_from_plain)
+
+
+def _with_lists(value: Any) -> Any:
+    # Who walks JSON, as the manifest does to leave out local paths, looks for lists alone.
+    if isinstance(value, dict):
+        return {name: _with_lists(part) for name, part in value.items()}
+    return [_with_lists(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _plain(value: object) -> object:
