@@ -76,6 +76,13 @@ def test_what_every_trainer_leaves_is_nothing(adapter: Path) -> None:
     assert not list(check(plan_context(adapter)))
 
 
+def test_adapter_and_complete_model_in_one_folder_are_both_named(adapter: Path) -> None:
+    touch(adapter, "model-00001-of-00001.safetensors")
+    (error,) = errors(plan_context(adapter))
+    assert f"{adapter} holds an adapter and a complete model" in error.what
+    assert "--leave-behind model-00001-of-00001.safetensors" in (error.next or "")
+
+
 def test_pickle_stops_the_plan_until_it_is_left_behind(adapter: Path) -> None:
     touch(adapter, "non_lora_state_dict.bin")
     (finding,) = errors(plan_context(adapter))

@@ -111,17 +111,18 @@ def refusals_of_adapter(context: PlanContext, *, alone: bool = False) -> Iterato
     """
     adapter = context.input("adapter")
     files = unread_in(adapter.path, "adapter_model", unfetched_of(adapter))
-    yield from refusals(context, files, alone=alone)
+    yield from refusals(context, files, adapter=adapter.path, alone=alone)
 
 
 def refusals(
-    context: PlanContext, files: Iterable[str], *, alone: bool = False
+    context: PlanContext, files: Iterable[str], *, adapter: Path | None = None, alone: bool = False
 ) -> Iterator[Finding]:
     """Yield an error for the files that nobody reads, unless the user said to leave them behind.
 
     Args:
         context: Of the check.
         files: Their names.
+        adapter: The folder, where it is an adapter that is released.
         alone: The adapter is released as it is, and some of them go along.
     """
     left = [name for name in files if name not in context.release.leave_behind]
@@ -129,11 +130,21 @@ def refusals(
         left = [name for name in left if not _can_go_along(name)]
     if not left:
         return
+    named, behind = ", ".join(left), f"--leave-behind {','.join(left)}"
+    if adapter is not None and all(_WHOLE_MODEL.fullmatch(name) for name in left):
+        yield Finding(
+            level="error",
+            what=f"{adapter} holds an adapter and a complete model ({named}); a release is made of one "
+            "of them, and of the adapter unless you say otherwise",
+            next=f"to release the adapter: {behind}; to release the model, move it with config.json "
+            "and the tokenizer's files to a separate folder",
+        )
+        return
     yield Finding(
         level="error",
-        what=f"{', '.join(left)} may be a trained part of the model, and nothing here reads it",
+        what=f"{named} may be a trained part of the model, and nothing here reads it",
         next="merge with the tool that trained it, and release the merged folder; where the model "
-        f"is whole without: --leave-behind {','.join(left)}",
+        f"is whole without: {behind}",
     )
 
 

@@ -36,13 +36,13 @@ def checkpoint_findings(checkpoint: Checkpoint, context: PlanContext) -> Iterato
 def _unread(checkpoint: Checkpoint, context: PlanContext) -> Iterator[Finding]:
     """Refuse files that look like a part of the model and that nothing reads."""
     unfetched = unfetched_of(context.input("checkpoint"))
-    if not checkpoint.adapters:
+    folders = [adapter.folder for adapter in checkpoint.adapters]
+    if not folders:
         files = unread_in(checkpoint.base.folder, "model", unfetched)
     else:
-        folders = [adapter.folder for adapter in checkpoint.adapters]
         found = [unread_in(folder, "adapter_model", unfetched) for folder in folders]
         files = tuple(dict.fromkeys(name for names in found for name in names))
-    yield from refusals(context, files)
+    yield from refusals(context, files, adapter=folders[-1] if folders else None)
 
 
 def _tying(checkpoint: Checkpoint) -> Iterator[Finding]:
