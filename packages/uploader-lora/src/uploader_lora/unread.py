@@ -134,10 +134,10 @@ def refusals(
     if adapter is not None and all(_WHOLE_MODEL.fullmatch(name) for name in left):
         yield Finding(
             level="error",
-            what=f"{adapter} holds an adapter and a complete model ({named}); a release is made of one "
-            "of them, and of the adapter unless you say otherwise",
-            next=f"to release the adapter: {behind}; to release the model, move it with config.json "
-            "and the tokenizer's files to a separate folder",
+            what=f"{adapter} holds an adapter and a complete model ({named}), and a release is made "
+            "of one of them",
+            next=f"to release the adapter: {behind}; to release the model, move it with "
+            "config.json and the tokenizer's files to a separate folder",
         )
         return
     yield Finding(
