@@ -134,8 +134,8 @@ def refusals(
     if adapter is not None and all(_WHOLE_MODEL.fullmatch(name) for name in left):
         yield Finding(
             level="error",
-            what=f"{adapter} holds an adapter and a complete model ({named}), and a release is made "
-            "of one of them",
+            what=f"{adapter} holds an adapter and a complete model ({named}), and a release is "
+            "made of one of them",
             next=f"to release the adapter: {behind}; to release the model, move it with "
             "config.json and the tokenizer's files to a separate folder",
         )
