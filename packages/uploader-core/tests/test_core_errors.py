@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from uploader_core.cli.errors import show
 from uploader_core.errors import AuthError, SpaceError, UploaderError, from_json, to_message
 
 PLUGIN = """
@@ -63,6 +64,18 @@ def test_error_class_of_a_plugin_keeps_exit_code_and_id_through_a_worker(
     assert last["error"] == error.partition("(")[0]
     assert last["owner"] == "acme-pass 1.0"
     assert last["next"]
+
+
+def test_terminal_shows_where_an_error_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    error = AuthError("no ticket", owner="acme 1.0", safe="nothing was sent", next="get one")
+    assert show(error, []) == 6
+    assert capsys.readouterr().err.splitlines() == [
+        "error no ticket",
+        "  from  acme 1.0",
+        "  safe  nothing was sent",
+        "  next  get one",
+        "  id    UPL-AUTH (exit code 6)",
+    ]
 
 
 def test_error_of_another_process_is_below_the_nearest_class_of_core() -> None:

@@ -16,9 +16,9 @@
         ├── PluginBrokenError
         └── StepFailedError
 
-An error says four things: what failed, whose it is, what is safe, and the next command. They are
-fields and not one text, so that a terminal, a JSON consumer and a worker process carry the same.
-Whoever knows more about an error than the one who raised it makes a new one with
+An error says four things: what failed, where it comes from, what is safe, and the next command.
+They are fields and not one text, so that a terminal, a JSON consumer and a worker process carry the
+same. Whoever knows more about an error than the one who raised it makes a new one with
 :meth:`UploaderError.replace`.
 
 Plugins may subclass any of them. Such a class need not be importable where the error arrives: what
@@ -38,7 +38,7 @@ class UploaderError(Exception):
 
     Args:
         what: What failed, one sentence with the values that matter.
-        owner: Whose it is: a file, a plugin with its version, a server.
+        owner: Where it comes from: a file, a plugin with its version, a server.
         safe: What is untouched or kept, so that nobody has to wonder.
         next: The command or edit that helps, ready to be typed.
     """

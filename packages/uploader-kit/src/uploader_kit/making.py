@@ -113,7 +113,7 @@ class MakingConformance(StepConformance):
                f"a stopped step raised {error!r}: let CancelledError pass through")  # fmt: skip
 
     def test_failure_names_the_plugin(self) -> None:
-        """Input that was cut in half is refused with whose fault it is and what to do."""
+        """Input that was cut in half is refused, with where the error comes from and what to do."""
         trial = self._the_trial()
         damaged, name = self._damaged(trial)
         result = damaged.run()
@@ -121,7 +121,7 @@ class MakingConformance(StepConformance):
         if error is None:
             expect(self._virtual, f"{name} was cut in half and the step did not mind")
             return
-        expect(error.owner, f"{error.what!r} does not say whose it is")
+        expect(error.owner, f"{error.what!r} does not say where it comes from")
         expect(error.next, f"{error.what!r} does not say what to do next")
         expect(not files_below(damaged.output) or not _weights(damaged.output),
                "a failed step left weights under a final name")  # fmt: skip

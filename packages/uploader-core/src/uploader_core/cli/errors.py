@@ -34,7 +34,7 @@ def show(error: Exception, arguments: Sequence[str]) -> int:
         return error.exit_code
     click.secho("error", fg="red", bold=True, nl=False, err=True)
     click.echo(f" {error.what}", err=True)
-    for label, text in (("whose", error.owner), ("safe", error.safe), ("next", error.next)):
+    for label, text in (("from", error.owner), ("safe", error.safe), ("next", error.next)):
         if text:
             click.secho(f"  {label:<6}", dim=True, nl=False, err=True)
             click.echo(text, err=True)
