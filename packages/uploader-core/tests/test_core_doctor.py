@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from uploader_core.doctor.examine import disk_line, gpu_lines, machine_lines, memory_lines
+from uploader_core.doctor.machine_lines import disk_line, gpu_lines, machine_lines, memory_lines
 from uploader_core.machine.filesystems import Mount
 from uploader_core.machine.gpu import Gpu, Report
 from uploader_core.machine.host import Host

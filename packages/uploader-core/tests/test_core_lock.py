@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from uploader_core.errors import TemporaryError
-from uploader_core.release.lock import BEAT, SILENCE, hold, is_held, read_owner
+from uploader_core.release.lock import BEAT, SILENCE, hold, read_owner
 
 RACER = """
 import os, sys, time
@@ -42,6 +43,16 @@ with hold(Path(sys.argv[1]) / "lock", Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+def is_held(path: Path) -> bool:
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def say_somebody(folder: Path, host: str, age: float) -> None:

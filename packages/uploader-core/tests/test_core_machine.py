@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from uploader_core.disk.uncached import takes_direct
+from uploader_core.doctor.machine_lines import takes_direct
 from uploader_core.errors import CancelledError, TemporaryError
 from uploader_core.machine import filesystems, gpu, host, memory, windows
 from uploader_core.machine.filesystems import Mount

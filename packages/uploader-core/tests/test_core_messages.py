@@ -33,6 +33,7 @@ class Options:
     names: tuple[str, ...] = setting(("a", "b"), help="x")
     share: float = setting(0.5, help="x")
     limit: int | None = setting(None, help="x")
+    mark: str = setting(",", help="x")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +127,7 @@ def test_every_class_of_messages_is_tried_with_every_field() -> None:
 
 
 def test_settings_arrive_as_they_were() -> None:
-    options = Options(place=Path("/c"), limit=3)
+    options = Options(place=Path("/c"), limit=3, names=("a", "b,c", " "), mark=" ")
     sent = messages.Settings.of("acme", options)
     request = messages.Check(**WHO, run="m:f", context=CONTEXT, settings=sent)
     assert from_line(to_line(request)).settings.build() == options

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from uploader_core.artifact import Json
 from uploader_core.errors import PluginBrokenError, UsageError
-from uploader_core.untrusted_json import as_json
+from uploader_core.untrusted_json import as_json, read_as
 
 T = TypeVar("T")
 
@@ -219,10 +219,8 @@ def to_json(settings: Any) -> dict[str, Json]:
 
 def from_json(plugin: str, cls: type[T], data: Mapping[str, object]) -> T:
     """Rebuild settings from :func:`to_json`, in a worker."""
-    by_name = {f.name: f for f in fields_of(plugin, cls)}
-    return cls(
-        **{
-            name: None if value is None else by_name[name].parse(value, name)
-            for name, value in data.items()
-        }
-    )
+    types = {
+        f.name: tuple[f.item, ...] if f.many else f.item  # type: ignore[name-defined]
+        for f in fields_of(plugin, cls)
+    }
+    return cls(**{n: v if v is None else read_as(types[n], v) for n, v in data.items()})

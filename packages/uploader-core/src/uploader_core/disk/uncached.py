@@ -17,8 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from uploader_core.machine.filesystems import existing
-
 SMALL = 64 << 10
 """Bytes up to which asking the cache first costs more than it saves."""
 
@@ -152,23 +150,3 @@ def _read_at(handle: int, memory: memoryview, offset: int) -> int:
     data = os.read(handle, min(len(memory), 1 << 20))
     memory[: len(data)] = data
     return len(data)
-
-
-def takes_direct(folder: Path) -> bool | None:
-    """Tell whether files can be written past the page cache; nothing is left behind.
-
-    Returns:
-        None where that cannot be found out without leaving a file.
-    """
-    if not (hasattr(os, "O_DIRECT") and hasattr(os, "O_TMPFILE")):
-        return None
-    try:
-        handle = os.open(existing(folder.absolute()), os.O_TMPFILE | os.O_RDWR, 0o600)
-    except OSError:
-        return None
-    from uploader_core.disk.uncached import set_direct
-
-    try:
-        return set_direct(handle, True)
-    finally:
-        os.close(handle)

@@ -9,17 +9,21 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from uploader_core.contract.specs import Diagnosis
-from uploader_core.disk.uncached import takes_direct
 from uploader_core.doctor.inspection import Inspection, inspect_all
+from uploader_core.doctor.machine_lines import (
+    disk_lines,
+    gpu_lines,
+    machine_lines,
+    memory_lines,
+    terminal_lines,
+)
 from uploader_core.errors import UploaderError
-from uploader_core.human_text import size_text
-from uploader_core.machine import filesystems, gpu, host, memory
+from uploader_core.machine import gpu, host, memory
 from uploader_core.plugins.configuration import Config, settings_files
 from uploader_core.plugins.disabled import how_to_enable
 from uploader_core.plugins.registry import Registry
@@ -27,8 +31,6 @@ from uploader_core.workers.messages import Diagnose
 from uploader_core.workers.pool import Workers
 
 _FOR_AUTHORS = re.compile(r"extra == .(test|dev|docs|lint).$")
-_LITTLE_DISK = 20 * 10**9
-_LITTLE_MEMORY = 3 * 10**9
 _SECONDS_OF_A_PLUGIN = 4.0
 _SECONDS_ONLINE = 30.0
 
@@ -58,8 +60,8 @@ def examine(
         online: Let plugins ask the network.
     """
     facts = host.look()
-    yield Part(title="machine", lines=(*machine_lines(facts), *_terminal(), *_settings()))
-    yield Part(title="disk and memory", lines=(*_disk(folder), *memory_lines(memory.look())))
+    yield Part(title="machine", lines=(*machine_lines(facts), *terminal_lines(), *_settings()))
+    yield Part(title="disk and memory", lines=(*disk_lines(folder), *memory_lines(memory.look())))
     yield Part(title="GPU", lines=tuple(gpu_lines(gpu.look())))
     sound = {
         plugin_id: registry.claims(plugin_id)[0]
@@ -70,44 +72,6 @@ def examine(
     yield Part(title="plugins", lines=tuple(_plugins(registry, seen)))
     yield Part(title="packages", lines=tuple(_packages(registry)))
     yield from _told(registry, config, seen, online)
-
-
-def machine_lines(facts: host.Host) -> Iterator[Diagnosis]:
-    """Describe the system; the facts may be those of another."""
-    yield Diagnosis(name="Python", level="ok", what=f"{facts.python}, {sys.executable}")
-    if facts.wsl == 1:
-        yield Diagnosis(
-            name="system",
-            level="warn",
-            what="WSL 1: files are slow, and it has no GPU",
-            fix="wsl --set-version DISTRIBUTION 2   (in PowerShell)",
-        )
-    elif facts.wsl:
-        yield Diagnosis(
-            name="system", level="ok", what=f"WSL 2, kernel {facts.release}; keep models in ~"
-        )
-    else:
-        yield Diagnosis(name="system", level="ok", what=f"{facts.system} {facts.release}".strip())
-    if facts.system == "Windows" and not facts.long_paths:
-        yield Diagnosis(
-            name="long paths",
-            level="warn",
-            what="paths end at 259 letters here; long names of models fail",
-            fix="set LongPathsEnabled to 1 in HKLM\\SYSTEM\\CurrentControlSet\\Control\\FileSystem",
-        )
-
-
-def _terminal() -> Iterator[Diagnosis]:
-    encoding = (sys.stdout.encoding or "unknown").lower()
-    if encoding.replace("-", "") == "utf8":
-        yield Diagnosis(name="terminal", level="ok", what="UTF-8")
-        return
-    yield Diagnosis(
-        name="terminal",
-        level="warn",
-        what=f"{encoding}: letters that it does not have are shown as ?; files are UTF-8 anyway",
-        fix="PYTHONUTF8=1" if os.name != "nt" else "chcp 65001, or use Windows Terminal",
-    )
 
 
 def _settings() -> Iterator[Diagnosis]:
@@ -121,112 +85,6 @@ def _settings() -> Iterator[Diagnosis]:
     files = [str(path) for path in settings_files() if path.is_file()]
     if files:
         yield Diagnosis(name="settings", level="ok", what=", ".join(files))
-
-
-def _disk(folder: Path) -> Iterator[Diagnosis]:
-    """Describe where a release and temporary files would be written."""
-    import tempfile
-
-    direct = takes_direct(folder)
-    yield disk_line(
-        "here", folder, filesystems.find_mount(folder), filesystems.free_bytes(folder), direct
-    )
-    temporary = Path(tempfile.gettempdir())
-    if filesystems.device_of(temporary) != filesystems.device_of(folder):
-        yield disk_line(
-            "temporary",
-            temporary,
-            filesystems.find_mount(temporary),
-            filesystems.free_bytes(temporary),
-            None,
-            little=100 * 10**6,
-        )
-
-
-def disk_line(
-    name: str,
-    folder: Path,
-    mount: filesystems.Mount | None,
-    free: int | None,
-    direct: bool | None,
-    *,
-    little: int = _LITTLE_DISK,
-) -> Diagnosis:
-    """Describe one file system.
-
-    Args:
-        name: Of the line.
-        folder: What was looked at.
-        mount: What it is on, None where nobody tells.
-        free: Bytes.
-        direct: Whether files can be written past the page cache.
-        little: Bytes below which it is worth a warning.
-    """
-    kind = "" if mount is None else f"{mount.kind} ({mount.speed}), "
-    what = f"{folder}: {kind}{'?' if free is None else size_text(free)} free"
-    if direct is not None:
-        what += ", O_DIRECT" if direct else ", no O_DIRECT"
-    slow = None if mount is None else filesystems.slow_because(mount)
-    if slow is not None:
-        return Diagnosis(
-            name=name,
-            level="warn",
-            what=f"{what}; {slow}",
-            fix="--output ~/FOLDER, on a disk of this system",
-        )
-    if free is not None and free < little:
-        return Diagnosis(
-            name=name,
-            level="warn",
-            what=what,
-            fix="free some space, or --output on another disk; `uploader plan` says what is needed",
-        )
-    return Diagnosis(name=name, level="ok", what=what)
-
-
-def memory_lines(found: memory.Memory | None) -> Iterator[Diagnosis]:
-    """Describe the memory."""
-    if found is None:
-        yield Diagnosis(name="memory", level="warn", what="this system does not tell")
-        return
-    room = found.total if found.available is None else found.available
-    what = f"{size_text(found.total)}, {size_text(room)} available"
-    if found.limited_by:
-        what += f" ({found.limited_by})"
-    if room < _LITTLE_MEMORY:
-        yield Diagnosis(
-            name="memory",
-            level="warn",
-            what=what,
-            fix="close other programs; in WSL, raise memory= in %UserProfile%\\.wslconfig",
-        )
-    else:
-        yield Diagnosis(name="memory", level="ok", what=what)
-
-
-def gpu_lines(report: gpu.Report) -> Iterator[Diagnosis]:
-    """Describe the GPUs; a machine without one is no fault."""
-    if report.why:
-        fix = None
-        if "not installed" in report.why:
-            fix = 'pip install "uploader-core[gpu]", if there is a GPU of NVIDIA'
-        yield Diagnosis(name="GPU", level="ok", what=f"{report.why}; none is needed", fix=fix)
-        return
-    if not report.gpus:
-        what = f"driver {report.driver}, and no GPU that this process may use"
-        yield Diagnosis(name="GPU", level="warn", what=what, fix="unset CUDA_VISIBLE_DEVICES")
-    for found in report.gpus:
-        what = f"{gpu.describe(found)}, driver {report.driver}"
-        if 4 * found.free < found.total:
-            held = ", ".join(str(pid) for pid, _ in found.holders) or "another process"
-            yield Diagnosis(
-                name=f"GPU {found.index}",
-                level="warn",
-                what=what,
-                fix=f"end what holds it: {held}; a step that needs it waits for it",
-            )
-        else:
-            yield Diagnosis(name=f"GPU {found.index}", level="ok", what=what)
 
 
 def _plugins(registry: Registry, seen: Mapping[str, Inspection]) -> Iterator[Diagnosis]:

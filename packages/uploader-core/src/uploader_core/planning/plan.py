@@ -23,6 +23,7 @@ from uploader_core.contract.specs import (
 from uploader_core.errors import UploaderError
 from uploader_core.planning.sources import Sources
 from uploader_core.plugins.registry import Plugin
+from uploader_core.untrusted_json import as_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,16 +59,6 @@ class FileSystem:
     free: int = 0
     peak: int = 0
     after: int = 0
-
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "path": str(self.path),
-            "kind": self.kind,
-            "uses": list(self.uses),
-            "free": self.free,
-            "peak": self.peak,
-            "after": self.after,
-        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,7 +159,7 @@ class PlannedStep:
             "measured": self.measured,
             "exact": self.estimate.exact,
             "files": [{"name": n, "size": s} for n, s in self.estimate.files],
-            "findings": [f.to_json() for f in self.findings],
+            "findings": [as_json(f) for f in self.findings],
         }
 
 
@@ -309,9 +300,9 @@ class Plan:
             "bytes_written": self.bytes_written,
             "peak_disk": self.peak_disk,
             "bytes_downloaded": sum(d.download for d in self.downloads),
-            "space": [system.to_json() for system in self.space],
+            "space": [as_json(system) for system in self.space],
             "peak_memory": self.peak_memory,
-            "findings": [f.to_json() for f in self.findings],
+            "findings": [as_json(f) for f in self.findings],
         }
 
 

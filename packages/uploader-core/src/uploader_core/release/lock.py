@@ -88,19 +88,6 @@ def read_owner(path: Path) -> Owner | None:
         return None
 
 
-def is_held(path: Path) -> bool:
-    """Tell whether a process of this machine holds a lock, taking nothing away from it."""
-    if not path.exists():
-        return False
-    lock = FileLock(path, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError, NotImplementedError):
-        return True
-    lock.release()
-    return False
-
-
 @contextlib.contextmanager
 def _heartbeat(path: Path) -> Iterator[None]:
     since = time.time()
