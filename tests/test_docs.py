@@ -185,3 +185,49 @@ def test_every_page_is_in_the_navigation() -> None:
     navigation = (DOCS.parent / "mkdocs.yml").read_text("utf-8")
     pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
     assert {name for name in pages if name not in navigation} == set()
+
+
+def places() -> list[Path]:
+    """Return the folders that a path on the page for newcomers may be relative to."""
+    root = DOCS.parent
+    return [root, Path(plugin.__file__).parent, *root.glob("packages/*/src")]
+
+
+def defined_in(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text("utf-8"))
+    kinds = ast.ClassDef | ast.FunctionDef
+    names = {node.name for node in tree.body if isinstance(node, kinds)}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{m.name}" for m in node.body if isinstance(m, kinds)}
+    return names | {name.rpartition(".")[2] for name in names}
+
+
+def test_names_of_the_page_for_newcomers_exist() -> None:
+    wrong, seen, known = [], 0, set[str]()
+    for part in re.split(r"\n\n|\n(?=\d+\.|\|)", (DOCS / "onboarding.md").read_text("utf-8")):
+        spans = re.findall(r"`([^`\n]+)`", part)
+        paths = [s for s in spans if re.fullmatch(r"[\w./-]+(\.py|\.md|/)", s)]
+        names = [s for s in spans if re.fullmatch(r"[A-Za-z_.]+\(\)|[A-Z][a-z]\w+(\.\w+)?", s)]
+        found = {p: [q / p for q in places() if (q / p).exists()] for p in paths}
+        wrong += [p for p, there in found.items() if not there]
+        files = [there[0] for there in found.values() if there and there[0].suffix == ".py"]
+        known |= {name for file in files for name in defined_in(file)}
+        wrong += [n for n in names if n.removesuffix("()") not in known]
+        seen += len(paths) + len(names)
+    assert wrong == []
+    assert seen > 100
+
+
+def test_page_for_newcomers_names_every_folder() -> None:
+    page = (DOCS / "onboarding.md").read_text("utf-8")
+    core = Path(plugin.__file__).parent
+    shown = {
+        folder.relative_to(root).as_posix() + "/"
+        for root in places()
+        for folder in (*core.iterdir(), *root.glob("uploader_[ghm]*/*/"))
+        if (folder / "__init__.py").is_file() and folder.is_relative_to(root)
+        if root != DOCS.parent and not (root != core and folder.is_relative_to(core))
+    }
+    assert {name for name in shown if f"`{name}`" not in page} == set()
+    assert len(shown) > 25
