@@ -100,10 +100,15 @@ def test_ctrl_c_keeps_what_is_finished(
 ) -> None:
     release = tmp_path / "release"
     argv = uploader.argv("run", fine_tune, "--plugins", "slow", "--output", release, "--yes")
-    process = subprocess.Popen(
-        argv, env={**uploader.variables(), "ACME_WAIT": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+    # Where the tests run in the background of a shell, Ctrl-C is ignored, and that is inherited.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            argv, env={**uploader.variables(), "ACME_WAIT": "1"}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
     steps = release / ".uploader" / "steps"
     deadline = time.monotonic() + 60
     while not list(steps.glob("slow-quick*")) and time.monotonic() < deadline:
