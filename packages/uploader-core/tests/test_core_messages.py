@@ -65,7 +65,7 @@ STEP: dict[str, Any] = {
     "secrets": ("TOKEN",),
     "network": True,
     "run": "m:f",
-    "settings": messages.Settings.of("acme", None),
+    "settings": messages.Settings.of("acme", None, {}),
     "inputs": (ARTIFACT,),
     "release": RELEASE,
     "output": Path("/r/lora"),
@@ -128,10 +128,10 @@ def test_every_class_of_messages_is_tried_with_every_field() -> None:
 
 def test_settings_arrive_as_they_were() -> None:
     options = Options(place=Path("/c"), limit=3, names=("a", "b,c", " "), mark=" ")
-    sent = messages.Settings.of("acme", options)
+    sent = messages.Settings.of("acme", options, contract_settings.to_json(options))
     request = messages.Check(**WHO, run="m:f", context=CONTEXT, settings=sent)
     assert from_line(to_line(request)).settings.build() == options
-    assert messages.Settings.of("acme", None).build() is None
+    assert messages.Settings.of("acme", None, {}).build() is None
 
 
 @pytest.mark.parametrize("line", ["", "hello", "[]", "{}", '{"message": "os"}', '{"message": [1]}'])

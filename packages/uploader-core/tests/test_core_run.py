@@ -78,6 +78,14 @@ def test_changed_setting_runs_the_step_again_and_removes_what_it_replaced(
     assert not (adapter.parent / "m" / "acme.notes" / "blob-1.bin").exists()
 
 
+def test_step_behind_one_that_ran_again_is_kept_next_time(uploader: Any, adapter: Path) -> None:
+    uploader("run", adapter, "--plugins", "notes,acme.digest", "--name", "m")
+    again = ("run", adapter, "--plugins", "notes,acme.digest", "--name", "m", "--notes-sizes", "1")
+    assert uploader(*again).returncode == 0
+    report = json.loads(uploader(*again, "--json").stdout)
+    assert {s["status"] for s in report["steps"]} == {"kept"}
+
+
 def test_changed_file_is_set_aside_and_rebuilt(uploader: Any, adapter: Path) -> None:
     uploader("run", adapter, "--plugins", "notes", "--name", "m")
     release = adapter.parent / "m"

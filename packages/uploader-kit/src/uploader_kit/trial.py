@@ -17,7 +17,7 @@ from uploader_core.contract.context import PlanContext, ReleaseInfo
 from uploader_core.contract.specs import StepSpec, UploadSpec
 from uploader_core.disk.safe_write import hash_file
 from uploader_core.errors import UploaderError
-from uploader_core.planning.plan import Plan, PlannedStep, SectionRef
+from uploader_core.planning.plan import Plan, PlannedStep, SectionRef, settled
 from uploader_core.planning.sources import Sources
 from uploader_core.planning.step_request import make_request
 from uploader_core.plugins.configuration import Config
@@ -215,11 +215,11 @@ class Trial:
             plugin=self.plugin,
             spec=self.spec,
             inputs=(),
-            settings=self.settings,
             kind=self.kind,
             sections=self.sections,
             target=self.target,
             destination=None if scheme is None else f"{scheme}:{self.target}",
+            **settled(self.settings),
         )
         plan = Plan(
             sources=Sources(kind="adapter", folder=self.root, artifacts={}),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -146,6 +146,15 @@ def save(pace: Pace, path: Path | None = None) -> None:
     }
     with contextlib.suppress(OSError, UploaderError):
         write_json(path or _path(), {"schema": "uploader.pace/1", "runs": runs})
+
+
+def learn(took: Iterable[tuple[PlannedStep, float]]) -> None:
+    """Keep how long steps took that did all of their work."""
+    known = pace = load()
+    for step, seconds in took:
+        pace = pace.learn(step, seconds)
+    if pace is not known:
+        save(pace)
 
 
 def _timed(step: PlannedStep, pace: Pace) -> PlannedStep:

@@ -171,7 +171,7 @@ def plan(ctx: click.Context, /, **params: Any) -> int:
     """
     from uploader_core.cli.render import make_console
     from uploader_core.cli.survey import show_survey
-    from uploader_core.planning.preflight import combine
+    from uploader_core.planning.preflight import refuse_if
     from uploader_core.running.session import look
 
     request, config, choice = _prepare(ctx, params)
@@ -184,8 +184,7 @@ def plan(ctx: click.Context, /, **params: Any) -> int:
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         show_survey(make_console(), survey)
-    if survey.errors:
-        raise combine(list(survey.errors))
+    refuse_if(survey.errors)
     return 0
 
 

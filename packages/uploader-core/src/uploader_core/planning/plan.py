@@ -6,11 +6,11 @@ import graphlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from uploader_core.artifact import Artifact, Json
 from uploader_core.contract.context import FetchedSource, ReleaseInfo
-from uploader_core.contract.settings import to_json as settings_json
+from uploader_core.contract.settings import to_json
 from uploader_core.contract.specs import (
     ConvertSpec,
     DocumentSpec,
@@ -26,17 +26,31 @@ from uploader_core.plugins.registry import Plugin
 from uploader_core.untrusted_json import as_json
 
 
+class Settled(TypedDict):
+    """The two arguments of a step, or of a section, that say its settings."""
+
+    settings: Any
+    settings_json: dict[str, Json]
+
+
+def settled(settings: Any) -> Settled:
+    """Return resolved settings with their JSON, which is made here and nowhere else."""
+    return {"settings": settings, "settings_json": to_json(settings)}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionRef:
     """A section that a document step renders for itself.
 
     Attributes:
         kind: Artifact kind that the text is about.
+        settings_json: The settings as plain JSON.
     """
 
     plugin: Plugin
     spec: DocumentSpec
     settings: Any
+    settings_json: dict[str, Json]
     kind: str
 
 
@@ -71,6 +85,7 @@ class PlannedStep:
         spec: What it is.
         inputs: Ids of the steps, or ``source:<kind>``, that it consumes, in order.
         settings: Resolved settings or None.
+        settings_json: The same as plain JSON, for records, keys and workers.
         kind: Kind that it produces; ``document`` or ``upload`` for those.
         folder: Output folder relative to the release, POSIX; None for virtual and upload steps.
         estimate: Cost, as the plugin says.
@@ -84,7 +99,8 @@ class PlannedStep:
         target: For uploads, after grouping.
         destination: For uploads, as the user wrote it.
         flatten: For uploads.
-        model_id: For uploads: by what it can be loaded from there.
+        model_id: For uploads, and for documents that go with one: by what the model can be loaded
+            from there.
         release_documents: For uploads: also take the documents of the release.
         findings: Of its check.
     """
@@ -94,6 +110,7 @@ class PlannedStep:
     spec: StepSpec
     inputs: tuple[str, ...]
     settings: Any = None
+    settings_json: dict[str, Json] = field(default_factory=dict)
     kind: str
     folder: str | None = None
     estimate: Estimate = field(default_factory=Estimate)
@@ -114,6 +131,10 @@ class PlannedStep:
     @property
     def is_virtual(self) -> bool:
         return isinstance(self.spec, ConvertSpec) and self.spec.virtual
+
+    @property
+    def uploads(self) -> bool:
+        return isinstance(self.spec, UploadSpec)
 
     @property
     def measures(self) -> bool:
@@ -143,7 +164,7 @@ class PlannedStep:
             "summary": self.spec.summary,
             "kind": self.kind,
             "inputs": list(self.inputs),
-            "settings": settings_json(self.settings),
+            "settings": self.settings_json,
             "folder": self.folder,
             "needed_by": self.needed_by,
             "target": self.target,
@@ -200,7 +221,7 @@ class Plan:
 
     @property
     def uploads(self) -> tuple[PlannedStep, ...]:
-        return tuple(s for s in self.steps if isinstance(s.spec, UploadSpec))
+        return tuple(s for s in self.steps if s.uploads)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -242,12 +263,6 @@ class Plan:
     def source_folders(self) -> dict[str, Path]:
         """The folders of the sources, by kind."""
         return {kind: artifact.path for kind, artifact in self.sources.artifacts.items()}
-
-    def model_id_of(self, step: PlannedStep) -> str:
-        """Return by what the artifact of a document will be loaded, "" for other steps."""
-        if not isinstance(step.spec, DocumentSpec) or step.measures:
-            return ""
-        return next((u.model_id for u in self.uploads if u.model_id and step.id in u.inputs), "")
 
     def loads_of(self, steps: Iterable[str], *, flatten: bool) -> tuple[str, ...]:
         """Return the patterns of names that programs load from what some steps made.

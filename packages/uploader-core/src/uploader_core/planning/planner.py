@@ -7,6 +7,7 @@ source is missing is an error only when a step needs it.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 from uploader_core.contract.context import FetchedSource, ReleaseInfo
@@ -14,7 +15,7 @@ from uploader_core.contract.specs import SourceSpec
 from uploader_core.errors import UsageError
 from uploader_core.planning.base_model import Fetch
 from uploader_core.planning.destinations import split_destination
-from uploader_core.planning.plan import Plan, in_order
+from uploader_core.planning.plan import Plan, PlannedStep, in_order
 from uploader_core.planning.request import Request
 from uploader_core.planning.source_files import default_name
 from uploader_core.planning.sources import Sources, open_source
@@ -79,11 +80,21 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         sources=sources,
         release=release,
         output=output.expanduser().absolute(),
-        steps=in_order(builder.steps),
-        virtual=builder.virtual,
+        steps=_with_model_ids(in_order(builder.steps)),
         destinations=request.destinations,
         warnings=(*sources.findings, *builder.warnings),
         downloads=tuple(downloads),
+    )
+
+
+def _with_model_ids(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:
+    """Let documents say by what the model will be loaded: from the first upload that has a name."""
+    named = [step for step in steps if step.uploads and step.model_id]
+    return tuple(
+        replace(step, model_id=next((u.model_id for u in named if step.id in u.inputs), ""))
+        if step.tells
+        else step
+        for step in steps
     )
 
 

@@ -52,7 +52,7 @@ def prepare(
     """
     kept = set(kept)
     errors: list[UploaderError] = []
-    virtual: dict[str, Artifact] = {}
+    virtual = {**plan.virtual}
     steps: dict[str, PlannedStep] = {}
     broken: set[str] = set()
     # What need not be made again costs nothing, but a copy of it does.
@@ -71,7 +71,8 @@ def prepare(
         try:
             _check_requirements(step)
             if step.is_virtual:
-                virtual[step.id] = open_virtual(plan, step, inputs)
+                if step.id not in virtual:
+                    virtual[step.id] = open_virtual(plan, step, inputs)
                 continue
             estimates = {s.kind: made.get(s.id, s.estimate) for s in steps.values()}
             # The check first: it says why, where an estimate only fails to read something.
@@ -120,6 +121,12 @@ def combine(errors: list[UploaderError]) -> UploaderError:
         safe="nothing was started",
         next=f"\n{nexts}" if nexts else None,
     )
+
+
+def refuse_if(errors: Iterable[UploaderError]) -> None:
+    """Raise the errors as one, if there are any."""
+    if found := list(errors):
+        raise combine(found)
 
 
 def open_virtual(plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...]) -> Artifact:
@@ -204,7 +211,7 @@ def _check(
             network=True,
             run=step.spec.check,
             context=replace(context, settings=None),
-            settings=Settings.of(step.plugin.id, step.settings),
+            settings=Settings.of(step.plugin.id, step.settings, step.settings_json),
         )
         found = workers.perform(request, lambda _: None)
         return [*found]

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from uploader_core.artifact import Artifact
 from uploader_core.contract.context import GroupContext, ReleaseInfo, UploadGroup
-from uploader_core.contract.specs import ConvertSpec, DocumentSpec, Finding, SaveSpec, UploadSpec
+from uploader_core.contract.specs import (
+    ConvertSpec,
+    DocumentSpec,
+    Finding,
+    SaveSpec,
+    StepSpec,
+    UploadSpec,
+)
 from uploader_core.errors import (
     PluginBrokenError,
     PluginNotInstalledError,
@@ -16,7 +22,7 @@ from uploader_core.errors import (
     UsageError,
 )
 from uploader_core.planning.destinations import find_destination
-from uploader_core.planning.plan import PlannedStep, SectionRef
+from uploader_core.planning.plan import PlannedStep, SectionRef, Settled, settled
 from uploader_core.planning.sources import SOURCE_KINDS, Sources
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.entry_points import (
@@ -42,7 +48,6 @@ class PlanBuilder:
         self.sources = sources
         self.release = release
         self.steps: dict[str, PlannedStep] = {}
-        self.virtual: dict[str, Artifact] = {}
         self.warnings: list[Finding] = []
         self.plugins: dict[str, Plugin] = {}
         self._requested: set[str] = set()
@@ -178,13 +183,17 @@ class PlanBuilder:
             plugin=plugin,
             spec=spec,
             inputs=inputs,
-            settings=self.config.settings(plugin.id, spec.settings),
+            **self._settings(plugin, spec),
             kind=spec.produces,
             folder=None if virtual else spec.produces,
             needed_by=needed_by,
         )
         self.steps[step_id] = step
         return step
+
+    def _settings(self, plugin: Plugin, spec: StepSpec) -> Settled:
+        """Resolve the settings of a step, once and for all."""
+        return settled(self.config.settings(plugin.id, spec.settings))
 
     def _input(self, kind: str, consumer: str, chain: tuple[str, ...]) -> str:
         if kind in self.sources.artifacts:
@@ -263,7 +272,7 @@ class PlanBuilder:
                 inputs=(*subjects, *needed, *measurements),
                 subjects=subjects,
                 measurements=measurements,
-                settings=self.config.settings(plugin.id, spec.settings),
+                **self._settings(plugin, spec),
                 kind="document",
                 folder=group[0].folder if spec.scope == "artifact" else ".",
                 sections=tuple(self._sections([s.kind for s in group])),
@@ -279,8 +288,8 @@ class PlanBuilder:
         for kind in kinds:
             for _, _, _, plugin, spec in sorted(found, key=lambda item: item[:3]):
                 if _describes(spec, kind):
-                    settings = self.config.settings(plugin.id, spec.settings)
-                    yield SectionRef(plugin=plugin, spec=spec, settings=settings, kind=kind)
+                    settings = self._settings(plugin, spec)
+                    yield SectionRef(plugin=plugin, spec=spec, kind=kind, **settings)
 
     # -- uploads -------------------------------------------------------------------------------
 
@@ -291,11 +300,14 @@ class PlanBuilder:
         makers = {
             s.kind: s.id for s in self.artifacts() if spec.accepts is None or s.kind in spec.accepts
         }
-        settings = self.config.settings(plugin.id, spec.settings)
+        settings = self._settings(plugin, spec)
         groups: tuple[UploadGroup, ...] = (UploadGroup(target=rest, kinds=tuple(makers)),)
         if spec.group is not None:
             context = GroupContext(
-                target=rest, kinds=tuple(makers), settings=settings, release=self.release
+                target=rest,
+                kinds=tuple(makers),
+                settings=settings["settings"],
+                release=self.release,
             )
             groups = tuple(import_dotted(spec.group, plugin.entry.owner)(context))
         documents = [s for s in self.steps.values() if isinstance(s.spec, DocumentSpec)]
@@ -313,7 +325,7 @@ class PlanBuilder:
                 plugin=plugin,
                 spec=spec,
                 inputs=(*(makers[kind] for kind in group.kinds), *described),
-                settings=settings,
+                **settings,
                 kind="upload",
                 target=group.target,
                 destination=f"{scheme}:{rest}",

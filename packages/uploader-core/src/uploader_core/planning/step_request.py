@@ -63,7 +63,7 @@ def make_request(
         secrets=spec.secrets if isinstance(spec, UploadSpec) else (),
         network=is_upload,
         run=spec.run,
-        settings=Settings.of(step.plugin.id, step.settings),
+        settings=Settings.of(step.plugin.id, step.settings, step.settings_json),
         inputs=inputs[:own],
         measurements=inputs[own:],
         release=plan.release,
@@ -79,7 +79,7 @@ def make_request(
         files=files,
         loads=plan.loads_of(step.inputs, flatten=step.flatten) if is_upload else (),
         sources=plan.source_folders if isinstance(spec, DocumentSpec) else {},
-        model_id=plan.model_id_of(step),
+        model_id=step.model_id,
         sections=tuple(
             SectionRequest(
                 plugin=ref.plugin.id,
@@ -87,7 +87,7 @@ def make_request(
                 heading=ref.spec.section or "",
                 run=ref.spec.run,
                 kind=ref.kind,
-                settings=Settings.of(ref.plugin.id, ref.settings),
+                settings=Settings.of(ref.plugin.id, ref.settings, ref.settings_json),
             )
             for ref in step.sections
         ),

@@ -6,46 +6,101 @@ can be published as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 
 import uploader_core
-from uploader_core.artifact import Artifact, Json
-from uploader_core.release.verify import LOADS, SCHEMA
+from uploader_core.artifact import Artifact, Json, UploadFile
+from uploader_core.disk.safe_write import write_json
+from uploader_core.errors import IntegrityError
+from uploader_core.planning.plan import Plan, PlannedStep
+from uploader_core.release.store import Record, ReleaseStore, safe_name
+from uploader_core.release.verify import LOADS, NAME, SCHEMA
+from uploader_core.running.results import Results
 
-if TYPE_CHECKING:
-    from uploader_core.planning.plan import Plan
-    from uploader_core.release.store import Record
+
+def write_manifest(plan: Plan, results: Results, store: ReleaseStore) -> Path | None:
+    """Write the manifest of a release and return its path, None when nothing was made."""
+    done = [results.records[s.id] for s in plan.steps if s.id in results.records]
+    made = [record.step for record in done if record.artifact is not None]
+    if not made:
+        return None
+    manifest = build_manifest(plan, results, made)
+    manifest["publications"] = [
+        # How much went over the wire depends on what was there before.
+        {name: value for name, value in record.receipt.items() if name != "bytes_sent"}
+        for record in done
+        if record.receipt is not None
+    ]
+    path = store.root / NAME
+    write_json(path, manifest)
+    return path
+
+
+def files_to_upload(
+    plan: Plan, step: PlannedStep, results: Results, store: ReleaseStore
+) -> list[UploadFile]:
+    """List what shall arrive: the artifacts' files, their documents, and a manifest of it.
+
+    Raises:
+        IntegrityError: Two files want the same name.
+    """
+    files: dict[str, UploadFile] = {}
+    for source in step.inputs:
+        record = results.records[source]
+        artifact = record.made
+        folder = _folder(record, flatten=step.flatten)
+        for file in artifact.files:
+            name = folder + file.name
+            if name in files:
+                raise IntegrityError(
+                    f"two files want to be {name} at {step.destination}",
+                    owner=f"{files[name].kind} and {artifact.kind}",
+                    next="ask for a layout that keeps the formats apart",
+                )
+            files[name] = UploadFile(
+                name=name,
+                path=artifact.path / file.name,
+                size=file.size,
+                sha256=file.sha256,
+                role=file.role,
+                kind=artifact.kind,
+            )
+    path = store.internal / "manifests" / safe_name(step.id) / NAME
+    digest = write_json(path, build_manifest(plan, results, step.inputs, flatten=step.flatten))
+    files[NAME] = UploadFile(
+        name=NAME,
+        path=path,
+        size=path.stat().st_size,
+        sha256=digest,
+        role="document",
+        kind="document",
+    )
+    return list(files.values())
 
 
 def build_manifest(
-    plan: Plan,
-    sources: Mapping[str, Artifact],
-    records: Mapping[str, Record],
-    steps: Iterable[str],
-    *,
-    flatten: bool = False,
+    plan: Plan, results: Results, steps: Iterable[str], *, flatten: bool = False
 ) -> dict[str, Json]:
     """Describe the files that some steps made.
 
     Args:
         plan: What was planned.
-        sources: Source artifacts with their digests, by kind.
-        records: Records of the finished steps, by step id.
+        results: Sources with their digests, and records of the finished steps.
         steps: Ids of the steps to describe, with a record each.
         flatten: Names without the kind's folder, as at a destination of one kind.
 
     Returns:
         The manifest as JSON.
     """
+    records, sources = results.records, results.sources
     files: list[Json] = []
     wanted = sorted(set(steps))
     for step_id in wanted:
         record = records[step_id]
         if record.artifact is None:
             continue
-        folder = "" if flatten or record.folder == "." else record.folder + "/"
+        folder = _folder(record, flatten=flatten)
         kind = record.artifact.kind
         files += [
             {
@@ -91,22 +146,24 @@ def _material(kind: str, artifact: Artifact) -> dict[str, Json]:
 
 def _step(plan: Plan, step_id: str, record: Record | None) -> dict[str, Json]:
     step = plan.step(step_id)
-    about: dict[str, Json] = {**describe(plan, step_id)} if record is None else {**record.about}
+    about: dict[str, Json] = {**(describe(step) if record is None else record.about)}
     about["settings"] = redact(about["settings"])
     return {"id": step_id, "kind": step.kind, "inputs": list(step.inputs), **about}
 
 
-def describe(plan: Plan, step_id: str) -> dict[str, Json]:
+def describe(step: PlannedStep) -> dict[str, Json]:
     """Say who runs a step, for its record."""
-    from uploader_core.contract.settings import to_json
-
-    step = plan.step(step_id)
     return {
         "plugin": step.plugin.id,
         "distribution": step.plugin.entry.distribution,
         "version": step.plugin.entry.version,
-        "settings": to_json(step.settings),
+        "settings": step.settings_json,
     }
+
+
+def _folder(record: Record, *, flatten: bool) -> str:
+    """Return what is before the names of a step's files in a manifest."""
+    return "" if flatten or record.folder == "." else record.folder + "/"
 
 
 def _ancestors(plan: Plan, steps: list[str]) -> list[str]:

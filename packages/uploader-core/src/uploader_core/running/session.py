@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from uploader_core.advice import step_times
 from uploader_core.advice.disk_space import downloads_fit
 from uploader_core.advice.machine_warnings import advise
 from uploader_core.contract.context import VerifyContext
 from uploader_core.contract.verification import Verification
-from uploader_core.errors import UploaderError, UsageError
+from uploader_core.errors import UsageError
 from uploader_core.planning.destinations import find_destination, split_destination
 from uploader_core.planning.fetching import Fetcher, _outlines
 from uploader_core.planning.plan import Plan, Survey
 from uploader_core.planning.planner import build_plan
-from uploader_core.planning.preflight import combine, prepare
+from uploader_core.planning.preflight import combine, prepare, refuse_if
 from uploader_core.planning.present import Present
 from uploader_core.planning.proofs import Proofs
 from uploader_core.planning.request import Request
@@ -26,8 +29,13 @@ from uploader_core.plugins.registry import Registry
 from uploader_core.release.store import ReleaseStore
 from uploader_core.release.verify import verify_folder
 from uploader_core.running.events import EventFile, EventStream
-from uploader_core.running.report import Report
-from uploader_core.running.step_run import Runner
+from uploader_core.running.manifest import write_manifest
+from uploader_core.running.report import Outcome, Report
+from uploader_core.running.results import Results
+from uploader_core.running.run_hooks import RunHooks
+from uploader_core.running.scheduler import run_steps
+from uploader_core.running.step_run import StepRun
+from uploader_core.running.survey import examine, present, remembered
 from uploader_core.workers.messages import Verify
 from uploader_core.workers.pool import Workers
 
@@ -49,15 +57,10 @@ def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1)
         plan = build_plan(request, registry, config, Fetcher(registry, workers, folder))
         store = ReleaseStore(plan.output)
         store.check_foreign()
-        runner = Runner(plan=plan, store=store, events=EventStream(), workers=workers)
-        kept = runner.survey(may_read=False)
-        present = runner.present(kept)
-        prepared, errors = prepare(plan, workers, kept, present=present, proofs=proofs)
-        prepared, more = advise(prepared, kept, jobs=jobs, present=present)
-        errors += more
-        prepared, _, unproved = proofs.finish(prepared)
-        errors += [*unproved, *find_strangers_in_release(prepared, store)]
-        return Survey(plan=prepared, kept=frozenset(kept), errors=tuple(errors))
+        survey = _check(plan, workers, proofs, jobs, store, remembered(plan, store))
+        plan, _, unproved = proofs.finish(survey.plan)
+        strangers = find_strangers_in_release(plan, store)
+        return replace(survey, plan=plan, errors=(*survey.errors, *unproved, *strangers))
 
 
 def run(
@@ -90,55 +93,107 @@ def run(
         UploaderError: Refused before the first step.
         CancelledError: Stopped; finished steps are kept.
     """
-    workers = Workers(config.environment)
-    plan = _plan_before_fetching(request, registry, config, workers, jobs)
-    if plan is None:
-        plan = build_plan(request, registry, config, Fetcher(registry, workers))
+    environment = config.environment
+    plan = _plan_before_fetching(request, registry, config, jobs) or build_plan(
+        request, registry, config, Fetcher(registry, Workers(environment))
+    )
     store = ReleaseStore(plan.output)
     store.check_foreign()
-    with Proofs(config.environment) as proofs:
+    with Proofs(environment) as proofs:
         # Refuse before the first byte: nothing is created for a request that cannot run.
-        fresh = None
-        if not store.internal.is_dir():
-            fresh = _prepare_or_raise(plan, workers, set(), jobs, proofs)
-            confirm(Survey(plan=fresh, kept=frozenset()))
+        fresh = not store.internal.is_dir()
+        if fresh:
+            survey = _check(plan, Workers(environment), proofs, jobs)
+            refuse_if(survey.errors)
+            confirm(survey)
+            plan = survey.plan
         with (
             store.open(),
             _event_file(events, store.internal / "events.jsonl"),
-            contextlib.closing(Workers(config.environment, store.internal / "logs")) as workers,
+            contextlib.closing(Workers(environment, store.internal / "logs")) as workers,
         ):
             store.sweep()
             events.emit("run_started", "", name=plan.release.name, output=str(plan.output))
-            runner = Runner(
-                plan=plan,
-                store=store,
-                events=events,
-                workers=workers,
-                jobs=jobs,
-                fail_fast=fail_fast,
+            results = examine(
+                plan,
+                store,
                 checksum=checksum,
+                before_reading=lambda: _warm_up(plan, workers),
+                hashed=lambda name, size: events.emit("sources_hashed", file=name, size=size),
             )
-            kept = runner.survey()
-            prepared = fresh or _prepare_or_raise(
-                plan, workers, kept, jobs, proofs, runner.present(kept)
-            )
-            if fresh is None:
-                if errors := find_strangers_in_release(prepared, store):
-                    raise combine(errors)
-                confirm(Survey(plan=prepared, kept=frozenset(kept)))
-            runner.plan, found, errors = proofs.finish(prepared)
+            if not fresh:
+                survey = _check(plan, workers, proofs, jobs, store, results)
+                refuse_if(survey.errors)
+                refuse_if(find_strangers_in_release(survey.plan, store))
+                confirm(survey)
+            plan, found, errors = proofs.finish(survey.plan)
             for finding in found:
                 events.emit("finding", "", **finding.to_json())
             if not errors:
-                report = runner.execute(kept)
-                runner.remember_pace()
+                report = _execute(
+                    plan, results, store, events, workers, jobs=jobs, fail_fast=fail_fast
+                )
                 _write_page(report, store, events)
                 error = report.error()
                 events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
                 return report
-        if fresh is not None:
+        if fresh:
             store.abandon()
         raise combine(errors)
+
+
+def _execute(
+    plan: Plan,
+    results: Results,
+    store: ReleaseStore,
+    events: EventStream,
+    workers: Workers,
+    *,
+    jobs: int,
+    fail_fast: bool,
+) -> Report:
+    """Run every step that is not kept.
+
+    Raises:
+        CancelledError: The user stopped the run; finished steps are recorded.
+    """
+    started = time.monotonic()
+    outcomes: dict[str, Outcome] = {}
+    for step in plan.steps:
+        if step.id in results.kept:
+            record = results.records.get(step.id)
+            outcomes[step.id] = Outcome(step=step.id, status="kept", record=record)
+            events.emit("step_kept", step.id)
+    hooks = RunHooks(plan, events)
+    hooks.observe("uploader_run_started", plan=plan)
+    step_run = StepRun(
+        plan=plan, results=results, store=store, workers=workers, hooks=hooks, events=events
+    )
+    outcomes |= run_steps(
+        [step for step in plan.steps if step.id not in outcomes],
+        step_run.start,
+        events=events,
+        stop=workers.stop,
+        jobs=jobs,
+        fail_fast=fail_fast,
+    )
+    report = Report(
+        plan=plan,
+        outcomes={step.id: outcomes[step.id] for step in plan.steps},
+        seconds=time.monotonic() - started,
+        manifest=write_manifest(plan, results, store),
+    )
+    hooks.observe("uploader_run_finished", report=report)
+    step_times.learn((plan.step(name), took) for name, took in step_run.seconds.items())
+    return report
+
+
+def _warm_up(plan: Plan, workers: Workers) -> None:
+    """Let the first step's worker import what it needs while sources are hashed."""
+    for step in plan.steps:
+        if not (step.is_virtual or step.uploads) and step.spec.isolation == "process":
+            workers.warm(step.spec.run, step.plugin.entry.owner)
+            return
 
 
 def _write_page(report: Report, store: ReleaseStore, events: EventStream) -> None:
@@ -195,13 +250,14 @@ def verify(
 
 
 def _plan_before_fetching(
-    request: Request, registry: Registry, config: Config, workers: Workers, jobs: int
+    request: Request, registry: Registry, config: Config, jobs: int
 ) -> Plan | None:
     """Refuse what cannot run before gigabytes of weights are fetched for it.
 
     Returns:
         The plan where everything is here already, None where it has to be made once more.
     """
+    workers = Workers(config.environment)
     with _outlines() as folder:
         if folder is None:
             return None
@@ -212,33 +268,42 @@ def _plan_before_fetching(
         store = ReleaseStore(plan.output)
         # A release that was begun has steps that are kept, which only the real source shows.
         if store.internal.is_dir():
-            errors: list[UploaderError] = [*downloads_fit(plan.downloads, plan)]
-            if errors:
-                raise combine(errors)
-        else:
-            store.check_foreign()
-            with Proofs(config.environment) as proofs:
-                prepared = _prepare_or_raise(plan, workers, set(), jobs, proofs)
-                _, _, errors = proofs.finish(prepared)
-            if errors:
-                raise combine(errors)
+            refuse_if(downloads_fit(plan.downloads, plan))
+            return None
+        store.check_foreign()
+        with Proofs(config.environment) as proofs:
+            survey = _check(plan, workers, proofs, jobs)
+            refuse_if(survey.errors)
+            refuse_if(proofs.finish(survey.plan)[2])
         return None
 
 
-def _prepare_or_raise(
+def _check(
     plan: Plan,
     workers: Workers,
-    kept: set[str],
-    jobs: int,
     proofs: Proofs,
-    present: Present | None = None,
-) -> Plan:
-    prepared, errors = prepare(plan, workers, kept, present=present, proofs=proofs)
-    prepared, more = advise(prepared, kept, jobs=jobs, present=present)
-    errors += more
-    if errors:
-        raise combine(errors)
-    return prepared
+    jobs: int,
+    store: ReleaseStore | None = None,
+    results: Results | None = None,
+) -> Survey:
+    """Fill a plan with what it comes to, and find what refuses it; proofs are only begun.
+
+    Args:
+        plan: From the planner.
+        workers: For the checks that need one.
+        proofs: Where checks that take seconds are begun.
+        jobs: Heavy steps side by side.
+        store: The release folder, where there is one.
+        results: What of the plan is there already.
+    """
+    kept: frozenset[str] = frozenset()
+    there: Present | None = None
+    if store is not None and results is not None:
+        kept, there = frozenset(results.kept), present(results, plan, store)
+        plan = replace(plan, virtual=results.virtual)
+    prepared, errors = prepare(plan, workers, kept, present=there, proofs=proofs)
+    prepared, more = advise(prepared, kept, jobs=jobs, present=there)
+    return Survey(plan=prepared, kept=kept, errors=(*errors, *more))
 
 
 @contextlib.contextmanager
