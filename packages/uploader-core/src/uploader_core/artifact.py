@@ -101,7 +101,7 @@ class UploadFile:
 
     Attributes:
         name: POSIX path at the destination, below the group's root (``model.safetensors``).
-        path: Where it lies here.
+        path: Where it is here.
         size: Bytes.
         sha256: Hex digest; the destination is compared with it afterwards.
         role: As in :class:`ArtifactFile`. Files of role ``document`` go last.

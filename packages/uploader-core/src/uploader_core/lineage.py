@@ -290,7 +290,7 @@ def _trained(sources: Mapping[str, Path]) -> Path | None:
 
 
 def _state_file(folder: Path | None) -> Path | None:
-    """Return the trainer's state: in the folder, or the newest one in or beside it."""
+    """Return the trainer's state: in the folder, or the newest one in or next to it."""
     if folder is None:
         return None
     if (folder / STATE).is_file():

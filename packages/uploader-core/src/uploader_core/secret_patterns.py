@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecretPattern:
-    """One kind of secret.
+    """One type of secret.
 
     Attributes:
         what: What it is, with its article (``a GitHub token``).

@@ -104,7 +104,7 @@ def train(paths: Paths, scale: Scale, tell: Tell) -> float:
         Share of the valley's facts that the base answers right.
 
     Raises:
-        RefusedError: Something else lies in the folder.
+        RefusedError: Something else is in the folder.
         IntegrityError: A model did not learn; nothing would be worth showing.
     """
 
@@ -118,7 +118,7 @@ def train(paths: Paths, scale: Scale, tell: Tell) -> float:
 
 
 def once(paths: Paths, state: Mapping[str, object], train: Callable[[], float]) -> float:
-    """Train, unless a finished training with the same state lies in the folder.
+    """Train, unless a finished training with the same state is in the folder.
 
     Args:
         paths: Of the demo.
@@ -129,7 +129,7 @@ def once(paths: Paths, state: Mapping[str, object], train: Callable[[], float]) 
         What the training returned, now or then.
 
     Raises:
-        RefusedError: Something else lies in the folder.
+        RefusedError: Something else is in the folder.
     """
     check_folder(paths)
     if paths.mark.is_file():

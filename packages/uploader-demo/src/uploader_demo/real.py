@@ -64,7 +64,7 @@ def train(paths: Paths, weights: Path, tell: Tell) -> float:
         Share of the facts that the base knows, which is none.
 
     Raises:
-        RefusedError: Something else lies in the folder.
+        RefusedError: Something else is in the folder.
         IntegrityError: The model did not learn.
     """
 

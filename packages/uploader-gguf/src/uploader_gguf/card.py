@@ -168,7 +168,7 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
         return [("llama.cpp", f"llama-embedding {place} -p 'some text'")]
     if not _generates(context.artifact):
         return []
-    # Vision needs the projector beside it, which llama.cpp finds on the Hub by itself.
+    # Vision needs the projector next to it, which llama.cpp finds on the Hub by itself.
     seeing = isinstance(context.artifact.metadata.get("mmproj"), str)
     program = "llama-mtmd-cli" if seeing else "llama-cli"
     if repo is not None:
@@ -190,7 +190,7 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
 
 
 def _generates(artifact: Artifact) -> bool:
-    """Tell whether there is something to converse with; one that sees or hears can always."""
+    """Return whether there is something to converse with; one that sees or hears can always."""
     known = "task" not in artifact.metadata or Task.of(artifact.metadata).tag in _GENERATING
     return known or isinstance(artifact.metadata.get("mmproj"), str)
 

@@ -9,7 +9,7 @@ from uploader_gguf.settings import GgufSettings, MeasureSettings
 
 _LOADS = ("*.gguf", "template", "system", "params")
 """llama.cpp takes the file whose name has the quantisation that is asked for, and any projector.
-Ollama reads the other three beside it, from the Hub."""
+Ollama reads the other three next to it, from the Hub."""
 
 
 @hookimpl

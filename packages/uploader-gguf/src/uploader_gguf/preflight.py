@@ -157,7 +157,7 @@ def estimate(context: PlanContext) -> Estimate:
     written = sum(size for _, size in files)
     tried = 0
     if settings.smoke_test:
-        # llama.cpp packs matrices anew, in memory of its own, for the processor that it runs on.
+        # llama.cpp packs matrices again, in memory of its own, for the processor that it runs on.
         tried = _LLAMA + max(size for _, size in files[: len(quants)])
     return Estimate(
         bytes_scratch=copies + calibrated,

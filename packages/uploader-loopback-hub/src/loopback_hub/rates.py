@@ -1,6 +1,6 @@
 """How many requests the loopback Hub takes in a while, and how it says so.
 
-The Hub counts per account in windows of fixed length, and every answer tells what is left:
+The Hub counts per account in windows of fixed length, and every answer says what is left:
 ``RateLimit: "api";r=12;t=55`` are twelve requests in the next 55 seconds.
 """
 

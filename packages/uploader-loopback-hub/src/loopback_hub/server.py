@@ -36,11 +36,11 @@ class Token:
     read_only: tuple[str, ...] = ()
 
     def sees(self, owner: str) -> bool:
-        """Tell whether it sees what is private to an owner."""
+        """Return whether it sees what is private to an owner."""
         return owner in (self.user, *self.organisations, *self.read_only)
 
     def may_write(self, repo_id: str) -> bool:
-        """Tell whether it may write to a repository, or to anything of an owner."""
+        """Return whether it may write to a repository, or to anything of an owner."""
         owner = repo_id.split("/")[0]
         if owner != self.user and owner not in self.organisations:
             return False

@@ -54,7 +54,7 @@ class FullTensor:
     Attributes:
         module: Path of the module in the model.
         parameter: Name within the module (``weight``, ``bias``).
-        tensor: Where it lies.
+        tensor: Where it is.
         reason: ``modules_to_save``, ``bias``, ``embedding`` (saved whole because the vocabulary
             was resized) or ``base_layer`` (the base's tensor under a change, as it was in
             training).
@@ -87,7 +87,7 @@ class Adapter:
     """A PEFT adapter.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it is.
         config: Its flags.
         updates: Low-rank changes, in the order of the file.
         replacements: Full tensors.

@@ -68,7 +68,7 @@ def _task(context: StepContext) -> Task:
 
 
 def _is_served(artifact: Artifact, task: Task) -> bool:
-    """Tell whether vLLM loads it: plain low-rank matrices on a model that generates text."""
+    """Return whether vLLM loads it: plain low-rank matrices on a model that generates text."""
     features = artifact.metadata.get("features")
     return task.tag == "text-generation" and (
         not isinstance(features, list) or not {*map(str, features)} - {"rslora"}

@@ -1,4 +1,4 @@
-"""The files beside the weights that belong to a release: an allow-list, by name and role.
+"""The files next to the weights that belong to a release: an allow-list, by name and role.
 
 A trainer's folder also holds optimizer states, pickles, logs and data samples. What is not named
 here is never copied.
@@ -69,7 +69,7 @@ def companion_files(folder: Path) -> Mapping[str, Path]:
 def check_inside(folder: Path, path: Path) -> None:
     """Refuse a symbolic link that leads out of a folder, so that nothing foreign is published.
 
-    The Hub's cache is made of links from ``snapshots/<commit>/`` to ``blobs/`` beside it; those
+    The Hub's cache is made of links from ``snapshots/<commit>/`` to ``blobs/`` next to it; those
     are followed.
 
     Raises:

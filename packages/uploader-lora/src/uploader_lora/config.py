@@ -116,7 +116,7 @@ class AdapterConfig:
         initialisation: Name of an initialisation that changed the base weights (``pissa``, ...),
             or None.
         expert_packing: How B of fused experts is packed: ``peft`` (expert fastest) or ``unsloth``
-            (expert slowest), or None when the file does not tell.
+            (expert slowest), or None when the file does not say.
         tied: The adapter keeps tied embeddings tied (``ensure_weight_tying``).
         raw: The whole file.
     """
@@ -150,7 +150,7 @@ class AdapterConfig:
     def alphas(self, module: str) -> tuple[float, ...]:
         """Return the alphas that ``alpha_pattern`` allows for a module, the likeliest first.
 
-        More than one means that the file does not tell: in training the first key that matches
+        More than one means that the file does not say: in training the first key that matches
         counts, and PEFT sorts the keys when it saves.
         """
         return tuple(_matches(self.alpha_pattern, module)) or (self.lora_alpha,)
@@ -359,5 +359,5 @@ def _merged(folder: str) -> str:
 
 
 def _is_off(value: object) -> bool:
-    """Tell whether a flag has a value that switches it off, whatever it is."""
+    """Return whether a flag has a value that switches it off, whatever it is."""
     return value is None or value is False or value in ("", [], {}, 0)

@@ -32,7 +32,7 @@ BESIDE = (
     "sentence_*_config.json",
     *(f"{n}_[A-Z]*/*.{end}" for n in ("[0-9]", "[0-9][0-9]") for end in ("json", "safetensors")),
 )
-"""What stands beside weights: tokenizer, templates, processors, modules around a transformer."""
+"""What is next to weights: tokenizer, templates, processors, modules around a transformer."""
 
 _OF_OTHER_FORMS = (
     "pytorch_model*.bin",

@@ -63,7 +63,7 @@ def module_findings(files: Mapping[str, Path], folders: tuple[Path, ...]) -> Ite
     """Refuse modules that would not arrive: the model would load and give other vectors.
 
     Args:
-        files: What is released beside the weights, by name.
+        files: What is released next to the weights, by name.
         folders: Where it comes from.
     """
     if MODULES not in files:

@@ -1,8 +1,8 @@
-"""Positions that training stretched: what a ``config.json`` beside an adapter says of RoPE.
+"""Positions that training stretched: what a ``config.json`` next to an adapter says of RoPE.
 
 Long-context training changes ``rope_scaling`` or ``rope_theta`` of the base and saves a LoRA.
 ``adapter_config.json`` has no place for that; LongLoRA, axolotl and others leave the model's
-configuration beside it (https://github.com/JIA-Lab-research/LongLoRA/pull/178). On the base's own
+configuration next to it (https://github.com/JIA-Lab-research/LongLoRA/pull/178). On the base's own
 positions such an adapter computes something else, at every length.
 """
 
@@ -31,10 +31,10 @@ def trained_positions(adapter: Path, base: Mapping[str, Any]) -> Mapping[str, An
 
     Returns:
         Keys of ``config.json`` (of its ``text_config``, where there is one) as they have to be;
-        None when nothing beside the adapter says anything else than the base.
+        None when nothing next to the adapter says anything else than the base.
 
     Raises:
-        SourceError: ``config.json`` beside the adapter cannot be read.
+        SourceError: ``config.json`` next to the adapter cannot be read.
     """
     path = adapter / "config.json"
     if not path.is_file():

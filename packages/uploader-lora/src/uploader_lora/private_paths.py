@@ -49,7 +49,7 @@ def without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def published_texts(files: Mapping[str, Path]) -> dict[str, str]:
-    """Return new contents of the files that are not published as they lie.
+    """Return new contents of the files that are not published as they are.
 
     Args:
         files: Companion files by name.

@@ -56,7 +56,7 @@ _NAME = re.compile(r"[\w.\-/:+@ ]{1,512}", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredTensor:
-    """A tensor where it lies on disk.
+    """A tensor where it is on disk.
 
     Attributes:
         name: Name in the file.
@@ -81,7 +81,7 @@ class SafetensorsHeader:
 
     Attributes:
         file: The file.
-        tensors: By name, in the order in which they lie in the file.
+        tensors: By name, in the order in which they are in the file.
         metadata: The free text of ``__metadata__``.
         size: Bytes of the whole file.
     """

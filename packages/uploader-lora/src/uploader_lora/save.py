@@ -1,7 +1,7 @@
 """The ``lora`` artifact: the files that PEFT reads, copied byte for byte.
 
 Only a file that holds another chat template than the one that transformers takes, or a path of this
-machine, is changed. Parts of the model that a trainer saved beside the adapter, and reads there
+machine, is changed. Parts of the model that a trainer saved next to the adapter, and reads there
 again, go along.
 """
 
@@ -158,7 +158,7 @@ def estimate(context: PlanContext) -> Estimate:
 
 
 def _files(folder: Path, leave_behind: Collection[str]) -> dict[str, tuple[Path, str]]:
-    """Return (path, role) by name: configuration, weights and what stands beside them."""
+    """Return (path, role) by name: configuration, weights and what is next to them."""
     files = {CONFIG: (folder / CONFIG, "config")}
     for name in weight_files(folder, STEM):
         files[name] = (folder / name, "weights" if name.endswith(".safetensors") else "config")

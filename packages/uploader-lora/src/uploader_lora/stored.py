@@ -40,7 +40,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def has_weights(folder: Path, stem: str) -> bool:
-    """Tell whether ``<stem>.safetensors`` or its index is there."""
+    """Return whether ``<stem>.safetensors`` or its index is there."""
     return (folder / f"{stem}.safetensors").is_file() or _index(folder, stem).is_file()
 
 
@@ -91,7 +91,7 @@ def read_stored(folder: Path, stem: str) -> Mapping[str, StoredTensor]:
 
 
 def same_content(left: StoredTensor, right: StoredTensor) -> bool:
-    """Tell whether two stored tensors are the same, byte for byte, reading both."""
+    """Return whether two stored tensors are the same, byte for byte, reading both."""
     if (left.dtype, left.shape) != (right.dtype, right.shape):
         return False
     with left.file.open("rb") as ours, right.file.open("rb") as theirs:

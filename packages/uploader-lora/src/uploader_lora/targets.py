@@ -22,12 +22,12 @@ TASK_HEADS = {
 
 
 def ends_with(module: str, name: str) -> bool:
-    """Tell whether a path ends with a name, as whole segments."""
+    """Return whether a path ends with a name, as whole segments."""
     return module == name or module.endswith(f".{name}")
 
 
 def is_saved(module: str, name: str) -> bool:
-    """Tell whether ``modules_to_save`` means a module by a name, or a module that it lies in.
+    """Return whether ``modules_to_save`` means a module by a name, or a module that it lies in.
 
     Args:
         module: Path without PEFT's prefix.
@@ -42,7 +42,7 @@ def is_saved(module: str, name: str) -> bool:
 
 
 def has_rows(module: str, name: str | None) -> bool:
-    """Tell whether ``trainable_token_indices`` means an embedding by a name.
+    """Return whether ``trainable_token_indices`` means an embedding by a name.
 
     Args:
         module: Path without PEFT's prefix.
@@ -52,5 +52,5 @@ def has_rows(module: str, name: str | None) -> bool:
 
 
 def means_head(name: str | None) -> bool:
-    """Tell whether a key of ``trainable_token_indices`` means an output head."""
+    """Return whether a key of ``trainable_token_indices`` means an output head."""
     return name is not None and any(head.endswith(name) or ends_with(name, head) for head in HEADS)

@@ -101,7 +101,7 @@ def task_of(
 
     Args:
         config: Its ``config.json``; of an adapter alone as far as it is known.
-        files: The files beside the weights, by name.
+        files: The files next to the weights, by name.
         task_type: Of the adapter, as peft writes it.
 
     Raises:

@@ -68,7 +68,7 @@ def tokenizer_templates(files: Mapping[str, Path]) -> ChatTemplates:
 
 
 def has_processor(files: Mapping[str, Path]) -> bool:
-    """Tell whether a model takes images or sound through a processor."""
+    """Return whether a model takes images or sound through a processor."""
     return any(name in files for name in _PROCESSORS)
 
 

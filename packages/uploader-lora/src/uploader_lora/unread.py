@@ -1,6 +1,6 @@
 """Files that look like trained weights and that nothing reads.
 
-A trainer may save a part of the model in a file of its own: a projector that was trained in full, a
+A trainer may save a part of the model in a separate file: a projector that was trained in full, a
 value head, embeddings, norms. PEFT and transformers read none of them, so a release without them is
 another model than the one that was trained
 (https://github.com/2U1/Qwen-VL-Series-Finetune/issues/231). Names and endings tell; no pickle is
@@ -17,7 +17,7 @@ from uploader_core.plugin import Artifact, Finding, PlanContext
 from uploader_lora.stored import has_weights, read_json, weight_files
 
 _WEIGHTS = re.compile(r"[^/]+\.(safetensors|bin|pt|pth|ckpt)", re.I)
-# Endings that tell nothing: only a name that speaks of weights makes it one.
+# Endings that say nothing: only a name that speaks of weights makes it one.
 _OTHER = re.compile(
     r"[^/]*(head|model|weight|projector|classifier|embed|adapter|merger|state_dict)[^/]*"
     r"\.(pkl|pickle|joblib|npz|npy|msgpack)",
@@ -92,7 +92,7 @@ def unfetched_of(artifact: Artifact) -> tuple[str, ...]:
 def carried(folder: Path, leave_behind: Collection[str]) -> Mapping[str, Path]:
     """Return what goes with a released adapter though PEFT does not read it.
 
-    Safe files of single parts, which the trainer's own loader finds beside the adapter again: no
+    Safe files of single parts, which the trainer's own loader finds next to the adapter again: no
     pickles, and no whole models.
     """
     return {
@@ -103,7 +103,7 @@ def carried(folder: Path, leave_behind: Collection[str]) -> Mapping[str, Path]:
 
 
 def refusals_of_adapter(context: PlanContext, *, alone: bool = False) -> Iterator[Finding]:
-    """Yield an error for what is beside the adapter of a check and nobody reads.
+    """Yield an error for what is next to the adapter of a check and nobody reads.
 
     Args:
         context: With the adapter among its inputs.

@@ -77,7 +77,7 @@ def _storage(checkpoint: Checkpoint) -> Iterator[Finding]:
 
 
 def _positions(checkpoint: Checkpoint) -> Iterator[Finding]:
-    """Say that the positions are those of the training, which a file beside the adapter tells."""
+    """Say that the positions are those of the training, which a file next to the adapter tells."""
     trained = describe_positions(checkpoint.config)
     before = describe_positions(checkpoint.base.config)
     if trained != before:

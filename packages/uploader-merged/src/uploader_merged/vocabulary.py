@@ -103,7 +103,7 @@ def _missing_rows(
 
 
 def _can_occur(checkpoint: Checkpoint, tokens: TokenIds, missing: tuple[str, ...]) -> bool:
-    """Tell whether texts of the fine-tune may hold a token, as far as its files tell."""
+    """Return whether texts of the fine-tune may hold a token, as far as its files say."""
     if checkpoint.adapters:
         base = read_token_ids(companion_files(checkpoint.base.folder))
         if base is not None:

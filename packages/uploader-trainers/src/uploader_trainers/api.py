@@ -47,7 +47,7 @@ def plan(
         output: Release folder.
         name: Name of the released model.
         base: Base model, when the adapter names none or another place.
-        leave_behind: Files beside the model that look like a part of it and that the release is
+        leave_behind: Files next to the model that look like a part of it and that the release is
             right without.
         tokenizer: Saved with a live model.
         save_to: Where a live model is saved; ``final_model`` in the trainer's or the working

@@ -135,7 +135,7 @@ def translate(arguments: Sequence[str]) -> Translation:
 
 
 def _check_lineage(given: Path | None, model: Path) -> None:
-    """A lineage is read where the trainer leaves it, beside the weights that it is about."""
+    """A lineage is read where the trainer leaves it, next to the weights that it is about."""
     if given is None:
         return
     expected = model / LINEAGE

@@ -35,7 +35,7 @@ class Screen(Protocol):
 
 
 def in_notebook() -> bool:
-    """Tell whether output goes to a notebook's cell."""
+    """Return whether output goes to a notebook's cell."""
     module = sys.modules.get("IPython")
     shell = None if module is None else module.get_ipython()
     return shell is not None and hasattr(shell, "kernel")

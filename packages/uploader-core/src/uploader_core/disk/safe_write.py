@@ -152,7 +152,7 @@ def write_bytes(path: Path, data: bytes, *, scratch: Path | None = None) -> str:
     Args:
         path: Final name.
         data: Content.
-        scratch: Private folder on the same file system for the partial file; beside the target
+        scratch: Private folder on the same file system for the partial file; next to the target
             when None.
     """
     with create(path, scratch=scratch) as writer:
@@ -177,7 +177,7 @@ def create(
 
     Args:
         path: Final name.
-        scratch: Private folder on the same file system; beside the target when None.
+        scratch: Private folder on the same file system; next to the target when None.
         before_commit: Called when the partial file is whole and on disk, before the rename.
 
     Raises:

@@ -128,7 +128,7 @@ def _aligned(memory: memoryview) -> memoryview:
 
 
 def _is_cached(handle: int, start: int, size: int) -> bool:
-    """Tell whether the page cache holds a whole part of a file; asking reads nothing."""
+    """Return whether the page cache holds a whole part of a file; asking reads nothing."""
     if sys.platform != "linux" or not size:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Look at an installed plugin from outside: it is imported in a process of its own, with a limit.
+"""Look at an installed plugin from outside: it is imported in a separate process, with a limit.
 
 Whatever a plugin does when it is imported (raise, print, hang, crash) ends there, so
 ``plugins list --check`` and ``plugins info`` always work. ``python -m
@@ -57,7 +57,7 @@ class Inspection:
 
 
 def inspect(entry: Entry) -> Inspection:
-    """Import one plugin in a process of its own and say what it is.
+    """Import one plugin in a separate process and say what it is.
 
     Args:
         entry: Its line in the ``plugins`` group, for messages.

@@ -88,7 +88,7 @@ def disk_line(
     Args:
         name: Of the line.
         folder: What was looked at.
-        mount: What it is on, None where nobody tells.
+        mount: What it is on, None where it is unknown.
         free: Bytes.
         direct: Whether files can be written past the page cache.
         little: Bytes below which it is worth a warning.
@@ -161,7 +161,7 @@ def gpu_lines(report: gpu.Report) -> Iterator[Diagnosis]:
 
 
 def takes_direct(folder: Path) -> bool | None:
-    """Tell whether files can be written past the page cache; nothing is left behind.
+    """Return whether files can be written past the page cache; nothing is left behind.
 
     Returns:
         None where that cannot be found out without leaving a file.

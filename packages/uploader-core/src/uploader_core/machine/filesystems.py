@@ -40,7 +40,7 @@ class Mount:
 
 
 def speed_of(kind: str, source: str = "") -> Speed:
-    """Tell what kind of medium a file system's type stands for.
+    """Return what type of medium a file system's type stands for.
 
     Args:
         kind: Type.
@@ -75,7 +75,7 @@ def mounts() -> Iterator[Mount]:
     """Yield the mounted file systems, in the order in which they were mounted.
 
     Raises:
-        OSError: The system does not tell.
+        OSError: The system does not say.
     """
     import psutil
 
@@ -104,7 +104,7 @@ def existing(path: Path) -> Path:
 
 
 def find_mount(path: Path) -> Mount | None:
-    """Return the file system of a folder that may not exist yet; None where nobody tells."""
+    """Return the file system of a folder that may not exist yet; None where it is unknown."""
     try:
         return mount_of(existing(path.absolute()).resolve(), mounts())
     except OSError:
@@ -112,7 +112,7 @@ def find_mount(path: Path) -> Mount | None:
 
 
 def free_bytes(path: Path) -> int | None:
-    """Return what is free for a folder that may not exist yet; None where nobody tells."""
+    """Return what is free for a folder that may not exist yet; None where it is unknown."""
     try:
         return shutil.disk_usage(existing(path.absolute())).free
     except OSError:

@@ -31,7 +31,7 @@ class Gpu:
         total: Bytes of memory.
         free: Bytes that are free now.
         holders: Processes with memory on it: (process id, bytes); bytes are 0 where the driver
-            does not tell.
+            does not say.
     """
 
     index: int

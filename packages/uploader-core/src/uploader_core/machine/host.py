@@ -20,7 +20,7 @@ class Host:
         release: Its version, or that of the kernel.
         wsl: 1 or 2 inside the Windows Subsystem for Linux, 0 elsewhere.
         python: Version of Python.
-        long_paths: Whether paths may be longer than 259 letters.
+        long_paths: Whether paths may be longer than 259 characters.
     """
 
     system: str

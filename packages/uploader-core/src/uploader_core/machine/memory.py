@@ -13,7 +13,7 @@ class Memory:
 
     Attributes:
         total: Of the machine, or the limit of the container.
-        available: Without anything being pushed out; None when nobody tells.
+        available: Without anything being pushed out; None when it is unknown.
         limited_by: What makes it less than the machine's, "" when nothing does.
     """
 
@@ -55,7 +55,7 @@ def tightened(memory: Memory, limits: list[int]) -> Memory:
 
 
 def look() -> Memory | None:
-    """Return the memory of this machine, None where nobody tells."""
+    """Return the memory of this machine, None where it is unknown."""
     import psutil
 
     try:

@@ -55,7 +55,7 @@ def path_problems(root: str, names: Sequence[str], *, long_paths: bool) -> Itera
 
 
 def is_busy(error: OSError) -> bool:
-    """Tell whether another program holds the file open, such as a virus scanner."""
+    """Return whether another program holds the file open, such as a virus scanner."""
     return getattr(error, "winerror", None) in _BUSY
 
 

@@ -48,7 +48,7 @@ class Announcement:
         return f"is announced to go since uploader-core {self.since}: {self.instead}"
 
     def is_over(self, version: str) -> bool:
-        """Tell whether this version of core refuses it."""
+        """Return whether this version of core refuses it."""
         return Version(version) >= Version(self.error_in)
 
 

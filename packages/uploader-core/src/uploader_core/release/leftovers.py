@@ -56,7 +56,7 @@ class Leftovers:
             )
 
     def findings(self, place: str, option: str, decision: str) -> Iterator[Finding]:
-        """Say in the plan what goes and what stands in the way.
+        """Say in the plan what goes and what is in the way.
 
         Args:
             place: The destination, for messages.

@@ -53,7 +53,7 @@ def hold(path: Path, root: Path) -> Iterator[None]:
     """Hold the lock of a release folder.
 
     Args:
-        path: The lock file; who holds it stands beside it, with ``.json`` behind the name.
+        path: The lock file; who holds it is next to it, with ``.json`` behind the name.
         root: The release folder, for messages.
 
     Raises:

@@ -37,7 +37,7 @@ class Record:
         step: Step id.
         key: Digest over inputs, settings and versions; equal key, equal result.
         folder: Output folder relative to the release, "" for uploads.
-        artifact: What it made (its path is set anew when the record is read), None for uploads.
+        artifact: What it made (its path is set again when the record is read), None for uploads.
         receipt: For uploads.
         stats: File name to (mtime_ns, inode) when the file was hashed; only a short cut.
         about: plugin, distribution, version, settings, for the manifest.

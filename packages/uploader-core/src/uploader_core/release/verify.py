@@ -20,11 +20,11 @@ SCHEMA = "uploader.manifest/1"
 
 
 LOADS = "loads"
-"""Key of the patterns of names that programs load, so that files beside the listed ones show."""
+"""Key of the patterns of names that programs load, so that files next to the listed ones show."""
 
 
 KEPT = "kept"
-"""Key of files beside the release that its owner chose to keep."""
+"""Key of files next to the release that its owner chose to keep."""
 
 
 def read_manifest(text: str | bytes, where: str) -> tuple[ArtifactFile, ...]:
@@ -51,7 +51,7 @@ def read_manifest(text: str | bytes, where: str) -> tuple[ArtifactFile, ...]:
 
 
 def is_loaded(name: str, loads: Iterable[str]) -> bool:
-    """Tell whether programs look for a name; a star of a pattern does not cross a slash."""
+    """Return whether programs look for a name; a star of a pattern does not cross a slash."""
     parts = PurePosixPath(name).parts
     return any(
         len(parts) == len(wanted := PurePosixPath(pattern).parts)
@@ -65,7 +65,7 @@ def find_strangers(manifest: str | bytes, there: Iterable[str]) -> tuple[Problem
 
     Args:
         manifest: Content of an ``upload_manifest.json``.
-        there: Names of all files beside it.
+        there: Names of all files next to it.
 
     Raises:
         IntegrityError: It cannot be read.

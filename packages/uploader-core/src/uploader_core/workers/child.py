@@ -1,4 +1,4 @@
-"""Run one step, in a process of its own: ``python -m uploader_core.workers.child``.
+"""Run one step, in a separate process: ``python -m uploader_core.workers.child``.
 
 The request is a line of standard input; one before it may name what to import meanwhile. The pipe
 then stays open, and its end tells the worker that the run is gone. Events and the result are lines

@@ -46,7 +46,7 @@ SCHEMA = "uploader.fidelity/1"
 
 
 def measure(context: StepContext) -> Artifact:
-    """Measure what an artifact holds, and write the numbers beside it."""
+    """Measure what an artifact holds, and write the numbers next to it."""
     try:
         return _measure(context)
     except UploaderError as error:

@@ -197,7 +197,7 @@ def select_types(
     """Choose the type of every tensor, as ``llama-quantize`` does for an F16 file.
 
     Args:
-        quant: The kind of file.
+        quant: The type of file.
         tensors: The tensors of the F16 file by name.
         model: The model's shape.
         imatrix: Whether an importance matrix is given; it changes some choices.

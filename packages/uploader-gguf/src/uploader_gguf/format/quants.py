@@ -108,7 +108,7 @@ _SIZES: dict[TensorType, tuple[int, int]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quant:
-    """A kind of file, as ``llama-quantize`` and the Hub name it.
+    """A type of file, as ``llama-quantize`` and the Hub name it.
 
     Attributes:
         name: ``Q4_K_M``.
@@ -167,4 +167,4 @@ def _table() -> dict[str, Quant]:
 
 
 QUANTS = _table()
-"""Every kind of file that can be asked for, best quality first within a size."""
+"""Every type of file that can be asked for, best quality first within a size."""

@@ -55,7 +55,7 @@ def read_modules(files: Mapping[str, Path]) -> tuple[Module, ...]:
     """Return what follows each other in an embedding model; nothing for other models.
 
     Args:
-        files: Files beside the weights by their names.
+        files: Files next to the weights by their names.
 
     Raises:
         SourceError: One of them is not what its name says.
@@ -93,7 +93,7 @@ def check_pooling(files: Mapping[str, Path], config: Mapping[str, Any]) -> Itera
     """Refuse modules that a GGUF would lose: it would give other vectors.
 
     Args:
-        files: Files beside the weights by their names.
+        files: Files next to the weights by their names.
         config: ``config.json``.
     """
     modules = read_modules(files)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Companion(Protocol):
-    """A file beside the weights."""
+    """A file next to the weights."""
 
     @property
     def name(self) -> str:
@@ -67,7 +67,7 @@ class Weights(Protocol):
         """What the model is for."""
 
     def auxiliary(self) -> Mapping[str, Path]:
-        """Files beside the weights (configuration, tokenizer, templates) by their names."""
+        """Files next to the weights (configuration, tokenizer, templates) by their names."""
 
     def companions(self) -> Sequence[Companion]:
         """Return the same files with what they have to say."""

@@ -19,7 +19,7 @@ _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
 def is_sentencepiece(own: OwnTokenizer) -> bool:
-    """Tell whether a vocabulary is one of sentencepiece's BPE, as that of Llama or Gemma is."""
+    """Return whether a vocabulary is one of sentencepiece's BPE, as that of Llama or Gemma is."""
     return own.model == "BPE" and own.byte_fallback and "<0x00>" in own.tokens
 
 

@@ -127,7 +127,7 @@ def correct(
 
 
 def looks_special(text: str) -> bool:
-    """Tell whether llama.cpp's converter takes a token for a control token by its text.
+    """Return whether llama.cpp's converter takes a token for a control token by its text.
 
     Some models do not flag theirs (``TextModel.does_token_look_special``).
     """

@@ -50,7 +50,7 @@ def keys_for(quant: Quant, keys: Mapping[str, bytes]) -> dict[str, bytes]:
     key and the quantisation version out and appends them, which is kept because it costs nothing.
 
     Args:
-        quant: The kind of file.
+        quant: The type of file.
         keys: Packed keys of the F16 file.
     """
     ours = dict(keys)

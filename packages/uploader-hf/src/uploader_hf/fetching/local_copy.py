@@ -3,7 +3,7 @@
 The client keeps that in two places: its cache has a folder for each commit,
 ``models--OWNER--NAME/snapshots/COMMIT`` (https://huggingface.co/docs/huggingface_hub/guides/
 manage-cache), and ``hf download --local-dir`` leaves ``.cache/huggingface/download/FILE.metadata``
-beside the files: commit, ETag and the time of writing, a line each.
+next to the files: commit, ETag and the time of writing, a line each.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def identify(folder: Path) -> FetchedSource | None:
-    """Say which commit a model's folder is a copy of, None when nothing tells or it was changed."""
-    for place in (folder, folder.parent):  # a model may lie in one folder of a repository
+    """Say which commit a model's folder is a copy of, None when it is unknown or it was changed."""
+    for place in (folder, folder.parent):  # a model may be in one folder of a repository
         repository = place.parents[1].name if place.parent.name == "snapshots" else ""
         if repository.startswith("models--") and _COMMIT.fullmatch(place.name):
             model_id = repository.removeprefix("models--").replace("--", "/", 1)

@@ -63,7 +63,7 @@ def clean_token(token: str) -> str:
     """Return a token without the white space that copying and Windows line ends leave around it.
 
     Raises:
-        AuthError: What is left cannot stand in a request's header. The HTTP libraries would quote
+        AuthError: What is left cannot be in a request's header. The HTTP libraries would quote
             it in their own error, token and all.
     """
     token = token.strip()
@@ -139,7 +139,7 @@ def status_of(error: BaseException) -> int | None:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Tell whether an attempt may have worked unseen, or may work in a moment."""
+    """Return whether an attempt may have worked unseen, or may work in a moment."""
     if own_error(error) is not None or _is_offline(error):
         return False
     status = status_of(error)
@@ -256,14 +256,14 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
 
 
 def is_connection(error: BaseException) -> bool:
-    """Tell whether nobody answered."""
+    """Return whether nobody answered."""
     # By name: the client's HTTP library is requests, httpx or httpx2, as its version goes.
     names = {cls.__name__ for part in chain(error) for cls in type(part).__mro__}
     return bool(names & _CONNECTION_ERRORS)
 
 
 def _is_offline(error: BaseException) -> bool:
-    """Tell whether the client refused to ask because of ``HF_HUB_OFFLINE``."""
+    """Return whether the client refused to ask because of ``HF_HUB_OFFLINE``."""
     return any(type(part).__name__ == "OfflineModeIsEnabled" for part in chain(error))
 
 

@@ -60,7 +60,7 @@ def check_quota(context: PlanContext, api: HfApi, account: dict[str, Any]) -> It
     quota = int(context.settings.quota * GB)
     if not quota:
         if owner != account["name"]:
-            return  # an organisation's depends on its seats, which it does not tell
+            return  # an organisation's depends on its seats, which it does not say
         quota = PRIVATE_PRO if account.get("isPro") else PRIVATE_FREE
     if coming * 20 < quota and not context.settings.quota:
         return  # far from it: not worth walking through an account's repositories

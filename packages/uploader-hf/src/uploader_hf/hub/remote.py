@@ -88,7 +88,7 @@ def differing(
 
 
 def matches(file: UploadFile, remote: Remote | None) -> bool:
-    """Tell whether the Hub has a file as it is here."""
+    """Return whether the Hub has a file as it is here."""
     if remote is None or remote.size != file.size:
         return False
     if remote.sha256 is not None:

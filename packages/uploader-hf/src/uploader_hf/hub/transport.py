@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def uses_xet() -> bool:
-    """Tell whether large files go through Xet in this process."""
+    """Return whether large files go through Xet in this process."""
     from huggingface_hub.utils._runtime import is_xet_available
 
     return bool(is_xet_available())

@@ -92,7 +92,7 @@ class _Section:
 
 
 def is_generated(card: str) -> bool:
-    """Tell whether a library wrote a card, whatever a person wrote into it since."""
+    """Return whether a library wrote a card, whatever a person wrote into it since."""
     return any(mark in card for mark in _MARKS)
 
 

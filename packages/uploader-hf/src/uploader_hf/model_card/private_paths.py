@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 # Where people keep homes, data and scratch. Other absolute paths, such as /usr/bin, are the same
-# everywhere and tell nothing.
+# everywhere and say nothing.
 _ROOTS = (
     "home|Users|root|mnt|media|data\\d*|workspace|work|scratch|tmp|private|nfs|gpfs|lustre|projects?"
     "|content/drive|kaggle|export|fsx|raid|ssd|storage|var/tmp|autodl-tmp|srv|ephemeral"

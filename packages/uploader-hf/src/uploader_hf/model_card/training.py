@@ -74,7 +74,7 @@ def section(lineage: Lineage, *, has_curve: bool) -> str:
 
     Args:
         lineage: What is known, redacted already.
-        has_curve: Whether :data:`CURVE` stands beside the card.
+        has_curve: Whether :data:`CURVE` is next to the card.
     """
     method = {k: v for k, v in lineage.method.items() if v is not False}
     if isinstance(kind := method.get("peft_type"), str):

@@ -159,7 +159,7 @@ def look_up(api: HfApi, repo_id: str) -> Any | None:
 
 
 def opens_pull_request(info: Any, settings: Any) -> bool:
-    """Tell whether a release goes into a pull request: asked for, and there is something already.
+    """Return whether a release goes into a pull request: asked for, and there is something already.
 
     Args:
         info: What the Hub says of the repository.

@@ -153,5 +153,5 @@ def _listed_at(api: HfApi, patience: Patience, repo_id: str, sha: str) -> tuple[
 
 
 def _is_as_listed(file: ArtifactFile, remote: Remote) -> bool:
-    """Tell whether a file is what a manifest lists; of small ones the Hub tells no sha256."""
+    """Return whether a file is what a manifest lists; of small ones the Hub lists no sha256."""
     return file.size == remote.size and remote.sha256 in (None, file.sha256)

@@ -38,7 +38,7 @@ class Leak:
     Attributes:
         file: Name at the destination.
         line: Counted from 1.
-        what: Which kind of secret.
+        what: Which type of secret.
         masked: The value's first characters.
         fingerprint: Of the value, to let it through.
     """

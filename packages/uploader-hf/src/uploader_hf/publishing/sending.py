@@ -40,7 +40,7 @@ class Sent:
         files: Number of files that were not there as they are here.
         size: Bytes that were read to be sent, those of every attempt. Through Xet, which packs and
             leaves out what is there, those that went over the network.
-        again: Those of them that were sent more than once; 0 through Xet, which does not tell.
+        again: Those of them that were sent more than once; 0 through Xet, which does not say.
     """
 
     files: int = 0
@@ -167,7 +167,7 @@ def _transfer(
     operations: list[CommitOperationAdd],
     files: Mapping[str, UploadFile],
 ) -> None:
-    """Send what is large; the rest stands in the commit itself.
+    """Send what is large; the rest is in the commit itself.
 
     Raises:
         IntegrityError: What was read is not what the record says.

@@ -33,7 +33,7 @@ CARD, MANIFEST = "README.md", "upload_manifest.json"
 def give_metadata(context: StepContext) -> StepContext:
     """Return the step with metadata at the top of the card of a repository of several formats.
 
-    The Hub reads those of the README at the root only, which tells of the folders; the formats' own
+    The Hub reads those of the README at the root only, which is about the folders; the formats' own
     cards, one in each folder, say together what is true of all of them.
     """
     card = next((file for file in context.files if file.name == CARD), None)

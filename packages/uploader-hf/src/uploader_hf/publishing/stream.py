@@ -26,7 +26,7 @@ class Progress:
         total: Bytes of all files.
 
     Attributes:
-        phase: What is going on; small files stand in the commit itself.
+        phase: What is going on; small files are in the commit itself.
     """
 
     def __init__(self, context: StepContext, total: int) -> None:
@@ -113,7 +113,7 @@ class Progress:
 
 
 def _left(missing: int, moved: int, seconds: float, what: str) -> str:
-    """Say when it is over at the pace so far; "" in the first second, which tells nothing."""
+    """Say when it is over at the pace so far; "" in the first second, which says nothing."""
     if seconds < 1 or not moved or not missing:
         return ""
     return f"{_clock(missing * seconds / moved)} {what}"

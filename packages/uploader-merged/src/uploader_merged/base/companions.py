@@ -31,7 +31,7 @@ _LEGACY_MAPS = {"special_tokens_map.json", "added_tokens.json"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompanionFile:
-    """A file beside the weights.
+    """A file next to the weights.
 
     Attributes:
         name: Name below the model's folder.

@@ -1,7 +1,7 @@
 """Models with code of their own (``auto_map``): where a released model finds it.
 
-``auto_map`` names classes in Python files beside the model (``modeling_pond.PondForCausalLM``). The
-code is never copied here, nor run. It may as well be named in another repository,
+``auto_map`` names classes in Python files next to the model (``modeling_pond.PondForCausalLM``).
+The code is never copied here, nor run. It may as well be named in another repository,
 ``user/model--modeling_pond.PondForCausalLM`` (``get_class_from_dynamic_module`` of transformers),
 so a model that was made from one on the Hub points there.
 """
@@ -52,7 +52,7 @@ def companions_with_code_of(
 
 
 def bare_classes(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the classes that a configuration expects beside the model."""
+    """Yield the classes that a configuration expects next to the model."""
     table = data.get(KEY)
     for value in table.values() if isinstance(table, dict) else ():
         for name in value if isinstance(value, list) else [value]:
@@ -70,7 +70,7 @@ def check_code(
 
     Args:
         config: As it will be written.
-        files: The files beside the weights, as they will be written.
+        files: The files next to the weights, as they will be written.
         model_id: Repository of the base, or None.
         revision: Its commit, or None.
     """

@@ -26,7 +26,7 @@ class BaseModel:
     """A full model folder.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it is.
         config: ``config.json``; without ``quantization_config`` where tensors are widened.
         tensors: By name, in the order of the files.
         quantised: How the files are quantised (``bitsandbytes``, ``fp8``), or None.

@@ -1,4 +1,4 @@
-"""Which way a weight lies on disk: (out, in), or (in, out) as in the Conv1D layers of GPT-2."""
+"""How a weight is stored: (out, in), or (in, out) as in the Conv1D layers of GPT-2."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def is_transposed(
     config: Mapping[str, Any],
     flag: bool,
 ) -> bool | None:
-    """Tell whether a weight lies as (in, out).
+    """Return whether a weight is stored as (in, out).
 
-    PEFT decides by the class of the layer, which a folder of tensors does not tell. Shapes decide
+    PEFT decides by the class of the layer, which a folder of tensors does not say. Shapes decide
     where they can; square weights are known for the model types whose layers are known here.
     PEFT's own flag ``fan_in_fan_out`` is that of the last layer which it adapted.
 
@@ -44,7 +44,7 @@ def is_transposed(
 
 
 def is_conv1d(module: str, config: Mapping[str, Any]) -> bool:
-    """Tell whether a layer is known to be one of transformers' Conv1D."""
+    """Return whether a layer is known to be one of transformers' Conv1D."""
     known = config.get("model_type") in _CONV1D_MODELS
     return known and module.rpartition(".")[2] in _CONV1D_LAYERS
 

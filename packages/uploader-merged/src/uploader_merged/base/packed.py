@@ -1,4 +1,4 @@
-"""Bases that lie in a quantised form: bitsandbytes' 4 bits and block-scaled fp8. No torch.
+"""Bases that are in a quantised form: bitsandbytes' 4 bits and block-scaled fp8. No torch.
 
 An adapter can be merged into such a base after its tensors are widened, one by one. What the
 quantisation lost stays lost, so the plan says it, and names the 16-bit model where its name tells.

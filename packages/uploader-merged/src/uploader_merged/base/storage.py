@@ -16,7 +16,7 @@ _KEYS = ("dtype", "torch_dtype")
 
 
 def is_narrower(config: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -> bool:
-    """Tell whether a configuration names float16 for tensors that are all stored in bfloat16.
+    """Return whether a configuration names float16 for tensors that are all stored in bfloat16.
 
     Args:
         config: ``config.json``.

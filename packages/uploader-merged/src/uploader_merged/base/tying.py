@@ -41,7 +41,7 @@ def embedding_name(base: BaseModel) -> str | None:
 
 
 def is_tied(base: BaseModel) -> bool:
-    """Tell whether loading the base shares the two matrices, as transformers 5 does it.
+    """Return whether loading the base shares the two matrices, as transformers 5 does it.
 
     Raises:
         SourceError: The configuration does not say, and the files could mean either.
@@ -67,12 +67,12 @@ def is_tied(base: BaseModel) -> bool:
 
 
 def is_contradicted(base: BaseModel) -> bool:
-    """Tell whether the flag says that the embeddings are tied, and the files hold two of them."""
+    """Return whether the flag says that the embeddings are tied, and the files hold two of them."""
     return True in _flags(base.config) and has_two_matrices(base)
 
 
 def has_two_matrices(base: BaseModel) -> bool:
-    """Tell whether the files hold an output head with other values than the input embedding.
+    """Return whether the files hold an output head with other values than the input embedding.
 
     Of encoder-decoders it is not known: the flag ties more than these two there.
     """

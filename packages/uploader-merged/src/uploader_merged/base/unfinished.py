@@ -148,7 +148,7 @@ def refuse_two_saves(folder: Path, tensors: Mapping[str, StoredTensor]) -> None:
 
 
 def _differ(left: StoredTensor, right: StoredTensor) -> bool:
-    """Tell whether two tensors differ in what they are or in their first bytes."""
+    """Return whether two tensors differ in what they are or in their first bytes."""
     if (left.dtype, left.shape) != (right.dtype, right.shape):
         return True
     return _beginning(left) != _beginning(right)

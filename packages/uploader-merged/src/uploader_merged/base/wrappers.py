@@ -27,7 +27,7 @@ _IN_FRONT = {
     "_forward_module.": "Lightning",
     "base_model.model.": "PEFT",
 }
-# What stands beside ``model.`` in a model with a head.
+# What is next to ``model.`` in a model with a head.
 _HEADS = ("lm_head", "embed_out", "score", "classifier", "qa_outputs", "v_head")
 
 
@@ -78,7 +78,7 @@ def strip_wrappers(
 
 
 def _prefix_of(names: list[str]) -> str | None:
-    """Return the wrapper that stands in front of every name, or None."""
+    """Return the wrapper that is in front of every name, or None."""
     for prefix in _IN_FRONT:
         if names and all(name.startswith(prefix) for name in names):
             return prefix

@@ -62,7 +62,7 @@ class Stray:
     Attributes:
         name: As transformers calls it, after its own renaming.
         place: Where it would be: ``parameter`` of a module that exists (a bias), ``layer`` behind
-            the last one, ``module`` that a part of the model does not have, ``top`` beside it.
+            the last one, ``module`` that a part of the model does not have, ``top`` next to it.
     """
 
     name: str

@@ -14,7 +14,7 @@ from uploader_merged.load_proof.words import some
 # Encoders are trained without it, and what loads them for embeddings does not ask it.
 _POOLER = re.compile(r"(^|\.)pooler(\.dense)?\.(weight|bias)$")
 
-# Tensors beside a model that is complete without them: level, and what they are.
+# Tensors next to a model that is complete without them: level, and what they are.
 _BESIDE = (
     ("note", "layers that predict several tokens (MTP)",
      re.compile(r"(^|\.)(mtp|nextn|mtp_block|mtp_layers)[._]")),

@@ -41,7 +41,7 @@ def compare_headers(
 
 
 def _belongs(name: str, packed: Mapping[str, str]) -> bool:
-    """Tell whether a tensor is a part of a quantised one."""
+    """Return whether a tensor is a part of a quantised one."""
     at = name.find(".weight.")
     return at >= 0 and name[: at + len(".weight")] in packed
 

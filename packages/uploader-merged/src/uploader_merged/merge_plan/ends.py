@@ -55,7 +55,7 @@ class Ends:
 
 
 def is_head(module: str | None) -> bool:
-    """Tell whether a path is that of an output head."""
+    """Return whether a path is that of an output head."""
     return module is not None and module.rpartition(".")[2] in _HEAD_MODULES
 
 
@@ -110,7 +110,7 @@ def _stays_tied(adapter: Adapter, at_input: list[Part], at_head: list[Part]) -> 
 
 
 def _is_of_one_end(part: Part) -> bool:
-    """Tell whether PEFT applies a change to one of two tied modules alone.
+    """Return whether PEFT applies a change to one of two tied modules alone.
 
     Copies of the matrix itself are loaded into the one that both share.
     """
@@ -138,7 +138,7 @@ def _same(head: Part, embedding: Part) -> bool:
 
 
 def _transposed(left: StoredTensor, right: StoredTensor) -> bool:
-    """Tell whether one stored matrix is the transpose of another, bit for bit."""
+    """Return whether one stored matrix is the transpose of another, bit for bit."""
     if left.dtype != right.dtype or left.shape != right.shape[::-1]:
         return False
     code = {2: "H", 4: "I", 8: "Q"}[left.nbytes // (left.shape[0] * left.shape[1])]

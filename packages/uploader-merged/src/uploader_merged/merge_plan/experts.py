@@ -196,14 +196,14 @@ def _is_transposed(
     stored: tuple[int, int],
     in_out: bool | None,
 ) -> bool:
-    """Tell whether ``B @ A`` has to be transposed to lie as the weight does.
+    """Return whether ``B @ A`` has to be transposed to be oriented as the weight is.
 
     Shapes decide where they can. For square matrices it depends on which side PEFT put A: since
     0.19 always on the inputs, before that on the first axis of the parameter.
 
     Args:
         update: The change.
-        context: What is known beside it.
+        context: What is known next to it.
         stored: Shape of one expert's weight on disk.
         in_out: Whether the weight lies as (in, out) on disk; None when that is not known.
     """
@@ -228,7 +228,7 @@ def _is_transposed(
 
 
 def _known_layout(config: Mapping[str, Any]) -> bool | None:
-    """Tell whether fused weights lie as (experts, in, out) on disk."""
+    """Return whether fused weights are stored as (experts, in, out) on disk."""
     types = _types(config)
     return bool(types & _IN_OUT_ON_DISK) if types else None
 

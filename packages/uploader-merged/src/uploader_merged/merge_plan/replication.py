@@ -23,7 +23,7 @@ def replicate(base: BaseModel, ranges: tuple[tuple[int, int], ...]) -> BaseModel
     """Return the base with its layers stacked as the adapter's configuration says.
 
     Args:
-        base: The base as it lies on disk.
+        base: The base as it is on disk.
         ranges: [start, end) of base layers, one after the other.
 
     Raises:

@@ -138,7 +138,7 @@ def find_new_head(
 
 
 def _labels(folder: Path, config: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Return what the labels are called: as a configuration beside the adapter or the base says."""
+    """Return what the labels are called: as a configuration of adapter or base says."""
     beside = folder / "config.json"
     for known in (read_json(beside) if beside.is_file() else {}, config):
         names = known.get("id2label")
