@@ -153,7 +153,7 @@ def test_names_that_windows_takes(name: str) -> None:
 def test_long_paths() -> None:
     root, names = "C:\\Users\\me\\" + "deep\\" * 40, ["gguf/" + "x" * 60 + ".gguf"]
     (problem,) = windows.path_problems(root, names, long_paths=False)
-    assert "letters" in problem
+    assert "characters" in problem
     assert list(windows.path_problems(root, names, long_paths=True)) == []
     assert list(windows.path_problems("C:\\r", ["gguf/aux.gguf"], long_paths=True))
 

@@ -29,7 +29,7 @@ from pathlib import Path
 INTERNAL = ".uploader"
 PAGE = "report.html"
 WEIGHTS = (".safetensors", ".gguf")
-"""Endings of the files that are units of redo; documents and settings are made anew at will."""
+"""Endings of the files that are units of redo; documents and settings are made again at will."""
 
 
 def digests(*folders: Path) -> dict[str, str]:

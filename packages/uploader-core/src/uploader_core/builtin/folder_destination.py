@@ -164,7 +164,7 @@ def _compare(file: UploadFile, writer: HashingWriter) -> None:
         raise IntegrityError(
             f"{file.path} changed since it was recorded",
             safe="the copy at the destination was not changed",
-            next="run the same command again; the file will be made anew",
+            next="run the same command again; the file will be made again",
         )
 
 

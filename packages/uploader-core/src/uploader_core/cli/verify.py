@@ -36,7 +36,7 @@ def verify(where: str, quick: bool, as_json: bool, debug: bool) -> int:
             owner=result.where,
             safe="nothing was changed",
             next="run the same `uploader run` again with --checksum: what differs is set aside in "
-            ".uploader/quarantine, made anew and sent again",
+            ".uploader/quarantine, made again and sent again",
         )
     if not as_json:
         how = "names and sizes" if quick else "every digest"

@@ -37,13 +37,13 @@ def machine_lines(facts: host.Host) -> Iterator[Diagnosis]:
         yield Diagnosis(
             name="long paths",
             level="warn",
-            what="paths end at 259 letters here; long names of models fail",
+            what="paths are limited to 259 characters here; long model names fail",
             fix="set LongPathsEnabled to 1 in HKLM\\SYSTEM\\CurrentControlSet\\Control\\FileSystem",
         )
 
 
 def terminal_lines() -> Iterator[Diagnosis]:
-    """Describe how letters are shown."""
+    """Describe how text is shown."""
     encoding = (sys.stdout.encoding or "unknown").lower()
     if encoding.replace("-", "") == "utf8":
         yield Diagnosis(name="terminal", level="ok", what="UTF-8")
@@ -51,7 +51,7 @@ def terminal_lines() -> Iterator[Diagnosis]:
     yield Diagnosis(
         name="terminal",
         level="warn",
-        what=f"{encoding}: letters that it does not have are shown as ?; files are UTF-8 anyway",
+        what=f"{encoding}: characters that it does not have are shown as ?; files are UTF-8 anyway",
         fix="PYTHONUTF8=1" if os.name != "nt" else "chcp 65001, or use Windows Terminal",
     )
 
@@ -118,7 +118,7 @@ def disk_line(
 def memory_lines(found: memory.Memory | None) -> Iterator[Diagnosis]:
     """Describe the memory."""
     if found is None:
-        yield Diagnosis(name="memory", level="warn", what="this system does not tell")
+        yield Diagnosis(name="memory", level="warn", what="this system does not report it")
         return
     room = found.total if found.available is None else found.available
     what = f"{size_text(found.total)}, {size_text(room)} available"

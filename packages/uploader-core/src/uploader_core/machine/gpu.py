@@ -70,7 +70,7 @@ def look() -> Report:
         driver = _text(pynvml.nvmlSystemGetDriverVersion())
         found = tuple(_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount()))
     except pynvml.NVMLError as error:
-        return Report(why=f"the driver of NVIDIA does not tell: {error}")
+        return Report(why=f"NVIDIA's driver does not report it: {error}")
     finally:
         pynvml.nvmlShutdown()
     return Report(gpus=visible(found, os.environ.get("CUDA_VISIBLE_DEVICES")), driver=driver)

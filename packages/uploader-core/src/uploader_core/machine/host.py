@@ -1,4 +1,4 @@
-"""Which system this is: Linux, Windows, WSL, and how its terminals and pipes write letters."""
+"""Which system this is: Linux, Windows, WSL, and how its terminals and pipes write text."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def stream_options(
 ) -> dict[str, str]:
     """Return how standard output and error should be set, as arguments of ``reconfigure``.
 
-    A pipe of Windows is cp1252 unless somebody says otherwise, which turns other letters of a name
-    into question marks and JSON into something else. A terminal shows what its code page has.
+    A pipe of Windows is cp1252 unless somebody says otherwise, which turns other characters of a
+    name into question marks and JSON into something else. A terminal shows what its code page has.
 
     Args:
         system: As in :class:`Host`.

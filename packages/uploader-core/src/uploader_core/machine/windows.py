@@ -46,7 +46,7 @@ def path_problems(root: str, names: Sequence[str], *, long_paths: bool) -> Itera
     longest = max(names, key=len, default="")
     length = len(str(PureWindowsPath(root, longest)))
     if longest and not long_paths and length > LONGEST:
-        yield f"{longest} would have a path of {length} letters, and Windows takes {LONGEST}"
+        yield f"{longest} would have a path of {length} characters, and Windows takes {LONGEST}"
     for name in names:
         for part in name.split("/"):
             problem = name_problem(part)

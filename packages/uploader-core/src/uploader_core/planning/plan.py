@@ -60,7 +60,7 @@ class FileSystem:
 
     Attributes:
         path: An existing folder on it.
-        kind: Its type (``ext4``), "" where nobody tells.
+        kind: Its type (``ext4``), "" where it is unknown.
         uses: What goes there: ``release``, ``download``, ``copy``.
         free: Bytes that are free now.
         peak: Bytes more than now at the tightest moment.

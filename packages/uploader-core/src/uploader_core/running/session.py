@@ -197,7 +197,7 @@ def _warm_up(plan: Plan, workers: Workers) -> None:
 
 
 def _write_page(report: Report, store: ReleaseStore, events: EventStream) -> None:
-    """Write the page about the run; that it cannot be written changes nothing."""
+    """Write the page about the run; failing to write it never fails the run."""
     from uploader_core.page import write_page
 
     scratch = store.internal / "work"

@@ -159,7 +159,7 @@ class StepRun:
         return self._workers.perform(request, emit)
 
     def _read_inputs(self, step: PlannedStep) -> None:
-        """Hash what an earlier run made before it is used: a disk changes bits and no times.
+        """Hash outputs of an earlier run: disk corruption does not change modification times.
 
         Raises:
             IntegrityError: A file is not what was recorded; it was set aside.
@@ -179,7 +179,7 @@ class StepRun:
                         f"a file of {source} changed since it was recorded",
                         owner=f"the disk, or whoever wrote in {self._store.root / record.folder}",
                         safe=f"it was set aside in {self._store.quarantine}",
-                        next="run the same command again; the file will be made anew",
+                        next="run the same command again; the file will be made again",
                     )
                 unread.discard(source)
 
@@ -189,7 +189,7 @@ class StepRun:
             what = f"{step.id}: {type(error).__name__}: {error}"
             return UploaderError(what, owner="uploader-core")
         if isinstance(error, IntegrityError):
-            with contextlib.suppress(UploaderError):  # what it finds, the next run makes anew
+            with contextlib.suppress(UploaderError):  # what it finds, the next run makes again
                 self._read_inputs(step)
         full = self._with_needs(error, step) if isinstance(error, SpaceError) else error
         return self._hooks.with_hints(full)

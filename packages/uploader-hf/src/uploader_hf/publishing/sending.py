@@ -192,7 +192,7 @@ def _transfer(
                 f"{file.path} is no longer what its record says",
                 owner=str(file.path),
                 safe="nothing visible was changed",
-                next="run the same command again; the file will be made anew",
+                next="run the same command again; the file will be made again",
             )
 
 
