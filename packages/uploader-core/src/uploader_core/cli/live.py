@@ -127,7 +127,7 @@ class LiveRenderer(Renderer):
         table.add_column(no_wrap=True)
         running = self._tracker.running()
         amounts = [amount_text(s, now) or duration_text(now - s.started) for s in running]
-        # What a step is at stands beside its bar where there is room, and below where there is not.
+        # What a step is at is next to its bar where there is room, and below where there is not.
         widths = [max(map(len, texts), default=0) for texts in ([s.id for s in running], amounts)]
         room = self._console.width - sum(widths) - _BAR - 3
         beside = all(len(step.what) <= room for step in running)

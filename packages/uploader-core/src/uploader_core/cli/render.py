@@ -14,7 +14,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 def show_field(console: Console, label: str, text: str, *, style: str = "dim") -> None:
-    """Print a label with a text beside it.
+    """Print a label with a text next to it.
 
     On a terminal the text stays in its column; elsewhere it is one line, for grep and for logs.
     """

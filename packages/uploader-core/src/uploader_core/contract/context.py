@@ -194,7 +194,7 @@ class FetchedSource:
         cache: Folder that they would be brought into.
         cache_option: How to choose another place for them (``HF_HOME=/big/disk``), for the advice
             when they do not fit.
-        unfetched: Names of other files beside the model that were not brought. Formats look whether
+        unfetched: Names of other files next to the model that were not fetched. Formats check if
             one of them looks like a part of it.
     """
 

@@ -203,7 +203,7 @@ def _longest(times: Iterable[float | None]) -> float | None:
 
 
 def _told(step: PlannedStep) -> bool:
-    """Tell whether something is known of how long a step takes.
+    """Return whether something is known of how long a step takes.
 
     What says what records say is quick; a measurement, or a format of anybody's, may not be.
     """
