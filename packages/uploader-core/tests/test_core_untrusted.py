@@ -123,7 +123,7 @@ def test_answer_of_another_form_is_named_as_the_plugins(
     with pytest.raises(
         PluginError, match=f"what acme:pack returned cannot be read: .*{words}"
     ) as e:
-        Asked(step="acme:pack", owner="acme 1.0").read(answer)
+        Asked(step="acme:pack", owner="acme 1.0", run="m:f").read(answer)
     expect(e.value.owner == "acme 1.0")
 
 

@@ -11,11 +11,11 @@ from uploader_core.artifact import ArtifactFile
 from uploader_core.disk.safe_write import (
     CHUNK,
     HashingWriter,
+    becoming,
     child,
     commit,
     create,
     hash_file,
-    translate_os_error,
     write_json,
 )
 from uploader_core.untrusted_json import parse_json
@@ -90,20 +90,13 @@ class OutputFolder:
         """
         target = child(self.path, name)
         partial = self.scratch / "reserved" / target.name
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with becoming(partial, target):
             yield partial
             with partial.open("rb+") as handle:
                 os.fsync(handle.fileno())
             size, digest = hash_file(partial)
             self._announce(ArtifactFile(name=name, size=size, sha256=digest, role=role))
             commit(partial, target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise translate_os_error(error, target) from error
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
 
     def write(self, name: str, data: bytes | str, *, role: str = "config") -> ArtifactFile:
         """Write a small file. Text is UTF-8 with the line ends that it has."""

@@ -185,17 +185,33 @@ def create(
         UploaderError: Any other refusal of the operating system, in words.
     """
     partial = (scratch or path.parent) / (path.name + PARTIAL)
-    try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
+    with becoming(partial, path):
         with contextlib.closing(HashingWriter(partial)) as writer:
             yield writer
             writer.finish()
         if before_commit is not None:
             before_commit(writer)
         commit(partial, path)
+
+
+@contextlib.contextmanager
+def becoming(partial: Path, path: Path) -> Iterator[None]:
+    """Remove a partial file when it does not become the final one, and say in words why not.
+
+    Args:
+        partial: Written in the body, which ends with :func:`commit`; its folder is made.
+        path: Final name.
+
+    Raises:
+        SpaceError: The disk, a quota or a size limit is exhausted.
+        UploaderError: Any other refusal of the operating system, in words.
+    """
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         partial.unlink(missing_ok=True)
-        if error.filename not in (None, str(partial), str(path), str(path.parent)):
+        if error.filename not in (None, *map(str, (partial, path, partial.parent, path.parent))):
             raise  # the caller failed to read something else
         raise translate_os_error(error, path) from error
     except BaseException:

@@ -8,14 +8,13 @@ own: it is refused where a program would load it, and otherwise left alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uploader_core.artifact import ArtifactFile, UploadFile
 from uploader_core.contract.specs import Finding
-from uploader_core.disk.safe_write import child, hash_file
+from uploader_core.disk.safe_write import child, write_json
 from uploader_core.errors import IntegrityError, RefusedError
 from uploader_core.release.verify import KEPT, NAME, is_loaded, read_manifest
 from uploader_core.untrusted_json import parse_json
@@ -142,11 +141,8 @@ def note_kept(
         if file.name != NAME:
             return file
         data = {**parse_json(file.path.read_text("utf-8")), KEPT: names}
-        text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8", newline="\n")
-        size, digest = hash_file(path)
-        return replace(file, path=path, size=size, sha256=digest)
+        digest = write_json(path, data)
+        return replace(file, path=path, size=path.stat().st_size, sha256=digest)
 
     return tuple(noted(file) for file in files)
 

@@ -84,7 +84,7 @@ def _answer(request: messages.Request[Any], emit: Emit, cancelled: Callable[[], 
         ) from error
 
 
-def _call(request: Any, context: object, kind: type[T], expected: str) -> T:
+def _call(request: messages.Request[Any], context: object, kind: type[T], expected: str) -> T:
     """Call the function that a request names; its result has to be of a type."""
     result = import_dotted(request.run, request.owner)(context)
     if not isinstance(result, kind):
@@ -175,7 +175,7 @@ def _verify(request: messages.Verify, *_: object) -> Verification:
 
 def _diagnose(request: messages.Diagnose, *_: object) -> tuple[Diagnosis, ...]:
     plugin = Registry().load(request.plugin)
-    found = plugin.module.uploader_diagnostics(online=request.online) or ()
+    found = getattr(plugin.module, request.run)(online=request.online) or ()
     # A level that this core does not know is shown all the same.
     return tuple(d if d.level in LEVELS else replace(d, level="warn") for d in found)
 

@@ -109,6 +109,7 @@ class Request(Generic[R]):
         answer_type: Class variable: what is answered.
         step: What it is, for messages and the name of the log.
         owner: Distribution and version of the plugin.
+        run: Dotted name of the plugin's function.
         secrets: Names of the variables that the worker may see.
         network: Whether the work needs one.
     """
@@ -117,6 +118,7 @@ class Request(Generic[R]):
 
     step: str
     owner: str
+    run: str
     secrets: tuple[str, ...] = ()
     network: bool = False
 
@@ -143,14 +145,12 @@ class StepRequest(Request[R]):
     """Run a step. What is not described here is as in :class:`StepContext`.
 
     Attributes:
-        run: Dotted name of the function.
         settings: Of the step.
         output: Folder that the step writes.
         units: Folder of the records of single files; None where nothing is written.
         sections: To be rendered for a document.
     """
 
-    run: str
     settings: Settings
     inputs: tuple[Artifact, ...]
     release: ReleaseInfo
@@ -188,14 +188,12 @@ class Check(Request[tuple[Finding, ...]]):
     """Look whether a step can run: a spec's ``check`` or ``prove``.
 
     Attributes:
-        run: Dotted name of the function.
         context: What it is given, but for the settings.
         settings: Of the step.
     """
 
     answer_type: ClassVar[Any] = tuple[Finding, ...]
 
-    run: str
     context: PlanContext
     settings: Settings = field(default_factory=Settings)
 
@@ -205,13 +203,11 @@ class Fetch(Request[FetchedSource]):
     """Bring a source.
 
     Attributes:
-        run: Dotted name of the function.
         context: What it is given, but for secrets, and whether it must stay offline.
     """
 
     answer_type: ClassVar[Any] = FetchedSource
 
-    run: str
     context: SourceContext
 
 
@@ -220,13 +216,11 @@ class Verify(Request[Verification]):
     """Compare what is at a destination with its manifest.
 
     Attributes:
-        run: Dotted name of the function.
         context: What it is given, but for secrets.
     """
 
     answer_type: ClassVar[Any] = Verification
 
-    run: str
     context: VerifyContext
 
 
@@ -235,12 +229,14 @@ class Diagnose(Request[tuple[Diagnosis, ...]]):
     """Ask one plugin what it has to say of this machine.
 
     Attributes:
+        run: Name of the hook.
         plugin: Its id.
         online: Whether it may ask over the network.
     """
 
     answer_type: ClassVar[Any] = tuple[Diagnosis, ...]
 
+    run: str = "uploader_diagnostics"
     plugin: str
     online: bool
 

@@ -56,9 +56,7 @@ class Workers:
             self._stopped = True
             for process in self._running:
                 _kill(process)
-            warm, self._warm = self._warm, {}
-        for process in warm.values():
-            self._end(process)
+        self.close()
 
     def warm(self, run: str, owner: str) -> None:
         """Start a worker that imports what a step needs while the run still does something else.
