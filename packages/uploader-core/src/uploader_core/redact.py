@@ -1,7 +1,7 @@
-"""Take out of texts what tells about a person or a machine before they are published.
+"""Remove what identifies a person or a machine from texts before they are published.
 
 Names are replaced as well as found: a path such as ``/home/alice/x`` gives away a user name, which
-is then taken out wherever else it stands.
+is then removed wherever else it occurs.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from uploader_core.planning.plan import FileSystem, Plan, PlannedStep
 from uploader_core.planning.present import Present
 
 RESERVE = 64 << 20
-"""Bytes that must stay free beside what the plan writes: nobody wants a disk filled to the brim."""
+"""Bytes that must stay free after everything is written: a full disk breaks other programs."""
 
 _INTERNAL = 256 << 10
 """Bytes of records, events and logs of a run, about."""

@@ -86,7 +86,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 
 def _prepare_streams() -> None:
-    """See to it that no letter is too much for standard output; on Windows a pipe is cp1252."""
+    """Let standard output accept every character; on Windows a pipe is cp1252."""
     from uploader_core.machine.host import stream_options
 
     system = "Windows" if sys.platform == "win32" else sys.platform

@@ -1,5 +1,5 @@
 """The machine that a run happens on: memory, file systems, GPUs, and what Windows and WSL ask for.
 
 What decides something takes the facts as arguments, so that the rules of one system can be tested
-on another. Nothing heavy is imported; what a library tells is asked for only when it is installed.
+on another. Nothing heavy is imported; a library is asked only when it is installed.
 """

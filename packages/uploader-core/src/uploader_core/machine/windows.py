@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import PureWindowsPath
 
 LONGEST = 259
-"""Letters of a path that programs without long paths can open."""
+"""Characters of a path that programs without long paths can open."""
 
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[1-9\u00b9\u00b2\u00b3])", re.I)
 _BUSY = {5, 32, 33}

@@ -1,4 +1,4 @@
-"""What the page tells that no report holds: read from small files, whatever wrote them."""
+"""What the page shows that is not in the report: read from small files, whoever wrote them."""
 
 from __future__ import annotations
 

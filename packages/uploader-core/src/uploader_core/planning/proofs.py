@@ -1,4 +1,4 @@
-"""Checks that take seconds: each in a worker, beside whatever else is done, through before a byte.
+"""Checks that take seconds: each in a worker, in parallel, finished before the first byte.
 
 A spec's ``check`` is light and runs while the plan is made. What needs a heavy library
 (``prove``) would hold up every plan and every run, so it begins when the plan is made and is waited

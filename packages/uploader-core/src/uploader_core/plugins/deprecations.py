@@ -1,8 +1,8 @@
-"""What goes is announced first: a warning, then an error, then it is gone.
+"""Deprecations: a warning, then an error, then removal.
 
-Nothing is announced today. Whoever takes something away from the contract with authors adds a
-line to :data:`ANNOUNCED` in a minor version, and removes the thing itself a major after the errors
-began.
+Nothing is deprecated today. Whoever removes something from the contract with authors adds a line to
+:data:`ANNOUNCED` in a minor version, and removes the thing itself one major version after the
+errors began.
 """
 
 from __future__ import annotations

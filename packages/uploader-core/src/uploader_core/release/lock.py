@@ -1,8 +1,8 @@
 """One run at a time in a release folder.
 
 The operating system's lock decides between processes of one machine: it ends with its process,
-however that ended, so none is ever stale and two runs cannot both take it. File systems that
-several machines share may not pass it on; there a heartbeat tells that somebody works in the
+however that ended, so a lock is never stale and two runs cannot both take it. File systems that
+several machines share may not pass it on; there a heartbeat shows that another run works in the
 folder.
 """
 

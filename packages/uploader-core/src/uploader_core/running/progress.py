@@ -18,7 +18,7 @@ _START = 2.0  # seconds until a worker does something
 _WRITES = 100e6  # bytes in a second, only to weigh steps against each other
 _SENDS = 20e6
 _OVERDUE = 0.25
-"""Of the time that a step took so far, what it takes yet at least, where nothing else tells."""
+"""Least time left of a step, as a share of the time so far, where nothing else is known."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -76,7 +76,7 @@ class StepProgress:
 
 
 class Tracker:
-    """Listens to the events of a run and tells how far it is.
+    """Listens to the events of a run and reports how far it is.
 
     Attributes:
         steps: By id, in the order of the plan.

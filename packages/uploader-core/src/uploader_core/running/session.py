@@ -87,7 +87,7 @@ def run(
         confirm: Called with the survey before the first step; raising stops the run.
 
     Returns:
-        The report; its ``error()`` tells whether all is done and verified.
+        The report; its ``error()`` is None when everything is done and verified.
 
     Raises:
         UploaderError: Refused before the first step.

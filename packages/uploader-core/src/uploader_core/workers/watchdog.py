@@ -1,9 +1,9 @@
 """End a worker that hangs.
 
-A long silence is no hang: a merge may say nothing for an hour. What tells a hang is that a worker
-and everything that it started say nothing, use no processor and move no byte. That is looked up
-from outside, so that a step whose threads wait for each other, or that holds Python's lock, is
-found too. Where the system does not count the bytes of a process (macOS), any use of a processor
+A long silence is no hang: a merge may say nothing for an hour. A worker hangs when
+it and everything that it started print nothing, use no processor and move no byte. This is measured
+from outside, so a step whose threads wait for each other, or that holds Python's lock, is found,
+too. Where the system does not count the bytes of a process (macOS), any use of a processor
 counts as work.
 """
 

@@ -1,7 +1,7 @@
-"""Says that nothing happens while nothing happens, and how long the client waits.
+"""Report that the client waits, and for how long.
 
-The client repeats requests by itself and tells only its log; of one that nobody answers it tells
-nobody.
+The client retries requests by itself and reports that in its log only; it does not report a request
+that gets no answer.
 """
 
 from __future__ import annotations

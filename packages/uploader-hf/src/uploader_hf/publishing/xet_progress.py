@@ -1,7 +1,7 @@
-"""Progress of a transfer through Xet, which the client draws as bars and tells nobody.
+"""Progress of a transfer through Xet, which the client only draws as bars.
 
-Its reporter is replaced while a transfer runs. A version of the client that has another one goes on
-without telling.
+Its reporter is replaced while a transfer runs. With a version of the client that has another
+reporter, the transfer works and progress is not reported.
 """
 
 from __future__ import annotations
