@@ -15,9 +15,9 @@ import click
 import pytest
 
 from uploader_core import errors, plugin
+from uploader_core.builtin.local_source.plugin import SOURCE_KINDS
 from uploader_core.cli import cli
 from uploader_core.contract import context, hookspecs, specs
-from uploader_core.planning.sources import SOURCE_KINDS
 from uploader_core.plugins.entry_points import ARTIFACTS
 from uploader_core.plugins.registry import Registry
 

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from uploader_core.builtin.local_source.read import read
 from uploader_core.contract.context import FetchedSource
+from uploader_core.contract.sources import Fetch, Identify, ReaderContext, Sources
 from uploader_core.errors import SourceError
-from uploader_core.planning.sources import Sources, open_source
 
 OLD, NEW = "0" * 39 + "1", "0" * 39 + "2"
 COMMITS = {"": NEW, "main": NEW, "v1": OLD, OLD: OLD, NEW: NEW}
 """What a place that models are fetched from makes of a revision."""
+
+
+def open_source(
+    reference: str,
+    base: str | None,
+    fetch: Fetch,
+    adapters: Sequence[str] = (),
+    identify: Identify = lambda _: None,
+) -> Sources:
+    return read(
+        ReaderContext(
+            reference=reference,
+            base=base,
+            adapters=tuple(adapters),
+            fetch=fetch,
+            identify=identify,
+        )
+    )
 
 
 class Place:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from uploader_core.cli.default_source import Choice, choose_source
 from uploader_core.errors import SourceError, UsageError
-from uploader_core.planning.default_source import Choice, choose_source
 from uploader_core.plugins.configuration import load
 
 

@@ -12,9 +12,9 @@ from rich.live import Live
 from uploader_core.cli import live
 from uploader_core.cli.live import LiveRenderer
 from uploader_core.contract.context import ReleaseInfo
+from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import DocumentSpec, SaveSpec
 from uploader_core.planning.plan import Plan, PlannedStep, Survey
-from uploader_core.planning.sources import Sources
 from uploader_core.plugins.entry_points import Entry
 from uploader_core.plugins.registry import Plugin
 from uploader_core.running import progress as module

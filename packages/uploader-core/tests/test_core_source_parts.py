@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uploader_core.planning.source_files import list_files
+from uploader_core.builtin.local_source.folder_files import list_files
 
 
 def test_parts_are_listed_and_a_trainers_folders_are_not(tmp_path: Path) -> None:

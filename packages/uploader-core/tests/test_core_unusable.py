@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from uploader_core.builtin.local_source.read import read
+from uploader_core.builtin.local_source.unusable_table import TABLE
 from uploader_core.contract.context import FetchedSource
+from uploader_core.contract.sources import ReaderContext
 from uploader_core.errors import SourceError
-from uploader_core.planning.sources import open_source
-from uploader_core.planning.unusable_table import TABLE
 
 STATE = ("trainer_state.json", "optimizer.pt", "rng_state.pth", "training_args.bin")
 
@@ -108,7 +109,7 @@ def leave(folder: Path, name: str) -> Path:
 
 def refusal(source: Path) -> SourceError:
     with pytest.raises(SourceError) as caught:
-        open_source(str(source), None, lambda *_: None)
+        read(ReaderContext(reference=str(source)))
     assert "--base" not in str(caught.value.next)
     return caught.value
 
@@ -193,7 +194,7 @@ def test_base_that_is_none_yet_is_named_when_a_format_needs_it(tmp_path: Path) -
     (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
     (adapter / "adapter_model.safetensors").write_text("")
     base = leave(tmp_path / "base", "deepspeed")
-    missing = open_source(str(adapter), str(base), lambda *_: None).missing["base"]
+    missing = read(ReaderContext(reference=str(adapter), base=str(base))).missing["base"]
     assert "DeepSpeed ZeRO" in missing.what
 
 
@@ -204,7 +205,7 @@ def test_what_lies_elsewhere_is_named_by_what_was_not_fetched(name: str, tmp_pat
     others = tuple(file for file in LAYOUTS[name][0] if not (tmp_path / file).exists())
     fetched = FetchedSource(path=tmp_path, model_id="me/m", revision="c", unfetched=others)
     with pytest.raises(SourceError) as caught:
-        open_source("me/m", None, lambda *_: fetched)
+        read(ReaderContext(reference="me/m", fetch=lambda *_: fetched))
     assert LAYOUTS[name][1] in caught.value.what
     assert caught.value.owner == "the files of me/m"
     assert str(tmp_path) not in f"{caught.value.what} {caught.value.next}"

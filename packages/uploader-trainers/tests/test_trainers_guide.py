@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from terminal import CTRL_C, DOWN, ENTER, SPACE, Terminal
 
-from uploader_core.planning.training_runs import find_runs
+from uploader_core.builtin.local_source.training_runs import find_runs
 
 UPLOADER = [sys.executable, "-m", "uploader_core"]
 

@@ -22,6 +22,7 @@ from uploader_core.contract.context import (
 from uploader_core.contract.hookspecs import hookimpl
 from uploader_core.contract.output import OutputFolder
 from uploader_core.contract.settings import setting
+from uploader_core.contract.sources import Located, ReaderContext, Sources, is_local
 from uploader_core.contract.specs import (
     API_VERSION,
     ConvertSpec,
@@ -31,6 +32,7 @@ from uploader_core.contract.specs import (
     Finding,
     Hint,
     Lever,
+    ReaderSpec,
     Resources,
     SaveSpec,
     SourceSpec,
@@ -78,10 +80,13 @@ __all__ = [
     "Leftovers",
     "Lever",
     "Lineage",
+    "Located",
     "OutputFolder",
     "PlanContext",
     "PluginError",
     "Problem",
+    "ReaderContext",
+    "ReaderSpec",
     "Receipt",
     "RefusedError",
     "ReleaseInfo",
@@ -92,6 +97,7 @@ __all__ = [
     "SourceContext",
     "SourceError",
     "SourceSpec",
+    "Sources",
     "SpaceError",
     "StepContext",
     "TemporaryError",
@@ -108,6 +114,7 @@ __all__ = [
     "find_strangers",
     "hash_file",
     "hookimpl",
+    "is_local",
     "load_metadata",
     "note_kept",
     "parse_json",

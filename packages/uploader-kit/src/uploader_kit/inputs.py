@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from uploader_core.artifact import Artifact
+from uploader_core.builtin.local_source.plugin import SOURCE_KINDS
+from uploader_core.builtin.local_source.read import read
+from uploader_core.contract.sources import STACK, ReaderContext
 from uploader_core.contract.specs import ConvertSpec, SaveSpec
-from uploader_core.planning.sources import SOURCE_KINDS, STACK, open_source
 from uploader_core.plugins.entry_points import ARTIFACTS
 from uploader_core.plugins.registry import Registry
 from uploader_kit.fixtures import make_adapter, make_model
@@ -36,12 +38,12 @@ def make_input(kind: str, folder: Path, registry: Registry, consumer: str = "") 
         if not model.is_dir():
             make_adapter(adapter, make_model(model))
             make_adapter(second, model)
-        more = [str(second)] if kind == STACK else []
-        sources = open_source(str(adapter), None, lambda *_: None, more)
+        more = (str(second),) if kind == STACK else ()
+        sources = read(ReaderContext(reference=str(adapter), adapters=more))
         return with_digests(sources.artifacts[kind])
     if kind in _MODEL_FOLDERS:
         model = make_model(folder / kind)
-        sources = open_source(str(model), None, lambda *_: None)
+        sources = read(ReaderContext(reference=str(model)))
         artifact = with_digests(sources.artifacts["checkpoint"])
         if kind == "checkpoint":
             return artifact

@@ -11,9 +11,9 @@ from string import Template
 
 import uploader_core
 import uploader_kit
+from uploader_core.builtin.local_source.plugin import SOURCE_KINDS
 from uploader_core.disk.safe_write import write_bytes
 from uploader_core.errors import UsageError
-from uploader_core.planning.sources import SOURCE_KINDS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _KIND = re.compile(r"[a-z0-9][a-z0-9.-]*")

@@ -14,11 +14,11 @@ from typing import Any
 
 from uploader_core.artifact import Artifact, ArtifactFile, UploadFile
 from uploader_core.contract.context import PlanContext, ReleaseInfo
+from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import StepSpec, UploadSpec
 from uploader_core.disk.safe_write import hash_file
 from uploader_core.errors import UploaderError
 from uploader_core.planning.plan import Plan, PlannedStep, SectionRef, settled
-from uploader_core.planning.sources import Sources
 from uploader_core.planning.step_request import make_request
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Plugin

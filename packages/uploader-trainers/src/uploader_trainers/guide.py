@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from uploader_core.builtin.local_source.training_runs import TrainingRun, describe, find_runs, shown
 from uploader_core.cli.options import make_registry
 from uploader_core.cli.perform import perform
 from uploader_core.contract.settings import fields_of
@@ -19,7 +20,6 @@ from uploader_core.contract.specs import UploadSpec
 from uploader_core.errors import CancelledError, UploaderError, UsageError
 from uploader_core.human_text import duration_text, size_text
 from uploader_core.planning.request import Request
-from uploader_core.planning.training_runs import TrainingRun, describe, find_runs, shown
 from uploader_core.plugins import configuration
 from uploader_core.plugins.entry_points import ARTIFACTS, SCHEMES
 from uploader_core.plugins.registry import Registry

@@ -12,13 +12,13 @@ from typing import Any
 
 import click
 
+from uploader_core.cli.default_source import Choice, choose_source
 from uploader_core.cli.options import (
     PluginOptionsCommand,
     registry_of,
     take_plugin_options,
 )
 from uploader_core.errors import CancelledError, UsageError
-from uploader_core.planning.default_source import Choice, choose_source
 from uploader_core.planning.request import Request
 from uploader_core.plugins import configuration
 from uploader_core.plugins.disabled import split

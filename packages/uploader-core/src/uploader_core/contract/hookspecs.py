@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Diagnosis,
         DocumentSpec,
         Hint,
+        ReaderSpec,
         SaveSpec,
         SourceSpec,
         UploadSpec,
@@ -126,6 +127,44 @@ def uploader_sources() -> Iterable[SourceSpec]:
             )
 
     If this fails: as for :func:`uploader_savers`.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def uploader_source_readers() -> Iterable[ReaderSpec]:
+    """Register what knows a folder (or file) of some kind as a source.
+
+    Core itself reads adapters of PEFT and model folders of transformers, through this hook. A
+    reader of another distribution is asked before; where two know the same folder the user has to
+    leave one out. The plugin is listed in the entry-point group ``uploader_core.readers``.
+
+    Example::
+
+        @hookimpl
+        def uploader_source_readers():
+            yield ReaderSpec(
+                name="mlx",
+                summary="an adapter of MLX",
+                kinds=("acme.mlx-adapter",),
+                run="uploader_mlx.reading:read",
+            )
+
+    and in ``uploader_mlx/reading.py``::
+
+        def read(context):
+            folder = context.locate().path
+            weights = folder / "adapters.safetensors"
+            if not weights.is_file():
+                return None
+            size = weights.stat().st_size
+            file = ArtifactFile(name=weights.name, size=size, sha256="", role="weights")
+            kind = "acme.mlx-adapter"
+            artifact = Artifact(kind=kind, path=folder, files=(file,))
+            return Sources(kind=kind, folder=folder, artifacts={kind: artifact})
+
+    If this fails, or the function does, a warning of the plan names the plugin, and the others
+    are asked.
     """
     raise NotImplementedError
 

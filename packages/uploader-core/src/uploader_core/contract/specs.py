@@ -316,5 +316,26 @@ class SourceSpec(Spec):
     identify: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReaderSpec(Spec):
+    """Reads sources of some kind: knows such a folder, and says what it has for a plan.
+
+    ``run`` (light) takes a :class:`~uploader_core.contract.sources.ReaderContext` and returns
+    :class:`~uploader_core.contract.sources.Sources`, or None for what it does not know. It runs in
+    core's process while planning. For a folder of its kind that nothing can be made from it raises
+    a :class:`~uploader_core.errors.SourceError` that says what to do.
+
+    Attributes:
+        kinds: Kinds that no step makes and only a source can be, for the refusal of a format that
+            needs another.
+        adapters: Whether it reads the sources of ``--adapter`` as well; others are not asked then.
+        fallback: Asked only where no other reader knows the source. Core's own is one.
+    """
+
+    kinds: tuple[str, ...] = ()
+    adapters: bool = False
+    fallback: bool = False
+
+
 StepSpec = SaveSpec | ConvertSpec | DocumentSpec | UploadSpec
 """Specs that become steps of a plan."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uploader_core.contract.context import FetchedSource, SourceContext
 from uploader_core.contract.specs import SourceSpec
-from uploader_core.plugins.entry_points import SOURCES
+from uploader_core.plugins.entry_points import SOURCES, import_dotted
 from uploader_core.plugins.registry import Plugin, Registry
 from uploader_core.workers.messages import Fetch
 from uploader_core.workers.pool import Workers
@@ -37,9 +37,7 @@ class Fetcher:
 
     def __call__(self, reference: str, purpose: str) -> FetchedSource | None:
         """Return what a plugin brought, None when none answers to the reference."""
-        for plugin_id in self._registry.names(SOURCES):
-            if plugin_id in self._registry.disabled:
-                continue
+        for plugin_id in _enabled(self._registry):
             plugin = self._registry.load(plugin_id)
             for spec in plugin.of(SourceSpec):
                 if re.fullmatch(spec.matches, reference):
@@ -63,6 +61,26 @@ class Fetcher:
         fetched = self._workers.perform(asked, lambda _: None)
         self.outlined |= fetched.outline
         return fetched
+
+
+def identify(folder: Path, registry: Registry) -> FetchedSource | None:
+    """Ask the source plugins what a folder of this machine is a copy of.
+
+    One that fails knows nothing: a folder that is here needs no plugin.
+    """
+    for plugin_id in _enabled(registry):
+        with contextlib.suppress(Exception):
+            plugin = registry.load(plugin_id)
+            for spec in plugin.of(SourceSpec):
+                if spec.identify is not None:
+                    found = import_dotted(spec.identify, plugin.entry.owner)(folder)
+                    if isinstance(found, FetchedSource):
+                        return found
+    return None
+
+
+def _enabled(registry: Registry) -> list[str]:
+    return [name for name in registry.names(SOURCES) if name not in registry.disabled]
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 from uploader_core.artifact import Artifact, Json
 from uploader_core.contract.context import FetchedSource, ReleaseInfo
 from uploader_core.contract.settings import to_json
+from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import (
     ConvertSpec,
     DocumentSpec,
@@ -21,7 +22,6 @@ from uploader_core.contract.specs import (
     UploadSpec,
 )
 from uploader_core.errors import UploaderError
-from uploader_core.planning.sources import Sources
 from uploader_core.plugins.registry import Plugin
 from uploader_core.untrusted_json import as_json
 

@@ -6,22 +6,19 @@ source is missing is an error only when a step needs it.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from pathlib import Path
 
 from uploader_core.contract.context import FetchedSource, ReleaseInfo
-from uploader_core.contract.specs import SourceSpec
+from uploader_core.contract.sources import Fetch, ReaderContext, Sources
 from uploader_core.errors import UsageError
-from uploader_core.planning.base_model import Fetch
 from uploader_core.planning.destinations import split_destination
+from uploader_core.planning.fetching import identify
 from uploader_core.planning.plan import Plan, PlannedStep, in_order
 from uploader_core.planning.request import Request
-from uploader_core.planning.source_files import default_name
-from uploader_core.planning.sources import Sources, open_source
+from uploader_core.planning.sources import read_source
 from uploader_core.planning.step_chain import PlanBuilder
 from uploader_core.plugins.configuration import Config
-from uploader_core.plugins.entry_points import SOURCES, import_dotted
 from uploader_core.plugins.registry import Registry
 
 
@@ -31,27 +28,27 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     Raises:
         UploaderError: The request cannot be planned; the error says what to type instead.
     """
-    downloads: list[FetchedSource] = []
+    asked: dict[tuple[str, str], FetchedSource | None] = {}
 
     def bring(reference: str, purpose: str) -> FetchedSource | None:
-        fetched = fetch(reference, purpose)
-        if fetched is not None:
-            downloads.append(fetched)
-        return fetched
+        if (reference, purpose) not in asked:
+            asked[reference, purpose] = fetch(reference, purpose)
+        return asked[reference, purpose]
 
-    sources = open_source(
-        request.source,
-        request.base,
-        bring,
-        request.adapters,
-        identify=lambda folder: _identify(folder, registry),
+    sources = read_source(
+        ReaderContext(
+            reference=request.source,
+            base=request.base,
+            adapters=request.adapters,
+            fetch=bring,
+            identify=lambda folder: identify(folder, registry),
+        ),
+        registry,
     )
     _check_left_behind(request, sources)
     destinations = [split_destination(d, registry) for d in request.destinations]
     name = request.name or _name_from(destinations, request.plugins)
-    if name is None and sources.fetched is not None:
-        name = sources.fetched.model_id.rsplit("/", 1)[-1]
-    name = name or default_name(sources.folder)
+    name = name or sources.name or sources.folder.name or "model"
     release = ReleaseInfo(
         name=name,
         source=sources.kind,
@@ -83,7 +80,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         steps=_with_model_ids(in_order(builder.steps)),
         destinations=request.destinations,
         warnings=(*sources.findings, *builder.warnings),
-        downloads=tuple(downloads),
+        downloads=tuple(found for found in asked.values() if found is not None),
     )
 
 
@@ -111,24 +108,6 @@ def _check_left_behind(request: Request, sources: Sources) -> None:
                 owner="option --leave-behind",
                 next="give the name as the error said it, without a folder",
             )
-
-
-def _identify(folder: Path, registry: Registry) -> FetchedSource | None:
-    """Ask the source plugins what a folder of this machine is a copy of.
-
-    One that fails knows nothing: a folder that is here needs no plugin.
-    """
-    for plugin_id in registry.names(SOURCES):
-        if plugin_id in registry.disabled:
-            continue
-        with contextlib.suppress(Exception):
-            plugin = registry.load(plugin_id)
-            for spec in plugin.of(SourceSpec):
-                if spec.identify is not None:
-                    found = import_dotted(spec.identify, plugin.entry.owner)(folder)
-                    if isinstance(found, FetchedSource):
-                        return found
-    return None
 
 
 def _name_from(destinations: list[tuple[str, str]], plugins: tuple[str, ...]) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from uploader_core.contract.context import GroupContext, ReleaseInfo, UploadGroup
+from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import (
     ConvertSpec,
     DocumentSpec,
@@ -23,7 +24,7 @@ from uploader_core.errors import (
 )
 from uploader_core.planning.destinations import find_destination
 from uploader_core.planning.plan import PlannedStep, SectionRef, Settled, settled
-from uploader_core.planning.sources import SOURCE_KINDS, Sources
+from uploader_core.planning.sources import source_kinds
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.entry_points import (
     ARTIFACTS,
@@ -201,7 +202,7 @@ class PlanBuilder:
         if kind in self.sources.missing:
             error = self.sources.missing[kind]
             raise error.replace(owner=f"{error.owner or 'the source'}; needed by {consumer}")
-        if kind in SOURCE_KINDS:
+        if kind in source_kinds(self.registry):
             raise RefusedError(
                 f"{consumer} needs {kind}, and this source is of the kind {self.sources.kind}",
                 next="leave it out of --plugins",

@@ -18,7 +18,7 @@ VARIABLE = "UPLOADER_DISABLE"
 COMMAND = "uploader plugins disable"
 TABLE = "plugins"
 ALLOW = "plugins.allow"
-_OWN = frozenset({"dir"})
+_OWN = frozenset({"dir", "local"})
 """Core's own plugins; they need no permission."""
 
 

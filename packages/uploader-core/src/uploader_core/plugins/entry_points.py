@@ -13,10 +13,11 @@ PLUGINS = "uploader_core.plugins"
 ARTIFACTS = "uploader_core.artifacts"
 SCHEMES = "uploader_core.schemes"
 SOURCES = "uploader_core.sources"
+READERS = "uploader_core.readers"
 DOCUMENTS = "uploader_core.documents"
 MEASURES = "uploader_core.measures"
 DEFAULTS = "uploader_core.defaults"
-GROUPS = (PLUGINS, ARTIFACTS, SCHEMES, SOURCES, DOCUMENTS, MEASURES, DEFAULTS)
+GROUPS = (PLUGINS, ARTIFACTS, SCHEMES, SOURCES, READERS, DOCUMENTS, MEASURES, DEFAULTS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

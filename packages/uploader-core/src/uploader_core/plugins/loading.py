@@ -25,6 +25,7 @@ from uploader_core.contract.specs import (
     SUPPORTED_API,
     ConvertSpec,
     DocumentSpec,
+    ReaderSpec,
     SaveSpec,
     SourceSpec,
     Spec,
@@ -45,6 +46,7 @@ _REGISTRATION: Mapping[str, type[Spec]] = {
     "uploader_documenters": DocumentSpec,
     "uploader_uploaders": UploadSpec,
     "uploader_sources": SourceSpec,
+    "uploader_source_readers": ReaderSpec,
 }
 
 
@@ -210,6 +212,8 @@ def _validate(entry: Entry, hook: str, cls: type[Spec], spec: Any) -> None:
             raise PluginBrokenError(
                 f"spec {spec.name!r}: what measures or consumes is a document of one artifact"
             )
+    if isinstance(spec, ReaderSpec) and isinstance(spec.kinds, str):
+        raise PluginBrokenError(f"kinds of spec {spec.name!r} must be a tuple of kinds")
     if isinstance(spec, SourceSpec):
         re.compile(spec.matches)
 

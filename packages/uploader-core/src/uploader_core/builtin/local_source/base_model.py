@@ -8,27 +8,25 @@ is wrong without a word.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from uploader_core.artifact import Artifact, Json
+from uploader_core.builtin.local_source.folder_files import list_files
+from uploader_core.builtin.local_source.unusable_folders import (
+    refuse_unusable,
+    refuse_unusable_copy,
+)
 from uploader_core.contract.context import FetchedSource
+from uploader_core.contract.sources import Fetch, Identify, is_local
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import SourceError
 from uploader_core.lineage import NAME as LINEAGE
-from uploader_core.planning.source_files import is_local, list_files
-from uploader_core.planning.unusable_sources import refuse_unusable, refuse_unusable_copy
 from uploader_core.untrusted_json import parse_json
 
 CONFIG = "adapter_config.json"
-
-Fetch = Callable[[str, str], "FetchedSource | None"]
-"""(reference, purpose) -> folder, or None when no plugin answers to the reference."""
-
-Identify = Callable[[Path], "FetchedSource | None"]
-"""A local folder -> what it is a copy of, or None when no plugin knows."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MOVING = {"main", "master"}

@@ -1,7 +1,7 @@
 """Folders that nothing can be released from yet: what they are, and the command that helps.
 
 Recognised by the names of their files alone; nothing is opened but a small JSON. What there is to
-recognise is in :mod:`uploader_core.planning.unusable_table`.
+recognise is in :mod:`uploader_core.builtin.local_source.unusable_table`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from uploader_core.builtin.local_source.folder_files import has_weights, names_in
+from uploader_core.builtin.local_source.unusable_table import TABLE, Unusable
 from uploader_core.contract.context import FetchedSource
 from uploader_core.errors import SourceError
-from uploader_core.planning.source_files import has_weights, names_in
-from uploader_core.planning.unusable_table import TABLE, Unusable
 from uploader_core.untrusted_json import parse_json
 
 _MOST = 5000

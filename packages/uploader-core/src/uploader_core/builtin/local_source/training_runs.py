@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from uploader_core.builtin.local_source.folder_files import has_weights
 from uploader_core.lineage import NAME as FILE
 from uploader_core.lineage import STATE
-from uploader_core.planning.source_files import has_weights
 
 DEPTH = 5
 """Folders below the given one that are looked into."""

@@ -1,4 +1,4 @@
-"""The files of a source folder, and what a folder or a name is."""
+"""The files of a source folder, and how a release is called after one."""
 
 from __future__ import annotations
 
@@ -37,15 +37,6 @@ def names_in(folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir() if path.is_file())
     except OSError:
         return []
-
-
-def is_local(reference: str) -> bool:
-    """Tell a path from a public name: a name has no leading dot, slash, tilde or drive."""
-    return (
-        reference.startswith((".", "/", "~", "\\"))
-        or bool(re.match(r"[A-Za-z]:[\\/]", reference))
-        or Path(reference).expanduser().exists()
-    )
 
 
 def list_files(folder: Path) -> tuple[ArtifactFile, ...]:

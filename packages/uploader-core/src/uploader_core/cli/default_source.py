@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from uploader_core.builtin.local_source.folder_files import has_weights, names_in
+from uploader_core.builtin.local_source.training_runs import describe, find_runs, shown
+from uploader_core.builtin.local_source.unusable_folders import explain, explain_inside
 from uploader_core.errors import UsageError
-from uploader_core.planning.source_files import has_weights, names_in
-from uploader_core.planning.training_runs import describe, find_runs, shown
-from uploader_core.planning.unusable_sources import explain, explain_inside
 from uploader_core.plugins.configuration import Config
 
 
