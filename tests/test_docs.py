@@ -17,7 +17,7 @@ import pytest
 from uploader_core import errors, plugin
 from uploader_core.builtin.local_source.plugin import SOURCE_KINDS
 from uploader_core.cli import cli
-from uploader_core.contract import context, hookspecs, specs
+from uploader_core.contract import context, hookspecs, sources, specs
 from uploader_core.plugins.entry_points import ARTIFACTS
 from uploader_core.plugins.registry import Registry
 
@@ -45,7 +45,7 @@ def test_hook(hook: str) -> None:
     "cls",
     [
         c
-        for module in (specs, context)
+        for module in (specs, context, sources)
         for c in vars(module).values()
         if dataclasses.is_dataclass(c) and c.__module__ == module.__name__
     ],

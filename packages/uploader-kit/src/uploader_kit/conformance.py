@@ -16,6 +16,7 @@ from uploader_core.contract.specs import (
     SUPPORTED_API,
     ConvertSpec,
     DocumentSpec,
+    ReaderSpec,
     SaveSpec,
     SourceSpec,
     Spec,
@@ -23,7 +24,14 @@ from uploader_core.contract.specs import (
 )
 from uploader_core.doctor.inspection import Inspection, inspect
 from uploader_core.plugins.configuration import load
-from uploader_core.plugins.entry_points import ARTIFACTS, DOCUMENTS, MEASURES, SCHEMES, SOURCES
+from uploader_core.plugins.entry_points import (
+    ARTIFACTS,
+    DOCUMENTS,
+    MEASURES,
+    READERS,
+    SCHEMES,
+    SOURCES,
+)
 from uploader_core.plugins.registry import Plugin, Registry
 from uploader_kit.trial import PLACE
 
@@ -200,6 +208,7 @@ class PluginConformance:
             (ARTIFACTS, made),
             (SCHEMES, schemes),
             (SOURCES, {self.plugin} if plugin.of(SourceSpec) else set()),
+            (READERS, {self.plugin} if plugin.of(ReaderSpec) else set()),
             (DOCUMENTS, {self.plugin} if documents else set()),
             (MEASURES, {self.plugin} if measures else set()),
         ):

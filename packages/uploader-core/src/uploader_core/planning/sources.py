@@ -92,14 +92,21 @@ def _readers(
 def _read(
     plugin: Plugin, spec: ReaderSpec, context: ReaderContext, broken: dict[str, PluginBrokenError]
 ) -> Sources | None:
+    """Ask one reader; where it is broken, that is noted and nothing known."""
     owner = plugin.entry.owner
     try:
-        sources = import_dotted(spec.run, owner)(context)
+        function = import_dotted(spec.run, owner)
+    except PluginBrokenError as error:
+        broken[plugin.id] = error
+        return None
+    cause: BaseException | None = None
+    try:
+        sources = function(context)
         if sources is None or isinstance(sources, Sources):
             return sources
-        what, cause = f"{spec.run} did not return Sources", None
+        what = f"{spec.run} did not return Sources"
     except UploaderError:
-        raise
+        raise  # a refusal
     except (Exception, SystemExit) as error:
         what, cause = f"{spec.run} failed: {type(error).__name__}: {error}", error
     broken[plugin.id] = PluginBrokenError(
