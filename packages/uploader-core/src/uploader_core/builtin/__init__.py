@@ -1,1 +1,1 @@
-"""The plugin that core ships: the destination ``dir:`` and the README of a release."""
+"""The plugins that core ships: ``dir:``, the README of a release, sources in folders."""

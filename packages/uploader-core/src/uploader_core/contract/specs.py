@@ -27,7 +27,7 @@ class Resources:
             ``network`` one each, ``light`` any number.
         gpu_memory: Bytes of GPU memory that must be free before the step starts, whatever the
             model; what depends on the model is in :class:`Estimate`. The run waits for them where
-            NVIDIA's library tells how much is free.
+            NVIDIA's library reports how much is free.
     """
 
     lane: Literal["cpu", "gpu", "network", "light"] = "cpu"
@@ -278,8 +278,8 @@ class UploadSpec(Spec):
             step and to which target. None: everything in one step to the target as written.
         verify: ``package.module:function`` taking a
             :class:`~uploader_core.contract.context.VerifyContext`, returning a
-            :class:`~uploader_core.contract.verification.Verification`: compares what lies at the
-            destination with the manifest that lies there, for ``uploader verify scheme:rest``.
+            :class:`~uploader_core.contract.verification.Verification`: compares what is at the
+            destination with the manifest there, for ``uploader verify scheme:rest``.
             None: it cannot be verified from afar.
         capabilities: Free words for listings: ``private``, ``atomic``, ``revision``.
         secrets: Names of environment variables that only this plugin's upload steps receive.

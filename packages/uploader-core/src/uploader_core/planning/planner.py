@@ -122,6 +122,6 @@ def _name_from(destinations: list[tuple[str, str]], plugins: tuple[str, ...]) ->
 
 def _default_output(sources: Sources, name: str) -> Path:
     if sources.fetched is not None:
-        return Path(name)  # beside it would be within a cache
+        return Path(name)  # next to it would be within a cache
     beside = sources.folder.parent / name
     return beside if beside != sources.folder else sources.folder.parent / f"{name}-release"

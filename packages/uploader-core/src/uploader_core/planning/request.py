@@ -15,7 +15,7 @@ class Request:
         plugins: Plugin ids or kinds; empty for every format that a distribution offers by default
             and that fits the source.
         destinations: ``scheme:rest``.
-        output: Release folder; beside the source when None.
+        output: Release folder; next to the source when None.
         name: Name of the release; from the destination or the source when None.
         base: Overrides the base model that the adapter names.
         measure: Also measure the formats, where a plugin can.

@@ -106,7 +106,7 @@ class PlanBuilder:
         return [(plugin, spec) for spec in fitting or offered[:1]]
 
     def _reaches(self, spec: MakeSpec, seen: tuple[str, ...]) -> bool:
-        """Tell whether a spec can be chained to this source, a missing base counting as there."""
+        """Return whether a spec can be chained to this source, a missing base counting as there."""
         for kind in spec.consumes:
             if kind in self.sources.artifacts or kind in self.sources.missing:
                 continue

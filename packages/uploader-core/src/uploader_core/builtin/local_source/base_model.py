@@ -240,7 +240,7 @@ def _unchecked(path: Path, pin: Claim) -> Finding:
     return Finding(
         level="note",
         what=f"the adapter was trained on revision {pin.revision} of its base model "
-        f"({pin.said_in}); nothing tells which revision {path} is",
+        f"({pin.said_in}); the revision of {path} is unknown",
         next=None if is_local(pin.name or ".") else f"--base {pin.reference} takes that one",
     )
 
@@ -331,7 +331,7 @@ def _local_base(name: str, adapter: Path, said: bool) -> Path | None:
         said: Whether the user named it, and so as seen from here.
 
     Raises:
-        SourceError: A model lies there as seen from here, and another as seen from the adapter.
+        SourceError: A model is there as seen from here, and another as seen from the adapter.
     """
     places = [Path(name).expanduser(), *([] if said else [adapter / name])]
     folders = list(dict.fromkeys(place.resolve() for place in places if place.is_dir()))

@@ -24,7 +24,7 @@ _WEIGHTS = re.compile(
 
 
 def has_weights(names: Iterable[str]) -> bool:
-    """Tell whether a file has a name that weights have beside a configuration.
+    """Return whether a file has a name that weights have next to a configuration.
 
     Pickles count: why they are not taken is the format's to say.
     """

@@ -1,4 +1,4 @@
-"""Training runs that lie in a folder, found by what trainers leave behind."""
+"""Training runs in a folder, found by what trainers leave behind."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _finished(lineage: dict[str, Any], model: Path) -> float:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """Read an object; what cannot be read tells nothing."""
+    """Read an object; what cannot be read says nothing."""
     try:
         data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

@@ -59,7 +59,7 @@ def explain(
     Args:
         path: The folder or file.
         names: The files of a folder that is not here; None to look.
-        own_config: Whether a configuration lies in it, and its weights are what is missing.
+        own_config: Whether a configuration is in it, and its weights are what is missing.
         weak: Also by what says little.
 
     Returns:
@@ -87,7 +87,7 @@ def explain(
 
 
 def explain_inside(folder: Path) -> SourceError | None:
-    """Say the same of what lies in a folder, such as the last checkpoint of a training."""
+    """Say the same of what is in a folder, such as the last checkpoint of a training."""
     for pattern in ("*", "*/*"):
         places = sorted((p for p in folder.glob(pattern) if p.is_dir()), key=_rank, reverse=True)
         for place in places:
@@ -101,7 +101,7 @@ def explain_inside(folder: Path) -> SourceError | None:
 
 
 def _has(folder: Path) -> tuple[bool, bool]:
-    """Tell whether a folder has a configuration, and whether it has weights."""
+    """Return whether a folder has a configuration, and whether it has weights."""
     names = names_in(folder)
     return "config.json" in names or "adapter_config.json" in names, has_weights(names)
 

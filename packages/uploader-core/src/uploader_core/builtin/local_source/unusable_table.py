@@ -15,7 +15,7 @@ class Unusable:
     """One line of the table.
 
     In ``what`` and ``next`` stand ``{mark}``, the file or folder that gave it away; ``{root}``,
-    the folder that commands take; ``{out}``, a folder beside it for what they write (both quoted
+    the folder that commands take; ``{out}``, a folder next to it for what they write (both quoted
     for a shell; as Python takes them ``{root_path!r}`` and ``{out_path!r}``); and ``{model}``, what
     ``adapter_config.json`` names as ``model``.
 
