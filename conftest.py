@@ -9,6 +9,8 @@ from textwrap import dedent
 
 import pytest
 
+from uploader_command import Uploader
+
 
 @pytest.fixture(autouse=True, scope="session")
 def own_pace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -71,3 +73,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(folder))
     return folder
+
+
+@pytest.fixture
+def uploader(tmp_path: Path) -> Uploader:
+    """The command, in a process of its own."""
+    return Uploader(tmp_path)

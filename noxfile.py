@@ -220,7 +220,13 @@ def sound_folders(session: nox.Session) -> None:
     """Release what nothing is wrong with, from twenty trainers' folders, in every format."""
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options())
-    session.run("pytest", "tests/test_sound_folders.py", "-m", "slow or not slow", *session.posargs)
+    session.run(
+        "pytest",
+        "tests/behaviour/test_sound_folders.py",
+        "-m",
+        "slow or not slow",
+        *session.posargs,
+    )
 
 
 @nox.session
@@ -255,9 +261,9 @@ def faults_hub(session: nox.Session) -> None:
     """Publish through 125 seeded schedules of faults and thirty forced failures."""
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options())
-    session.run("pytest", "packages/uploader-hf/tests/test_hf_schedules.py",
+    session.run("pytest", "packages/uploader-hf/tests/publishing/test_schedules.py",
                 "-m", "slow or not slow", *session.posargs)  # fmt: skip
-    session.run("pytest", "tests/test_hub_canary.py", "-m", "slow or not slow")
+    session.run("pytest", "tests/behaviour/test_hub_canary.py", "-m", "slow or not slow")
 
 
 @nox.session
@@ -279,7 +285,7 @@ def peak_disk(session: nox.Session) -> None:
     """Compare the disk that plans predict with what runs take, over all kinds of request."""
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options())
-    session.run("pytest", "tests/test_peak_disk.py", "-s", "-m", "slow or not slow",
+    session.run("pytest", "tests/behaviour/test_peak_disk.py", "-s", "-m", "slow or not slow",
                 *session.posargs)  # fmt: skip
 
 
@@ -501,7 +507,7 @@ def install_from_wheels(session: nox.Session) -> None:
     # The fine-tune comes from the session's own environment: a trainer is nothing that gguf needs.
     session.install("torch", *torch_options())
     session.install("peft", "transformers", *torch_options())
-    session.run("python", "tests/make_fine_tune.py", str(work / "fine-tune"))
+    session.run("python", "tests/support/make_fine_tune.py", str(work / "fine-tune"))
     final = work / "fine-tune" / "run" / "final_model"
     session.run(uploader, "plugins", "list", external=True)
     session.run(uploader, "run", str(final), "--plugins", "gguf", "--output", str(work / "release"),

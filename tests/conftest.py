@@ -1,17 +1,16 @@
-"""A real, tiny fine-tune and the command that releases it."""
+"""A real, tiny fine-tune, and a Hub that the command is logged in to."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from make_fine_tune import make_fine_tune
+from uploader_command import Uploader
 
 
 @pytest.fixture(scope="session")
@@ -26,35 +25,6 @@ def fine_tune(pristine: Path, tmp_path: Path) -> Path:
     root = tmp_path / "fine-tune"
     shutil.copytree(pristine, root)
     return root / "run" / "final_model"
-
-
-class Uploader:
-    """Runs the installed command in a process of its own."""
-
-    def __init__(self, cwd: Path) -> None:
-        self.cwd = cwd
-        self.environment: dict[str, str] = {}
-
-    def argv(self, *arguments: object) -> list[str]:
-        return [sys.executable, "-m", "uploader_core", *(str(a) for a in arguments)]
-
-    def variables(self) -> Mapping[str, str]:
-        return {**os.environ, **self.environment}
-
-    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.argv(*arguments),
-            cwd=self.cwd,
-            env={**self.variables()},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-        )
-
-
-@pytest.fixture
-def uploader(tmp_path: Path) -> Uploader:
-    return Uploader(tmp_path)
 
 
 @pytest.fixture

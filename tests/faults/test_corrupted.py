@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from fault_tools import publish, uploader
-from make_fine_tune import make_fine_tune
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from fault_tools import publish, uploader
+from make_fine_tune import make_fine_tune
 from uploader_core.release.verify import verify_folder
 from uploader_kit.faults import digests, flip_byte
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_tools import publish
 
+from fault_tools import publish
 from uploader_kit.faults import digests
 
 KINDS = ("acme.filler", "lora", "merged-16bit")

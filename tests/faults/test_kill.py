@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from fault_tools import TARGETS, publish, release_of
 
+from fault_tools import TARGETS, publish, release_of
 from uploader_kit.faults import Campaign
 
 KILLS = int(os.environ.get("UPLOADER_FAULT_KILLS", "40"))

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from fault_tools import COMMIT, release_of
 
+from fault_tools import COMMIT, release_of
 from uploader_kit.faults import (
     Call,
     Campaign,

@@ -10,31 +10,17 @@ from typing import Any
 
 import pytest
 
+from hf_tools import RELEASE, log_in
 from loopback_hub import LoopbackHub
 from uploader_core.plugin import (
     Artifact,
     OutputFolder,
     PlanContext,
     Receipt,
-    ReleaseInfo,
     StepContext,
     UploadFile,
 )
 from uploader_hf.settings import HubSettings
-
-RELEASE = ReleaseInfo(name="tiny", source="adapter", base_model="acme/base", base_is_hub_id=True)
-
-
-def log_in(server: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point this process at a Hub, as ``me``."""
-    monkeypatch.setenv("HF_ENDPOINT", server.url)
-    # A worker has the variable before it imports the client; this process had not.
-    where = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
-    for module in ("constants", "file_download"):  # 0.36 keeps a second reference to it
-        name = f"huggingface_hub.{module}.HUGGINGFACE_CO_URL_TEMPLATE"
-        monkeypatch.setattr(name, where, raising=False)
-    monkeypatch.setenv("HF_TOKEN", server.token("me"))
 
 
 @pytest.fixture

@@ -1,0 +1,77 @@
+"""``uploader plugins new``: a distribution that is green before its first edit."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+import uploader_core
+from stranger import Stranger
+
+CORE = Path(uploader_core.__file__).parent
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Stranger:
+    return Stranger(tmp_path)
+
+
+def sources(folder: Path) -> dict[Path, int]:
+    return {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+SORTS = {
+    "format": ("--produces", "acme.shapes"),
+    "saver": ("--consumes", "adapter", "--produces", "acme.shapes"),
+    "destination": ("--destination", "shapes"),
+    "document": ("--document",),
+}
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_from_new_to_green_in_three_commands_and_a_minute(stranger: Stranger, sort: str) -> None:
+    core = sources(CORE)
+    started = time.process_time() + sum(os.times()[2:4])
+
+    stranger("uploader_core", "plugins", "new", "shapes", *SORTS[sort])
+    assert [path.name for path in stranger.cwd.iterdir()] == ["uploader-shapes"]
+    assert not list(stranger.home.iterdir())
+    project = stranger.cwd / "uploader-shapes"
+    stranger.install(project)
+    report = stranger("pytest", "-q", "-p", "no:cacheprovider", cwd=project)
+
+    assert re.search(r"\d+ passed", report)
+    assert len(stranger.commands) == 3
+    # CPU time of the children: what another process does to the clock does not count.
+    assert time.process_time() + sum(os.times()[2:4]) - started < 60
+    assert sources(CORE) == core
+    assert [path.name for path in stranger.cwd.iterdir()] == ["uploader-shapes"]
+    assert "checks are fine" in stranger("uploader_core", "plugins", "check", project)
+
+
+def test_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
+    from uploader_core.errors import UsageError
+    from uploader_kit.scaffold import Blueprint, write_plugin
+
+    (tmp_path / "uploader-mine").mkdir()
+    with pytest.raises(UsageError, match="exists"):
+        write_plugin(Blueprint(id="mine"), tmp_path)
+    assert not list((tmp_path / "uploader-mine").iterdir())
+
+
+@pytest.mark.parametrize("name", ["My Plugin", "../up", "a/b", ""])
+def test_name_that_is_no_id_is_refused(tmp_path: Path, name: str) -> None:
+    from uploader_core.errors import UsageError
+    from uploader_kit.scaffold import Blueprint, write_plugin
+
+    with pytest.raises(UsageError, match="no plugin id"):
+        write_plugin(Blueprint(id=name), tmp_path)
+    assert not list(tmp_path.iterdir())
