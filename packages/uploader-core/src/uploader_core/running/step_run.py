@@ -151,8 +151,11 @@ class StepRun:
 
     def _send(self, step: PlannedStep, request: StepRequest[R]) -> R:
         def emit(message: Progress | Warned) -> None:
-            type_ = "step_progress" if isinstance(message, Progress) else "warning"
-            self._events.emit(type_, step.id, **as_json(message))
+            data = as_json(message)
+            if isinstance(message, Progress):
+                self._events.emit("step_progress", step.id, **data)
+            else:
+                self._events.emit("warning", step.id, **data)
 
         if step.spec.isolation == "inline":
             return child.perform(request, emit, lambda: self._workers.stopped)
