@@ -178,3 +178,9 @@ def test_without_any_reader_it_says_how_to_get_one_back(uploader: Any, adapter: 
 def test_reading_needs_no_permission(uploader: Any, adapter: Path) -> None:
     (uploader.cwd / "uploader.toml").write_text('[plugins]\nallow = ["notes"]\n')
     plan(uploader, adapter, "--plugins", "notes")
+
+
+def test_readers_are_listed(uploader: Any, add_reader: Callable[..., None]) -> None:
+    add_reader()
+    rows = json.loads(uploader("plugins", "list", "--json").stdout)
+    assert {row["id"] for row in rows if "sources" in row["offers"]} == {"local", "brick"}

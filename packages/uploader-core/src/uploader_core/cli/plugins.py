@@ -17,7 +17,7 @@ from uploader_core.doctor.inspection import Inspection, inspect, inspect_all
 from uploader_core.plugins.disabled import disable as remember_disabled
 from uploader_core.plugins.disabled import enable as forget_disabled
 from uploader_core.plugins.disabled import how_to_enable
-from uploader_core.plugins.entry_points import ARTIFACTS, SCHEMES
+from uploader_core.plugins.entry_points import ARTIFACTS, READERS, SCHEMES
 from uploader_core.plugins.registry import Registry
 
 _COLUMNS = ("id", "distribution")
@@ -119,6 +119,7 @@ def _row(registry: Registry, plugin_id: str) -> dict[str, Any]:
     claims = registry.claims(plugin_id)
     kinds = registry.advertised(plugin_id, ARTIFACTS)
     schemes = registry.advertised(plugin_id, SCHEMES)
+    reads = ["sources"] if registry.advertised(plugin_id, READERS) else []
     row: dict[str, Any] = {
         "id": plugin_id,
         "distribution": " and ".join(entry.owner for entry in claims),
@@ -126,7 +127,7 @@ def _row(registry: Registry, plugin_id: str) -> dict[str, Any]:
         "module": claims[0].module,
         "kinds": list(kinds),
         "schemes": list(schemes),
-        "offers": ", ".join([*kinds, *(f"{scheme}:" for scheme in schemes)]),
+        "offers": ", ".join([*kinds, *(f"{scheme}:" for scheme in schemes), *reads]),
         "state": "installed",
     }
     if len({entry.distribution for entry in claims}) > 1:
