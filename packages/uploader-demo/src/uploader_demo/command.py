@@ -15,8 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from uploader_core.errors import IntegrityError
-from uploader_core.human_text import duration_text
+from uploader_core.api import IntegrityError, duration_text
 from uploader_demo import job, real, real_model
 from uploader_demo.corpus import QUESTION
 from uploader_demo.train import SMALL, Scale, Tell

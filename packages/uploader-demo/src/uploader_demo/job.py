@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from uploader_core.errors import IntegrityError, PluginError, RefusedError
+from uploader_core.api import IntegrityError, PluginError, RefusedError
 from uploader_demo.ask import ask_folder, ask_gguf
 from uploader_demo.corpus import QUESTION
 from uploader_demo.train import Scale, Tell, train_adapter, train_base

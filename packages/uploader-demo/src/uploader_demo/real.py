@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from uploader_core.errors import PluginError
+from uploader_core.api import PluginError
 from uploader_demo import job
 from uploader_demo.ask import answer, ask_gguf, open_folder
 from uploader_demo.job import Answer, Paths

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from uploader_core.cli.options import make_registry
 from uploader_core.errors import PluginBrokenError
+from uploader_core.plugins.registry import make_registry
 
 
 @click.command()

@@ -8,15 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from uploader_core.cli.options import make_registry
-from uploader_core.contract.settings import fields_of
-from uploader_core.errors import UsageError
-from uploader_core.planning.request import Request
-from uploader_core.plugins import configuration
-from uploader_core.plugins.configuration import Config
-from uploader_core.plugins.registry import Registry
-from uploader_core.running import session
-from uploader_core.running.events import EventStream
+from uploader_core import api
+from uploader_core.api import Registry, Request, Settings, UsageError
 from uploader_trainers.live import save
 from uploader_trainers.notebook import display
 from uploader_trainers.results import Preview, Release
@@ -59,9 +52,9 @@ def plan(
         UploaderError: The request cannot be planned at all.
     """
     reference = save(source, tokenizer=tokenizer, folder=_path(save_to))
-    registry, config = _configure(settings)
+    registry, chosen = _configure(settings)
     request = _request(reference, to, plugins, output, name, base, leave_behind)
-    return Preview(session.look(request, registry, config))
+    return Preview(api.plan(request, settings=chosen, registry=registry))
 
 
 def run(
@@ -103,16 +96,21 @@ def run(
         KeyboardInterrupt: Stopped; what was finished is kept for the next call.
     """
     reference = save(source, tokenizer=tokenizer, folder=_path(save_to))
-    registry, config = _configure(settings)
+    registry, chosen = _configure(settings)
     request = _request(reference, to, plugins, output, name, base, leave_behind)
     with display(quiet=quiet) as screen:
-        report = session.run(
-            request, registry, config, EventStream(screen), jobs=jobs, confirm=screen.begin
+        report = api.run(
+            request,
+            settings=chosen,
+            registry=registry,
+            on_event=screen,
+            confirm=screen.begin,
+            jobs=jobs,
         )
     error = report.error()
     if error is not None:
         raise error
-    return Release(report, registry, config)
+    return Release(report, registry)
 
 
 def _path(path: str | Path | None) -> Path | None:
@@ -144,13 +142,13 @@ def _request(
     )
 
 
-def _configure(settings: Mapping[str, object]) -> tuple[Registry, Config]:
-    registry = make_registry()
+def _configure(settings: Mapping[str, object]) -> tuple[Registry, Settings]:
+    registry = api.make_registry()
     options: dict[str, dict[str, object]] = {}
     for keyword, value in settings.items():
         plugin, field = _owner(keyword, registry)
         options.setdefault(plugin, {})[field] = value
-    return registry, configuration.load(options=options)
+    return registry, options
 
 
 def _owner(keyword: str, registry: Registry) -> tuple[str, str]:
@@ -166,7 +164,7 @@ def _owner(keyword: str, registry: Registry) -> tuple[str, str]:
             continue
         for spec in registry.load(plugin_id).specs:
             if spec.settings is not None:
-                known += [prefix + f.name for f in fields_of(plugin_id, spec.settings)]
+                known += [prefix + f.name for f in api.fields_of(plugin_id, spec.settings)]
         if keyword in known:
             return plugin_id, keyword.removeprefix(prefix)
     near = difflib.get_close_matches(keyword, sorted(set(known)), n=2)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from transformers import TrainerCallback
 
-from uploader_core.disk.safe_write import write_json
+from uploader_core.api import write_json
 from uploader_trainers.detached import Waiting, start
 from uploader_trainers.record import FILE, describe_training
 

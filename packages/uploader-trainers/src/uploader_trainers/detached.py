@@ -84,7 +84,7 @@ def _detached_flags() -> int:
 def main() -> int:
     """Wait for the end of standard input, then run the arguments."""
     sys.stdin.buffer.read()
-    from uploader_core.cli import main as uploader
+    from uploader_core.api import run_command_line as uploader
 
     arguments = sys.argv[1:]
     print("uploader", *arguments, flush=True)  # noqa: T201 - the head of the log

@@ -12,18 +12,24 @@ from typing import Any
 
 import click
 
-from uploader_core.builtin.local_source.training_runs import TrainingRun, describe, find_runs, shown
-from uploader_core.cli.options import make_registry
-from uploader_core.cli.perform import perform
-from uploader_core.contract.settings import fields_of
-from uploader_core.contract.specs import UploadSpec
-from uploader_core.errors import CancelledError, UploaderError, UsageError
-from uploader_core.human_text import duration_text, size_text
-from uploader_core.planning.request import Request
-from uploader_core.plugins import configuration
-from uploader_core.plugins.entry_points import ARTIFACTS, SCHEMES
-from uploader_core.plugins.registry import Registry
-from uploader_core.running import session
+from uploader_core import api
+from uploader_core.api import (
+    ARTIFACTS,
+    SCHEMES,
+    CancelledError,
+    Registry,
+    Request,
+    TrainingRun,
+    UploaderError,
+    UploadSpec,
+    UsageError,
+    describe,
+    duration_text,
+    fields_of,
+    find_runs,
+    shown,
+    size_text,
+)
 
 _SHOWN = 20
 
@@ -64,7 +70,7 @@ def guide(folders: tuple[Path, ...], debug: bool) -> int:
             next="uploader run PATH_TO/final_model --to hf:YOU/YOUR-MODEL",
         )
     run = _ask_run(runs)
-    registry = make_registry()
+    registry = api.make_registry()
     kinds = _ask_formats(_formats(run, registry))
     destination, options = _ask_destination(registry)
     request = Request(
@@ -74,7 +80,7 @@ def guide(folders: tuple[Path, ...], debug: bool) -> int:
     )
     request = replace(request, command=_command(request, options))
     click.echo(f"\nThe same without questions:\n  {request.command}\n")
-    return perform(request, registry, configuration.load(options=options), ask="always")
+    return api.run_on_terminal(request, registry, api.load_config(options=options), ask="always")
 
 
 def _say_what_to_type(runs: list[TrainingRun]) -> int:
@@ -115,13 +121,12 @@ def _ask_run(runs: list[TrainingRun]) -> TrainingRun:
 
 def _formats(run: TrainingRun, registry: Registry) -> list[Format]:
     """Plan every format that is installed, alone, for its size and time."""
-    config = configuration.load()
     found = []
     default = _default_kinds(run, registry)
     for kind in registry.names(ARTIFACTS):
         request = Request(source=str(run.path), plugins=(kind,))
         try:
-            survey = session.look(request, registry, config)
+            survey = api.plan(request, registry=registry)
         except UploaderError as error:
             found.append(Format(kind=kind, refusal=error.what))
             continue
@@ -148,7 +153,7 @@ def _formats(run: TrainingRun, registry: Registry) -> list[Format]:
 
 def _default_kinds(run: TrainingRun, registry: Registry) -> set[str]:
     try:
-        survey = session.look(Request(source=str(run.path)), registry, configuration.load())
+        survey = api.plan(Request(source=str(run.path)), registry=registry)
     except UploaderError:
         return set()
     return {step.kind for step in survey.plan.artifacts if step.needed_by is None}

@@ -19,9 +19,8 @@ from typing import NoReturn
 
 import click
 
-from uploader_core import cli
-from uploader_core.cli.errors import show
-from uploader_core.errors import UploaderError, UsageError
+from uploader_core import api
+from uploader_core.api import UploaderError, UsageError
 
 _KINDS = {"merged_16bit": "merged-16bit", "merged_4bit": "merged-4bit", "lora": "lora"}
 _QUANTS = ("Q4_K_M", "Q5_K_M", "Q8_0")
@@ -87,7 +86,7 @@ def is_old(arguments: Sequence[str]) -> bool:
     if any(argument.split("=", 1)[0] in OPTIONS for argument in arguments):
         return True
     return len(arguments) == 2 and not any(
-        a.startswith("-") or a in cli.command_names() for a in arguments
+        a.startswith("-") or a in api.command_names() for a in arguments
     )
 
 
@@ -171,11 +170,11 @@ def main(arguments: Sequence[str], *, trainer: Path | None = None) -> int:
     try:
         translation = translate(arguments) if is_old(arguments) else None
     except UploaderError as error:
-        return show(error, arguments)
+        return api.show_error(error, arguments)
     if translation is None:
         if not arguments:
             return _uploader(["guide", *([] if trainer is None else [str(trainer)])])
-        known = arguments[0] in cli.command_names() or arguments[0] in cli.OPTIONS
+        known = arguments[0] in api.command_names() or arguments[0] in api.OPTIONS
         return _uploader([*arguments] if known else ["run", *arguments])
     click.echo(translation.note, err=True)
     if translation.token is not None:
@@ -190,4 +189,4 @@ def main(arguments: Sequence[str], *, trainer: Path | None = None) -> int:
 def _uploader(arguments: Sequence[str]) -> int:
     # The manifest names the command; it must be the one that can be typed again.
     sys.argv = ["uploader", *arguments]
-    return cli.main(arguments)
+    return api.run_command_line(arguments)

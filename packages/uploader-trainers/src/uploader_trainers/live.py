@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from uploader_core.disk.safe_write import write_json
-from uploader_core.errors import UsageError
+from uploader_core.api import UsageError, write_json
 from uploader_trainers.record import FILE, describe_training
 
 _FINAL = "final_model"

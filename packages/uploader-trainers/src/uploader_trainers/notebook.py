@@ -14,12 +14,17 @@ from typing import Any, Protocol
 
 import click
 
-from uploader_core.cli.live import left_text, make_renderer
-from uploader_core.cli.render import make_console
-from uploader_core.human_text import duration_text, size_text
-from uploader_core.planning.plan import Survey
-from uploader_core.running.events import Event
-from uploader_core.running.progress import StepProgress, Tracker
+from uploader_core.api import (
+    Event,
+    StepProgress,
+    Survey,
+    Tracker,
+    duration_text,
+    left_text,
+    make_console,
+    make_renderer,
+    size_text,
+)
 from uploader_trainers import html
 
 _EVERY = 0.5

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uploader_core.contract.verification import Verification
-from uploader_core.errors import UploaderError
-from uploader_core.human_text import duration_text, size_text
-from uploader_core.planning.plan import Plan, Survey
-from uploader_core.plugins.configuration import Config
-from uploader_core.plugins.registry import Registry
-from uploader_core.running import session
-from uploader_core.running.report import Report
+from uploader_core import api
+from uploader_core.api import (
+    Plan,
+    Registry,
+    Report,
+    Survey,
+    UploaderError,
+    Verification,
+    duration_text,
+    size_text,
+)
 from uploader_trainers.html import Cell, note, table
 
 
@@ -73,10 +76,9 @@ class Release:
         report: All of it.
     """
 
-    def __init__(self, report: Report, registry: Registry, config: Config) -> None:
+    def __init__(self, report: Report, registry: Registry) -> None:
         self.report = report
         self._registry = registry
-        self._config = config
 
     @property
     def path(self) -> Path:
@@ -110,7 +112,7 @@ class Release:
 
     def verify(self) -> Verification:
         """Compare the release folder with its manifest once more."""
-        return session.verify(str(self.path), self._registry, self._config)
+        return api.verify(str(self.path), registry=self._registry)
 
     def __repr__(self) -> str:
         places = ", ".join(self.urls) or "nowhere yet"

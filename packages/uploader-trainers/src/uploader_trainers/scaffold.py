@@ -6,7 +6,7 @@ import re
 from importlib import resources
 from pathlib import Path
 
-from uploader_core.errors import RefusedError, UsageError
+from uploader_core.api import RefusedError, UsageError
 
 FILES = ("src/upload_to_hf.py", "upload_model.sh", "upload_model.ps1")
 

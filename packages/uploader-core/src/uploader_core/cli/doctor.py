@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uploader_core.cli.options import make_registry
 from uploader_core.doctor.examine import Part, examine
 from uploader_core.plugins import configuration
+from uploader_core.plugins.registry import make_registry
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from uploader_core.contract.settings import Setting, fields_of
 from uploader_core.errors import UploaderError
-from uploader_core.plugins.configuration import read_tables
-from uploader_core.plugins.disabled import disabled_plugins, split
+from uploader_core.plugins.disabled import split
 from uploader_core.plugins.entry_points import (
     ARTIFACTS,
     DEFAULTS,
     DOCUMENTS,
     MEASURES,
-    PLUGINS,
     SCHEMES,
-    read_metadata,
 )
-from uploader_core.plugins.registry import Registry
+from uploader_core.plugins.registry import Registry, make_registry
 
 _PARAMS = "uploader_core.params"
 _REGISTRY = "uploader_core.plugins.registry"
@@ -81,17 +77,6 @@ def registry_of(ctx: click.Context) -> Registry:
     """Return the registry that the command's first look made."""
     registry: Registry = ctx.meta[_REGISTRY]
     return registry
-
-
-def make_registry(without: Sequence[str] = (), config_file: str | None = None) -> Registry:
-    """Read metadata, and what disables plugins: see :mod:`uploader_core.plugins.disabled`."""
-    entries = read_metadata()
-    ids = {entry.name for entry in entries if entry.group == PLUGINS}
-    # A file that is not there is reported when the configuration itself is read.
-    file = Path(config_file) if config_file and Path(config_file).is_file() else None
-    return Registry(
-        entries, disabled_plugins(ids, without=without, tables=read_tables(config_file=file))
-    )
 
 
 def take_plugin_options(params: dict[str, Any]) -> dict[str, dict[str, object]]:

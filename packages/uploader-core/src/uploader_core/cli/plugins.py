@@ -12,13 +12,12 @@ from typing import Any
 import click
 
 from uploader_core.cli.commands import OpenGroup
-from uploader_core.cli.options import make_registry
 from uploader_core.doctor.inspection import Inspection, inspect, inspect_all
 from uploader_core.plugins.disabled import disable as remember_disabled
 from uploader_core.plugins.disabled import enable as forget_disabled
 from uploader_core.plugins.disabled import how_to_enable
 from uploader_core.plugins.entry_points import ARTIFACTS, READERS, SCHEMES
-from uploader_core.plugins.registry import Registry
+from uploader_core.plugins.registry import Registry, make_registry
 
 _COLUMNS = ("id", "distribution")
 

@@ -21,8 +21,8 @@ def verify(where: str, quick: bool, as_json: bool, debug: bool) -> int:
     A folder is read; a destination, such as hf:user/model or hf:user/model@v1, is asked what it
     has, and no weights are downloaded for it.
     """
-    from uploader_core.cli.options import make_registry
     from uploader_core.plugins import configuration
+    from uploader_core.plugins.registry import make_registry
     from uploader_core.running.session import verify as verify_release
 
     result = verify_release(where, make_registry(), configuration.load(), full=not quick)

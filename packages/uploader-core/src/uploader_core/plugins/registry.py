@@ -6,14 +6,16 @@ Listing imports nothing; :mod:`uploader_core.plugins.loading` does what loading 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TypeVar
 
 from uploader_core.contract.specs import Spec
 from uploader_core.errors import PluginBrokenError, PluginNotInstalledError
-from uploader_core.plugins.disabled import how_to_enable
+from uploader_core.plugins.configuration import read_tables
+from uploader_core.plugins.disabled import disabled_plugins, how_to_enable
 from uploader_core.plugins.entry_points import ARTIFACTS, PLUGINS, Entry, read_metadata
 from uploader_core.plugins.loading import load_plugin
 
@@ -125,3 +127,14 @@ class Registry:
             owner="installed here: " + (", ".join(known) or "none"),
             next=f"{hint}pip install uploader-{name.split('-')[0]}",
         )
+
+
+def make_registry(without: Sequence[str] = (), config_file: str | None = None) -> Registry:
+    """Read metadata, and what disables plugins: see :mod:`uploader_core.plugins.disabled`."""
+    entries = read_metadata()
+    ids = {entry.name for entry in entries if entry.group == PLUGINS}
+    # A file that is not there is reported when the configuration itself is read.
+    file = Path(config_file) if config_file and Path(config_file).is_file() else None
+    return Registry(
+        entries, disabled_plugins(ids, without=without, tables=read_tables(config_file=file))
+    )

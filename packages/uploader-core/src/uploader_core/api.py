@@ -1,0 +1,262 @@
+"""For programs that plan and run releases: training scripts, notebooks, guides, services.
+
+    from uploader_core import api
+
+    request = api.Request(source="./outputs/final_model", plugins=("lora", "gguf"))
+    survey = api.plan(request, settings={"gguf": {"quants": ["Q8_0"]}})
+    report = api.run(request, settings={"gguf": {"quants": ["Q8_0"]}}, on_event=print)
+    api.verify(str(report.plan.output))
+
+A program imports nothing else of core. Importing this module imports nothing more than itself; what
+a name stands for is imported when the name is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uploader_core.builtin.local_source.training_runs import (
+        TrainingRun,
+        describe,
+        find_runs,
+        shown,
+    )
+    from uploader_core.cli import OPTIONS, command_names
+    from uploader_core.cli import main as run_command_line
+    from uploader_core.cli.errors import show as show_error
+    from uploader_core.cli.live import left_text, make_renderer
+    from uploader_core.cli.perform import perform as run_on_terminal
+    from uploader_core.cli.render import make_console
+    from uploader_core.contract.settings import Setting, fields_of
+    from uploader_core.contract.specs import Finding, UploadSpec
+    from uploader_core.contract.verification import Problem, Verification
+    from uploader_core.disk.safe_write import write_json
+    from uploader_core.errors import (
+        AuthError,
+        CancelledError,
+        IntegrityError,
+        PluginError,
+        RefusedError,
+        SourceError,
+        SpaceError,
+        TemporaryError,
+        UploaderError,
+        UsageError,
+    )
+    from uploader_core.human_text import duration_text, size_text
+    from uploader_core.planning.plan import Plan, PlannedStep, Survey
+    from uploader_core.planning.request import Request
+    from uploader_core.plugins.configuration import Config
+    from uploader_core.plugins.configuration import load as load_config
+    from uploader_core.plugins.entry_points import ARTIFACTS, SCHEMES
+    from uploader_core.plugins.registry import Plugin, Registry, make_registry
+    from uploader_core.running.events import Event
+    from uploader_core.running.progress import StepProgress, Tracker
+    from uploader_core.running.report import Outcome, Report
+
+Settings = Mapping[str, Mapping[str, object]]
+"""By plugin id and field: ``{"gguf": {"quants": ["Q8_0"]}}``."""
+
+# From names to modules; ``module:name`` where core calls it otherwise.
+_WHERE = {
+    **dict.fromkeys(("OPTIONS", "command_names"), "cli"),
+    "run_command_line": "cli:main",
+    "show_error": "cli.errors:show",
+    **dict.fromkeys(("left_text", "make_renderer"), "cli.live"),
+    "run_on_terminal": "cli.perform:perform",
+    "make_console": "cli.render",
+    **dict.fromkeys(("Setting", "fields_of"), "contract.settings"),
+    **dict.fromkeys(("Finding", "UploadSpec"), "contract.specs"),
+    **dict.fromkeys(("Problem", "Verification"), "contract.verification"),
+    "write_json": "disk.safe_write",
+    **dict.fromkeys(("duration_text", "size_text"), "human_text"),
+    **dict.fromkeys(("Plan", "PlannedStep", "Survey"), "planning.plan"),
+    "Request": "planning.request",
+    **dict.fromkeys(
+        ("TrainingRun", "describe", "find_runs", "shown"), "builtin.local_source.training_runs"
+    ),
+    "Config": "plugins.configuration",
+    "load_config": "plugins.configuration:load",
+    **dict.fromkeys(("ARTIFACTS", "SCHEMES"), "plugins.entry_points"),
+    **dict.fromkeys(("Plugin", "Registry", "make_registry"), "plugins.registry"),
+    "Event": "running.events",
+    **dict.fromkeys(("StepProgress", "Tracker"), "running.progress"),
+    **dict.fromkeys(("Outcome", "Report"), "running.report"),
+    **dict.fromkeys(
+        (
+            "AuthError",
+            "CancelledError",
+            "IntegrityError",
+            "PluginError",
+            "RefusedError",
+            "SourceError",
+            "SpaceError",
+            "TemporaryError",
+            "UploaderError",
+            "UsageError",
+        ),
+        "errors",
+    ),
+}
+
+__all__ = [
+    "ARTIFACTS",
+    "OPTIONS",
+    "SCHEMES",
+    "AuthError",
+    "CancelledError",
+    "Config",
+    "Event",
+    "Finding",
+    "IntegrityError",
+    "Outcome",
+    "Plan",
+    "PlannedStep",
+    "Plugin",
+    "PluginError",
+    "Problem",
+    "RefusedError",
+    "Registry",
+    "Report",
+    "Request",
+    "Setting",
+    "Settings",
+    "SourceError",
+    "SpaceError",
+    "StepProgress",
+    "Survey",
+    "TemporaryError",
+    "Tracker",
+    "TrainingRun",
+    "UploadSpec",
+    "UploaderError",
+    "UsageError",
+    "Verification",
+    "command_names",
+    "describe",
+    "duration_text",
+    "fields_of",
+    "find_runs",
+    "left_text",
+    "load_config",
+    "make_console",
+    "make_registry",
+    "make_renderer",
+    "plan",
+    "run",
+    "run_command_line",
+    "run_on_terminal",
+    "show_error",
+    "shown",
+    "size_text",
+    "verify",
+    "write_json",
+]
+
+
+def plan(
+    request: Request,
+    *,
+    settings: Settings | None = None,
+    registry: Registry | None = None,
+    jobs: int = 1,
+) -> Survey:
+    """Plan a request and check it; nothing is written.
+
+    Args:
+        request: What is wanted.
+        settings: Of plugins, as their options on the command line.
+        registry: Installed plugins, to plan several requests with one; read when None.
+        jobs: Heavy steps side by side.
+
+    Returns:
+        The plan, what of it is done already, and the errors that would refuse a run.
+
+    Raises:
+        UploaderError: The request cannot be planned at all.
+    """
+    from uploader_core.plugins.configuration import load
+    from uploader_core.plugins.registry import make_registry
+    from uploader_core.running import session
+
+    config = load(options=settings or {})
+    return session.look(request, registry or make_registry(), config, jobs=jobs)
+
+
+def run(
+    request: Request,
+    *,
+    settings: Settings | None = None,
+    registry: Registry | None = None,
+    on_event: Callable[[Event], None] = lambda _: None,
+    confirm: Callable[[Survey], None] = lambda _: None,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    checksum: bool = False,
+) -> Report:
+    """Plan a request, check it, and run what is not done yet.
+
+    Args:
+        request: What is wanted.
+        settings: Of plugins, as their options on the command line.
+        registry: Installed plugins; read when None.
+        on_event: Called with every event, one at a time, from the threads of the steps. If it has
+            a method ``tick``, the calling thread calls that a few times a second.
+        confirm: Called with the plan before the first step; what it raises stops the run.
+        jobs: Heavy steps side by side.
+        fail_fast: Start nothing new after a failure.
+        checksum: Read everything that is there already instead of believing sizes and times.
+
+    Returns:
+        The report; its ``error()`` is None when everything is done and verified.
+
+    Raises:
+        UploaderError: Refused before the first step.
+        CancelledError: Stopped; finished steps are kept.
+    """
+    from uploader_core.plugins.configuration import load
+    from uploader_core.plugins.registry import make_registry
+    from uploader_core.running import session
+    from uploader_core.running.events import EventStream
+
+    return session.run(
+        request,
+        registry or make_registry(),
+        load(options=settings or {}),
+        EventStream(on_event),
+        jobs=jobs,
+        fail_fast=fail_fast,
+        checksum=checksum,
+        confirm=confirm,
+    )
+
+
+def verify(reference: str, *, registry: Registry | None = None, full: bool = True) -> Verification:
+    """Compare a release with its manifest; nothing is changed.
+
+    Args:
+        reference: A folder, or ``scheme:rest`` of a destination.
+        registry: Installed plugins; read when None.
+        full: Also compare contents; False looks at names and sizes only.
+
+    Raises:
+        UsageError: There is no such folder, or that destination cannot be verified.
+        UploaderError: What the destination's plugin says.
+    """
+    from uploader_core.plugins.configuration import load
+    from uploader_core.plugins.registry import make_registry
+    from uploader_core.running import session
+
+    return session.verify(reference, registry or make_registry(), load(), full=full)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _WHERE[name].partition(":")
+    value = getattr(importlib.import_module(f"uploader_core.{module}"), attribute or name)
+    globals()[name] = value
+    return value
