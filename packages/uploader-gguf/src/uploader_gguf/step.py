@@ -23,7 +23,7 @@ from uploader_gguf.llama_cpp import library, smoke, toolchain
 from uploader_gguf.llama_cpp.converter import Conversion, plan
 from uploader_gguf.llama_cpp.converter_folder import ConverterFolder, prepare_folder
 from uploader_gguf.llama_cpp.heads import refuse_lost_head
-from uploader_gguf.llama_cpp.weights import open_weights
+from uploader_gguf.llama_cpp.weights import Weights, open_weights
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.tokenizer import vocabulary
 from uploader_gguf.writing import roundtrip
@@ -41,23 +41,24 @@ def convert(context: StepContext) -> Artifact:
     """
     settings: GgufSettings = context.settings
     chain = toolchain.find(settings.llama_cpp)
-    folder = _prepare(context)
+    weights = open_weights(context.input("checkpoint"))
+    folder = _prepare(context, weights)
     files = _finished(context)
     if files is None:
-        importance = _importance(context, chain, folder)
+        importance = _importance(context, chain, weights, folder)
         wanted = {quant.name for quant in _quants(settings) if quant.direct}
-        conversion = _plan(context, chain, folder, wanted)
-        refuse_lost_head(open_weights(context.input("checkpoint")), conversion)
+        conversion = _plan(context, chain, weights, folder, wanted)
+        refuse_lost_head(weights, conversion)
         files = _write(context, conversion, importance)
         shapes = [tensor.shape for tensor in conversion.tensors]
     else:
         shapes = [t.shape for t in gguf_file.read_header(_path(context, files[0])).tensors]
-    projector = _projector(context, chain, folder)
+    projector = _projector(context, chain, weights, folder)
     _check(context, [_path(context, names) for names in files], folder, projector)
     kinds = list(dict.fromkeys(settings.quants))
     return context.artifact(
         {
-            **open_weights(context.input("checkpoint")).task().to_json(),
+            **weights.task().to_json(),
             "llama_cpp": chain.version,
             "library": library.version(),
             "parameters": sum(map(prod, shapes)),
@@ -89,31 +90,32 @@ def _finished(context: StepContext) -> list[tuple[str, ...]] | None:
     return None
 
 
-def _prepare(context: StepContext) -> ConverterFolder:
-    checkpoint = context.input("checkpoint")
-    base = _base(checkpoint)
+def _prepare(context: StepContext, weights: Weights) -> ConverterFolder:
     work, author = context.work / "converter", context.settings.quantized_by
-    return prepare_folder(open_weights(checkpoint), context.release, work, base, author)
+    return prepare_folder(weights, context.release, work, _base(context), author)
 
 
 def _plan(
-    context: StepContext, chain: toolchain.Toolchain, folder: ConverterFolder, kinds: set[str]
+    context: StepContext,
+    chain: toolchain.Toolchain,
+    weights: Weights,
+    folder: ConverterFolder,
+    kinds: set[str],
 ) -> Conversion:
     settings: GgufSettings = context.settings
-    checkpoint = context.input("checkpoint")
     context.progress("reading the model's description", 0, None, "steps")
     return plan(
         chain,
-        open_weights(checkpoint),
+        weights,
         folder,
         kinds=kinds,
-        pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, _base(checkpoint)),
+        pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, _base(context)),
         mtp=settings.mtp,
     )
 
 
 def _importance(
-    context: StepContext, chain: toolchain.Toolchain, folder: ConverterFolder
+    context: StepContext, chain: toolchain.Toolchain, weights: Weights, folder: ConverterFolder
 ) -> Importance | None:
     """Load the importance matrix, or compute one and keep it beside the files.
 
@@ -126,7 +128,7 @@ def _importance(
         return None
     name = file_name(context.release.name, "imatrix")
     if context.output.done(name) is None:
-        conversion = _plan(context, chain, folder, {"Q8_0"})
+        conversion = _plan(context, chain, weights, folder, {"Q8_0"})
         scratch = OutputFolder(context.work / "calibration", context.work / "calibration")
         file = lay_out(QUANTS["Q8_0"], "model.gguf", conversion)
         write(dataclasses.replace(context, output=scratch), conversion, [file])
@@ -158,11 +160,10 @@ def _write(
 
 
 def _projector(
-    context: StepContext, chain: toolchain.Toolchain, folder: ConverterFolder
+    context: StepContext, chain: toolchain.Toolchain, weights: Weights, folder: ConverterFolder
 ) -> Path | None:
     """Write the encoder of images and sound of a multimodal model, and return its path."""
     settings: GgufSettings = context.settings
-    weights = open_weights(context.input("checkpoint"))
     if settings.mmproj == "none" or not chain.has_projector(weights.config):
         return None
     name = projector_name(context.release.name, settings.mmproj)
@@ -197,18 +198,19 @@ def _check(
         context.log.warning(
             "the tokenisation was not compared: no tokenizer.json and no tokenizer.model"
         )
-    for index, path in enumerate(paths):
-        asked = texts if path == smallest else ()
-        if settings.smoke_test or asked:
-            context.progress(f"running {path.name}", index, len(paths), "files")
-            fitting = projector if path == smallest else None
-            theirs = smoke.check(path, asked, run=settings.smoke_test, projector=fitting)
-            if asked and folder.own is not None:
-                roundtrip.compare(asked, theirs, folder.own, path)
+    with smoke.LlamaCpp() as llama:
+        for index, path in enumerate(paths):
+            asked = texts if path == smallest else ()
+            if settings.smoke_test or asked:
+                context.progress(f"running {path.name}", index, len(paths), "files")
+                fitting = projector if path == smallest else None
+                theirs = llama.check(path, asked, run=settings.smoke_test, projector=fitting)
+                if asked and folder.own is not None:
+                    roundtrip.compare(asked, theirs, folder.own, path)
 
 
-def _base(checkpoint: Artifact) -> Path | None:
-    base = checkpoint.metadata.get("base")
+def _base(context: StepContext) -> Path | None:
+    base = context.input("checkpoint").metadata.get("base")
     return Path(base) if isinstance(base, str) else None
 
 

@@ -188,7 +188,7 @@ class Checkpoint:
     @functools.cached_property
     def stops(self) -> Stops | None:
         """Where generation stops; None where that is not known, or nothing is generated."""
-        files = {file.name: file for file in self._collected()}
+        files = {file.name: file for file in self._collected}
         embedding = embedding_name(self._base)
         mixed = any(f.role == "tokenizer" and f.origin == "fine-tune" for f in files.values())
         own = GENERATION in files and files[GENERATION].origin == "fine-tune"
@@ -201,7 +201,7 @@ class Checkpoint:
 
     def companions(self) -> tuple[CompanionFile, ...]:
         """Return tokenizer, template, processor and licence files with their origin."""
-        stops, files = self.stops, companions_with_code_of(self._collected(), self._model_id)
+        stops, files = self.stops, companions_with_code_of(self._collected, self._model_id)
         if stops is None or stops.file != GENERATION or not stops.changed:
             return files
         return tuple(
@@ -211,6 +211,7 @@ class Checkpoint:
             for file in files
         )
 
+    @functools.cached_property
     def _collected(self) -> tuple[CompanionFile, ...]:
         files = collect(self._base.folder, [adapter.folder for adapter in self._adapters])
         if self._config.get("architectures") == self._base.config.get("architectures"):

@@ -343,14 +343,18 @@ def _declared() -> ctypes.CDLL:
 
 
 def main() -> None:
-    """Answer one request from standard input with JSON on standard output.
+    """Answer requests, a line of JSON each, one line of standard output after the other.
 
-    Request: ``{"path", "lora", "projector", "prompt",
-    "max_tokens", "texts"}``. Answer: ``{"text", "tokens",
-    "texts"}``, the last with the token ids of each given text, which come as pairs of
-    text and whether control tokens in it count.
+    Request: ``{"path", "lora", "projector", "prompt", "max_tokens", "texts"}``. Answer:
+    ``{"text", "tokens", "texts"}``, the last with the token ids of each given text, which come as
+    pairs of text and whether control tokens in it count.
     """
-    request = json.loads(sys.stdin.read())
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(_answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
     lora = request["lora"]
     llama = Llama(Path(request["path"]), Path(lora) if lora else None)
     try:
@@ -359,7 +363,7 @@ def main() -> None:
         tokens: list[int] = []
         if request["max_tokens"] and llama.generates:
             tokens = list(llama.generate(llama.tokenize(request["prompt"]), request["max_tokens"]))
-        answer = {
+        return {
             "text": b"".join(map(llama.piece, tokens)).decode("utf-8", errors="replace"),
             "tokens": tokens,
             "texts": [
@@ -369,7 +373,6 @@ def main() -> None:
         }
     finally:
         llama.close()
-    sys.stdout.write(json.dumps(answer))
 
 
 if __name__ == "__main__":

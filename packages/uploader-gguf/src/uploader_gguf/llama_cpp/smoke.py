@@ -1,11 +1,14 @@
-"""Ask llama.cpp, in a child process, whether a finished file works."""
+"""Ask llama.cpp, in a child process, whether finished files work."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,46 +46,129 @@ class Answer:
     texts: list[list[int]]
 
 
+class LlamaCpp:
+    """llama.cpp in a child process, for one file after the other; a context manager.
+
+    The process is started when the first file is tried. It ends with the first one that fails.
+    """
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> LlamaCpp:
+        # In a file: llama.cpp says more than a pipe holds.
+        self._log = self._stack.enter_context(tempfile.TemporaryFile("a+b"))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+        self._stack.close()
+
+    def ask(
+        self,
+        path: Path,
+        prompt: str,
+        max_tokens: int,
+        texts: tuple[Probe, ...] = (),
+        lora: Path | None = None,
+        projector: Path | None = None,
+    ) -> Answer:
+        """Load a file, generate greedily, and tokenise texts.
+
+        Raises:
+            IntegrityError: The file does not load or does not run; the end of llama.cpp's own log
+                is in the error.
+        """
+        request = {
+            "path": str(path),
+            "lora": str(lora) if lora else None,
+            "projector": str(projector) if projector else None,
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+            "texts": [[probe.text, probe.special] for probe in texts],
+        }
+        process = self._process = self._process or self._start()
+        said_before = os.fstat(self._log.fileno()).st_size
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(TIMEOUT, end)
+        timer.start()
+        try:
+            line = _exchange(process, json.dumps(request))
+            if not line:
+                code = process.wait()
+        finally:
+            timer.cancel()
+        if late.is_set():
+            raise _broken(path, f"no answer after {TIMEOUT} s")
+        if not line:
+            self._log.seek(said_before)
+            log = self._log.read().decode("utf-8", errors="replace").strip().splitlines()
+            llama = [x for x in log if not x.startswith((" ", "Traceback", "uploader_"))]
+            telling = [x for x in llama if "error" in x.lower() or "failed" in x.lower()]
+            raise _broken(path, "; ".join((telling or llama or [f"exit {code}"])[-3:]))
+        answer = json.loads(line)
+        return Answer(text=answer["text"], tokens=answer["tokens"], texts=answer["texts"])
+
+    def check(
+        self,
+        path: Path,
+        texts: tuple[Probe, ...] = (),
+        *,
+        run: bool = True,
+        projector: Path | None = None,
+    ) -> list[list[int]]:
+        """Fail unless llama.cpp loads the file and computes a few tokens.
+
+        Args:
+            path: The file.
+            texts: To be tokenised on the way.
+            run: False to load it only.
+            projector: Encoder of images and sound that is to be loaded with it.
+
+        Returns:
+            Token ids of each text.
+        """
+        return self.ask(path, "Hello", 4 if run else 0, texts, projector=projector).texts
+
+    def _start(self) -> subprocess.Popen[str]:
+        return self._stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "uploader_gguf.llama_cpp.runtime"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                encoding="utf-8",
+                env=child_environment(),
+            )
+        )
+
+
+def _exchange(process: subprocess.Popen[str], line: str) -> str:
+    """Send a line and return the answer, "" when the process ended."""
+    assert process.stdin is not None and process.stdout is not None
+    with contextlib.suppress(BrokenPipeError):  # it ended before; its log says why
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+    return process.stdout.readline()
+
+
 def ask(
     path: Path,
     prompt: str,
     max_tokens: int,
     texts: tuple[Probe, ...] = (),
     lora: Path | None = None,
-    projector: Path | None = None,
 ) -> Answer:
-    """Load a file in a child process, generate greedily, and tokenise texts.
-
-    Raises:
-        IntegrityError: The file does not load or does not run; the end of llama.cpp's own log is
-            in the error.
-    """
-    request = {
-        "path": str(path),
-        "lora": str(lora) if lora else None,
-        "projector": str(projector) if projector else None,
-        "prompt": prompt,
-        "max_tokens": max_tokens,
-        "texts": [[probe.text, probe.special] for probe in texts],
-    }
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "uploader_gguf.llama_cpp.runtime"],
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            timeout=TIMEOUT,
-            check=False,
-            env=child_environment(),
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _broken(path, f"no answer after {TIMEOUT} s") from error
-    if done.returncode != 0:
-        log = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
-        llama = [line for line in log if not line.startswith((" ", "Traceback", "uploader_"))]
-        telling = [line for line in llama if "error" in line.lower() or "failed" in line.lower()]
-        raise _broken(path, "; ".join((telling or llama or [f"exit {done.returncode}"])[-3:]))
-    answer = json.loads(done.stdout)
-    return Answer(text=answer["text"], tokens=answer["tokens"], texts=answer["texts"])
+    """Do what :meth:`LlamaCpp.ask` does, for one file."""
+    with LlamaCpp() as llama:
+        return llama.ask(path, prompt, max_tokens, texts, lora)
 
 
 def child_environment() -> dict[str, str]:
@@ -104,25 +190,10 @@ def _broken(path: Path, why: str) -> IntegrityError:
     )
 
 
-def check(
-    path: Path,
-    texts: tuple[Probe, ...] = (),
-    *,
-    run: bool = True,
-    projector: Path | None = None,
-) -> list[list[int]]:
-    """Fail unless llama.cpp loads the file and computes a few tokens.
-
-    Args:
-        path: The file.
-        texts: To be tokenised on the way.
-        run: False to load it only.
-        projector: Encoder of images and sound that is to be loaded with it.
-
-    Returns:
-        Token ids of each text.
-    """
-    return ask(path, "Hello", 4 if run else 0, texts, projector=projector).texts
+def check(path: Path, *, projector: Path | None = None) -> None:
+    """Do what :meth:`LlamaCpp.check` does, for one file."""
+    with LlamaCpp() as llama:
+        llama.check(path, projector=projector)
 
 
 def generate(
