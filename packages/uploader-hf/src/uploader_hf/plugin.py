@@ -53,6 +53,8 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         run="uploader_hf.model_card.card:write",
         check="uploader_hf.model_card.card:check",
         settings=CardSettings,
+        # It computes nothing, so it waits for no merge, and no merge for it.
+        resources=Resources(lane="light"),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -273,6 +275,46 @@ def test_a_template_of_the_users_own(card: Write, tmp_path: Path) -> None:
     path = tmp_path / "mine.jinja"
     path.write_text("Hello {{ title }} by {{ lineage.results.steps }} steps")
     assert "Hello tiny by 30 steps" in card("lora", template=str(path)).text
+
+
+def test_a_template_that_was_made_for_the_hubs_client(card: Write, tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard, ModelCardData
+
+    path = tmp_path / "card.md"
+    path.write_text("---\n{{ card_data }}\n---\n{{ '' }}---\n{{ card_data }}\n---\n# {{ title }}\n")
+    theirs = ModelCard.from_template(ModelCardData(), template_path=path, title="T").text
+    path.write_text("---\n{{ card_data }}\n---\n# T\n")
+    assert theirs.strip() in card("lora", template=str(path)).text
+
+
+def test_a_card_is_written_without_the_hubs_client() -> None:
+    code = """
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uploader_core.plugin import Artifact, OutputFolder, ReleaseInfo, StepContext
+from uploader_hf.model_card.card import write
+from uploader_hf.settings import CardSettings
+with TemporaryDirectory() as place:
+    out, work = Path(place, "out"), Path(place, "work")
+    out.mkdir()
+    work.mkdir()
+    write(
+        StepContext(
+            step="hf:card@lora",
+            inputs=(Artifact(kind="lora", path=out),),
+            settings=CardSettings(),
+            release=ReleaseInfo(name="tiny", source="adapter"),
+            output=OutputFolder(out, work),
+            work=work,
+        )
+    )
+    assert "# tiny" in Path(out, "README.md").read_text()
+print(*sorted({"huggingface_hub", "httpx", "matplotlib"} & {*sys.modules}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
 
 
 @pytest.mark.parametrize("content", [None, "{{ 1 / }}", "{{ nothing.at.all }}"])

@@ -162,20 +162,17 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
     Raises:
         UsageError: The user's template is not there or not a template.
     """
-    from huggingface_hub import ModelCard, ModelCardData
-    from jinja2 import TemplateError
+    from jinja2 import Template, TemplateError
 
     (artifact,) = context.inputs
     given = context.settings.card_template
-    # huggingface_hub wants metadata at the top of what it makes; ours are put there later. The
-    # empty expression keeps a template from taking their last newline away.
-    template = "---\n{{ card_data }}\n---\n{{ '' }}" + _template(given)
     own = own_card(context)
     names = {file.name for file in artifact.files} | {path.name for path in licence.files}
     try:
-        card = ModelCard.from_template(
-            ModelCardData(),
-            template_str=template,
+        # As ModelCard.from_template does it, without a second for importing the Hub's client. The
+        # metadata come later; templates made for that function may name them.
+        text = Template(_template(given)).render(
+            card_data="{}",
             title="" if own.has_own_text else plain(_title(context)),
             introduction=f"{_introduction(artifact, context)} {context.release.without}".strip(),
             notice=licence.notice,
@@ -196,7 +193,7 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
             owner=given or "uploader-hf",
             next=f"start from a copy of {TEMPLATE}",
         ) from error
-    return str(card.text).strip()
+    return text.strip()
 
 
 def _template(given: str) -> str:
