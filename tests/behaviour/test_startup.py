@@ -58,6 +58,11 @@ def test_listing_imports_no_plugin(crowd: Path) -> None:
     assert not modules & HEAVY
 
 
+def test_a_worker_imports_nothing_that_only_planning_needs(crowd: Path) -> None:
+    modules = modules_after("import uploader_core.workers.child", crowd)
+    assert not modules & {*HEAVY, "pluggy", "packaging", "importlib_metadata"}
+
+
 def test_help_of_run_imports_only_what_is_named(crowd: Path) -> None:
     code = "from uploader_core.cli import main; main(['run', '--plugins', 'gguf', '--help'])"
     modules = modules_after(code, crowd)
