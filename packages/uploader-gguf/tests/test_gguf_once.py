@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from conftest import fine_tune
-from gguf_oracles import context
 
+from gguf_oracles import context
 from uploader_core.plugin import IntegrityError
 from uploader_gguf import step
 from uploader_gguf.format.gguf_file import read_header
