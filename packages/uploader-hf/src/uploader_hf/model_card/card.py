@@ -193,7 +193,7 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
             owner=given or "uploader-hf",
             next=f"start from a copy of {TEMPLATE}",
         ) from error
-    return text.strip()
+    return str(text).strip()
 
 
 def _template(given: str) -> str:
