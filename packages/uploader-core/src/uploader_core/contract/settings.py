@@ -218,9 +218,18 @@ def to_json(settings: Any) -> dict[str, Json]:
 
 
 def from_json(plugin: str, cls: type[T], data: Mapping[str, object]) -> T:
-    """Rebuild settings from :func:`to_json`, in a worker."""
-    types = {
-        f.name: tuple[f.item, ...] if f.many else f.item  # type: ignore[name-defined]
-        for f in fields_of(plugin, cls)
-    }
-    return cls(**{n: v if v is None else read_as(types[n], v) for n, v in data.items()})
+    """Rebuild settings from :func:`to_json`, in a worker.
+
+    A plugin may give a default of another type than the field's; it arrives as if it were typed.
+    """
+    values: dict[str, Any] = {}
+    for field in fields_of(plugin, cls):
+        if field.name not in data:
+            continue
+        value = data[field.name]
+        kind = tuple[field.item, ...] if field.many else field.item  # type: ignore[name-defined]
+        try:
+            values[field.name] = None if value is None else read_as(kind, value)
+        except ValueError:
+            values[field.name] = field.parse(value, field.option)
+    return cls(**values)
