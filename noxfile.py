@@ -300,12 +300,13 @@ def memory_limit(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, import rules and formatting."""
+    """Check style, import rules, formatting, and how large core's engine is."""
     session.install("ruff>=0.12", "import-linter>=2.3")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     sources = [str(path) for path in sorted(ROOT.glob("packages/*/src"))]
     session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(sources)})
+    session.run("python", "tools/code_lines.py")
 
 
 @nox.session

@@ -40,7 +40,8 @@ import sys
 from pathlib import Path
 from uploader_core.artifact import Artifact
 from uploader_core.contract.output import OutputFolder
-from uploader_core.release.store import Record, ReleaseStore
+from uploader_core.release.record import Record
+from uploader_core.release.store import ReleaseStore
 
 root = Path(sys.argv[1])
 store = ReleaseStore(root)

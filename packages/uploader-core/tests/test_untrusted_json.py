@@ -19,7 +19,8 @@ from uploader_core.contract.output import OutputFolder
 from uploader_core.contract.verification import Problem, Verification
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError, PluginError
-from uploader_core.release.store import Record, ReleaseStore, canonical_digest
+from uploader_core.release.record import Record, canonical_digest
+from uploader_core.release.store import ReleaseStore
 from uploader_core.workers.messages import Request, RunStep, RunUpload, Verify
 
 FILE = ArtifactFile(name="a.bin", size=3, sha256="0" * 64)

@@ -17,7 +17,7 @@ from uploader_core.contract.context import PlanContext
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import RefusedError, UploaderError
 from uploader_core.planning.plan import Plan, PlannedStep
-from uploader_core.release.store import canonical_digest
+from uploader_core.release.record import canonical_digest
 from uploader_core.untrusted_json import as_json
 from uploader_core.workers.messages import Check
 from uploader_core.workers.pool import Workers

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from uploader_core.errors import PartialError, UploaderError
 from uploader_core.planning.plan import Plan
-from uploader_core.release.store import Record
+from uploader_core.release.record import Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

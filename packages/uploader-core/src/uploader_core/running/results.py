@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from uploader_core.artifact import Artifact, Json
 from uploader_core.contract.sources import STACK
 from uploader_core.planning.plan import Plan, PlannedStep
-from uploader_core.release.store import Record
+from uploader_core.release.record import Record
 from uploader_core.running.step_key import Common, step_key
 
 

@@ -6,7 +6,7 @@ from uploader_core.artifact import Json
 from uploader_core.disk.safe_write import hash_file
 from uploader_core.lineage import fact_files
 from uploader_core.planning.plan import Plan, PlannedStep
-from uploader_core.release.store import canonical_digest
+from uploader_core.release.record import canonical_digest
 
 
 class Common:

@@ -16,7 +16,8 @@ from uploader_core.machine import filesystems, gpu
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.preflight import open_virtual
 from uploader_core.planning.step_request import make_request
-from uploader_core.release.store import Record, ReleaseStore
+from uploader_core.release.record import Record
+from uploader_core.release.store import ReleaseStore
 from uploader_core.running.events import EventStream
 from uploader_core.running.manifest import describe, files_to_upload
 from uploader_core.running.report import Outcome
