@@ -38,7 +38,7 @@ def test_core_needs_nothing_heavy() -> None:
     needed = {r.name for r in requirements("uploader-core") if r.marker is None}
     assert needed == {
         *("click", "filelock", "importlib-metadata", "packaging", "platformdirs", "pluggy"),
-        *("python-dotenv", "pyyaml", "rich"),
+        *("msgspec", "psutil", "python-dotenv", "pyyaml", "rich"),
     }
 
 

@@ -29,7 +29,7 @@ from uploader_gguf.llama_cpp.runtime import Llama
 from uploader_gguf.settings import MeasureSettings
 
 KINDS = ("F32", "Q8_0", "Q4_K_M", "Q2_K")
-HELD_OUT = resources.files("uploader_gguf").joinpath("heldout.txt")
+HELD_OUT = resources.files("uploader_gguf.importance").joinpath("heldout.txt")
 
 
 @pytest.fixture(scope="module")

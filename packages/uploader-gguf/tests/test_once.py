@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import fine_tune
 
+from gguf_llamas import fine_tune
 from gguf_oracles import context
 from uploader_core.plugin import IntegrityError
 from uploader_gguf import step
