@@ -290,9 +290,11 @@ _CLASSES: Mapping[str, Any] = {cls.__name__: cls for cls in (*_TO_WORKER, *_TO_R
 
 
 def to_line(message: object) -> str:
-    """Return a message of this module as a line of JSON."""
-    data = {"message": type(message).__name__, **as_json(message)}
-    return json.dumps(data, ensure_ascii=False) + "\n"
+    """Return a message of this module as a line of JSON, in ASCII.
+
+    A worker reads its standard input in whatever encoding the user's environment asks for.
+    """
+    return json.dumps({"message": type(message).__name__, **as_json(message)}) + "\n"
 
 
 def from_line(line: str) -> Any:
