@@ -31,7 +31,7 @@ def save_tokenizer(folder: Path, eos: str, words: list[str] | None = None, **mor
         bos_token="<s>",
         eos_token=eos,
         pad_token="<pad>",
-        extra_special_tokens=[token for token in SPECIAL if token in vocabulary],
+        additional_special_tokens=[token for token in SPECIAL if token in vocabulary],
     )
     tokenizer.chat_template = more.get("chat_template")
     tokenizer.save_pretrained(folder)

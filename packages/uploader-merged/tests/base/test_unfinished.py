@@ -32,7 +32,7 @@ def saved_by(wrapper: str, folder: Path) -> None:
     """Save the state of a wrapped model, as a script does that forgets to unwrap it."""
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     wrapped: Any
     if wrapper == "compile":
         wrapped = torch.compile(model)
@@ -112,7 +112,8 @@ def test_adapter_that_was_never_merged(model: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     wrapped = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(model), LoraConfig(target_modules=["q_proj"])
+        AutoModelForCausalLM.from_pretrained(model, dtype="auto"),
+        LoraConfig(target_modules=["q_proj"]),
     )
     inner = wrapped.base_model.model.state_dict()  # what get_base_model().save_pretrained writes
     save_file({n: t.clone() for n, t in inner.items()}, model / "model.safetensors")
@@ -186,7 +187,7 @@ def test_older_file_before_newer_shards(trained: bool, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     folder = save_llama(tmp_path / "model")
-    model = AutoModelForCausalLM.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     if trained:
         model.lm_head.weight.data += 1
     model.save_pretrained(folder, max_shard_size="50KB")
