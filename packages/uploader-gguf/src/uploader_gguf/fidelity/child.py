@@ -23,7 +23,7 @@ import numpy as np  # noqa: TID253 - the module runs in a child process of its o
 import numpy.typing as npt  # noqa: TID253
 
 from uploader_core.plugin import IntegrityError, RefusedError
-from uploader_gguf.importance.calibration import PROGRESS
+from uploader_gguf.llama_cpp.counting_child import say_progress
 from uploader_gguf.llama_cpp.runtime import Batch, Context, Llama
 
 CONTEXT = 512
@@ -225,16 +225,12 @@ def main() -> None:
     """Answer one request from standard input; the last line on standard output is JSON."""
     request = json.loads(sys.stdin.read())
 
-    def progress(done: int, total: int) -> None:
-        sys.stdout.write(f"{PROGRESS} {done} {total}\n")
-        sys.stdout.flush()
-
     result = compare(
         Path(request["reference"]),
         [Path(path) for path in request["models"]],
         Path(request["text"]),
         request["contexts"],
-        progress,
+        say_progress,
     )
     sys.stdout.write(json.dumps(result) + "\n")
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -33,7 +31,7 @@ from uploader_gguf.importance import calibration
 from uploader_gguf.llama_cpp import library, toolchain
 from uploader_gguf.llama_cpp.converter import plan
 from uploader_gguf.llama_cpp.converter_folder import prepare_folder
-from uploader_gguf.llama_cpp.smoke import child_environment
+from uploader_gguf.llama_cpp.counting_child import last_of, run_counting
 from uploader_gguf.llama_cpp.weights import open_weights
 from uploader_gguf.settings import GgufSettings, MeasureSettings
 from uploader_gguf.tokenizer import vocabulary
@@ -174,30 +172,14 @@ def _ask(
         "contexts": contexts,
     }
     log = context.work / "fidelity.log"
-    last = ""
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", "uploader_gguf.fidelity.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=child_environment(),
-        ) as child,
-    ):
-        assert child.stdin is not None and child.stdout is not None
-        child.stdin.write(json.dumps(request))
-        child.stdin.close()
-        for line in child.stdout:
-            if line.startswith(calibration.PROGRESS):
-                done, total = map(int, line.split()[1:])
-                context.progress("measuring", done, total, "steps")
-            else:
-                last = line
-    if child.returncode != 0:
-        lines = log.read_text("utf-8", errors="replace").strip().splitlines()
-        raise PluginError(lines[-1] if lines else f"exit code {child.returncode}")
+    code, last = run_counting(
+        "uploader_gguf.fidelity.child",
+        request,
+        log,
+        lambda done, total: context.progress("measuring", done, total, "steps"),
+    )
+    if code != 0:
+        raise PluginError(last_of(log) or f"exit code {code}")
     try:
         answer = parse_json(last)
     except ValueError:

@@ -23,8 +23,8 @@ from uploader_core.plugin import PluginError, RefusedError
 from uploader_gguf.format import gguf_file
 from uploader_gguf.format.gguf_file import TensorInfo
 from uploader_gguf.format.quants import TensorType
-from uploader_gguf.importance.calibration import PROGRESS
 from uploader_gguf.llama_cpp import library
+from uploader_gguf.llama_cpp.counting_child import say_progress
 from uploader_gguf.llama_cpp.runtime import Batch, Llama
 
 CHUNK = 512
@@ -229,16 +229,12 @@ def main() -> None:
     """Answer one request from standard input; progress goes to standard output, a line each."""
     request = json.loads(sys.stdin.read())
 
-    def progress(done: int, total: int) -> None:
-        sys.stdout.write(f"{PROGRESS} {done} {total}\n")
-        sys.stdout.flush()
-
     compute(
         Path(request["model"]),
         Path(request["text"]),
         Path(request["target"]),
         request["chunks"],
-        progress,
+        say_progress,
     )
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 from uploader_core.plugin import PluginError, RefusedError
-from uploader_gguf.llama_cpp.smoke import child_environment
+from uploader_gguf.llama_cpp.counting_child import last_of, run_counting
 
 BUILTIN = "builtin"
 """``--gguf-calibration builtin``: the short text that comes with this package."""
-
-PROGRESS = "progress"
-"""Begins a line about progress on standard output, where libraries may write as well."""
 
 _FEWEST_BYTES = 1000
 
@@ -63,29 +57,15 @@ def compute(
     """
     request = {"model": str(model), "text": str(text), "target": str(target), "chunks": 0}
     log = target.with_suffix(".log")
-    command = [sys.executable, "-m", "uploader_gguf.importance.calibrate"]
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=child_environment(),
-        ) as child,
-    ):
-        assert child.stdin is not None and child.stdout is not None
-        child.stdin.write(json.dumps(request))
-        child.stdin.close()
-        for line in child.stdout:
-            if line.startswith(PROGRESS):
-                done, total = map(int, line.split()[1:])
-                progress("calibrating", done, total, "steps")
-    if child.returncode != 0 or not target.is_file():
-        lines = log.read_text("utf-8", errors="replace").strip().splitlines()
+    code, _ = run_counting(
+        "uploader_gguf.importance.calibrate",
+        request,
+        log,
+        lambda done, total: progress("calibrating", done, total, "steps"),
+    )
+    if code != 0 or not target.is_file():
         raise PluginError(
-            f"the importance matrix could not be computed: {lines[-1] if lines else 'no message'}",
+            f"the importance matrix could not be computed: {last_of(log) or 'no message'}",
             owner=str(text),
             safe="no file was made from it",
             next="compute it with llama-imatrix and give it with --gguf-imatrix",

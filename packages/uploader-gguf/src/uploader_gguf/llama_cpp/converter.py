@@ -3,7 +3,7 @@
 The converter gets a folder with configuration and tokenizer files only, and merged tensors in place
 of those on disk (see :mod:`uploader_gguf.llama_cpp.driver`), so everything it knows of an
 architecture applies to them as it would to a merged folder. For each tensor its name, its shape,
-its type in each type of file, and a lazy graph of the values before they are stored are kept.
+its type in each file, and a lazy graph of the values before they are stored are kept.
 """
 
 from __future__ import annotations
