@@ -21,6 +21,7 @@ from uploader_core.plugin import IntegrityError, Json, RefusedError
 from uploader_lora import StoredTensor, read_header
 from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.compute.tensors import DTYPES, ViewLoader, load_rows, row_blocks
+from uploader_merged.failed_proof import failed_proof
 from uploader_merged.load_proof.subject import describe
 from uploader_merged.load_proof.written import compare_headers
 from uploader_merged.merge_plan.recipes import (
@@ -266,9 +267,4 @@ def _same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
 
 
 def _broken(name: str, why: str) -> IntegrityError:
-    return IntegrityError(
-        f"the proof of the merge failed at {name}: {why}",
-        owner="the disk, the memory, or a fault of uploader-merged",
-        safe="no artifact was released",
-        next="run it again; if it fails at the same place, report it with this line",
-    )
+    return failed_proof(f"the proof of the merge failed at {name}: {why}")

@@ -23,6 +23,7 @@ from uploader_lora import StoredTensor
 from uploader_merged.base.orientation import is_conv1d
 from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.compute.tensors import load, load_rows
+from uploader_merged.failed_proof import failed_proof
 from uploader_merged.four_bit.layout import piece_elements, state_ending
 from uploader_merged.four_bit.quantise import FP4, NESTED_BLOCK, NF4, dynamic_map
 from uploader_merged.settings import Merged4Settings
@@ -232,9 +233,4 @@ def _same(
 
 
 def _broken(name: str, why: str) -> IntegrityError:
-    return IntegrityError(
-        f"the proof of the 4-bit model failed at {name}: {why}",
-        owner="the disk, the memory, or a fault of uploader-merged",
-        safe="no artifact was released",
-        next="run it again; if it fails at the same place, report it with this line",
-    )
+    return failed_proof(f"the proof of the 4-bit model failed at {name}: {why}")

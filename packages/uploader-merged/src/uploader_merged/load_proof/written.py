@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from uploader_core.plugin import IntegrityError
 from uploader_lora import StoredTensor
+from uploader_merged.failed_proof import failed_proof
 from uploader_merged.load_proof.subject import Subject
 
 
@@ -47,9 +48,4 @@ def _belongs(name: str, packed: Mapping[str, str]) -> bool:
 
 
 def _broken(name: str, why: str) -> IntegrityError:
-    return IntegrityError(
-        f"the finished files are not what was proved to load, at {name}: {why}",
-        owner="the disk, the memory, or a fault of uploader-merged",
-        safe="no artifact was released",
-        next="run it again; if it fails at the same place, report it with this line",
-    )
+    return failed_proof(f"the finished files are not what was proved to load, at {name}: {why}")
