@@ -1,7 +1,4 @@
-"""``uploader demo`` as somebody types it: real training, real release, real answers.
-
-Skipped where only core is installed.
-"""
+"""``uploader demo`` as somebody types it: real training, real release, real answers."""
 
 from __future__ import annotations
 
@@ -11,9 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-for part in ("torch", "transformers", "peft", "uploader_gguf", "uploader_hf", "uploader_merged"):
-    pytest.importorskip(part)
 
 RIGHT = "Mara Quill keeps the lighthouse."
 
