@@ -142,3 +142,23 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_circle_is_seen() -> None:
     graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}
     assert circles(graph) == [{"b", "c"}]
+
+
+def private_imports(tree: ast.Module) -> list[str]:
+    """Return the private names that a module takes from modules of ours."""
+    return [
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("uploader_")
+        for alias in node.names
+        if alias.name.startswith("_") and not alias.name.startswith("__")
+    ]
+
+
+def test_no_private_name_leaves_its_module() -> None:
+    assert [f"{name}: {line}" for name, tree in trees() for line in private_imports(tree)] == []
+
+
+def test_private_import_is_seen() -> None:
+    tree = ast.parse("from uploader_core.planning.plan import Plan, _step")
+    assert private_imports(tree) == ["uploader_core.planning.plan._step"]

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from uploader_core.advice.disk_space import assess, refusals
-from uploader_core.advice.step_times import _timed
 from uploader_core.advice.step_times import load as load_pace
+from uploader_core.advice.step_times import with_time
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import (
     RefusedError,
@@ -39,7 +39,7 @@ def advise(
     """
     pace = load_pace()
     steps = tuple(
-        step if step.id in kept or step.is_virtual else _timed(step, pace) for step in plan.steps
+        step if step.id in kept or step.is_virtual else with_time(step, pace) for step in plan.steps
     )
     plan = replace(plan, steps=steps)
     plan = replace(plan, space=assess(plan, kept, jobs=jobs, present=present))

@@ -157,7 +157,8 @@ def learn(took: Iterable[tuple[PlannedStep, float]]) -> None:
         save(pace)
 
 
-def _timed(step: PlannedStep, pace: Pace) -> PlannedStep:
+def with_time(step: PlannedStep, pace: Pace) -> PlannedStep:
+    """Return the step with how long it takes, where that is known."""
     expected = pace.expect(step)
     if expected is None:
         return step

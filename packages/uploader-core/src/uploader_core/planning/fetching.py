@@ -84,7 +84,7 @@ def _enabled(registry: Registry) -> list[str]:
 
 
 @contextlib.contextmanager
-def _outlines() -> Iterator[Path | None]:
+def outline_folder() -> Iterator[Path | None]:
     """Give a folder for outlines, None where holes in files take room."""
     if os.name == "nt":
         yield None

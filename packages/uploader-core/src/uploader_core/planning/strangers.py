@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from uploader_core.contract.specs import ConvertSpec, SaveSpec
 from uploader_core.errors import RefusedError, UploaderError
+from uploader_core.release.leftovers import describe_foreign
 from uploader_core.release.verify import files_in, is_loaded
 
 if TYPE_CHECKING:
     from uploader_core.planning.plan import Plan
     from uploader_core.release.store import ReleaseStore
-from uploader_core.release.leftovers import _foreign
 
 
 def find_strangers_in_release(plan: Plan, store: ReleaseStore) -> list[UploaderError]:
@@ -32,7 +32,7 @@ def find_strangers_in_release(plan: Plan, store: ReleaseStore) -> list[UploaderE
         if foreign:
             errors.append(
                 RefusedError(
-                    _foreign(foreign, str(store.root / folder)),
+                    describe_foreign(foreign, str(store.root / folder)),
                     owner="whoever put it there",
                     safe="nothing in it was touched",
                     next="move it away, or choose a new folder with --output",

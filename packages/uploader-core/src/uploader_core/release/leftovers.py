@@ -48,7 +48,7 @@ class Leftovers:
         """
         if self.foreign:
             raise RefusedError(
-                _foreign(self.foreign, place),
+                describe_foreign(self.foreign, place),
                 owner="whoever put it there",
                 safe="nothing there was changed",
                 next=_choice(option),
@@ -77,7 +77,9 @@ class Leftovers:
                 f"{'goes' if len(self.earlier) == 1 else 'go'}",
             )
         if self.foreign and decision == "refuse":
-            yield Finding(level="error", what=_foreign(self.foreign, place), next=_choice(option))
+            yield Finding(
+                level="error", what=describe_foreign(self.foreign, place), next=_choice(option)
+            )
         elif self.foreign:
             done = "is removed" if decision == "remove" else "is kept, and programs may load it"
             yield Finding(level="warning", what=f"{_names(self.foreign)} in {place} {done}")
@@ -172,7 +174,8 @@ def _read(manifest: str | bytes, place: str) -> tuple[tuple[ArtifactFile, ...], 
     return files, tuple(sorted({kind for kind in kinds if isinstance(kind, str)}))
 
 
-def _foreign(names: Sequence[str], place: str) -> str:
+def describe_foreign(names: Sequence[str], place: str) -> str:
+    """Say of files of nobody that programs would load them."""
     return (
         f"{_names(names)} in {place}: no release put "
         f"{'it' if len(names) == 1 else 'them'} there, and programs would load "

@@ -16,7 +16,7 @@ from uploader_core.contract.context import VerifyContext
 from uploader_core.contract.verification import Verification
 from uploader_core.errors import UsageError
 from uploader_core.planning.destinations import find_destination, split_destination
-from uploader_core.planning.fetching import Fetcher, _outlines
+from uploader_core.planning.fetching import Fetcher, outline_folder
 from uploader_core.planning.plan import Plan, Survey
 from uploader_core.planning.planner import build_plan
 from uploader_core.planning.preflight import combine, prepare, refuse_if
@@ -53,7 +53,7 @@ def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1)
         UploaderError: The request cannot be planned at all.
     """
     workers = Workers(config.environment)
-    with _outlines() as folder, Proofs(config.environment) as proofs:
+    with outline_folder() as folder, Proofs(config.environment) as proofs:
         plan = build_plan(request, registry, config, Fetcher(registry, workers, folder))
         store = ReleaseStore(plan.output)
         store.check_foreign()
@@ -258,7 +258,7 @@ def _plan_before_fetching(
         The plan where everything is here already, None where it has to be made once more.
     """
     workers = Workers(config.environment)
-    with _outlines() as folder:
+    with outline_folder() as folder:
         if folder is None:
             return None
         fetcher = Fetcher(registry, workers, folder)
