@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from uploader_core.release.verify import verify_folder
+from uploader_core.destinations.verify import verify_folder
 from uploader_kit.faults import digests
 
 SLOW = """

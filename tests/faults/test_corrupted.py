@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from fault_tools import publish, uploader
 from make_fine_tune import make_fine_tune
-from uploader_core.release.verify import verify_folder
+from uploader_core.destinations.verify import verify_folder
 from uploader_kit.faults import digests, flip_byte
 
 CASES = int(os.environ.get("UPLOADER_FAULT_INPUTS", "500"))

@@ -6,7 +6,7 @@ Importing it is cheap: nothing heavier than pluggy.
 from __future__ import annotations
 
 from uploader_core.artifact import Artifact, ArtifactFile, Json, Receipt, UploadFile
-from uploader_core.contract.card_head import card_metadata, load_metadata, split_card
+from uploader_core.card_head import card_metadata, load_metadata, split_card
 from uploader_core.contract.context import (
     FetchedSource,
     GroupContext,
@@ -39,6 +39,8 @@ from uploader_core.contract.specs import (
     UploadSpec,
 )
 from uploader_core.contract.verification import Problem, Verification
+from uploader_core.destinations.leftovers import Leftovers, find_leftovers, note_kept
+from uploader_core.destinations.verify import find_strangers, read_manifest
 from uploader_core.disk.safe_write import CHUNK, HashingWriter, hash_file
 from uploader_core.disk.uncached import read_range
 from uploader_core.errors import (
@@ -54,8 +56,6 @@ from uploader_core.errors import (
     UsageError,
 )
 from uploader_core.lineage import Lineage, read_lineage
-from uploader_core.release.leftovers import Leftovers, find_leftovers, note_kept
-from uploader_core.release.verify import find_strangers, read_manifest
 from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
 from uploader_core.untrusted_json import parse_json
 

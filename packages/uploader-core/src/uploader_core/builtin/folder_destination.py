@@ -18,6 +18,8 @@ from uploader_core.artifact import Receipt, UploadFile
 from uploader_core.contract.context import PlanContext, StepContext, VerifyContext
 from uploader_core.contract.specs import Estimate, Finding
 from uploader_core.contract.verification import Verification
+from uploader_core.destinations.leftovers import Leftovers, find_leftovers, note_kept
+from uploader_core.destinations.verify import verify_folder
 from uploader_core.disk.safe_write import (
     CHUNK,
     PARTIAL,
@@ -30,8 +32,7 @@ from uploader_core.disk.safe_write import (
     write_json,
 )
 from uploader_core.errors import IntegrityError, RefusedError
-from uploader_core.release.leftovers import Leftovers, find_leftovers, note_kept
-from uploader_core.release.verify import NAME, files_in, verify_folder
+from uploader_core.release.manifest_file import NAME, files_in
 from uploader_core.untrusted_json import parse_json
 
 JOURNAL = NAME + ".journal" + PARTIAL

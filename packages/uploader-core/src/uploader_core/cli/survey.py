@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from uploader_core.card_head import card_metadata
 from uploader_core.cli.render import show_field
-from uploader_core.contract.card_head import card_metadata
 from uploader_core.contract.specs import Finding
 from uploader_core.human_text import duration_text, size_text
 from uploader_core.machine.memory import look as look_at_memory

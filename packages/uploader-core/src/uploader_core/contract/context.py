@@ -245,7 +245,7 @@ class StepContext:
         files: Uploads: the explicit list of what shall arrive.
         loads: Uploads: names that programs look for at the destination, as patterns; what the
             makers of the kinds say (:attr:`~uploader_core.contract.specs.ConvertSpec.loads`), below
-            the group's root. See :func:`~uploader_core.release.leftovers.find_leftovers`.
+            the group's root. See :func:`~uploader_core.destinations.leftovers.find_leftovers`.
         measurements: Documents: what measured the artifacts, where that was asked for; see
             :attr:`~uploader_core.contract.specs.DocumentSpec.measures`.
         sections: Documents: what the plugins had to say, in order.

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from uploader_core.contract.specs import ConvertSpec, SaveSpec
 from uploader_core.errors import RefusedError, UploaderError
-from uploader_core.release.leftovers import describe_foreign
-from uploader_core.release.verify import files_in, is_loaded
+from uploader_core.release.manifest_file import describe_foreign, files_in, is_loaded
 
 if TYPE_CHECKING:
     from uploader_core.planning.plan import Plan

@@ -14,9 +14,9 @@ from uploader_core.artifact import Artifact, Json, UploadFile
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError
 from uploader_core.planning.plan import Plan, PlannedStep
+from uploader_core.release.manifest_file import LOADS, NAME, SCHEMA
 from uploader_core.release.record import Record, safe_name
 from uploader_core.release.store import ReleaseStore
-from uploader_core.release.verify import LOADS, NAME, SCHEMA
 from uploader_core.running.results import Results
 
 

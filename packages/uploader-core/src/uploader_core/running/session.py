@@ -14,6 +14,7 @@ from uploader_core.advice.disk_space import downloads_fit
 from uploader_core.advice.machine_warnings import advise
 from uploader_core.contract.context import VerifyContext
 from uploader_core.contract.verification import Verification
+from uploader_core.destinations.verify import verify_folder
 from uploader_core.errors import UsageError
 from uploader_core.planning.destinations import find_destination, split_destination
 from uploader_core.planning.fetching import Fetcher, outline_folder
@@ -27,7 +28,6 @@ from uploader_core.planning.strangers import find_strangers_in_release
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
 from uploader_core.release.store import ReleaseStore
-from uploader_core.release.verify import verify_folder
 from uploader_core.running.events import EventFile, EventStream
 from uploader_core.running.manifest import write_manifest
 from uploader_core.running.report import Outcome, Report

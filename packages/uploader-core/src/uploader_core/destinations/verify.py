@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from uploader_core.artifact import ArtifactFile
 from uploader_core.contract.verification import Problem, Verification
 from uploader_core.disk.safe_write import child, hash_file
 from uploader_core.errors import IntegrityError, UsageError
+from uploader_core.release.manifest_file import LOADS, NAME, SCHEMA, files_in, is_loaded
 from uploader_core.untrusted_json import expect, parse_json, read_as
-
-NAME = "upload_manifest.json"
-
-
-SCHEMA = "uploader.manifest/1"
-
-
-LOADS = "loads"
-"""Key of the patterns of names that programs load, so that files next to the listed ones show."""
-
 
 KEPT = "kept"
 """Key of files next to the release that its owner chose to keep."""
@@ -48,16 +37,6 @@ def read_manifest(text: str | bytes, where: str) -> tuple[ArtifactFile, ...]:
         raise IntegrityError(
             f"{where} is damaged: {error}", next="run the release again"
         ) from error
-
-
-def is_loaded(name: str, loads: Iterable[str]) -> bool:
-    """Return whether programs look for a name; a star of a pattern does not cross a slash."""
-    parts = PurePosixPath(name).parts
-    return any(
-        len(parts) == len(wanted := PurePosixPath(pattern).parts)
-        and all(fnmatchcase(part, want) for part, want in zip(parts, wanted, strict=True))
-        for pattern in loads
-    )
 
 
 def find_strangers(manifest: str | bytes, there: Iterable[str]) -> tuple[Problem, ...]:
@@ -120,14 +99,6 @@ def verify_folder(
         problems=tuple(problems),
         where=str(folder),
     )
-
-
-def files_in(folder: Path) -> Iterator[str]:
-    """Yield the names of all files below a folder, but for those of hidden folders."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            yield (Path(place) / name).relative_to(folder).as_posix()
 
 
 def _compare(path: Path, size: int, digest: str, *, full: bool) -> str | None:

@@ -14,12 +14,11 @@ from pathlib import Path
 
 from uploader_core.artifact import ArtifactFile, UploadFile
 from uploader_core.contract.specs import Finding
+from uploader_core.destinations.verify import KEPT, read_manifest
 from uploader_core.disk.safe_write import child, write_json
 from uploader_core.errors import IntegrityError, RefusedError
-from uploader_core.release.verify import KEPT, NAME, is_loaded, read_manifest
+from uploader_core.release.manifest_file import NAME, describe_foreign, is_loaded, name_some
 from uploader_core.untrusted_json import parse_json
-
-_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +72,7 @@ class Leftovers:
         elif self.earlier:
             yield Finding(
                 level="note",
-                what=f"of the release that is there, {_names(self.earlier)} "
+                what=f"of the release that is there, {name_some(self.earlier)} "
                 f"{'goes' if len(self.earlier) == 1 else 'go'}",
             )
         if self.foreign and decision == "refuse":
@@ -82,7 +81,7 @@ class Leftovers:
             )
         elif self.foreign:
             done = "is removed" if decision == "remove" else "is kept, and programs may load it"
-            yield Finding(level="warning", what=f"{_names(self.foreign)} in {place} {done}")
+            yield Finding(level="warning", what=f"{name_some(self.foreign)} in {place} {done}")
 
 
 def find_leftovers(
@@ -174,19 +173,5 @@ def _read(manifest: str | bytes, place: str) -> tuple[tuple[ArtifactFile, ...], 
     return files, tuple(sorted({kind for kind in kinds if isinstance(kind, str)}))
 
 
-def describe_foreign(names: Sequence[str], place: str) -> str:
-    """Say of files of nobody that programs would load them."""
-    return (
-        f"{_names(names)} in {place}: no release put "
-        f"{'it' if len(names) == 1 else 'them'} there, and programs would load "
-        f"{'it' if len(names) == 1 else 'them'} in place of this release's files or beside them"
-    )
-
-
 def _choice(option: str) -> str:
     return f"{option} remove, {option} keep, or another destination"
-
-
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,49 @@
+"""``upload_manifest.json``, and files next to it that programs would load with what it lists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+NAME = "upload_manifest.json"
+SCHEMA = "uploader.manifest/1"
+
+LOADS = "loads"
+"""Key of the patterns of names that programs load, so that files next to the listed ones show."""
+
+_SHOWN = 3
+
+
+def is_loaded(name: str, loads: Iterable[str]) -> bool:
+    """Return whether programs look for a name; a star of a pattern does not cross a slash."""
+    parts = PurePosixPath(name).parts
+    return any(
+        len(parts) == len(wanted := PurePosixPath(pattern).parts)
+        and all(fnmatchcase(part, want) for part, want in zip(parts, wanted, strict=True))
+        for pattern in loads
+    )
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """Yield the names of all files below a folder, but for those of hidden folders."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            yield (Path(place) / name).relative_to(folder).as_posix()
+
+
+def describe_foreign(names: Sequence[str], place: str) -> str:
+    """Say of files of nobody that programs would load them."""
+    return (
+        f"{name_some(names)} in {place}: no release put "
+        f"{'it' if len(names) == 1 else 'them'} there, and programs would load "
+        f"{'it' if len(names) == 1 else 'them'} in place of this release's files or beside them"
+    )
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Return the first of several names, and how many there are besides."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
