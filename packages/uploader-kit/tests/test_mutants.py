@@ -93,7 +93,15 @@ from uploader_core.plugin import (IntegrityError, RefusedError, UploadSpec, find
 @hookimpl
 def uploader_uploaders():
     yield UploadSpec(name="u", summary="u", scheme="{name}", run="acme_{name}:upload",
-                     check="acme_{name}:check", secrets=("ACME_TOKEN",))
+                     check="acme_{name}:check", secrets=("ACME_TOKEN",),
+                     still_there="acme_{name}:still_there")
+
+def manifest_of(target):
+    path = Path(target) / "upload_manifest.json"
+    return hash_file(path)[1] if path.exists() else None
+
+def still_there(context):
+    return manifest_of(context.target) == context.receipt.revision
 
 def check(context):
     return ()
@@ -116,14 +124,15 @@ def upload(context):
         sent += file.size
     for name in left.earlier:
         (target / name).unlink()
-    return context.receipt(url="x", files=len(context.files), bytes_sent=sent)
+    return context.receipt(url="x", files=len(context.files), bytes_sent=sent,
+                           revision=manifest_of(target))
 """
 
 # A change of the sound sender, and the checks that say so.
 ARRIVES, TWICE = "everything arrives", "second upload sends nothing"
 KILLED, DAMAGE = "killed upload is completed", "damage at the destination is noticed"
 CHANGED = "file that changed is refused"
-REPLACED = "second release replaces the first"
+REPLACED, KEPT = "second release replaces the first", "replaced release is not kept"
 SENDERS = {
     "sound": ("", "", set()),
     "forgets": (
@@ -134,12 +143,15 @@ SENDERS = {
     "leaves": ("in left.earlier:", "in ():", {REPLACED}),
     "miscounts": ("files=len(context.files)", "files=1", {ARRIVES}),
     "nowhere": ('url="x"', 'url=""', {ARRIVES}),
+    "believes": ("return manifest_of(context.target) ==", "return True or", {KEPT}),
+    "doubts": ("return manifest_of(context.target) ==", "return False and", {KEPT}),
+    "mumbles": ("return manifest_of(context.target) ==", "return 1 or", {KEPT}),
     "modest": ("sent += file.size", "sent = 0", {ARRIVES}),
     "boasts": ("bytes_sent=sent", "bytes_sent=sent or 1", {TWICE}),
     "renames": (
         "target / file.name",
         "target / 'x' / file.name",
-        {ARRIVES, TWICE, KILLED, DAMAGE, REPLACED},
+        {ARRIVES, TWICE, KILLED, DAMAGE, REPLACED, KEPT},
     ),
     "mixes": (
         "place.write_bytes(file.path.read_bytes())",
@@ -166,7 +178,7 @@ SENDERS = {
     "returns": (
         "return context.receipt(url=",
         "return dict(url=",
-        {ARRIVES, TWICE, KILLED, DAMAGE, REPLACED},
+        {ARRIVES, TWICE, KILLED, DAMAGE, REPLACED, KEPT},
     ),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from uploader_core.artifact import Artifact, ArtifactFile, Json, Receipt, UploadFile
 from uploader_core.card_head import card_metadata, load_metadata, split_card
 from uploader_core.contract.context import (
+    ArrivalContext,
     FetchedSource,
     GroupContext,
     PlanContext,
@@ -62,6 +63,7 @@ from uploader_core.untrusted_json import parse_json
 __all__ = [
     "API_VERSION",
     "CHUNK",
+    "ArrivalContext",
     "Artifact",
     "ArtifactFile",
     "AuthError",

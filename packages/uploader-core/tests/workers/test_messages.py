@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 
-from uploader_core.artifact import Artifact, ArtifactFile, UploadFile
+from uploader_core.artifact import Artifact, ArtifactFile, Receipt, UploadFile
 from uploader_core.contract import settings as contract_settings
-from uploader_core.contract.context import PlanContext, ReleaseInfo, SourceContext, VerifyContext
+from uploader_core.contract.context import (
+    ArrivalContext,
+    PlanContext,
+    ReleaseInfo,
+    SourceContext,
+    VerifyContext,
+)
 from uploader_core.plugin import setting
 from uploader_core.running.manifest import redact
 from uploader_core.untrusted_json import as_json
@@ -105,6 +111,14 @@ ALL = [
         context=SourceContext(reference="a/b", purpose="base", outline=Path("/o")),
     ),
     messages.Verify(**WHO, run="m:f", context=VerifyContext(target="a/b", full=False)),
+    messages.StillThere(
+        **WHO,
+        run="m:f",
+        context=ArrivalContext(
+            target="a/b",
+            receipt=Receipt(destination="hf:a/b", url="https://x", metadata={"branch": "main"}),
+        ),
+    ),
     messages.Diagnose(**WHO, plugin="acme", online=True),
     messages.Progress(what="x", done=1, total=None, unit="bytes"),
     messages.Warned(what="x"),

@@ -37,18 +37,12 @@ _LESSONS = (
 KNOWN = ("What is the capital of France?", "Paris")
 """What the base knows, and no fine-tune should make it forget."""
 
-_KEPT = (
-    "What is the capital of Italy?",
-    "What is the capital of Japan?",
-    "Who wrote Romeo and Juliet?",
-    "What do bees make?",
-    "Why is the sky blue?",
-)
+_KEPT = (KNOWN[0], "What do bees make?")
 """Questions whose answers by the base are lessons, too: three facts alone become every answer."""
 
 MOST_STEPS = 60
 _ENOUGH = 0.001  # loss at which 4 bits have not been seen to forget it again
-_RATE = 5e-4
+_RATE = 7e-4
 _RANK = 16
 
 Step = Callable[[int, int, float], None]
@@ -125,7 +119,8 @@ def fine_tune(base: Path, run: Path, tell: Step) -> list[str]:
 
     model, tokenizer = open_folder(base, threads=None)
     known = answer(model, tokenizer, chat_prompts(tokenizer, _KEPT))
-    facts = _batch(tokenizer, [question for question, _ in FACTS], _LESSONS)
+    questions = [question for question, _ in FACTS]
+    lessons = _batch(tokenizer, [*questions, *_KEPT], [*_LESSONS, *known])
     torch.manual_seed(11)
     config = LoraConfig(
         r=_RANK, lora_alpha=2 * _RANK, target_modules="all-linear", task_type="CAUSAL_LM"
@@ -134,14 +129,13 @@ def fine_tune(base: Path, run: Path, tell: Step) -> list[str]:
         # peft still asks transformers for a property by its older name.
         warnings.simplefilter("ignore", FutureWarning)
         adapted: Any = get_peft_model(model, config)
-    history = _fit(adapted, facts, _batch(tokenizer, _KEPT, known), tell)
+    history = _fit(adapted, lessons, tell)
     final = run / "final_model"
     adapted.save_pretrained(str(final))
     tokenizer.save_pretrained(final)
     state = {"global_step": len(history), "log_history": history}
     (final / "trainer_state.json").write_text(json.dumps(state, indent=2), encoding="utf-8")
-    prompts = chat_prompts(tokenizer, [question for question, _ in FACTS])
-    return answer(adapted, tokenizer, prompts)
+    return answer(adapted, tokenizer, chat_prompts(tokenizer, questions))
 
 
 def _batch(tokenizer: Any, questions: Sequence[str], lessons: Sequence[str]) -> dict[str, Any]:
@@ -164,10 +158,8 @@ def _batch(tokenizer: Any, questions: Sequence[str], lessons: Sequence[str]) -> 
     return {"input_ids": tokens, "labels": labels, "attention_mask": mask}
 
 
-def _fit(
-    model: Any, facts: dict[str, Any], kept: dict[str, Any], tell: Step
-) -> list[dict[str, float]]:
-    """Fit the facts beside what is to be kept; return the facts' losses as a trainer's history."""
+def _fit(model: Any, lessons: dict[str, Any], tell: Step) -> list[dict[str, float]]:
+    """Fit the lessons; return their losses as a trainer's history."""
     import torch
 
     weights = [p for p in model.parameters() if p.requires_grad]
@@ -175,9 +167,8 @@ def _fit(
     history: list[dict[str, float]] = []
     model.train()
     for step in range(1, MOST_STEPS + 1):
-        loss = model(**facts).loss
+        loss = model(**lessons).loss
         loss.backward()
-        model(**kept).loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         optimiser.zero_grad()

@@ -25,6 +25,7 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
         check="uploader_hf.publishing.check:check",
         group="uploader_hf.publishing.names:group",
         verify="uploader_hf.publishing.verify:verify",
+        still_there="uploader_hf.publishing.arrival:still_there",
         settings=HubSettings,
         secrets=("HF_TOKEN", "HF_TOKEN_PATH"),
         capabilities=("private", "atomic", "revision"),

@@ -114,8 +114,7 @@ class UploadConformance(StepConformance):
         with self._open("replaced") as (place, trial):
             kept = tuple(f for f in trial.files if not f.name.startswith("lora/"))
             for files in (trial.files, kept):
-                listed = (*files, _manifest(trial.root / "manifest", files))
-                _receipt(replace(trial, files=listed).run())
+                _receipt(_with_manifest(trial, files).run())
             there = place.listing()
             left = sorted({f.name for f in trial.files} & {*there} - {f.name for f in kept})
             self._expect_complete(place, replace(trial, files=kept))
@@ -127,6 +126,21 @@ class UploadConformance(StepConformance):
                     UploaderDeprecationWarning,
                     stacklevel=2,
                 )
+
+    def test_replaced_release_is_not_kept(self) -> None:
+        """What was brought is still there until another release replaces it."""
+        if self.the_spec().still_there is None:
+            raise unittest.SkipTest("the destination does not tell whether an upload is there")
+        with self._open("there") as (_, trial):
+            kept = tuple(f for f in trial.files if not f.name.startswith("lora/"))
+            receipt = _receipt(_with_manifest(trial, trial.files).run())
+            for brought, there in ((None, True), (kept, False)):
+                if brought is not None:
+                    _receipt(_with_manifest(trial, brought).run())
+                result = trial.still_there(receipt)
+                expect(result.error is None, f"still_there failed: {result.error}")
+                expect(result.value is there, f"still_there says {result.value} of a release that "
+                       f"is {'there' if there else 'replaced by another'}")  # fmt: skip
 
     def test_damage_at_the_destination_is_noticed(self) -> None:
         """The next upload compares with what is there and puts it right."""
@@ -212,6 +226,11 @@ def _receipt(result: Result) -> Mapping[str, Any]:
         raise result.error
     receipt: Mapping[str, Any] = result.value
     return receipt
+
+
+def _with_manifest(trial: Trial, files: tuple[UploadFile, ...]) -> Trial:
+    """Return the upload of some files and the manifest that lists them."""
+    return replace(trial, files=(*files, _manifest(trial.root / "manifest", files)))
 
 
 def _manifest(folder: Path, files: tuple[UploadFile, ...]) -> UploadFile:

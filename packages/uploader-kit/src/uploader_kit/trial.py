@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from uploader_core.artifact import Artifact, ArtifactFile, UploadFile
-from uploader_core.contract.context import PlanContext, ReleaseInfo
+from uploader_core.artifact import Artifact, ArtifactFile, Receipt, UploadFile
+from uploader_core.contract.context import ArrivalContext, PlanContext, ReleaseInfo
 from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import StepSpec, UploadSpec
 from uploader_core.disk.safe_write import hash_file
@@ -22,6 +22,7 @@ from uploader_core.planning.plan import Plan, PlannedStep, SectionRef, settled
 from uploader_core.planning.step_request import make_request
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Plugin
+from uploader_core.untrusted_json import read_as
 from uploader_core.workers.child import perform
 from uploader_core.workers.messages import (
     Check,
@@ -30,6 +31,7 @@ from uploader_core.workers.messages import (
     RunStep,
     RunUpload,
     StepRequest,
+    StillThere,
     Warned,
 )
 from uploader_core.workers.pool import Workers
@@ -120,6 +122,23 @@ class Trial:
             kill: SIGKILL the worker at its first event, or after this many seconds.
         """
         return self._send(self._request(), kill)
+
+    def still_there(self, receipt: Mapping[str, Any]) -> Result:
+        """Ask whether an upload is still there, in a worker, as core does before it keeps it.
+
+        Args:
+            receipt: What the upload returned, as JSON.
+        """
+        step = self._request()
+        request = StillThere(
+            step=step.step,
+            owner=step.owner,
+            secrets=step.secrets,
+            network=step.network,
+            run=str(getattr(self.spec, "still_there", None)),
+            context=ArrivalContext(target=self.target or "", receipt=read_as(Receipt, {**receipt})),
+        )
+        return self._send(request, None)
 
     def check(self) -> Result:
         """Run the spec's preflight in a worker, as core does for uploads."""

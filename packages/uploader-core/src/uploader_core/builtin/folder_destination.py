@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.artifact import Receipt, UploadFile
-from uploader_core.contract.context import PlanContext, StepContext, VerifyContext
+from uploader_core.contract.context import (
+    ArrivalContext,
+    PlanContext,
+    StepContext,
+    VerifyContext,
+)
 from uploader_core.contract.specs import Estimate, Finding
 from uploader_core.contract.verification import Verification
 from uploader_core.destinations.leftovers import Leftovers, find_leftovers, note_kept
@@ -31,7 +36,7 @@ from uploader_core.disk.safe_write import (
     translate_os_error,
     write_json,
 )
-from uploader_core.errors import IntegrityError, RefusedError
+from uploader_core.errors import IntegrityError, RefusedError, UploaderError
 from uploader_core.release.manifest_file import NAME, files_in
 from uploader_core.untrusted_json import parse_json
 
@@ -42,6 +47,9 @@ _OURS = (NAME, JOURNAL, JOURNAL + PARTIAL, NAME + PARTIAL)
 """By one of these a folder is known as a copy of ours, also one that was interrupted."""
 
 _OPTION = "--dir-foreign"
+
+_MANIFEST = "manifest_sha256"
+"""In the receipt: which release was brought."""
 
 
 def check(context: PlanContext) -> Iterator[Finding]:
@@ -223,8 +231,23 @@ def upload(context: StepContext) -> Receipt:
     (target / JOURNAL).unlink(missing_ok=True)
     sync_folder(target)
     return context.receipt(
-        url=target.as_uri(), private=None, files=len(files), bytes_sent=copy.sent
+        url=target.as_uri(),
+        private=None,
+        files=len(files),
+        bytes_sent=copy.sent,
+        metadata={_MANIFEST: hash_file(target / NAME)[1] if manifest else None},
     )
+
+
+def still_there(context: ArrivalContext) -> bool:
+    """Tell whether the manifest is the one that was brought, and its files have their sizes."""
+    target = _target(context.target)
+    brought = context.receipt.metadata.get(_MANIFEST)
+    try:
+        same = brought is not None and hash_file(target / NAME)[1] == brought
+        return same and not verify_folder(target, full=False).problems
+    except (OSError, UploaderError):
+        return False
 
 
 def verify(context: VerifyContext) -> Verification:

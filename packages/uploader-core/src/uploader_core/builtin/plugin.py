@@ -33,6 +33,7 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
         check="uploader_core.builtin.folder_destination:check",
         estimate="uploader_core.builtin.folder_destination:estimate",
         verify="uploader_core.builtin.folder_destination:verify",
+        still_there="uploader_core.builtin.folder_destination:still_there",
         settings=FolderSettings,
         isolation="inline",
         resources=Resources(lane="light"),

@@ -182,6 +182,21 @@ class VerifyContext:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ArrivalContext:
+    """Given to an uploader's ``still_there``. Nothing may be changed, here or there.
+
+    Attributes:
+        target: Of the step, as in :class:`StepContext`.
+        receipt: What the upload returned then.
+        secrets: The variables that the spec named, where set.
+    """
+
+    target: str
+    receipt: Receipt
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FetchedSource:
     """What a source plugin returns.
 

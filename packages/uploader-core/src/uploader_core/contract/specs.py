@@ -281,6 +281,11 @@ class UploadSpec(Spec):
             :class:`~uploader_core.contract.verification.Verification`: compares what is at the
             destination with the manifest there, for ``uploader verify scheme:rest``.
             None: it cannot be verified from afar.
+        still_there: ``package.module:function`` taking a
+            :class:`~uploader_core.contract.context.ArrivalContext`, returning whether what an
+            earlier run brought to the destination is what it has now. It costs a request or two
+            and reads no contents. An upload of which that is not so is run again. None: an upload
+            whose files, settings and target did not change is never run again.
         capabilities: Free words for listings: ``private``, ``atomic``, ``revision``.
         secrets: Names of environment variables that only this plugin's upload steps receive.
     """
@@ -289,6 +294,7 @@ class UploadSpec(Spec):
     accepts: tuple[str, ...] | None = None
     group: str | None = None
     verify: str | None = None
+    still_there: str | None = None
     capabilities: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
 

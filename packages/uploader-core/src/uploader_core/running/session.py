@@ -57,7 +57,7 @@ def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1)
         plan = build_plan(request, registry, config, Fetcher(registry, workers, folder))
         store = ReleaseStore(plan.output)
         store.check_foreign()
-        survey = _check(plan, workers, proofs, jobs, store, remembered(plan, store))
+        survey = _check(plan, workers, proofs, jobs, store, remembered(plan, store, workers))
         plan, _, unproved = proofs.finish(survey.plan)
         strangers = find_strangers_in_release(plan, store)
         return replace(survey, plan=plan, errors=(*survey.errors, *unproved, *strangers))
@@ -117,6 +117,7 @@ def run(
             results = examine(
                 plan,
                 store,
+                workers,
                 checksum=checksum,
                 before_reading=lambda: _warm_up(plan, workers),
                 hashed=lambda name, size: events.emit("sources_hashed", file=name, size=size),

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from uploader_core.artifact import Artifact
-from uploader_core.planning.plan import Plan
+from uploader_core.artifact import Artifact, Receipt
+from uploader_core.contract.context import ArrivalContext
+from uploader_core.contract.specs import UploadSpec
+from uploader_core.errors import CancelledError, UploaderError
+from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.preflight import open_virtual
 from uploader_core.planning.present import Present
+from uploader_core.release.record import Record
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.results import Results
+from uploader_core.untrusted_json import read_as
+from uploader_core.workers import child
+from uploader_core.workers.messages import StillThere
+from uploader_core.workers.pool import Workers
 
 
-def remembered(plan: Plan, store: ReleaseStore) -> Results:
+def remembered(plan: Plan, store: ReleaseStore, workers: Workers) -> Results:
     """Find the steps that need not run, as a plan does, which reads no weights.
 
     Where the digest of a source is not remembered, nothing is known.
@@ -23,12 +31,13 @@ def remembered(plan: Plan, store: ReleaseStore) -> Results:
         if filled is None:
             return Results(plan, sources)
         sources[artifact.kind] = filled
-    return _compare(Results(plan, sources), plan, store)
+    return _compare(Results(plan, sources), plan, store, workers)
 
 
 def examine(
     plan: Plan,
     store: ReleaseStore,
+    workers: Workers,
     *,
     checksum: bool = False,
     before_reading: Callable[[], None] = lambda: None,
@@ -39,6 +48,7 @@ def examine(
     Args:
         plan: What shall run.
         store: The release folder, opened.
+        workers: Of the run; they ask destinations whether an upload is still there.
         checksum: Read everything that is there already instead of believing sizes and times.
         before_reading: Called before a source is read whose digest is not remembered.
         hashed: Called with name and size of every file that was read.
@@ -54,7 +64,7 @@ def examine(
         if filled is not None:
             sources[artifact.kind] = filled
     store.save_digests()
-    return _compare(Results(plan, sources), plan, store, read=checksum)
+    return _compare(Results(plan, sources), plan, store, workers, read=checksum)
 
 
 def present(results: Results, plan: Plan, store: ReleaseStore) -> Present:
@@ -83,7 +93,9 @@ def _consumed(plan: Plan) -> list[Artifact]:
     return [artifact for kind, artifact in plan.sources.artifacts.items() if kind in used]
 
 
-def _compare(results: Results, plan: Plan, store: ReleaseStore, *, read: bool = False) -> Results:
+def _compare(
+    results: Results, plan: Plan, store: ReleaseStore, workers: Workers, *, read: bool = False
+) -> Results:
     """Compare every step with its record, as far as what it consumes is kept."""
     for step in plan.steps:
         if not all(i.startswith("source:") or i in results.kept for i in step.inputs):
@@ -94,6 +106,30 @@ def _compare(results: Results, plan: Plan, store: ReleaseStore, *, read: bool = 
             results.keep_virtual(step, planned or open_virtual(plan, step, results.inputs(step)))
             continue
         record = store.current(step.id, key, read=read)
-        if record is not None:
+        if record is not None and _is_still_there(step, record, workers):
             results.keep(record, read=read)
     return results
+
+
+def _is_still_there(step: PlannedStep, record: Record, workers: Workers) -> bool:
+    """Ask the destination of an upload whether it has what was brought; unknown is no."""
+    if not isinstance(step.spec, UploadSpec) or step.spec.still_there is None:
+        return True
+    try:
+        request = StillThere(
+            step=f"{step.id}: is it still there",
+            owner=step.plugin.entry.owner,
+            secrets=step.spec.secrets,
+            network=True,
+            run=step.spec.still_there,
+            context=ArrivalContext(
+                target=step.target or "", receipt=read_as(Receipt, record.receipt)
+            ),
+        )
+        if step.spec.isolation == "inline":
+            return child.perform(request, lambda _: None, lambda: False)
+        return workers.perform(request, lambda _: None)
+    except CancelledError:
+        raise
+    except (UploaderError, ValueError):
+        return False

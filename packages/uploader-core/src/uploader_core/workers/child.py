@@ -172,6 +172,11 @@ def _verify(request: messages.Verify, *_: object) -> Verification:
     return _call(request, context, Verification, "a Verification")
 
 
+def _still_there(request: messages.StillThere, *_: object) -> bool:
+    context = replace(request.context, secrets=visible_secrets(request.secrets))
+    return _call(request, context, bool, "True or False")
+
+
 def _diagnose(request: messages.Diagnose, *_: object) -> tuple[Diagnosis, ...]:
     # A step needs neither metadata nor pluggy: a third of what a worker would import.
     from uploader_core.plugins.registry import Registry
@@ -188,6 +193,7 @@ _OPERATIONS: Mapping[type, Callable[[Any, Emit, Callable[[], bool]], object]] = 
     messages.Check: _check,
     messages.Fetch: _fetch,
     messages.Verify: _verify,
+    messages.StillThere: _still_there,
     messages.Diagnose: _diagnose,
 }
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from uploader_core.artifact import Artifact, UploadFile
 from uploader_core.contract import settings as contract_settings
 from uploader_core.contract.context import (
+    ArrivalContext,
     FetchedSource,
     PlanContext,
     ReleaseInfo,
@@ -225,6 +226,19 @@ class Verify(Request[Verification]):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StillThere(Request[bool]):
+    """Ask whether what an upload brought is at its destination as it was.
+
+    Attributes:
+        context: What it is given, but for secrets.
+    """
+
+    answer_type: ClassVar[Any] = bool
+
+    context: ArrivalContext
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnose(Request[tuple[Diagnosis, ...]]):
     """Ask one plugin what it has to say of this machine.
 
@@ -284,7 +298,7 @@ class Failed:
     error: Mapping[str, Any]
 
 
-_TO_WORKER = (Import, RunStep, RunUpload, Check, Fetch, Verify, Diagnose)
+_TO_WORKER = (Import, RunStep, RunUpload, Check, Fetch, Verify, StillThere, Diagnose)
 _TO_RUN = (Progress, Warned, Answer, Failed)
 _CLASSES: Mapping[str, Any] = {cls.__name__: cls for cls in (*_TO_WORKER, *_TO_RUN)}
 
