@@ -17,6 +17,7 @@ from uploader_core.contract.context import (
     PlanContext,
     ReleaseInfo,
     SourceContext,
+    StepData,
     VerifyContext,
 )
 from uploader_core.plugin import setting
@@ -66,18 +67,13 @@ SECTION = messages.SectionRequest(
     settings=messages.Settings(plugin="acme"),
 )
 FILE = UploadFile(name="a", path=Path("/r/a"), size=1, sha256="", role="config", kind="lora")
-STEP: dict[str, Any] = {
-    **WHO,
-    "secrets": ("TOKEN",),
-    "network": True,
-    "run": "m:f",
-    "settings": messages.Settings.of("acme", None, {}),
+DATA: dict[str, Any] = {
+    "step": "acme:pack",
     "inputs": (ARTIFACT,),
     "release": RELEASE,
-    "output": Path("/r/lora"),
     "work": Path("/r/w"),
     "produces": "lora",
-    "units": Path("/r/u"),
+    "version": "acme 1.0",
     "target": "me/x",
     "destination": "hf:me/x",
     "targets": ("me/x", "me/y"),
@@ -86,6 +82,16 @@ STEP: dict[str, Any] = {
     "measurements": (ARTIFACT,),
     "sources": {"adapter": Path("/s")},
     "model_id": "me/x",
+}
+STEP: dict[str, Any] = {
+    **WHO,
+    "secrets": ("TOKEN",),
+    "network": True,
+    "run": "m:f",
+    "context": StepData(**DATA),
+    "settings": messages.Settings.of("acme", None, {}),
+    "output": Path("/r/lora"),
+    "units": Path("/r/u"),
     "sections": (SECTION,),
 }
 CONTEXT = PlanContext(
@@ -138,6 +144,7 @@ def test_every_class_of_messages_is_tried_with_every_field() -> None:
     assert {type(message) for message in ALL} == {*messages._CLASSES.values()}
     full = next(m for m in ALL if isinstance(m, messages.RunStep))
     assert {f.name for f in fields(full)} == {*STEP}
+    assert {f.name for f in fields(full.context)} == {*DATA}
 
 
 def test_settings_arrive_as_they_were() -> None:

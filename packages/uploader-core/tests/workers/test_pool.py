@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from uploader_core.contract.context import ReleaseInfo
+from uploader_core.contract.context import ReleaseInfo, StepData
 from uploader_core.errors import PluginBrokenError, StepFailedError
 from uploader_core.workers.messages import RunStep, Settings
 from uploader_core.workers.pool import Workers
@@ -42,12 +42,15 @@ def request(tmp_path: Path, run: str) -> RunStep:
         run=run,
         step="acme:step",
         owner="acme 1.0",
-        produces="acme.thing",
-        inputs=(),
+        context=StepData(
+            step="acme:step",
+            inputs=(),
+            release=ReleaseInfo(name="x", source="y"),
+            work=tmp_path / "work",
+            produces="acme.thing",
+        ),
         settings=Settings(),
-        release=ReleaseInfo(name="x", source="y"),
         output=tmp_path / "out",
-        work=tmp_path / "work",
     )
 
 

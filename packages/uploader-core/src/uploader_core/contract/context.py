@@ -241,7 +241,27 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepContext:
+class StepData:
+    """What of a :class:`StepContext` a worker is sent as it is; described there."""
+
+    step: str
+    inputs: tuple[Artifact, ...]
+    release: ReleaseInfo
+    work: Path
+    produces: str = ""
+    version: str = ""
+    target: str | None = None
+    destination: str | None = None
+    targets: tuple[str, ...] = ()
+    files: tuple[UploadFile, ...] = ()
+    loads: tuple[str, ...] = ()
+    measurements: tuple[Artifact, ...] = ()
+    sources: Mapping[str, Path] = field(default_factory=dict)
+    model_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepContext(StepData):
     """Given to ``run``. One per step; the step owns it.
 
     Attributes:
@@ -274,23 +294,9 @@ class StepContext:
         on_cancelled: Whether the user stopped the run; :meth:`progress` asks it.
     """
 
-    step: str
-    inputs: tuple[Artifact, ...]
     settings: Any
-    release: ReleaseInfo
     output: OutputFolder
-    work: Path
-    produces: str = ""
-    version: str = ""
-    target: str | None = None
-    destination: str | None = None
-    targets: tuple[str, ...] = ()
-    files: tuple[UploadFile, ...] = ()
-    loads: tuple[str, ...] = ()
-    measurements: tuple[Artifact, ...] = ()
     sections: tuple[Section, ...] = ()
-    sources: Mapping[str, Path] = field(default_factory=dict)
-    model_id: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("uploader.step"))
     on_progress: Callable[[str, int, int | None, str], None] = lambda *_: None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from uploader_core.artifact import Artifact, UploadFile
+from uploader_core.contract.context import StepData
 from uploader_core.contract.specs import DocumentSpec, UploadSpec
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.workers.messages import SectionRequest, Settings, StepRequest
@@ -63,23 +64,27 @@ def make_request(
         secrets=spec.secrets if isinstance(spec, UploadSpec) else (),
         network=is_upload,
         run=spec.run,
-        settings=Settings.of(step.plugin.id, step.settings, step.settings_json),
-        inputs=inputs[:own],
-        measurements=inputs[own:],
-        release=plan.release,
-        output=output,
-        work=work,
-        units=units,
-        produces=step.kind,
-        target=step.target,
-        destination=step.destination,
-        targets=tuple(
-            s.target or "" for s in plan.uploads if is_upload and s.destination == step.destination
+        context=StepData(
+            step=step.id,
+            inputs=inputs[:own],
+            measurements=inputs[own:],
+            release=plan.release,
+            work=work,
+            produces=step.kind,
+            version=step.plugin.entry.owner,
+            target=step.target,
+            destination=step.destination,
+            targets=tuple(
+                s.target or "" for s in plan.uploads if s.destination == step.destination
+            ),
+            files=files,
+            loads=plan.loads_of(step.inputs, flatten=step.flatten) if is_upload else (),
+            sources=plan.source_folders if isinstance(spec, DocumentSpec) else {},
+            model_id=step.model_id,
         ),
-        files=files,
-        loads=plan.loads_of(step.inputs, flatten=step.flatten) if is_upload else (),
-        sources=plan.source_folders if isinstance(spec, DocumentSpec) else {},
-        model_id=step.model_id,
+        settings=Settings.of(step.plugin.id, step.settings, step.settings_json),
+        output=output,
+        units=units,
         sections=tuple(
             SectionRequest(
                 plugin=ref.plugin.id,

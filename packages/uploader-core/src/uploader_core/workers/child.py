@@ -94,8 +94,9 @@ def _call(request: messages.Request[Any], context: object, kind: type[T], expect
 def _run(request: messages.RunStep, emit: Emit, cancelled: Callable[[], bool]) -> Artifact:
     context = _step_context(request, emit, cancelled)
     result = _call(request, context, Artifact, "context.artifact(...)")
-    if request.produces not in (result.kind, "document"):
-        raise PluginError(f"{request.run} returned {result.kind}, not {request.produces}")
+    wanted = request.context.produces
+    if wanted not in (result.kind, "document"):
+        raise PluginError(f"{request.run} returned {result.kind}, not {wanted}")
     return result
 
 
@@ -118,13 +119,11 @@ def _step_context(
             last = now
             emit(messages.Progress(what=what, done=done, total=total, unit=unit))
 
-    own = {"settings", "output", "secrets", "sections"}
-    same = {f.name for f in fields(StepContext)} & {f.name for f in fields(request)} - own
+    data = request.context
     context = StepContext(
-        **{name: getattr(request, name) for name in same},
+        **{f.name: getattr(data, f.name) for f in fields(data)},
         settings=request.settings.build(),
-        output=OutputFolder(request.output, request.work, request.units),
-        version=request.owner,
+        output=OutputFolder(request.output, data.work, request.units),
         secrets=visible_secrets(request.secrets),
         on_progress=on_progress,
         on_cancelled=cancelled,

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from uploader_core.artifact import Artifact, UploadFile
+from uploader_core.artifact import Artifact
 from uploader_core.contract import settings as contract_settings
 from uploader_core.contract.context import (
     ArrivalContext,
     FetchedSource,
     PlanContext,
-    ReleaseInfo,
     SourceContext,
+    StepData,
     VerifyContext,
 )
 from uploader_core.contract.specs import Diagnosis, Finding
@@ -143,30 +143,20 @@ class Request(Generic[R]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRequest(Request[R]):
-    """Run a step. What is not described here is as in :class:`StepContext`.
+    """Run a step.
 
     Attributes:
+        context: What it is given, but for its settings, its folder, sections and secrets.
         settings: Of the step.
         output: Folder that the step writes.
         units: Folder of the records of single files; None where nothing is written.
         sections: To be rendered for a document.
     """
 
+    context: StepData
     settings: Settings
-    inputs: tuple[Artifact, ...]
-    release: ReleaseInfo
     output: Path
-    work: Path
-    produces: str
     units: Path | None = None
-    target: str | None = None
-    destination: str | None = None
-    targets: tuple[str, ...] = ()
-    files: tuple[UploadFile, ...] = ()
-    loads: tuple[str, ...] = ()
-    measurements: tuple[Artifact, ...] = ()
-    sources: Mapping[str, Path] = field(default_factory=dict)
-    model_id: str = ""
     sections: tuple[SectionRequest, ...] = ()
 
 
