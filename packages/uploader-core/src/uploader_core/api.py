@@ -50,12 +50,13 @@ if TYPE_CHECKING:
     from uploader_core.planning.plan import Plan, PlannedStep, Survey
     from uploader_core.planning.request import Request
     from uploader_core.plugins.configuration import Config
-    from uploader_core.plugins.configuration import load as load_config
     from uploader_core.plugins.entry_points import ARTIFACTS, SCHEMES
-    from uploader_core.plugins.registry import Plugin, Registry, make_registry
+    from uploader_core.plugins.registry import Plugin, Registry
     from uploader_core.running.events import Event
     from uploader_core.running.progress import StepProgress, Tracker
     from uploader_core.running.report import Outcome, Report
+    from uploader_core.user_config.disabled import make_registry
+    from uploader_core.user_config.files import load as load_config
 
 Settings = Mapping[str, Mapping[str, object]]
 """By plugin id and field: ``{"gguf": {"quants": ["Q8_0"]}}``."""
@@ -79,9 +80,10 @@ _WHERE = {
         ("TrainingRun", "describe", "find_runs", "shown"), "builtin.local_source.training_runs"
     ),
     "Config": "plugins.configuration",
-    "load_config": "plugins.configuration:load",
+    "load_config": "user_config.files:load",
     **dict.fromkeys(("ARTIFACTS", "SCHEMES"), "plugins.entry_points"),
-    **dict.fromkeys(("Plugin", "Registry", "make_registry"), "plugins.registry"),
+    **dict.fromkeys(("Plugin", "Registry"), "plugins.registry"),
+    "make_registry": "user_config.disabled",
     "Event": "running.events",
     **dict.fromkeys(("StepProgress", "Tracker"), "running.progress"),
     **dict.fromkeys(("Outcome", "Report"), "running.report"),
@@ -178,9 +180,9 @@ def plan(
     Raises:
         UploaderError: The request cannot be planned at all.
     """
-    from uploader_core.plugins.configuration import load
-    from uploader_core.plugins.registry import make_registry
     from uploader_core.running import session
+    from uploader_core.user_config.disabled import make_registry
+    from uploader_core.user_config.files import load
 
     config = load(options=settings or {})
     return session.look(request, registry or make_registry(), config, jobs=jobs)
@@ -217,10 +219,10 @@ def run(
         UploaderError: Refused before the first step.
         CancelledError: Stopped; finished steps are kept.
     """
-    from uploader_core.plugins.configuration import load
-    from uploader_core.plugins.registry import make_registry
     from uploader_core.running import session
     from uploader_core.running.events import EventStream
+    from uploader_core.user_config.disabled import make_registry
+    from uploader_core.user_config.files import load
 
     return session.run(
         request,
@@ -246,9 +248,9 @@ def verify(reference: str, *, registry: Registry | None = None, full: bool = Tru
         UsageError: There is no such folder, or that destination cannot be verified.
         UploaderError: What the destination's plugin says.
     """
-    from uploader_core.plugins.configuration import load
-    from uploader_core.plugins.registry import make_registry
     from uploader_core.running import session
+    from uploader_core.user_config.disabled import make_registry
+    from uploader_core.user_config.files import load
 
     return session.verify(reference, registry or make_registry(), load(), full=full)
 

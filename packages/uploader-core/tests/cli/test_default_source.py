@@ -11,7 +11,7 @@ import pytest
 
 from uploader_core.cli.default_source import Choice, choose_source
 from uploader_core.errors import SourceError, UsageError
-from uploader_core.plugins.configuration import load
+from uploader_core.user_config.files import load
 
 
 @pytest.fixture

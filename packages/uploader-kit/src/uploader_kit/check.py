@@ -20,9 +20,9 @@ from typing import Literal
 
 from uploader_core.contract.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
 from uploader_core.errors import PluginNotInstalledError, UploaderError, UsageError
-from uploader_core.plugins.configuration import read_toml
 from uploader_core.plugins.entry_points import PLUGINS
 from uploader_core.plugins.registry import Registry
+from uploader_core.user_config.files import read_toml
 from uploader_kit.conformance import PluginConformance
 from uploader_kit.documenting import DocumentConformance
 from uploader_kit.making import ConvertConformance, SaveConformance

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from uploader_core.errors import PluginBrokenError
-from uploader_core.plugins.registry import make_registry
+from uploader_core.user_config.disabled import make_registry
 
 
 @click.command()

@@ -23,7 +23,6 @@ from uploader_core.contract.specs import (
     UploadSpec,
 )
 from uploader_core.doctor.inspection import Inspection, inspect
-from uploader_core.plugins.configuration import load
 from uploader_core.plugins.entry_points import (
     ARTIFACTS,
     DOCUMENTS,
@@ -33,6 +32,7 @@ from uploader_core.plugins.entry_points import (
     SOURCES,
 )
 from uploader_core.plugins.registry import Plugin, Registry
+from uploader_core.user_config.files import load
 from uploader_kit.trial import PLACE
 
 HEAVY = frozenset(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from uploader_core.doctor.examine import Part, examine
-from uploader_core.plugins import configuration
-from uploader_core.plugins.registry import make_registry
+from uploader_core.user_config import files
+from uploader_core.user_config.disabled import make_registry
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +39,7 @@ def doctor(output: Path, online: bool, as_json: bool) -> int:
 
     console = make_console()
     parts = []
-    registry, config = make_registry(), configuration.load()
+    registry, config = make_registry(), files.load()
     for part in examine(registry, config, output.expanduser().absolute(), online=online):
         parts.append(part)
         if not as_json:

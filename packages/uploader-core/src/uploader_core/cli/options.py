@@ -14,7 +14,6 @@ import click
 
 from uploader_core.contract.settings import Setting, fields_of
 from uploader_core.errors import UploaderError
-from uploader_core.plugins.disabled import split
 from uploader_core.plugins.entry_points import (
     ARTIFACTS,
     DEFAULTS,
@@ -22,7 +21,8 @@ from uploader_core.plugins.entry_points import (
     MEASURES,
     SCHEMES,
 )
-from uploader_core.plugins.registry import Registry, make_registry
+from uploader_core.plugins.registry import Registry
+from uploader_core.user_config.disabled import make_registry, split
 
 _PARAMS = "uploader_core.params"
 _REGISTRY = "uploader_core.plugins.registry"

@@ -13,11 +13,11 @@ import click
 
 from uploader_core.cli.commands import OpenGroup
 from uploader_core.doctor.inspection import Inspection, inspect, inspect_all
-from uploader_core.plugins.disabled import disable as remember_disabled
-from uploader_core.plugins.disabled import enable as forget_disabled
-from uploader_core.plugins.disabled import how_to_enable
 from uploader_core.plugins.entry_points import ARTIFACTS, READERS, SCHEMES
-from uploader_core.plugins.registry import Registry, make_registry
+from uploader_core.plugins.registry import Registry
+from uploader_core.user_config.disabled import disable as remember_disabled
+from uploader_core.user_config.disabled import enable as forget_disabled
+from uploader_core.user_config.disabled import make_registry
 
 _COLUMNS = ("id", "distribution")
 
@@ -105,11 +105,11 @@ def disable_(plugin_id: str) -> int:
 def enable_(plugin_id: str) -> int:
     """Undo `plugins disable`."""
     forget_disabled(plugin_id)
-    why = make_registry().disabled.get(plugin_id)
-    if why is None:
-        click.echo(f"{plugin_id} is enabled")
+    registry = make_registry()
+    if plugin_id in registry.disabled:
+        click.echo(f"{plugin_id} is still disabled: {registry.how_to_enable(plugin_id)}")
     else:
-        click.echo(f"{plugin_id} is still disabled: {how_to_enable(plugin_id, why)}")
+        click.echo(f"{plugin_id} is enabled")
     return 0
 
 
@@ -134,7 +134,7 @@ def _row(registry: Registry, plugin_id: str) -> dict[str, Any]:
         row["next"] = f"pip uninstall {claims[-1].distribution}"
     elif plugin_id in registry.disabled:
         why = registry.disabled[plugin_id]
-        row |= {"state": f"disabled by {why}", "next": how_to_enable(plugin_id, why)}
+        row |= {"state": f"disabled by {why}", "next": registry.how_to_enable(plugin_id)}
     return row
 
 

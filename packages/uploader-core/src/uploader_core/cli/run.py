@@ -20,8 +20,9 @@ from uploader_core.cli.options import (
 )
 from uploader_core.errors import CancelledError, UsageError
 from uploader_core.planning.request import Request
-from uploader_core.plugins import configuration
-from uploader_core.plugins.disabled import split
+from uploader_core.plugins.configuration import Config
+from uploader_core.user_config import files
+from uploader_core.user_config.disabled import split
 
 
 def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,11 +123,9 @@ def _request(params: dict[str, Any], source: str) -> Request:
     )
 
 
-def _prepare(
-    ctx: click.Context, params: dict[str, Any]
-) -> tuple[Request, configuration.Config, Choice | None]:
+def _prepare(ctx: click.Context, params: dict[str, Any]) -> tuple[Request, Config, Choice | None]:
     options = take_plugin_options(params)
-    config = configuration.load(config_file=params["config_file"], options=options)
+    config = files.load(config_file=params["config_file"], options=options)
     if params["source"] is not None:
         return _request(params, params["source"]), config, None
     if params["adapters"]:

@@ -181,37 +181,6 @@ def _shape(hint: Any) -> tuple[Any, bool, bool]:
     return hint, False, optional
 
 
-def resolve(
-    plugin: str,
-    cls: type[T],
-    *,
-    options: Mapping[str, object],
-    environment: Mapping[str, str],
-    table: Mapping[str, object],
-) -> T:
-    """Build the settings of a step.
-
-    Args:
-        plugin: Plugin id.
-        cls: The settings dataclass.
-        options: From the command line, by field name; absent or None means not given.
-        environment: Environment variables.
-        table: The plugin's table of ``uploader.toml``.
-
-    Raises:
-        UsageError: A value that does not fit.
-    """
-    values: dict[str, Any] = {}
-    for field in fields_of(plugin, cls):
-        if options.get(field.name) not in (None, ()):
-            values[field.name] = field.parse(options[field.name], field.option)
-        elif field.variable in environment:
-            values[field.name] = field.parse(environment[field.variable], field.variable)
-        elif field.name in table:
-            values[field.name] = field.parse(table[field.name], f"[{plugin}] {field.name}")
-    return cls(**values)
-
-
 def to_json(settings: Any) -> dict[str, Json]:
     """Return settings as plain JSON, for records, manifests and workers."""
     return {} if settings is None else as_json(settings)

@@ -24,9 +24,9 @@ from uploader_core.doctor.machine_lines import (
 )
 from uploader_core.errors import UploaderError
 from uploader_core.machine import gpu, host, memory
-from uploader_core.plugins.configuration import Config, settings_files
-from uploader_core.plugins.disabled import how_to_enable
+from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
+from uploader_core.user_config.files import settings_files
 from uploader_core.workers.messages import Diagnose
 from uploader_core.workers.pool import Workers
 
@@ -97,7 +97,7 @@ def _plugins(registry: Registry, seen: Mapping[str, Inspection]) -> Iterator[Dia
                 name=plugin_id,
                 level="ok",
                 what=f"{owners}, disabled by {why}",
-                fix=how_to_enable(plugin_id, why),
+                fix=registry.how_to_enable(plugin_id),
             )
             continue
         if plugin_id not in seen:

@@ -13,7 +13,6 @@ from uploader_core.errors import (
     UploaderError,
     UsageError,
 )
-from uploader_core.plugins.disabled import how_to_enable
 from uploader_core.plugins.entry_points import READERS, import_dotted
 from uploader_core.plugins.registry import Plugin, Registry
 
@@ -61,7 +60,7 @@ def read_source(context: ReaderContext, registry: Registry) -> Sources:
         f"no plugin can read {context.reference}",
         owner="installed readers: " + (", ".join(registry.names(READERS)) or "none"),
         next="; ".join(
-            how_to_enable(plugin_id, registry.disabled[plugin_id])
+            registry.how_to_enable(plugin_id)
             for plugin_id in registry.names(READERS)
             if plugin_id in registry.disabled
         )

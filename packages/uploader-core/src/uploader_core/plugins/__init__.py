@@ -1,1 +1,1 @@
-"""Which plugins are installed, which are disabled, and importing one of them."""
+"""Which plugins are installed, importing one of them, and its settings."""

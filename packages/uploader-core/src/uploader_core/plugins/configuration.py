@@ -1,31 +1,18 @@
-"""Where settings come from besides the command line: ``uploader.toml``, the environment, ``.env``.
-
-Order: command line, ``UPLOADER_*`` variables, ``uploader.toml`` in the working folder (or
-``--config``), the user's own file, defaults.
-"""
+"""The settings of plugins: which value of a field counts."""
 
 from __future__ import annotations
 
 import difflib
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from uploader_core.contract.settings import fields_of, resolve
+from uploader_core.contract.settings import fields_of
 from uploader_core.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 T = TypeVar("T")
 FILE = "uploader.toml"
-SOURCE = "source"
-"""The only key of the file that is no table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,20 +34,28 @@ class Config:
     source_file: Path | None = None
 
     def settings(self, plugin: str, cls: type[T] | None) -> T | None:
-        """Resolve the settings of a spec; None for a spec without settings.
+        """Build the settings of a step: options first, then variables, then tables, then defaults.
+
+        Args:
+            plugin: Plugin id.
+            cls: The settings dataclass; None for a step without settings.
 
         Raises:
             UsageError: A value that does not fit.
         """
         if cls is None:
             return None
-        return resolve(
-            plugin,
-            cls,
-            options=self.options.get(plugin, {}),
-            environment=self.environment,
-            table=self.tables.get(plugin, {}),
-        )
+        options, table = self.options.get(plugin, {}), self.tables.get(plugin, {})
+        values: dict[str, Any] = {}
+        for setting in fields_of(plugin, cls):
+            name = setting.name
+            if options.get(name) not in (None, ()):  # not given
+                values[name] = setting.parse(options[name], setting.option)
+            elif setting.variable in self.environment:
+                values[name] = setting.parse(self.environment[setting.variable], setting.variable)
+            elif name in table:
+                values[name] = setting.parse(table[name], f"[{plugin}] {name}")
+        return cls(**values)
 
     def check_keys(self, plugin: str, classes: list[type]) -> None:
         """Refuse keys of the plugin's TOML table and options that none of its settings knows.
@@ -78,99 +73,3 @@ class Config:
                     if near
                     else f"[{plugin}] knows: {', '.join(sorted(known)) or 'nothing'}",
                 )
-
-
-def load(
-    *,
-    config_file: Path | None = None,
-    folder: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    options: Mapping[str, Mapping[str, object]] | None = None,
-) -> Config:
-    """Read configuration files and the environment.
-
-    Args:
-        config_file: Explicit file; it must exist.
-        folder: Working folder, for ``uploader.toml`` and ``.env``.
-        environment: Variables; those of the process when None. ``.env`` fills in what is absent.
-        options: From the command line.
-
-    Raises:
-        UsageError: A file that cannot be read.
-    """
-    from dotenv import dotenv_values
-
-    folder = folder or Path.cwd()
-    variables = dict(os.environ if environment is None else environment)
-    for key, value in dotenv_values(folder / ".env").items():
-        if value is not None:
-            variables.setdefault(key, value)
-    tables = read_tables(config_file, folder)
-    source_file, source = _read_source(config_file, folder)
-    return Config(
-        tables=tables,
-        environment=variables,
-        options=options or {},
-        source=source,
-        source_file=source_file,
-    )
-
-
-def _read_source(config_file: Path | None, folder: Path | None) -> tuple[Path | None, str | None]:
-    """Return the file that names a source, and the source; a path counts from that file's folder.
-
-    Raises:
-        UsageError: It is no text.
-    """
-    for path in reversed(settings_files(config_file, folder)):
-        found = read_toml(path).get(SOURCE) if path.is_file() else None
-        if found is None:
-            continue
-        if not isinstance(found, str) or not found:
-            raise UsageError(f'{path}: {SOURCE} must be a folder or a name, {SOURCE} = "outputs"')
-        beside = path.parent / Path(found).expanduser()
-        return path, str(beside) if beside.exists() else found
-    return None, None
-
-
-def read_tables(
-    config_file: Path | None = None, folder: Path | None = None
-) -> dict[str, dict[str, object]]:
-    """Read the user's own file, then that of the working folder or ``config_file``, over it.
-
-    Raises:
-        UsageError: A file that cannot be read, or is no set of tables.
-    """
-    if config_file is not None and not config_file.is_file():
-        raise UsageError(f"there is no configuration file {config_file}")
-    tables: dict[str, dict[str, object]] = {}
-    for path in settings_files(config_file, folder):
-        if path.is_file():
-            for name, table in read_toml(path).items():
-                if name == SOURCE:
-                    continue
-                if not isinstance(table, dict):
-                    raise UsageError(f"{path}: {name!r} must be a table, [{name}]")
-                tables.setdefault(name, {}).update(table)
-    return tables
-
-
-def settings_files(config_file: Path | None = None, folder: Path | None = None) -> tuple[Path, ...]:
-    """Return the files that settings are read from, each over the one before; none need exist."""
-    import platformdirs
-
-    own = platformdirs.user_config_path("uploader", appauthor=False) / FILE
-    return own, config_file or (folder or Path.cwd()) / FILE
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        UsageError: It cannot be read.
-    """
-    try:
-        data: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-        return data
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error

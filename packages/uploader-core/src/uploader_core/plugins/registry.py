@@ -6,20 +6,21 @@ Listing imports nothing; :mod:`uploader_core.plugins.loading` does what loading 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TypeVar
 
 from uploader_core.contract.specs import Spec
 from uploader_core.errors import PluginBrokenError, PluginNotInstalledError
-from uploader_core.plugins.configuration import read_tables
-from uploader_core.plugins.disabled import disabled_plugins, how_to_enable
 from uploader_core.plugins.entry_points import ARTIFACTS, PLUGINS, Entry, read_metadata
 from uploader_core.plugins.loading import load_plugin
 
 S = TypeVar("S", bound=Spec)
+
+COMMAND = "uploader plugins disable"
+ALLOW = "plugins.allow"
+"""Two of the things that disable a plugin; how they are undone is not plain from their names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +85,13 @@ class Registry:
         ids = {e.name for e in self._in(PLUGINS) if e.module in modules}
         return tuple(sorted(ids - self.disabled.keys()))
 
+    def how_to_enable(self, plugin_id: str) -> str:
+        """Return what to do so that a disabled plugin is loaded."""
+        why = self.disabled[plugin_id]
+        if why == COMMAND:
+            return f"uploader plugins enable {plugin_id}"
+        return f"{'add it to' if why.startswith(ALLOW) else 'take it out of'} {why}"
+
     def load(self, plugin_id: str) -> Plugin:
         """Import one plugin and collect its specs.
 
@@ -100,7 +108,7 @@ class Registry:
                 raise PluginBrokenError(
                     f"plugin {plugin_id!r} is disabled by {self.disabled[plugin_id]}",
                     owner=claims[0].owner,
-                    next=f"to use it: {how_to_enable(plugin_id, self.disabled[plugin_id])}",
+                    next=f"to use it: {self.how_to_enable(plugin_id)}",
                 )
             if len(claims) > 1:
                 owners = " and ".join(entry.owner for entry in claims)
@@ -127,14 +135,3 @@ class Registry:
             owner="installed here: " + (", ".join(known) or "none"),
             next=f"{hint}pip install uploader-{name.split('-')[0]}",
         )
-
-
-def make_registry(without: Sequence[str] = (), config_file: str | None = None) -> Registry:
-    """Read metadata, and what disables plugins: see :mod:`uploader_core.plugins.disabled`."""
-    entries = read_metadata()
-    ids = {entry.name for entry in entries if entry.group == PLUGINS}
-    # A file that is not there is reported when the configuration itself is read.
-    file = Path(config_file) if config_file and Path(config_file).is_file() else None
-    return Registry(
-        entries, disabled_plugins(ids, without=without, tables=read_tables(config_file=file))
-    )

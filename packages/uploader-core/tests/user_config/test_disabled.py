@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from uploader_core.errors import UsageError
-from uploader_core.plugins.disabled import disabled_plugins
+from uploader_core.user_config.disabled import disabled_plugins
 
 BOMB = {"bomb": "raise SystemExit('imported')"}
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from uploader_core.disk.safe_write import write_bytes
 from uploader_core.errors import UsageError
+from uploader_core.plugins.entry_points import PLUGINS, read_metadata
+from uploader_core.plugins.registry import ALLOW, COMMAND, Registry
+from uploader_core.user_config.files import read_tables
 
 VARIABLE = "UPLOADER_DISABLE"
-COMMAND = "uploader plugins disable"
 TABLE = "plugins"
-ALLOW = "plugins.allow"
 _OWN = frozenset({"dir", "local"})
 """Core's own plugins; they need no permission."""
 
@@ -56,11 +57,20 @@ def disabled_plugins(
     return found
 
 
-def how_to_enable(plugin_id: str, why: str) -> str:
-    """Return what to do so that a disabled plugin is loaded."""
-    if why == COMMAND:
-        return f"uploader plugins enable {plugin_id}"
-    return f"{'add it to' if why.startswith(ALLOW) else 'take it out of'} {why}"
+def make_registry(without: Sequence[str] = (), config_file: str | None = None) -> Registry:
+    """Return the installed plugins, with what disables some of them.
+
+    Args:
+        without: Values of ``--without``.
+        config_file: Value of ``--config``.
+    """
+    entries = read_metadata()
+    ids = {entry.name for entry in entries if entry.group == PLUGINS}
+    # A file that is not there is reported when the configuration itself is read.
+    file = Path(config_file) if config_file and Path(config_file).is_file() else None
+    return Registry(
+        entries, disabled_plugins(ids, without=without, tables=read_tables(config_file=file))
+    )
 
 
 def disable(plugin_id: str) -> Path:
