@@ -15,7 +15,8 @@ from uploader_core.disk import background_file
 from uploader_core.disk import uncached as direct
 from uploader_core.disk.background_file import BLOCK, BackgroundFile
 from uploader_core.disk.safe_write import hash_file
-from uploader_core.disk.uncached import SECTOR, read_blocks, read_range
+from uploader_core.disk.uncached import read_blocks, read_range
+from uploader_core.machine.file_calls import SECTOR
 
 SIZES = [0, 1, SECTOR, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + SECTOR + 7]
 
@@ -89,7 +90,7 @@ def test_a_range_is_read_from_any_place(
 ) -> None:
     data = numbers(5 * SECTOR + 3)
     store(tmp_path / "file", data, step=len(data))
-    monkeypatch.setattr(direct, "_is_cached", lambda *_: cached)
+    monkeypatch.setattr(direct, "is_cached", lambda *_: cached)
     handle = os.open(tmp_path / "file", os.O_RDONLY)
     try:
         assert bytes(read_range(handle, offset, size)) == data[offset : offset + size]
@@ -107,7 +108,7 @@ def test_a_file_is_hashed_block_by_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: bool, size: int
 ) -> None:
     store(tmp_path / "file", numbers(size), step=size or 1)
-    monkeypatch.setattr(direct, "_is_cached", lambda *_: cached)
+    monkeypatch.setattr(direct, "is_cached", lambda *_: cached)
     assert hash_file(tmp_path / "file") == (size, hashlib.sha256(numbers(size)).hexdigest())
 
 

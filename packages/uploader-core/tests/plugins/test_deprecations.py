@@ -13,8 +13,8 @@ import pytest
 
 from uploader_core import plugin
 from uploader_core.contract.specs import SaveSpec
-from uploader_core.disk.safe_write import sync_folder
 from uploader_core.errors import PluginBrokenError
+from uploader_core.machine.file_calls import sync_folder
 from uploader_core.plugins.deprecations import (
     Announcement,
     UploaderDeprecationWarning,
@@ -34,7 +34,7 @@ NAME = Announcement(
     since="1.4",
     error_in="2.0",
     instead="write through context.output",
-    module="uploader_core.disk.safe_write",
+    module="uploader_core.machine.file_calls",
 )
 
 

@@ -17,7 +17,13 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from uploader_core.disk.uncached import SECTOR, set_direct
+from uploader_core.machine.file_calls import (
+    SECTOR,
+    append_at,
+    drop_cached,
+    set_direct,
+    sync_data,
+)
 
 BLOCK = 8 << 20
 """Bytes handed to the disk at once."""
@@ -82,7 +88,7 @@ class BackgroundFile:
         self._write(self._block, self._filled, self._start)
         os.fsync(self._handle)
         if self._thread is not None:
-            self._forget()
+            drop_cached(self._handle)
 
     def close(self) -> None:
         """Wait for the thread and close the file, finished or not."""
@@ -111,16 +117,16 @@ class BackgroundFile:
     def _store(self, block: mmap.mmap, start: int) -> None:
         self._write(block, BLOCK, start)
         if not self._direct and start + BLOCK - self._stored >= WINDOW:
-            getattr(os, "fdatasync", os.fsync)(self._handle)
+            sync_data(self._handle)
             self._stored = start + BLOCK
-            self._forget()
+            drop_cached(self._handle)
 
     def _write(self, block: mmap.mmap, size: int, start: int) -> None:
         position = 0
         with memoryview(block) as view:
             while position < size:
                 try:
-                    position += _write_at(self._handle, view[position:size], start + position)
+                    position += append_at(self._handle, view[position:size], start + position)
                 except OSError as error:
                     # Offered when asked for, refused when used: some FUSE and network systems.
                     if not self._direct or error.errno != errno.EINVAL:
@@ -128,11 +134,6 @@ class BackgroundFile:
                     self._direct = set_direct(self._handle, False)
                 if position % SECTOR:  # a full disk or a limit cut the block: it will say so next
                     self._direct = set_direct(self._handle, False)
-
-    def _forget(self) -> None:
-        """Give the memory back that caches what is on disk by now."""
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _copy(block: mmap.mmap, start: int, data: memoryview) -> None:
@@ -142,10 +143,3 @@ def _copy(block: mmap.mmap, start: int, data: memoryview) -> None:
     # Other threads run meanwhile, which an assignment does not let them.
     target, source = ctypes.c_char.from_buffer(block, start), ctypes.c_char.from_buffer(data)
     ctypes.memmove(ctypes.addressof(target), ctypes.addressof(source), len(data))
-
-
-def _write_at(handle: int, data: memoryview, offset: int) -> int:
-    if hasattr(os, "pwrite"):
-        return os.pwrite(handle, data, offset)
-    # Only one thread writes, front to back, so that the file's own position is the offset.
-    return os.write(handle, data)

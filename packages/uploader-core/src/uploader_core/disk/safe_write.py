@@ -12,7 +12,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +19,8 @@ from uploader_core.artifact import Json
 from uploader_core.disk.background_file import BackgroundFile
 from uploader_core.disk.uncached import read_blocks
 from uploader_core.errors import IntegrityError, RefusedError, SpaceError, UploaderError
-from uploader_core.machine import filesystems, windows
+from uploader_core.machine import filesystems
+from uploader_core.machine.file_calls import apply_umask, rename, sync_folder
 
 PARTIAL = ".partial"
 CHUNK = 4 << 20
@@ -30,9 +30,6 @@ _NO_SPACE = {
     errno.EDQUOT: "the disk quota of this account is used up",
     errno.EFBIG: "a file may not become larger here (ulimit -f, or the file system)",
 }
-
-# Tolerated from fsync on a folder: 9P, NFS and some FUSE file systems do not offer it.
-_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
 
 
 def child(root: Path, name: str) -> Path:
@@ -51,27 +48,6 @@ def child(root: Path, name: str) -> Path:
             f"{name!r} is not a name inside {root}", owner="whoever wrote this file name"
         )
     return root.joinpath(*parts)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames inside a folder durable, where the platform can."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(handle)
-
-
-def _apply_umask(path: Path) -> None:
-    # Libraries such as safetensors leave 0600, which locks out everybody else on a shared machine.
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
 
 
 def translate_os_error(error: OSError, path: Path) -> UploaderError:
@@ -221,11 +197,7 @@ def becoming(partial: Path, path: Path) -> Iterator[None]:
 
 def commit(partial: Path, path: Path) -> None:
     """Give a whole, fsynced file its final name and make that durable."""
-    _apply_umask(partial)
+    apply_umask(partial)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if os.name == "nt":
-        # A virus scanner opens what was just written, and nothing can be renamed meanwhile.
-        windows.patiently(lambda: partial.replace(path))
-    else:
-        partial.replace(path)
+    rename(partial, path)
     sync_folder(path.parent)

@@ -9,41 +9,19 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import mmap
 import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from uploader_core.machine.file_calls import SECTOR, is_cached, read_at, set_direct
 
 SMALL = 64 << 10
 """Bytes up to which asking the cache first costs more than it saves."""
 
 Buffer = Any
 """What :class:`memoryview` takes; ``collections.abc.Buffer`` is younger than Python 3.10."""
-
-SECTOR = 4096
-"""Addresses, offsets and sizes have to be multiples of it; so is the sector of every disk."""
-
-
-def set_direct(handle: int, direct: bool) -> bool:
-    """Choose the way of a file descriptor: past the page cache, or through it.
-
-    Returns:
-        Whether it goes past the cache now. A file system may say so and still refuse the first
-        read or write with ``EINVAL``.
-    """
-    if sys.platform != "linux":
-        return False
-    import fcntl
-
-    flags = fcntl.fcntl(handle, fcntl.F_GETFL) & ~os.O_DIRECT
-    try:
-        fcntl.fcntl(handle, fcntl.F_SETFL, flags | (os.O_DIRECT if direct else 0))
-    except OSError:
-        return False
-    return direct
 
 
 def read_range(
@@ -69,7 +47,7 @@ def read_range(
     skip = offset % SECTOR
     start, wanted = offset - skip, skip + size
     done = 0
-    if size > SMALL and not _is_cached(handle, start, wanted) and set_direct(handle, True):
+    if size > SMALL and not is_cached(handle, start, wanted) and set_direct(handle, True):
         whole = -(-wanted // SECTOR) * SECTOR
         try:
             while done < wanted:
@@ -82,7 +60,7 @@ def read_range(
         finally:
             set_direct(handle, False)
     while done < wanted:
-        count = _read_at(handle, memory[done:wanted], start + done)
+        count = read_at(handle, memory[done:wanted], start + done)
         if not count:
             raise EOFError(f"the file ends before byte {offset + size:,}")
         done += count
@@ -125,28 +103,3 @@ def read_blocks(path: Path, size: int = 1 << 23) -> Iterator[memoryview]:
 def _aligned(memory: memoryview) -> memoryview:
     address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     return memory[-address % SECTOR :]
-
-
-def _is_cached(handle: int, start: int, size: int) -> bool:
-    """Return whether the page cache holds a whole part of a file; asking reads nothing."""
-    if sys.platform != "linux" or not size:
-        return True
-    try:
-        with mmap.mmap(handle, size, access=mmap.ACCESS_COPY, offset=start) as mapped:
-            pages = -(-size // mmap.PAGESIZE)
-            found = (ctypes.c_ubyte * pages)()
-            first = ctypes.c_char.from_buffer(mapped)
-            failed = ctypes.CDLL(None).mincore(ctypes.byref(first), ctypes.c_size_t(size), found)
-            del first  # or it could not be closed
-    except (OSError, ValueError):  # a file system that cannot map, or a file that became shorter
-        return True
-    return not failed and all(page & 1 for page in bytes(found))
-
-
-def _read_at(handle: int, memory: memoryview, offset: int) -> int:
-    if hasattr(os, "preadv"):
-        return os.preadv(handle, [memory], offset)
-    os.lseek(handle, offset, os.SEEK_SET)
-    data = os.read(handle, min(len(memory), 1 << 20))
-    memory[: len(data)] = data
-    return len(data)

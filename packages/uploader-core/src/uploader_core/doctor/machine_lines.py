@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uploader_core.contract.specs import Diagnosis
-from uploader_core.disk.uncached import set_direct
 from uploader_core.human_text import size_text
 from uploader_core.machine import filesystems, gpu, host, memory
+from uploader_core.machine.file_calls import set_direct
 
 _LITTLE_DISK = 20 * 10**9
 _LITTLE_MEMORY = 3 * 10**9

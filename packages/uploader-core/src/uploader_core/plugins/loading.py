@@ -9,9 +9,7 @@ import contextlib
 import importlib
 import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -32,6 +30,7 @@ from uploader_core.contract.specs import (
     UploadSpec,
 )
 from uploader_core.errors import PluginBrokenError
+from uploader_core.machine.time_limit import TimeLimitError, time_limit
 from uploader_core.plugins.deprecations import announce
 from uploader_core.plugins.entry_points import Entry
 
@@ -116,51 +115,18 @@ def import_limit() -> float:
 
 @contextlib.contextmanager
 def _limited(entry: Entry) -> Iterator[None]:
-    """End an import that does not end by itself, by interrupting it as Ctrl+C would.
-
-    Only the main thread can be interrupted; elsewhere there is no limit.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """Refuse a plugin whose import does not end."""
     limit = import_limit()
-    expired = threading.Event()
-
-    def interrupt() -> None:
-        expired.set()
-        if hasattr(signal, "pthread_kill"):  # also wakes a sleeping system call
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        else:
-            import _thread
-
-            _thread.interrupt_main()
-
-    def interrupted(*_: object) -> None:
-        if expired.is_set():
-            raise KeyboardInterrupt
-
-    # As after `nohup` and in the background of a script: nothing would come of it.
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    if ignored:
-        signal.signal(signal.SIGINT, interrupted)
-    timer = threading.Timer(limit, interrupt)
-    timer.daemon = True
-    timer.start()
     try:
-        yield
-    except KeyboardInterrupt:
-        if not expired.is_set():
-            raise
+        with time_limit(limit):
+            yield
+    except TimeLimitError:
         raise PluginBrokenError(
             f"plugin {entry.name!r} was still being imported after {limit:g} s",
             owner=f"{entry.owner}, module {entry.module}",
             safe="other plugins are not affected",
             next=f"leave it out: --without {entry.name}, or uploader plugins disable {entry.name}",
         ) from None
-    finally:
-        timer.cancel()
-        if ignored:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _collect(entry: Entry, module: ModuleType) -> tuple[Spec, ...]:

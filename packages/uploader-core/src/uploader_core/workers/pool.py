@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from uploader_core.errors import CancelledError, StepFailedError, from_json
+from uploader_core.machine.processes import kill
 from uploader_core.workers import messages
 from uploader_core.workers.child import Emit
 from uploader_core.workers.environment import child_environment
@@ -55,7 +56,7 @@ class Workers:
         with self._guard:
             self._stopped = True
             for process in self._running:
-                _kill(process)
+                kill(process)
         self.close()
 
     def warm(self, run: str, owner: str) -> None:
@@ -98,7 +99,7 @@ class Workers:
         tail = _Tail(process, self._log_file(request.step))
         limit = limit_of(self._environment)
         try:
-            with Watchdog(process.pid, limit, lambda: _kill(process)) as watchdog:
+            with Watchdog(process.pid, limit, lambda: kill(process)) as watchdog:
                 return self._converse(process, request, emit, tail, watchdog)
         finally:
             with self._guard:
@@ -122,7 +123,7 @@ class Workers:
 
     @staticmethod
     def _end(process: subprocess.Popen[str], tail: _Tail | None = None) -> None:
-        _kill(process)
+        kill(process)
         process.wait()
         if tail is not None:
             tail.join()
@@ -215,18 +216,6 @@ def _say(process: subprocess.Popen[str], message: object) -> None:
         process.stdin.flush()
     except BrokenPipeError:
         pass  # it died at once; its exit code says how
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    if process.poll() is not None:
-        return
-    try:
-        if os.name == "nt":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _how(code: int) -> str:

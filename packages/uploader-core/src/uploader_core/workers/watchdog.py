@@ -10,16 +10,13 @@ counts as work.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import psutil
+from uploader_core.machine.processes import activity
 
 VARIABLE = "UPLOADER_SILENCE"
 """Seconds without any sign of life after which a worker is ended; 0 for never."""
@@ -95,36 +92,3 @@ class Watchdog:
                 self.bit = True
                 self._end()
                 return
-
-
-def activity(worker: int) -> tuple[float, int] | None:
-    """Return what a worker and the processes that it started did so far; None when none is there.
-
-    Returns:
-        Seconds of processor time, and operations and bytes of input and output, where the system
-        counts them for each process.
-    """
-    import psutil
-
-    seconds, moved, found = 0.0, 0, False
-    for process in _started_by(worker):
-        with contextlib.suppress(OSError, psutil.Error):
-            seconds += sum(process.cpu_times()[:4])  # with those of children that have ended
-            found = True
-            moved += sum(process.io_counters()) if hasattr(process, "io_counters") else 0
-    return (seconds, moved) if found else None
-
-
-def _started_by(worker: int) -> Iterator[psutil.Process]:
-    """Yield the processes of a worker; where there are sessions, also those whose parent ended."""
-    import psutil
-
-    if sys.platform == "win32":
-        with contextlib.suppress(psutil.Error):
-            process = psutil.Process(worker)
-            yield from (process, *process.children(recursive=True))
-        return
-    for pid in psutil.pids():
-        with contextlib.suppress(OSError, psutil.Error):
-            if os.getsid(pid) == worker:
-                yield psutil.Process(pid)

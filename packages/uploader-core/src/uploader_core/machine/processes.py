@@ -1,0 +1,64 @@
+"""A process together with those that it started: how much it does, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
+
+
+def activity(leader: int) -> tuple[float, int] | None:
+    """Return what a process and those that it started did so far; None when none is there.
+
+    Args:
+        leader: Its number; it leads a session of its own, where there are sessions.
+
+    Returns:
+        Seconds of processor time, and operations and bytes of input and output, where the system
+        counts them for each process.
+    """
+    import psutil
+
+    seconds, moved, found = 0.0, 0, False
+    for process in _started_by(leader):
+        with contextlib.suppress(OSError, psutil.Error):
+            seconds += sum(process.cpu_times()[:4])  # with those of children that have ended
+            found = True
+            moved += sum(process.io_counters()) if hasattr(process, "io_counters") else 0
+    return (seconds, moved) if found else None
+
+
+def _started_by(leader: int) -> Iterator[psutil.Process]:
+    """Yield a process and what it started; where there are sessions, also what lost its parent."""
+    import psutil
+
+    if sys.platform == "win32":
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(leader)
+            yield from (process, *process.children(recursive=True))
+        return
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getsid(pid) == leader:
+                yield psutil.Process(pid)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a process at once, with its group; it leads a group of its own, where there are groups.
+
+    Nothing happens where it has ended.
+    """
+    if process.poll() is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        if os.name == "nt":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
