@@ -18,10 +18,10 @@ from rich.console import Console
 
 from terminal import ENTER, Terminal
 from uploader_core.cli.live import LineRenderer
+from uploader_core.cli.progress import Tracker
 from uploader_core.planning.plan import Survey
 from uploader_core.planning.request import Request
 from uploader_core.running.events import Event
-from uploader_core.running.progress import Tracker
 from uploader_core.running.session import look
 from uploader_core.user_config.disabled import make_registry
 from uploader_core.user_config.files import load

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from uploader_core.cli.errors import show as show_error
     from uploader_core.cli.live import left_text, make_renderer
     from uploader_core.cli.perform import perform as run_on_terminal
+    from uploader_core.cli.progress import StepProgress, Tracker
     from uploader_core.cli.render import make_console
     from uploader_core.contract.settings import Setting, fields_of
     from uploader_core.contract.specs import Finding, UploadSpec
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from uploader_core.plugins.entry_points import ARTIFACTS, SCHEMES
     from uploader_core.plugins.registry import Plugin, Registry
     from uploader_core.running.events import Event
-    from uploader_core.running.progress import StepProgress, Tracker
     from uploader_core.running.report import Outcome, Report
     from uploader_core.user_config.disabled import make_registry
     from uploader_core.user_config.files import load as load_config
@@ -85,7 +85,7 @@ _WHERE = {
     **dict.fromkeys(("Plugin", "Registry"), "plugins.registry"),
     "make_registry": "user_config.disabled",
     "Event": "running.events",
-    **dict.fromkeys(("StepProgress", "Tracker"), "running.progress"),
+    **dict.fromkeys(("StepProgress", "Tracker"), "cli.progress"),
     **dict.fromkeys(("Outcome", "Report"), "running.report"),
     **dict.fromkeys(
         (
@@ -248,11 +248,11 @@ def verify(reference: str, *, registry: Registry | None = None, full: bool = Tru
         UsageError: There is no such folder, or that destination cannot be verified.
         UploaderError: What the destination's plugin says.
     """
-    from uploader_core.running import session
     from uploader_core.user_config.disabled import make_registry
     from uploader_core.user_config.files import load
+    from uploader_core.verify import verify
 
-    return session.verify(reference, registry or make_registry(), load(), full=full)
+    return verify(reference, registry or make_registry(), load(), full=full)
 
 
 def __getattr__(name: str) -> Any:

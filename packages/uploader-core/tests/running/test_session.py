@@ -220,21 +220,3 @@ def test_second_run_on_a_busy_folder_leaves(
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def test_destination_is_verified_by_its_name(uploader: Any, adapter: Path, tmp_path: Path) -> None:
-    target = tmp_path / "copy"
-    uploader("run", adapter, "--plugins", "notes", "--to", f"dir:{target}")
-    assert uploader("verify", f"dir:{target}").returncode == 0
-    (target / "acme.notes" / "note.txt").write_text("jello")
-    result = uploader("verify", f"dir:{target}")
-    assert result.returncode == 7
-    assert "acme.notes/note.txt has other content than recorded" in result.stdout
-    assert uploader("verify", f"dir:{target}", "--quick").returncode == 0
-
-
-def test_destination_that_nobody_can_verify(uploader: Any) -> None:
-    assert uploader("verify", "nowhere").returncode == 2
-    result = uploader("verify", "ipfs:abc")
-    assert result.returncode == 8
-    assert "no installed plugin uploads to ipfs:" in result.stderr

@@ -238,10 +238,27 @@ def _fewer(
         others = [other.kind for other in asked if other is not step]
         if step.id in kept or not others:
             continue
-        rest = replace(plan, steps=plan.without(step.id))
+        rest = replace(plan, steps=_without(plan, step.id))
         left = assess(rest, kept, jobs=jobs, present=present)
         peak = next((found.peak for found in left if "release" in found.uses), 0)
         yield Lever(option=f"--plugins {','.join(others)}", saves=system.peak - peak)
+
+
+def _without(plan: Plan, step_id: str) -> tuple[PlannedStep, ...]:
+    """Return the steps that are left when nobody asks for one of them."""
+    left = {step.id: step for step in plan.steps if step.id != step_id}
+    while True:
+        used = {i for step in left.values() for i in step.inputs}
+        gone = [
+            step.id
+            for step in left.values()
+            if ((step.is_virtual or step.needed_by) and step.id not in used)
+            or not any(i in left or i.startswith("source:") for i in step.inputs)
+        ]
+        if not gone:
+            return tuple(left.values())
+        for name in gone:
+            del left[name]
 
 
 def downloads_fit(downloads: Iterable[FetchedSource], plan: Plan) -> list[SpaceError]:

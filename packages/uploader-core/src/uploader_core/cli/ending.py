@@ -9,8 +9,8 @@ from rich.markup import escape
 
 from uploader_core.human_text import duration_text, size_text
 from uploader_core.page import NAME as PAGE
+from uploader_core.page.run_commands import as_typed, use_commands
 from uploader_core.running.report import Report
-from uploader_core.running.run_commands import as_typed, use_commands
 
 _VISIBILITY = {True: ", private", False: ", public", None: ""}
 

@@ -13,12 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from uploader_core.cli.progress import StepProgress, Tracker
 from uploader_core.cli.survey import show_findings
 from uploader_core.contract.specs import Finding
 from uploader_core.human_text import duration_text, size_text
 from uploader_core.planning.plan import Survey
 from uploader_core.running.events import Event
-from uploader_core.running.progress import StepProgress, Tracker
 from uploader_core.untrusted_json import expect
 
 _BAR = 16

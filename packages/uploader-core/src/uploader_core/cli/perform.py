@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
 from uploader_core.cli.ending import show_report
+from uploader_core.cli.json_output import report_json
 from uploader_core.cli.live import make_renderer
 from uploader_core.cli.render import make_console
 from uploader_core.cli.survey import show_survey
@@ -19,7 +20,6 @@ from uploader_core.planning.request import Request
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
 from uploader_core.running.events import EventStream
-from uploader_core.running.report import Report
 from uploader_core.running.session import run as run_request
 
 
@@ -82,34 +82,10 @@ def perform(
             confirm=before_start,
         )
     if as_json:
-        click.echo(json.dumps(_report_json(report, because), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(report_json(report, because), indent=2, ensure_ascii=False))
     else:
         show_report(console, report, quiet=quiet)
     error = report.error()
     if error is not None:
         raise error
     return 0
-
-
-def _report_json(report: Report, because: str | None) -> dict[str, Any]:
-    return {
-        "schema": "uploader.report/1",
-        "name": report.plan.release.name,
-        "source": report.plan.sources.to_json(because),
-        "output": str(report.plan.output),
-        "manifest": None if report.manifest is None else str(report.manifest),
-        "seconds": round(report.seconds, 3),
-        "steps": [
-            {
-                "id": o.step,
-                "status": o.status,
-                "error": None if o.error is None else o.error.to_json(),
-                "because": o.because,
-                "seconds": None if o.record is None else round(o.record.seconds, 3),
-                "receipt": None
-                if o.record is None or o.record.receipt is None
-                else dict(o.record.receipt),
-            }
-            for o in report.outcomes.values()
-        ],
-    }

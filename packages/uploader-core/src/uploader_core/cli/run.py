@@ -168,6 +168,7 @@ def plan(ctx: click.Context, /, **params: Any) -> int:
 
     Without SOURCE it is chosen as by `run`.
     """
+    from uploader_core.cli.json_output import plan_json
     from uploader_core.cli.render import make_console
     from uploader_core.cli.survey import show_survey
     from uploader_core.planning.preflight import refuse_if
@@ -176,10 +177,7 @@ def plan(ctx: click.Context, /, **params: Any) -> int:
     request, config, choice = _prepare(ctx, params)
     survey = look(request, registry_of(ctx), config, jobs=params["jobs"])
     if params["as_json"]:
-        data = survey.plan.to_json()
-        data["source"] = survey.plan.sources.to_json(None if choice is None else choice.because)
-        data["kept"] = [*sorted(survey.kept)]
-        data["errors"] = [{**error.to_json()} for error in survey.errors]
+        data = plan_json(survey, None if choice is None else choice.because)
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         show_survey(make_console(), survey)

@@ -21,9 +21,9 @@ def verify(where: str, quick: bool, as_json: bool, debug: bool) -> int:
     A folder is read; a destination, such as hf:user/model or hf:user/model@v1, is asked what it
     has, and no weights are downloaded for it.
     """
-    from uploader_core.running.session import verify as verify_release
     from uploader_core.user_config import files
     from uploader_core.user_config.disabled import make_registry
+    from uploader_core.verify import verify as verify_release
 
     result = verify_release(where, make_registry(), files.load(), full=not quick)
     if as_json:

@@ -11,8 +11,8 @@ from uploader_core.human_text import duration_text, size_text
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.page import charts, facts
 from uploader_core.page.markup import Markup, element, join, link, section, table, text
+from uploader_core.page.run_commands import use_commands
 from uploader_core.running.report import Report
-from uploader_core.running.run_commands import use_commands
 
 _SETTINGS = 14
 """Settings of a training that are shown at once."""

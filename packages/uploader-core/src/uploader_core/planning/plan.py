@@ -23,7 +23,6 @@ from uploader_core.contract.specs import (
 )
 from uploader_core.errors import UploaderError
 from uploader_core.plugins.registry import Plugin
-from uploader_core.untrusted_json import as_json
 
 
 class Settled(TypedDict):
@@ -155,34 +154,6 @@ class PlannedStep:
         """Tie-break between ready steps; it never defines an edge."""
         return {SaveSpec: 0, ConvertSpec: 1, DocumentSpec: 2, UploadSpec: 3}[type(self.spec)]
 
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "id": self.id,
-            "plugin": self.plugin.id,
-            "distribution": self.plugin.entry.distribution,
-            "version": self.plugin.entry.version,
-            "summary": self.spec.summary,
-            "kind": self.kind,
-            "inputs": list(self.inputs),
-            "settings": self.settings_json,
-            "folder": self.folder,
-            "needed_by": self.needed_by,
-            "target": self.target,
-            "destination": self.destination,
-            "bytes_written": self.estimate.bytes_written,
-            "bytes_scratch": self.estimate.bytes_scratch,
-            "bytes_sent": self.estimate.bytes_sent,
-            "bytes_peak": self.estimate.tightest,
-            "peak_memory": self.estimate.peak_memory,
-            "gpu_memory": self.gpu_memory,
-            "seconds": self.seconds,
-            "seconds_from": self.seconds_from,
-            "measured": self.measured,
-            "exact": self.estimate.exact,
-            "files": [{"name": n, "size": s} for n, s in self.estimate.files],
-            "findings": [as_json(f) for f in self.findings],
-        }
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
@@ -243,22 +214,6 @@ class Plan:
     def step(self, step_id: str) -> PlannedStep:
         return next(step for step in self.steps if step.id == step_id)
 
-    def without(self, step_id: str) -> tuple[PlannedStep, ...]:
-        """Return the steps that are left when nobody asks for one of them."""
-        left = {step.id: step for step in self.steps if step.id != step_id}
-        while True:
-            used = {i for step in left.values() for i in step.inputs}
-            gone = [
-                step.id
-                for step in left.values()
-                if ((step.is_virtual or step.needed_by) and step.id not in used)
-                or not any(i in left or i.startswith("source:") for i in step.inputs)
-            ]
-            if not gone:
-                return tuple(left.values())
-            for name in gone:
-                del left[name]
-
     @property
     def source_folders(self) -> dict[str, Path]:
         """The folders of the sources, by kind."""
@@ -303,22 +258,6 @@ class Plan:
             for name, _ in estimates[maker.kind].files
         )
         return files, self.loads_of((maker.id for maker in told), flatten=step.flatten)
-
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "schema": "uploader.plan/1",
-            "release": self.release.to_json(),
-            "source": self.sources.to_json(),
-            "output": str(self.output),
-            "destinations": list(self.destinations),
-            "steps": [step.to_json() for step in self.steps],
-            "bytes_written": self.bytes_written,
-            "peak_disk": self.peak_disk,
-            "bytes_downloaded": sum(d.download for d in self.downloads),
-            "space": [as_json(system) for system in self.space],
-            "peak_memory": self.peak_memory,
-            "findings": [as_json(f) for f in self.findings],
-        }
 
 
 def in_order(steps: Mapping[str, PlannedStep]) -> tuple[PlannedStep, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,11 +11,6 @@ from pathlib import Path
 from uploader_core.advice import step_times
 from uploader_core.advice.disk_space import downloads_fit
 from uploader_core.advice.machine_warnings import advise
-from uploader_core.contract.context import VerifyContext
-from uploader_core.contract.verification import Verification
-from uploader_core.destinations.verify import verify_folder
-from uploader_core.errors import UsageError
-from uploader_core.planning.destinations import find_destination, split_destination
 from uploader_core.planning.fetching import Fetcher, outline_folder
 from uploader_core.planning.plan import Plan, Survey
 from uploader_core.planning.planner import build_plan
@@ -36,7 +30,6 @@ from uploader_core.running.run_hooks import RunHooks
 from uploader_core.running.scheduler import run_steps
 from uploader_core.running.step_run import StepRun
 from uploader_core.running.survey import examine, present, remembered
-from uploader_core.workers.messages import Verify
 from uploader_core.workers.pool import Workers
 
 
@@ -206,48 +199,6 @@ def _write_page(report: Report, store: ReleaseStore, events: EventStream) -> Non
         write_page(report, store.root, store.internal / "events.jsonl", scratch)
     except Exception as error:
         events.emit("warning", "", what=f"report.html was not written: {error}")
-
-
-def verify(
-    reference: str, registry: Registry, config: Config, *, full: bool = True
-) -> Verification:
-    """Compare a release with its manifest, wherever it is. Nothing is changed.
-
-    Args:
-        reference: A folder, or ``scheme:rest`` of a destination.
-        registry: Installed plugins.
-        config: For the environment, where credentials are.
-        full: Also compare contents; False looks at names and sizes only.
-
-    Raises:
-        UsageError: There is no such folder, or that destination cannot be verified.
-        UploaderError: What the destination's plugin says.
-    """
-    path = Path(reference).expanduser()
-    if path.is_dir():
-        return verify_folder(path, full=full)
-    # Two letters at least: one is a drive.
-    if not re.match(r"[a-z][a-z0-9.-]+:.", reference):
-        raise UsageError(
-            f"there is no folder {reference}",
-            next="give a release folder, or a destination such as hf:user/model",
-        )
-    name, target = split_destination(reference, registry)
-    plugin, spec = find_destination(name, registry)
-    if spec.verify is None:
-        raise UsageError(
-            f"{plugin.entry.owner} cannot verify what lies at {name}:",
-            next="verify the release folder, or a downloaded copy",
-        )
-    asked = Verify(
-        step=f"verify {reference}",
-        owner=plugin.entry.owner,
-        secrets=spec.secrets,
-        network=True,
-        run=spec.verify,
-        context=VerifyContext(target=target, full=full),
-    )
-    return Workers(config.environment).perform(asked, lambda _: None)
 
 
 def _plan_before_fetching(

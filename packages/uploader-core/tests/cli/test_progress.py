@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.live import Live
 
 from uploader_core.cli import live
+from uploader_core.cli import progress as module
 from uploader_core.cli.live import LiveRenderer
+from uploader_core.cli.progress import StepProgress, Tracker
 from uploader_core.contract.context import ReleaseInfo
 from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import DocumentSpec, SaveSpec
 from uploader_core.planning.plan import Plan, PlannedStep, Survey
 from uploader_core.plugins.entry_points import Entry
 from uploader_core.plugins.registry import Plugin
-from uploader_core.running import progress as module
 from uploader_core.running.events import Event
-from uploader_core.running.progress import StepProgress, Tracker
 
 
 def progress(tracker: Tracker, time: float, what: str, done: int) -> StepProgress:
