@@ -242,7 +242,29 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepData:
-    """What of a :class:`StepContext` a worker is sent as it is; described there."""
+    """What of a :class:`StepContext` is plain data; a worker is sent it as it is.
+
+    Attributes:
+        step: Step id, ``gguf:gguf``.
+        inputs: Artifacts that the spec consumes; for documents and uploads those they are about.
+        release: What the run is about.
+        work: Private scratch folder on the release's file system; removed after the step.
+        produces: Kind that the step shall return.
+        version: Distribution and version of the plugin.
+        target: Uploads: what stands behind the scheme, after grouping.
+        destination: Uploads: what the user wrote, for messages.
+        targets: Uploads: the targets of all steps of that destination, this one's among them.
+        files: Uploads: the explicit list of what shall arrive.
+        loads: Uploads: names that programs look for at the destination, as patterns; what the
+            makers of the kinds say (:attr:`~uploader_core.contract.specs.ConvertSpec.loads`), below
+            the group's root. See :func:`~uploader_core.destinations.leftovers.find_leftovers`.
+        measurements: Documents: what measured the artifacts, where that was asked for; see
+            :attr:`~uploader_core.contract.specs.DocumentSpec.measures`.
+        sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
+            for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
+        model_id: Documents: what people will type to load the artifact from where it is
+            published; "" when it goes nowhere like that.
+    """
 
     step: str
     inputs: tuple[Artifact, ...]
@@ -264,30 +286,13 @@ class StepData:
 class StepContext(StepData):
     """Given to ``run``. One per step; the step owns it.
 
+    What else it has is described at :class:`StepData`.
+
     Attributes:
-        step: Step id, ``gguf:gguf``.
-        inputs: Artifacts that the spec consumes; for documents and uploads those they are about.
         settings: The spec's settings dataclass, or None.
-        release: What the run is about.
         output: Where files go (save, convert, document). See
             :class:`~uploader_core.contract.output.OutputFolder`.
-        work: Private scratch folder on the release's file system; removed after the step.
-        produces: Kind that the step shall return.
-        version: Distribution and version of the plugin.
-        target: Uploads: what stands behind the scheme, after grouping.
-        destination: Uploads: what the user wrote, for messages.
-        targets: Uploads: the targets of all steps of that destination, this one's among them.
-        files: Uploads: the explicit list of what shall arrive.
-        loads: Uploads: names that programs look for at the destination, as patterns; what the
-            makers of the kinds say (:attr:`~uploader_core.contract.specs.ConvertSpec.loads`), below
-            the group's root. See :func:`~uploader_core.destinations.leftovers.find_leftovers`.
-        measurements: Documents: what measured the artifacts, where that was asked for; see
-            :attr:`~uploader_core.contract.specs.DocumentSpec.measures`.
         sections: Documents: what the plugins had to say, in order.
-        sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
-            for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
-        model_id: Documents: what people will type to load the artifact from where it is
-            published; "" when it goes nowhere like that.
         secrets: Uploads: the variables that the spec named, where set. Nobody else sees them.
         log: Messages for the run's log.
         on_progress: Core's side of :meth:`progress`.
