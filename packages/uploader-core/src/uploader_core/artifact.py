@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from uploader_core.untrusted_json import as_json, read_as
+from uploader_core.untrusted_json import JsonData
 
 if TYPE_CHECKING:
     Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -19,7 +19,7 @@ ROLES = ("weights", "config", "tokenizer", "template", "licence", "document", "o
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ArtifactFile:
+class ArtifactFile(JsonData):
     """One file of an artifact.
 
     Attributes:
@@ -34,21 +34,9 @@ class ArtifactFile:
     sha256: str
     role: str = "other"
 
-    def to_json(self) -> dict[str, Json]:
-        return as_json(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Json]) -> ArtifactFile:
-        """Read it back.
-
-        Raises:
-            ValueError: It was not written by :meth:`to_json`.
-        """
-        return read_as(cls, data)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Artifact:
+class Artifact(JsonData):
     """A kind, a folder of files, metadata, and who made it.
 
     Attributes:
@@ -82,21 +70,9 @@ class Artifact:
             raise KeyError(name)
         return self.path / name
 
-    def to_json(self) -> dict[str, Json]:
-        return as_json(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Json]) -> Artifact:
-        """Read it back.
-
-        Raises:
-            ValueError: It was not written by :meth:`to_json`.
-        """
-        return read_as(cls, data)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class UploadFile:
+class UploadFile(JsonData):
     """One file that a destination shall receive: the explicit list, never "the folder".
 
     Attributes:
@@ -115,21 +91,9 @@ class UploadFile:
     role: str
     kind: str
 
-    def to_json(self) -> dict[str, Json]:
-        return as_json(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Json]) -> UploadFile:
-        """Read it back.
-
-        Raises:
-            ValueError: It was not written by :meth:`to_json`.
-        """
-        return read_as(cls, data)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Receipt:
+class Receipt(JsonData):
     """What an upload step returns: proof that it arrived.
 
     Attributes:
@@ -149,6 +113,3 @@ class Receipt:
     files: int = 0
     bytes_sent: int = 0
     metadata: Mapping[str, Json] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Json]:
-        return as_json(self)

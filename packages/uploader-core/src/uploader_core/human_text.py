@@ -1,6 +1,8 @@
-"""Numbers as people read them."""
+"""Numbers as people read them, and names that they may have meant."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def size_text(size: int) -> str:
@@ -25,3 +27,11 @@ def duration_text(seconds: float) -> str:
     if seconds < 3600:
         return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+
+
+def did_you_mean(word: str, known: Iterable[str], most: int) -> str:
+    """Ask for the names, at most so many, that are close to a word; "" where none is."""
+    import difflib
+
+    close = difflib.get_close_matches(word, [*known], n=most)
+    return f"did you mean {' or '.join(close)}?" if close else ""

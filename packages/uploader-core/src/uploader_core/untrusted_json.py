@@ -88,6 +88,25 @@ def read_as(kind: type[T], data: object) -> T:
     return msgspec.convert(data, kind, dec_hook=_from_plain)
 
 
+class JsonData:
+    """Base of dataclasses that are written as JSON and read again."""
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return as_json(self)
+
+    @classmethod
+    def from_json(cls: type[T], data: object) -> T:
+        """Read what :meth:`to_json` returned.
+
+        Raises:
+            ValueError: It was not written by :meth:`to_json`.
+        """
+        return read_as(cls, data)
+
+
 def _with_lists(value: Any) -> Any:
     # Who walks JSON, as the manifest does to leave out local paths, looks for lists alone.
     if isinstance(value, dict):

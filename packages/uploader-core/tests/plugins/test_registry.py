@@ -50,6 +50,13 @@ BROKEN = {
         ),
         "package.module:name",
     ),
+    "bad-still-there": (
+        broken(
+            "@hookimpl\ndef uploader_uploaders():\n    yield UploadSpec(name='x', summary='x', "
+            "scheme='x', run='a.b:c', still_there='not dotted')\n"
+        ),
+        "still_there='not dotted'",
+    ),
     "future-api": ("uploader_api = 99\n" + GOOD, "API version 99"),
 }
 

@@ -11,11 +11,11 @@ from typing import Any
 from uploader_core.artifact import Artifact, Json, Receipt, UploadFile
 from uploader_core.contract.output import OutputFolder
 from uploader_core.errors import CancelledError, PluginError
-from uploader_core.untrusted_json import as_json, read_as
+from uploader_core.untrusted_json import JsonData
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReleaseInfo:
+class ReleaseInfo(JsonData):
     """What the whole run is about; the same for every step of it.
 
     Attributes:
@@ -46,14 +46,6 @@ class ReleaseInfo:
         """A sentence for cards on what the user left behind; "" when nothing."""
         files = ", ".join(f"`{name}`" for name in self.leave_behind)
         return f"Left behind on purpose, from the folder of the training: {files}." if files else ""
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ReleaseInfo:
-        """Read what :meth:`to_json` made."""
-        return read_as(cls, data)
-
-    def to_json(self) -> dict[str, Json]:
-        return as_json(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

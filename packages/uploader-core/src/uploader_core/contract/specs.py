@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from uploader_core.artifact import Json
-from uploader_core.untrusted_json import as_json, read_as
+from uploader_core.untrusted_json import JsonData
 
 API_VERSION = 1
 """Version of this contract. A plugin may state ``uploader_api = 1``; absent means 1."""
@@ -87,7 +86,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class Finding(JsonData):
     """One result of a preflight check.
 
     Attributes:
@@ -99,18 +98,6 @@ class Finding:
     level: Literal["error", "warning", "note"]
     what: str
     next: str | None = None
-
-    def to_json(self) -> dict[str, Json]:
-        return as_json(self)
-
-    @classmethod
-    def from_json(cls, item: Json) -> Finding:
-        """Read what a worker sent.
-
-        Raises:
-            ValueError: It is no finding.
-        """
-        return read_as(cls, item)
 
 
 LEVELS = ("ok", "warn", "fail")

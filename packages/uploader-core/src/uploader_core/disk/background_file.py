@@ -58,8 +58,8 @@ class BackgroundFile:
         self._start = 0
         self._stored = 0
 
-    def write(self, data: memoryview) -> None:
-        """Take bytes; they are copied.
+    def write(self, data: memoryview) -> int:
+        """Take all of some bytes, which are copied, and return how many they are.
 
         Args:
             data: One-dimensional, of single bytes.
@@ -75,6 +75,7 @@ class BackgroundFile:
             _copy(self._block, self._filled, data[position : position + count])
             self._filled += count
             position += count
+        return position
 
     def finish(self) -> None:
         """Return when everything is on disk.

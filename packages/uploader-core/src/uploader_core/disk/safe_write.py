@@ -74,29 +74,20 @@ def translate_os_error(error: OSError, path: Path) -> UploaderError:
     )
 
 
-class HashingWriter:
+class HashingWriter(BackgroundFile):
     """A binary file that is hashed and stored while it is written. Forward only."""
 
     def __init__(self, path: Path) -> None:
-        self._file = BackgroundFile(path)
+        super().__init__(path)
         self._hash = hashlib.sha256()
         self.size = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Write all of ``data`` and return its length in bytes."""
         view = memoryview(data).cast("B")
-        self._file.write(view)
         self._hash.update(view)
         self.size += len(view)
-        return len(view)
-
-    def finish(self) -> None:
-        """Return when everything is on disk."""
-        self._file.finish()
-
-    def close(self) -> None:
-        """Use the file no more, finished or not."""
-        self._file.close()
+        return super().write(view)
 
     def tell(self) -> int:
         return self.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -122,3 +123,13 @@ def free_bytes(path: Path) -> int | None:
 def device_of(path: Path) -> int:
     """Return the number of the file system that a folder, which may not exist yet, would be on."""
     return existing(path.absolute()).stat().st_dev
+
+
+def bytes_below(folder: Path) -> int:
+    """Return what the files below a folder take on disk; 0 where there is no such folder."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            stat = path.lstat()
+            total += getattr(stat, "st_blocks", 0) * 512 or stat.st_size
+    return total

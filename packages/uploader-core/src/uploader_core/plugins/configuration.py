@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 from uploader_core.contract.settings import fields_of
 from uploader_core.errors import UsageError
+from uploader_core.human_text import did_you_mean
 
 T = TypeVar("T")
 FILE = "uploader.toml"
@@ -66,10 +66,8 @@ class Config:
         known = {f.name for cls in classes for f in fields_of(plugin, cls)}
         for key in self.tables.get(plugin, {}):
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=2)
                 raise UsageError(
                     f"{FILE}: [{plugin}] has no setting {key!r}",
-                    next=f"did you mean {' or '.join(near)}?"
-                    if near
-                    else f"[{plugin}] knows: {', '.join(sorted(known)) or 'nothing'}",
+                    next=did_you_mean(key, known, most=2)
+                    or f"[{plugin}] knows: {', '.join(sorted(known)) or 'nothing'}",
                 )

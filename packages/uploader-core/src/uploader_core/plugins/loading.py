@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import Any
 
 import pluggy
 
@@ -39,6 +38,9 @@ RESERVED = "plugins"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _DOTTED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_FUNCTIONS = (
+    "run", "check", "prove", "estimate", "group", "verify", "still_there", "use", "identify",
+)  # fmt: skip
 _REGISTRATION: Mapping[str, type[Spec]] = {
     "uploader_savers": SaveSpec,
     "uploader_converters": ConvertSpec,
@@ -60,12 +62,7 @@ def load_plugin(entry: Entry) -> tuple[ModuleType, tuple[Spec, ...]]:
         raise PluginBrokenError(
             f"{RESERVED!r} is no plugin id: it is a table of uploader.toml", owner=entry.owner
         )
-    # What a plugin prints while it is imported must not end up in somebody's JSON.
-    with (
-        _blaming(entry, "cannot be imported"),
-        contextlib.redirect_stdout(sys.stderr),
-        _limited(entry),
-    ):
+    with _contained(entry, "cannot be imported"):
         module = importlib.import_module(entry.module)
     api = getattr(module, "uploader_api", 1)
     if api not in SUPPORTED_API:
@@ -76,21 +73,32 @@ def load_plugin(entry: Entry) -> tuple[ModuleType, tuple[Spec, ...]]:
             owner=entry.owner,
             next=f"pip install -U {'uploader-core' if newer else entry.distribution}",
         )
-    with (
-        _blaming(entry, "registers something invalid"),
-        contextlib.redirect_stdout(sys.stderr),
-        _limited(entry),
-    ):
+    with _contained(entry, "registers something invalid"):
         specs = _collect(entry, module)
     announce(entry.name, entry.owner, module, specs, version=__version__)
     return module, specs
 
 
 @contextlib.contextmanager
-def _blaming(entry: Entry, what: str) -> Iterator[None]:
-    """Turn whatever a plugin raises into an error that names distribution, cause and fix."""
+def _contained(entry: Entry, what: str) -> Iterator[None]:
+    """Run code of a plugin in time, and turn whatever it raises into an error that says whose.
+
+    Args:
+        entry: The plugin.
+        what: What failed where it raises, to follow its name.
+    """
+    limit = import_limit()
     try:
-        yield
+        # What a plugin prints while it is imported must not end up in somebody's JSON.
+        with contextlib.redirect_stdout(sys.stderr), time_limit(limit):
+            yield
+    except TimeLimitError:
+        raise PluginBrokenError(
+            f"plugin {entry.name!r} was still being imported after {limit:g} s",
+            owner=f"{entry.owner}, module {entry.module}",
+            safe="other plugins are not affected",
+            next=f"leave it out: --without {entry.name}, or uploader plugins disable {entry.name}",
+        ) from None
     except PluginBrokenError as error:
         raise error.replace(
             owner=error.owner or entry.owner,
@@ -113,22 +121,6 @@ def import_limit() -> float:
         return 60.0
 
 
-@contextlib.contextmanager
-def _limited(entry: Entry) -> Iterator[None]:
-    """Refuse a plugin whose import does not end."""
-    limit = import_limit()
-    try:
-        with time_limit(limit):
-            yield
-    except TimeLimitError:
-        raise PluginBrokenError(
-            f"plugin {entry.name!r} was still being imported after {limit:g} s",
-            owner=f"{entry.owner}, module {entry.module}",
-            safe="other plugins are not affected",
-            next=f"leave it out: --without {entry.name}, or uploader plugins disable {entry.name}",
-        ) from None
-
-
 def _collect(entry: Entry, module: ModuleType) -> tuple[Spec, ...]:
     manager = pluggy.PluginManager("uploader")
     manager.add_hookspecs(hookspecs)
@@ -141,7 +133,11 @@ def _collect(entry: Entry, module: ModuleType) -> tuple[Spec, ...]:
             if implementation.wrapper or implementation.hookwrapper:
                 raise PluginBrokenError(f"{hook_name} cannot be wrapped")
             for spec in implementation.function():
-                _validate(entry, hook_name, cls, spec)
+                if not isinstance(spec, cls):
+                    given, wanted = type(spec).__name__, cls.__name__
+                    raise PluginBrokenError(f"{hook_name} gave {given}, expected {wanted}")
+                for problem in _problems(spec):
+                    raise PluginBrokenError(problem)
                 specs.append(spec)
     names = [(type(spec), spec.name) for spec in specs]
     for kind, name in names:
@@ -151,36 +147,29 @@ def _collect(entry: Entry, module: ModuleType) -> tuple[Spec, ...]:
     return tuple(specs)
 
 
-def _validate(entry: Entry, hook: str, cls: type[Spec], spec: Any) -> None:
-    if not isinstance(spec, cls):
-        raise PluginBrokenError(f"{hook} gave {type(spec).__name__}, expected {cls.__name__}")
+def _problems(spec: Spec) -> Iterator[str]:
+    """Say what is wrong with a spec."""
     if not _NAME.fullmatch(spec.name):
-        raise PluginBrokenError(f"{spec.name!r} is not a spec name (a-z, 0-9, dot, dash)")
+        yield f"{spec.name!r} is not a spec name (a-z, 0-9, dot, dash)"
     if not spec.summary:
-        raise PluginBrokenError(f"spec {spec.name!r} has no summary")
-    for field in ("run", "check", "prove", "estimate", "group", "verify", "use", "identify"):
+        yield f"spec {spec.name!r} has no summary"
+    for field in _FUNCTIONS:
         dotted = getattr(spec, field, None)
         if dotted is not None and not _DOTTED.fullmatch(dotted):
-            raise PluginBrokenError(
-                f"{field}={dotted!r} of spec {spec.name!r} is not of the form package.module:name"
-            )
-    if spec.settings is not None:
-        fields_of(entry.name, spec.settings)
-    if isinstance(spec, (SaveSpec, ConvertSpec)) and (
-        isinstance(spec.consumes, str) or not spec.consumes
-    ):
-        raise PluginBrokenError(f"consumes of spec {spec.name!r} must be a tuple of kinds")
-    if isinstance(spec, DocumentSpec) and (spec.output is None) == (spec.section is None):
-        raise PluginBrokenError(f"spec {spec.name!r} needs either output or section")
-    if isinstance(spec, DocumentSpec) and (spec.measures or spec.consumes):
-        whole = spec.output is not None and spec.scope == "artifact"
-        if not whole:
-            raise PluginBrokenError(
-                f"spec {spec.name!r}: what measures or consumes is a document of one artifact"
-            )
-    if isinstance(spec, ReaderSpec) and isinstance(spec.kinds, str):
-        raise PluginBrokenError(f"kinds of spec {spec.name!r} must be a tuple of kinds")
-    if isinstance(spec, SourceSpec):
+            yield f"{field}={dotted!r} of spec {spec.name!r} is not of the form package.module:name"
+    if isinstance(spec, (SaveSpec, ConvertSpec)):
+        if isinstance(spec.consumes, str) or not spec.consumes:
+            yield f"consumes of spec {spec.name!r} must be a tuple of kinds"
+    elif isinstance(spec, DocumentSpec):
+        if (spec.output is None) == (spec.section is None):
+            yield f"spec {spec.name!r} needs either output or section"
+        of_one = spec.output is not None and spec.scope == "artifact"
+        if (spec.measures or spec.consumes) and not of_one:
+            yield f"spec {spec.name!r}: what measures or consumes is a document of one artifact"
+    elif isinstance(spec, ReaderSpec):
+        if isinstance(spec.kinds, str):
+            yield f"kinds of spec {spec.name!r} must be a tuple of kinds"
+    elif isinstance(spec, SourceSpec):
         re.compile(spec.matches)
 
 

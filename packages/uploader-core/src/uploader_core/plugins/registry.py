@@ -5,7 +5,6 @@ Listing imports nothing; :mod:`uploader_core.plugins.loading` does what loading 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
@@ -13,6 +12,7 @@ from typing import TypeVar
 
 from uploader_core.contract.specs import Spec
 from uploader_core.errors import PluginBrokenError, PluginNotInstalledError
+from uploader_core.human_text import did_you_mean
 from uploader_core.plugins.entry_points import ARTIFACTS, PLUGINS, Entry, read_metadata
 from uploader_core.plugins.loading import load_plugin
 
@@ -128,8 +128,8 @@ class Registry:
 
     def _unknown(self, name: str) -> PluginNotInstalledError:
         known = sorted({*self.ids(), *self.names(ARTIFACTS)})
-        close = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(close)}? Otherwise: " if close else ""
+        question = did_you_mean(name, known, most=3)
+        hint = f"{question} Otherwise: " if question else ""
         return PluginNotInstalledError(
             f"no installed plugin or format is called {name!r}",
             owner="installed here: " + (", ".join(known) or "none"),

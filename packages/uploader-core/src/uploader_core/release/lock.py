@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 
 from uploader_core.disk.safe_write import translate_os_error
 from uploader_core.errors import TemporaryError
@@ -59,25 +59,23 @@ def hold(path: Path, root: Path) -> Iterator[None]:
     Raises:
         TemporaryError: Another run holds it.
     """
-    system = FileLock(path, thread_local=False)
-    lock: BaseFileLock | None = system
+    lock = FileLock(path, thread_local=False)
     try:
-        system.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except Timeout:
         raise _busy(root, read_owner(path)) from None
-    except NotImplementedError:  # a file system without locks: the heartbeat alone protects
-        lock = None
+    except NotImplementedError:
+        pass  # a file system without locks: the heartbeat alone protects
     except OSError as error:
         raise translate_os_error(error, path) from error
     try:
         owner = read_owner(path)
-        if owner is not None and _lives_elsewhere(owner, locked=lock is not None):
+        if owner is not None and _lives_elsewhere(owner, locked=lock.is_locked):
             raise _busy(root, owner)
         with _heartbeat(path):
             yield
     finally:
-        if lock is not None:
-            lock.release()
+        lock.release()
 
 
 def read_owner(path: Path) -> Owner | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from uploader_core.artifact import Artifact, ArtifactFile, Json
 from uploader_core.disk.safe_write import child, hash_file, translate_os_error, write_json
 from uploader_core.errors import IntegrityError, RefusedError, SourceError
+from uploader_core.machine import filesystems
 from uploader_core.release.lock import hold
 from uploader_core.release.record import INTERNAL, Record, canonical_digest, safe_name
 from uploader_core.untrusted_json import member, parse_json, read_as
@@ -213,12 +214,7 @@ class ReleaseStore:
 
     def left_over(self) -> int:
         """Return the bytes on disk that :meth:`sweep` would free."""
-        total = 0
-        for path in (self.internal / "work").rglob("*"):
-            with contextlib.suppress(OSError):
-                stat = path.lstat()
-                total += getattr(stat, "st_blocks", 0) * 512 or stat.st_size
-        return total
+        return filesystems.bytes_below(self.internal / "work")
 
     def finished(self, step_id: str, key: str, folder: str) -> int:
         """Return the bytes of files that an interrupted attempt finished; sizes only are read."""

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from uploader_core.errors import CancelledError, StepFailedError, from_json
-from uploader_core.machine.processes import kill
+from uploader_core.machine.processes import describe_exit, kill
 from uploader_core.workers import messages
 from uploader_core.workers.child import Emit
 from uploader_core.workers.environment import child_environment
@@ -30,6 +31,9 @@ class Workers:
         environment: Variables of the run.
         logs: Folder for what workers print, or None to drop it.
         module: What a worker runs; the conformance kit has one that is watched.
+
+    Attributes:
+        stopped: Whether the run was stopped.
     """
 
     def __init__(
@@ -45,16 +49,12 @@ class Workers:
         self._running: set[subprocess.Popen[str]] = set()
         self._warm: dict[str, subprocess.Popen[str]] = {}
         self._guard = threading.Lock()
-        self._stopped = False
-
-    @property
-    def stopped(self) -> bool:
-        return self._stopped
+        self.stopped = False
 
     def stop(self) -> None:
         """Stop every worker; what they finished is kept."""
         with self._guard:
-            self._stopped = True
+            self.stopped = True
             for process in self._running:
                 kill(process)
         self.close()
@@ -67,7 +67,7 @@ class Workers:
             owner: Whose it is.
         """
         with self._guard:
-            if self._stopped or run in self._warm:
+            if self.stopped or run in self._warm:
                 return
             process = self._warm[run] = self._start(())
         _say(process, messages.Import(run=run, owner=owner))
@@ -89,14 +89,15 @@ class Workers:
             CancelledError: The run was stopped.
         """
         with self._guard:
-            if self._stopped:
+            if self.stopped:
                 raise CancelledError("the run was stopped")
             process = None
             if isinstance(request, messages.RunStep):
                 process = self._warm.pop(request.run, None)
             if process is None:
                 process = self._start(request.secrets, network=request.network)
-        tail = _Tail(process, self._log_file(request.step))
+        assert process.stderr is not None
+        tail = _Tail(process.stderr, self._log_file(request.step))
         limit = limit_of(self._environment)
         try:
             with Watchdog(process.pid, limit, lambda: kill(process)) as watchdog:
@@ -155,7 +156,7 @@ class Workers:
             emit(message)
         code = process.wait()
         tail.join()
-        if self._stopped:
+        if self.stopped:
             raise CancelledError("the run was stopped")
         if watchdog.bit:
             raise StepFailedError(
@@ -166,15 +167,15 @@ class Workers:
                 next=f"run the same command again; {VARIABLE} waits longer, 0 for ever",
             )
         raise StepFailedError(
-            f"{request.step} ended without a result: its worker {_how(code)}",
+            f"{request.step} ended without a result: its worker {describe_exit(code)}",
             owner=request.owner,
             safe="finished steps are kept; no half-written file has a final name",
             next=_advice(code, tail.last),
         )
 
-    def _log_file(self, step: str) -> Path | None:
+    def _log_file(self, step: str) -> Path:
         if self._logs is None:
-            return None
+            return Path(os.devnull)
         self._logs.mkdir(parents=True, exist_ok=True)
         return self._logs / (re.sub(r"[^\w.-]+", "-", step) + ".log")
 
@@ -182,49 +183,30 @@ class Workers:
 class _Tail:
     """Keep what a worker prints: all of it in a file, the last lines for an error."""
 
-    def __init__(self, process: subprocess.Popen[str], path: Path | None) -> None:
-        self._process = process
-        self._path = path
-        self._lines: list[str] = []
-        self._thread = threading.Thread(target=self._read, daemon=True)
+    def __init__(self, printed: IO[str], path: Path) -> None:
+        self._lines: deque[str] = deque(maxlen=3)
+        self._thread = threading.Thread(target=self._read, args=(printed, path), daemon=True)
         self._thread.start()
 
     @property
     def last(self) -> str:
-        return " | ".join(line for line in self._lines[-3:] if line)
+        return " | ".join(line for line in self._lines if line)
 
     def join(self) -> None:
         self._thread.join(timeout=5)
 
-    def _read(self) -> None:
-        assert self._process.stderr is not None
-        log = self._path.open("w", encoding="utf-8") if self._path is not None else None
-        try:
-            for line in self._process.stderr:
-                self._lines = [*self._lines[-19:], line.rstrip()]
-                if log is not None:
-                    log.write(line)
-        finally:
-            if log is not None:
-                log.close()
+    def _read(self, printed: IO[str], path: Path) -> None:
+        with path.open("w", encoding="utf-8") as log:
+            for line in printed:
+                self._lines.append(line.rstrip())
+                log.write(line)
 
 
 def _say(process: subprocess.Popen[str], message: object) -> None:
     assert process.stdin is not None
-    try:
+    with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code says how
         process.stdin.write(messages.to_line(message))
         process.stdin.flush()
-    except BrokenPipeError:
-        pass  # it died at once; its exit code says how
-
-
-def _how(code: int) -> str:
-    if code < 0:
-        try:
-            return f"was killed by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"was killed by signal {-code}"
-    return f"left with exit code {code}"
 
 
 def _advice(code: int, last: str) -> str:
