@@ -1,8 +1,8 @@
-"""Numbers as people read them, and names that they may have meant."""
+"""Numbers and names as people read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def size_text(size: int) -> str:
@@ -27,6 +27,12 @@ def duration_text(seconds: float) -> str:
     if seconds < 3600:
         return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+
+
+def names_text(names: Sequence[str], most: int = 3) -> str:
+    """Write the first of several names, and how many there are besides."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def did_you_mean(word: str, known: Iterable[str], most: int) -> str:

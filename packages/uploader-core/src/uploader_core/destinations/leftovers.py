@@ -17,7 +17,8 @@ from uploader_core.contract.specs import Finding
 from uploader_core.destinations.verify import KEPT, read_manifest
 from uploader_core.disk.safe_write import child, write_json
 from uploader_core.errors import IntegrityError, RefusedError
-from uploader_core.release.manifest_file import NAME, describe_foreign, is_loaded, name_some
+from uploader_core.human_text import names_text
+from uploader_core.release.manifest_file import NAME, describe_foreign, is_loaded
 from uploader_core.untrusted_json import parse_json
 
 
@@ -72,7 +73,7 @@ class Leftovers:
         elif self.earlier:
             yield Finding(
                 level="note",
-                what=f"of the release that is there, {name_some(self.earlier)} "
+                what=f"of the release that is there, {names_text(self.earlier)} "
                 f"{'goes' if len(self.earlier) == 1 else 'go'}",
             )
         if self.foreign and decision == "refuse":
@@ -81,7 +82,7 @@ class Leftovers:
             )
         elif self.foreign:
             done = "is removed" if decision == "remove" else "is kept, and programs may load it"
-            yield Finding(level="warning", what=f"{name_some(self.foreign)} in {place} {done}")
+            yield Finding(level="warning", what=f"{names_text(self.foreign)} in {place} {done}")
 
 
 def find_leftovers(

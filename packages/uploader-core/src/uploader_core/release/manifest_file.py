@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from uploader_core.human_text import names_text
+
 NAME = "upload_manifest.json"
 SCHEMA = "uploader.manifest/1"
 
 LOADS = "loads"
 """Key of the patterns of names that programs load, so that files next to the listed ones show."""
-
-_SHOWN = 3
 
 
 def is_loaded(name: str, loads: Iterable[str]) -> bool:
@@ -37,13 +37,7 @@ def files_in(folder: Path) -> Iterator[str]:
 def describe_foreign(names: Sequence[str], place: str) -> str:
     """Say of files of nobody that programs would load them."""
     return (
-        f"{name_some(names)} in {place}: no release put "
+        f"{names_text(names)} in {place}: no release put "
         f"{'it' if len(names) == 1 else 'them'} there, and programs would load "
         f"{'it' if len(names) == 1 else 'them'} in place of this release's files or beside them"
     )
-
-
-def name_some(names: Sequence[str]) -> str:
-    """Return the first of several names, and how many there are besides."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -52,7 +52,7 @@ class Watchdog:
         self._end = end
         self._stop = threading.Event()
         self._heard = time.monotonic()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self.bit = False
 
     def heard(self) -> None:
@@ -60,14 +60,13 @@ class Watchdog:
         self._heard = time.monotonic()
 
     def __enter__(self) -> Watchdog:
-        if self._limit and activity(self._pid) is not None:
-            self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        if self._limit:
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        if self._thread is not None:
+        if self._limit:
             self._thread.join()
 
     def _watch(self) -> None:
