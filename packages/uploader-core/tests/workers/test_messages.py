@@ -89,7 +89,7 @@ STEP: dict[str, Any] = {
     "network": True,
     "run": "m:f",
     "context": StepData(**DATA),
-    "settings": messages.Settings.of("acme", None, {}),
+    "settings": messages.Settings.of("acme", None),
     "output": Path("/r/lora"),
     "units": Path("/r/u"),
     "sections": (SECTION,),
@@ -149,10 +149,10 @@ def test_every_class_of_messages_is_tried_with_every_field() -> None:
 
 def test_settings_arrive_as_they_were() -> None:
     options = Options(place=Path("/c"), limit=3, names=("a", "b,c", " "), mark=" ")
-    sent = messages.Settings.of("acme", options, contract_settings.to_json(options))
+    sent = messages.Settings.of("acme", options)
     request = messages.Check(**WHO, run="m:f", context=CONTEXT, settings=sent)
     assert from_line(to_line(request)).settings.build() == options
-    assert messages.Settings.of("acme", None, {}).build() is None
+    assert messages.Settings.of("acme", None).build() is None
 
 
 @pytest.mark.parametrize("line", ["", "hello", "[]", "{}", '{"message": "os"}', '{"message": [1]}'])

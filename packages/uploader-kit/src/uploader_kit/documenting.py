@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from uploader_core.artifact import Artifact
 from uploader_core.contract.specs import DocumentSpec
-from uploader_core.planning.plan import SectionRef, settled
+from uploader_core.planning.plan import SectionRef
 from uploader_core.plugins.registry import Plugin
 from uploader_core.workers.messages import Warned
 from uploader_kit.conformance import StepConformance, expect
@@ -107,7 +107,7 @@ class DocumentConformance(StepConformance):
             if spec.section is not None:
                 kinds = [a.kind for a in inputs]
                 sections = tuple(
-                    SectionRef(plugin=plugin, spec=spec, kind=k, **settled(settings)) for k in kinds
+                    SectionRef(plugin=plugin, spec=spec, kind=k, settings=settings) for k in kinds
                 )
                 plugin = self.registry().load(_HOST)
                 (spec,) = (s for s in plugin.of(DocumentSpec) if s.name == _DOCUMENT)

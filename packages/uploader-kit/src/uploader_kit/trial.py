@@ -18,7 +18,7 @@ from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import StepSpec, UploadSpec
 from uploader_core.disk.safe_write import hash_file
 from uploader_core.errors import UploaderError
-from uploader_core.planning.plan import Plan, PlannedStep, SectionRef, settled
+from uploader_core.planning.plan import Plan, PlannedStep, SectionRef
 from uploader_core.planning.step_request import make_request
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Plugin
@@ -238,7 +238,7 @@ class Trial:
             sections=self.sections,
             target=self.target,
             destination=None if scheme is None else f"{scheme}:{self.target}",
-            **settled(self.settings),
+            settings=self.settings,
         )
         plan = Plan(
             sources=Sources(kind="adapter", folder=self.root, artifacts={}),

@@ -14,13 +14,8 @@ import click
 
 from uploader_core.contract.settings import Setting, fields_of
 from uploader_core.errors import UploaderError
-from uploader_core.plugins.entry_points import (
-    ARTIFACTS,
-    DEFAULTS,
-    DOCUMENTS,
-    MEASURES,
-    SCHEMES,
-)
+from uploader_core.planning.participants import taking_part
+from uploader_core.planning.request import Request
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.disabled import make_registry, split
 
@@ -102,19 +97,14 @@ def values_of(args: Sequence[str], option: str) -> list[str]:
 
 
 def _settings_for(registry: Registry, args: Sequence[str]) -> list[Setting]:
-    names = split(values_of(args, "--plugins")) or list(registry.names(DEFAULTS))
-    ids: dict[str, None] = {}
-    for name in names:
-        for plugin_id in [name] if name in registry.ids() else registry.providers(ARTIFACTS, name):
-            ids[plugin_id] = None
-    for destination in values_of(args, "--to"):
-        for plugin_id in registry.providers(SCHEMES, destination.partition(":")[0]):
-            ids[plugin_id] = None
-    for group in (DOCUMENTS, MEASURES) if "--measure" in args else (DOCUMENTS,):
-        for plugin_id in registry.names(group):
-            ids[plugin_id] = None
+    request = Request(
+        source="",
+        plugins=tuple(split(values_of(args, "--plugins"))),
+        destinations=tuple(values_of(args, "--to")),
+        measure="--measure" in args,
+    )
     found: dict[str, Setting] = {}
-    for plugin_id in ids:
+    for plugin_id in taking_part(request, registry):
         with contextlib.suppress(UploaderError):
             for spec in registry.load(plugin_id).specs:
                 if spec.settings is not None:

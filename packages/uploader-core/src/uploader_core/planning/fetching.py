@@ -18,26 +18,33 @@ from uploader_core.workers.pool import Workers
 
 
 class Fetcher:
-    """Asks the source plugins for a reference.
+    """Asks the source plugins for references, once for each.
 
     Args:
         registry: Installed plugins.
         workers: They run there.
         outlines: Folder for outlines where a plan is enough; None to bring everything.
-
-    Attributes:
-        outlined: Whether anything was only outlined.
     """
 
     def __init__(self, registry: Registry, workers: Workers, outlines: Path | None = None) -> None:
         self._registry = registry
         self._workers = workers
         self._outlines = outlines
-        self.outlined = False
+        self._asked: dict[tuple[str, str], FetchedSource | None] = {}
+
+    @property
+    def brought(self) -> tuple[FetchedSource, ...]:
+        """What plugins brought so far."""
+        return tuple(found for found in self._asked.values() if found is not None)
 
     def __call__(self, reference: str, purpose: str) -> FetchedSource | None:
         """Return what a plugin brought, None when none answers to the reference."""
-        for plugin_id in _enabled(self._registry):
+        if (reference, purpose) not in self._asked:
+            self._asked[reference, purpose] = self._find(reference, purpose)
+        return self._asked[reference, purpose]
+
+    def _find(self, reference: str, purpose: str) -> FetchedSource | None:
+        for plugin_id in self._registry.enabled(SOURCES):
             plugin = self._registry.load(plugin_id)
             for spec in plugin.of(SourceSpec):
                 if re.fullmatch(spec.matches, reference):
@@ -58,9 +65,7 @@ class Fetcher:
             run=spec.run,
             context=SourceContext(reference=reference, purpose=purpose, outline=outline),
         )
-        fetched = self._workers.perform(asked, lambda _: None)
-        self.outlined |= fetched.outline
-        return fetched
+        return self._workers.perform(asked, lambda _: None)
 
 
 def identify(folder: Path, registry: Registry) -> FetchedSource | None:
@@ -68,7 +73,7 @@ def identify(folder: Path, registry: Registry) -> FetchedSource | None:
 
     One that fails knows nothing: a folder that is here needs no plugin.
     """
-    for plugin_id in _enabled(registry):
+    for plugin_id in registry.enabled(SOURCES):
         with contextlib.suppress(Exception):
             plugin = registry.load(plugin_id)
             for spec in plugin.of(SourceSpec):
@@ -77,10 +82,6 @@ def identify(folder: Path, registry: Registry) -> FetchedSource | None:
                     if isinstance(found, FetchedSource):
                         return found
     return None
-
-
-def _enabled(registry: Registry) -> list[str]:
-    return [name for name in registry.names(SOURCES) if name not in registry.disabled]
 
 
 @contextlib.contextmanager

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import graphlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from uploader_core.artifact import Artifact, Json
 from uploader_core.contract.context import FetchedSource, ReleaseInfo
@@ -25,31 +24,17 @@ from uploader_core.errors import UploaderError
 from uploader_core.plugins.registry import Plugin
 
 
-class Settled(TypedDict):
-    """The two arguments of a step, or of a section, that say its settings."""
-
-    settings: Any
-    settings_json: dict[str, Json]
-
-
-def settled(settings: Any) -> Settled:
-    """Return resolved settings with their JSON, which is made here and nowhere else."""
-    return {"settings": settings, "settings_json": to_json(settings)}
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionRef:
     """A section that a document step renders for itself.
 
     Attributes:
         kind: Artifact kind that the text is about.
-        settings_json: The settings as plain JSON.
     """
 
     plugin: Plugin
     spec: DocumentSpec
     settings: Any
-    settings_json: dict[str, Json]
     kind: str
 
 
@@ -84,7 +69,6 @@ class PlannedStep:
         spec: What it is.
         inputs: Ids of the steps, or ``source:<kind>``, that it consumes, in order.
         settings: Resolved settings or None.
-        settings_json: The same as plain JSON, for records, keys and workers.
         kind: Kind that it produces; ``document`` or ``upload`` for those.
         folder: Output folder relative to the release, POSIX; None for virtual and upload steps.
         estimate: Cost, as the plugin says.
@@ -109,7 +93,6 @@ class PlannedStep:
     spec: StepSpec
     inputs: tuple[str, ...]
     settings: Any = None
-    settings_json: dict[str, Json] = field(default_factory=dict)
     kind: str
     folder: str | None = None
     estimate: Estimate = field(default_factory=Estimate)
@@ -128,12 +111,27 @@ class PlannedStep:
     findings: tuple[Finding, ...] = ()
 
     @property
+    def settings_json(self) -> dict[str, Json]:
+        """The settings as plain JSON, for records and manifests."""
+        return to_json(self.settings)
+
+    @property
     def is_virtual(self) -> bool:
         return isinstance(self.spec, ConvertSpec) and self.spec.virtual
 
     @property
+    def is_artifact(self) -> bool:
+        """Whether its files are a format of the release."""
+        return isinstance(self.spec, (SaveSpec, ConvertSpec)) and not self.is_virtual
+
+    @property
     def uploads(self) -> bool:
         return isinstance(self.spec, UploadSpec)
+
+    @property
+    def loads(self) -> tuple[str, ...]:
+        """Patterns of names that programs load from its folder."""
+        return self.spec.loads if isinstance(self.spec, (SaveSpec, ConvertSpec)) else ()
 
     @property
     def measures(self) -> bool:
@@ -148,11 +146,6 @@ class PlannedStep:
     def gpu_memory(self) -> int:
         """Bytes of GPU memory that must be free before it starts."""
         return max(self.estimate.gpu_memory, self.spec.resources.gpu_memory)
-
-    @property
-    def phase(self) -> int:
-        """Tie-break between ready steps; it never defines an edge."""
-        return {SaveSpec: 0, ConvertSpec: 1, DocumentSpec: 2, UploadSpec: 3}[type(self.spec)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,11 +177,7 @@ class Plan:
     @property
     def artifacts(self) -> tuple[PlannedStep, ...]:
         """Steps whose files are part of the release."""
-        return tuple(
-            s
-            for s in self.steps
-            if isinstance(s.spec, (SaveSpec, ConvertSpec)) and not s.is_virtual
-        )
+        return tuple(s for s in self.steps if s.is_artifact)
 
     @property
     def uploads(self) -> tuple[PlannedStep, ...]:
@@ -229,57 +218,22 @@ class Plan:
         wanted = {*steps}
         return tuple(
             dict.fromkeys(
-                pattern if flatten else f"{step.folder}/{pattern}"
+                name_prefix(step.folder, flatten=flatten) + pattern
                 for step in self.artifacts
-                if step.id in wanted and isinstance(step.spec, (SaveSpec, ConvertSpec))
-                for pattern in step.spec.loads
+                if step.id in wanted
+                for pattern in step.loads
             )
         )
 
-    def coming(
-        self, step: PlannedStep, estimates: Mapping[str, Estimate]
-    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return what an upload will bring, and the patterns of what programs load of it.
 
-        Args:
-            step: The upload; of other steps there is nothing.
-            estimates: By kind. A kind whose estimate names no files is left out of both.
-        """
-        if not isinstance(step.spec, UploadSpec):
-            return (), ()
-        told = [
-            maker
-            for maker in self.artifacts
-            if maker.id in step.inputs and maker.kind in estimates and estimates[maker.kind].files
-        ]
-        files = tuple(
-            name if step.flatten else f"{maker.folder}/{name}"
-            for maker in told
-            for name, _ in estimates[maker.kind].files
-        )
-        return files, self.loads_of((maker.id for maker in told), flatten=step.flatten)
+def name_prefix(folder: str | None, *, flatten: bool) -> str:
+    """Return what is before the names of a step's files in a manifest and at a destination.
 
-
-def in_order(steps: Mapping[str, PlannedStep]) -> tuple[PlannedStep, ...]:
-    """Sort steps by their edges, ties by phase and then by the order of the request.
-
-    Raises:
-        graphlib.CycleError: A plugin's kinds depend on each other in a circle.
+    Args:
+        folder: Of the step, relative to the release.
+        flatten: Names without it, as at a destination of one kind.
     """
-    rank = {step_id: (step.phase, n) for n, (step_id, step) in enumerate(steps.items())}
-    sorter = graphlib.TopologicalSorter(
-        {
-            step.id: [i for i in step.inputs if not i.startswith("source:")]
-            for step in steps.values()
-        }
-    )
-    sorter.prepare()
-    order: list[PlannedStep] = []
-    while sorter.is_active():
-        ready = sorted(sorter.get_ready(), key=lambda step_id: rank[step_id])
-        order.extend(steps[step_id] for step_id in ready)
-        sorter.done(*ready)
-    return tuple(order)
+    return "" if flatten or folder in (None, ".") else f"{folder}/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

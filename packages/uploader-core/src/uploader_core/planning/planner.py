@@ -6,15 +6,17 @@ source is missing is an error only when a step needs it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from uploader_core.contract.context import FetchedSource, ReleaseInfo
-from uploader_core.contract.sources import Fetch, ReaderContext, Sources
+from uploader_core.contract.context import ReleaseInfo
+from uploader_core.contract.sources import ReaderContext, Sources
+from uploader_core.contract.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
 from uploader_core.errors import UsageError
 from uploader_core.planning.destinations import split_destination
-from uploader_core.planning.fetching import identify
-from uploader_core.planning.plan import Plan, PlannedStep, in_order
+from uploader_core.planning.fetching import Fetcher, identify
+from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.request import Request
 from uploader_core.planning.sources import read_source
 from uploader_core.planning.step_chain import PlanBuilder
@@ -22,25 +24,18 @@ from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
 
 
-def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetch) -> Plan:
+def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetcher) -> Plan:
     """Plan a request.
 
     Raises:
         UploaderError: The request cannot be planned; the error says what to type instead.
     """
-    asked: dict[tuple[str, str], FetchedSource | None] = {}
-
-    def bring(reference: str, purpose: str) -> FetchedSource | None:
-        if (reference, purpose) not in asked:
-            asked[reference, purpose] = fetch(reference, purpose)
-        return asked[reference, purpose]
-
     sources = read_source(
         ReaderContext(
             reference=request.source,
             base=request.base,
             adapters=request.adapters,
-            fetch=bring,
+            fetch=fetch,
             identify=lambda folder: identify(folder, registry),
         ),
         registry,
@@ -70,18 +65,34 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
             owner=f"source of kind {sources.kind}",
             next="pip install uploader-lora uploader-merged uploader-gguf",
         )
-    builder.add_documents(measure=request.measure)
+    builder.add_documents(request)
     for scheme, rest in destinations:
         builder.add_uploads(scheme, rest)
     return Plan(
         sources=sources,
         release=release,
         output=output.expanduser().absolute(),
-        steps=_with_model_ids(in_order(builder.steps)),
+        steps=_with_model_ids(_in_order(builder.steps.values())),
         destinations=request.destinations,
         warnings=(*sources.findings, *builder.warnings),
-        downloads=tuple(found for found in asked.values() if found is not None),
+        downloads=fetch.brought,
     )
+
+
+_PHASES = (SaveSpec, ConvertSpec, DocumentSpec, UploadSpec)
+"""Tie-break between steps that could start together; it never defines an edge."""
+
+
+def _in_order(steps: Iterable[PlannedStep]) -> tuple[PlannedStep, ...]:
+    """Sort steps by how many come before them, then by phase, then as in the request.
+
+    Args:
+        steps: Each after those that it consumes.
+    """
+    depth: dict[str, int] = {}
+    for step in steps:
+        depth[step.id] = 1 + max((depth.get(i, 0) for i in step.inputs), default=0)
+    return tuple(sorted(steps, key=lambda s: (depth[s.id], _PHASES.index(type(s.spec)))))
 
 
 def _with_model_ids(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:

@@ -7,9 +7,9 @@ uploads run in a worker, the only place that sees a token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from uploader_core.artifact import Artifact
 from uploader_core.contract.context import PlanContext
@@ -20,7 +20,7 @@ from uploader_core.errors import (
     StepFailedError,
     UploaderError,
 )
-from uploader_core.planning.plan import Plan, PlannedStep
+from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
 from uploader_core.planning.present import Present
 from uploader_core.planning.proofs import Proofs, refusals_of
 from uploader_core.planning.step_request import make_request, stand_ins
@@ -31,21 +31,16 @@ from uploader_core.workers.pool import Workers
 
 
 def prepare(
-    plan: Plan,
-    workers: Workers,
-    kept: Iterable[str] = (),
-    *,
-    present: Present | None = None,
-    proofs: Proofs | None = None,
+    plan: Plan, workers: Workers, proofs: Proofs, kept: Iterable[str], present: Present
 ) -> tuple[Plan, list[UploaderError]]:
     """Fill a plan with virtual artifacts, estimates and findings.
 
     Args:
         plan: From the planner.
         workers: For the checks that need one.
+        proofs: Where checks that take seconds are begun.
         kept: Steps that will not run, so nothing about them is checked.
         present: What is in the release folder already.
-        proofs: Where checks that take seconds are begun; None leaves them out.
 
     Returns:
         The completed plan, and every error that refuses the run.
@@ -58,7 +53,7 @@ def prepare(
     # What need not be made again costs nothing, but a copy of it does.
     made = {
         step_id: Estimate(bytes_written=sum(size for _, size in files), files=files, exact=True)
-        for step_id, files in ({} if present is None else present.made).items()
+        for step_id, files in present.made.items()
     }
     for step in plan.steps:
         steps[step.id] = step
@@ -75,22 +70,20 @@ def prepare(
                     virtual[step.id] = open_virtual(plan, step, inputs)
                 continue
             estimates = {s.kind: made.get(s.id, s.estimate) for s in steps.values()}
+            context = _plan_context(plan, step, inputs, estimates)
             # The check first: it says why, where an estimate only fails to read something.
-            findings = tuple(_check(plan, step, inputs, estimates, workers))
-            steps[step.id] = replace(step, findings=findings)
-            estimate = _estimate(plan, step, inputs, estimates)
-            steps[step.id] = replace(steps[step.id], estimate=estimate)
+            steps[step.id] = replace(step, findings=_check(step, context, workers))
+            refused = refusals_of(step.id, steps[step.id].findings)
+            steps[step.id] = replace(steps[step.id], estimate=_estimate(step, context))
         except UploaderError as error:
             said = refusals_of(step.id, steps[step.id].findings)
-            owned = error if error.owner else error.replace(owner=step.plugin.entry.owner)
-            errors += said or [owned]
+            errors += said or [error.replace(owner=error.owner or step.plugin.entry.owner)]
             broken.add(step.id)
             continue
-        refused = refusals_of(step.id, findings)
         errors += refused
-        if proofs is not None and not refused:
+        if not refused:
             proofs.begin(plan, step, inputs)
-    prepared = replace(plan, steps=tuple(steps[s.id] for s in plan.steps), virtual=virtual)
+    prepared = replace(plan, steps=tuple(steps.values()), virtual=virtual)
     return prepared, _once(errors)
 
 
@@ -107,7 +100,7 @@ def combine(errors: list[UploaderError]) -> UploaderError:
 
     What several steps say alike is one reason.
     """
-    errors = list({error.what: error for error in reversed(errors)}.values())[::-1]
+    errors = _once(errors)
     if len(errors) == 1:
         return errors[0]
     codes = {error.exit_code for error in errors}
@@ -152,7 +145,20 @@ def _plan_context(
     inputs: tuple[Artifact, ...],
     estimates: Mapping[str, Estimate],
 ) -> PlanContext:
-    files, loads = plan.coming(step, estimates)
+    """Say what is known before the run.
+
+    Args:
+        plan: What the step belongs to.
+        step: The step.
+        inputs: Its inputs, or what stands for them.
+        estimates: By kind.
+    """
+    # What an upload brings, where estimates name single files.
+    told = [
+        maker
+        for maker in plan.artifacts
+        if step.uploads and maker.id in step.inputs and estimates[maker.kind].files
+    ]
     return PlanContext(
         inputs=inputs,
         settings=step.settings,
@@ -166,67 +172,52 @@ def _plan_context(
             for kind, estimate in estimates.items()
         },
         sources=plan.source_folders,
-        files=files,
-        loads=loads,
+        files=tuple(
+            name_prefix(maker.folder, flatten=step.flatten) + name
+            for maker in told
+            for name, _ in estimates[maker.kind].files
+        ),
+        loads=plan.loads_of((maker.id for maker in told), flatten=step.flatten),
     )
 
 
-def _estimate(
-    plan: Plan,
-    step: PlannedStep,
-    inputs: tuple[Artifact, ...],
-    estimates: Mapping[str, Estimate],
-) -> Estimate:
-    if isinstance(step.spec, UploadSpec) and step.spec.estimate is None:
-        total = sum(
-            estimates[artifact.kind].bytes_written
-            for artifact in inputs
-            if artifact.kind in estimates
-        )
-        return Estimate(bytes_sent=total)
-    if step.spec.estimate is None:
-        return Estimate()
-    context = _plan_context(plan, step, inputs, estimates)
-    estimate = _contained(step, step.spec.estimate, context)
-    if not isinstance(estimate, Estimate):
-        raise PluginBrokenError(f"{step.spec.estimate} did not return an Estimate")
-    return estimate
-
-
-def _check(
-    plan: Plan,
-    step: PlannedStep,
-    inputs: tuple[Artifact, ...],
-    estimates: Mapping[str, Estimate],
-    workers: Workers,
-) -> list[Finding]:
-    if step.spec.check is None:
-        return []
-    context = _plan_context(plan, step, inputs, estimates)
-    if isinstance(step.spec, UploadSpec) and step.spec.isolation == "process":
+def _check(step: PlannedStep, context: PlanContext, workers: Workers) -> tuple[Finding, ...]:
+    spec = step.spec
+    if spec.check is None:
+        return ()
+    if isinstance(spec, UploadSpec) and spec.isolation == "process":
         request = Check(
             step=step.id,
             owner=step.plugin.entry.owner,
-            secrets=step.spec.secrets,
+            secrets=spec.secrets,
             network=True,
-            run=step.spec.check,
+            run=spec.check,
             context=replace(context, settings=None),
-            settings=Settings.of(step.plugin.id, step.settings, step.settings_json),
+            settings=Settings.of(step.plugin.id, step.settings),
         )
-        found = workers.perform(request, lambda _: None)
-        return [*found]
-    return list(_contained(step, step.spec.check, context, listed=True) or ())
-
-
-def _contained(
-    step: PlannedStep, dotted: str, context: PlanContext, *, listed: bool = False
-) -> Any:
-    """Call a plugin's light function; whatever it raises is named as the plugin's."""
-    function: Callable[[PlanContext], Any] = import_dotted(dotted, step.plugin.entry.owner)
-    try:
-        result = function(context)
+        return workers.perform(request, lambda _: None)
+    with _contained(step):
         # A generator fails while it is walked, so it is walked in here.
-        return list(result or ()) if listed else result
+        return tuple(import_dotted(spec.check, step.plugin.entry.owner)(context) or ())
+
+
+def _estimate(step: PlannedStep, context: PlanContext) -> Estimate:
+    dotted = step.spec.estimate
+    if dotted is None:
+        sent = sum(context.sizes.get(artifact.kind, 0) for artifact in context.inputs)
+        return Estimate(bytes_sent=sent if step.uploads else 0)
+    with _contained(step):
+        estimate = import_dotted(dotted, step.plugin.entry.owner)(context)
+    if not isinstance(estimate, Estimate):
+        raise PluginBrokenError(f"{dotted} did not return an Estimate")
+    return estimate
+
+
+@contextlib.contextmanager
+def _contained(step: PlannedStep) -> Iterator[None]:
+    """Name whatever a plugin's light function raises as the plugin's."""
+    try:
+        yield
     except UploaderError:
         raise
     except (Exception, SystemExit) as error:

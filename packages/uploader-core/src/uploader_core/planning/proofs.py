@@ -10,7 +10,6 @@ from __future__ import annotations
 import concurrent.futures
 from collections.abc import Mapping
 from dataclasses import replace
-from types import TracebackType
 
 from uploader_core.artifact import Artifact
 from uploader_core.contract.context import PlanContext
@@ -24,7 +23,7 @@ from uploader_core.workers.pool import Workers
 
 
 class Proofs:
-    """The proofs of one plan, as a context that ends their workers.
+    """The proofs of one plan, in workers that end when it is closed.
 
     Args:
         environment: Variables of the run.
@@ -35,15 +34,8 @@ class Proofs:
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=4)
         self._begun: dict[str, tuple[str, concurrent.futures.Future[tuple[Finding, ...]]]] = {}
 
-    def __enter__(self) -> Proofs:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End what is still being proved."""
         self._workers.stop()
         self._pool.shutdown()
 
@@ -83,26 +75,17 @@ class Proofs:
             The plan with the findings at their steps, the findings, and what refuses the run.
         """
         errors: list[UploaderError] = []
-        added: list[Finding] = []
+        found: dict[str, tuple[Finding, ...]] = {}
         for step_id, future in self._begun.values():
             try:
-                findings = future.result()
+                found[step_id] = future.result()
+                errors += refusals_of(step_id, found[step_id])
             except UploaderError as error:
                 errors.append(error)
-                continue
-            added += findings
-            errors += refusals_of(step_id, findings)
-            plan = replace(
-                plan,
-                steps=tuple(
-                    replace(step, findings=(*step.findings, *findings))
-                    if step.id == step_id
-                    else step
-                    for step in plan.steps
-                ),
-            )
         self._begun.clear()
-        return plan, tuple(added), errors
+        steps = (replace(s, findings=(*s.findings, *found.get(s.id, ()))) for s in plan.steps)
+        added = tuple(finding for findings in found.values() for finding in findings)
+        return replace(plan, steps=tuple(steps)), added, errors
 
 
 def refusals_of(step_id: str, findings: tuple[Finding, ...]) -> list[UploaderError]:

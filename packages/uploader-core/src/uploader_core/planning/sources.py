@@ -76,9 +76,7 @@ def source_kinds(registry: Registry) -> set[str]:
 def _readers(
     registry: Registry, broken: dict[str, PluginBrokenError]
 ) -> Iterator[tuple[Plugin, ReaderSpec]]:
-    for plugin_id in registry.names(READERS):
-        if plugin_id in registry.disabled:
-            continue
+    for plugin_id in registry.enabled(READERS):
         try:
             plugin = registry.load(plugin_id)
         except PluginBrokenError as error:

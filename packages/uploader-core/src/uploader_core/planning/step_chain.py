@@ -23,14 +23,14 @@ from uploader_core.errors import (
     UsageError,
 )
 from uploader_core.planning.destinations import find_destination
-from uploader_core.planning.plan import PlannedStep, SectionRef, Settled, settled
+from uploader_core.planning.participants import documenting
+from uploader_core.planning.plan import PlannedStep, SectionRef
+from uploader_core.planning.request import Request
 from uploader_core.planning.sources import source_kinds
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.entry_points import (
     ARTIFACTS,
     DEFAULTS,
-    DOCUMENTS,
-    MEASURES,
     import_dotted,
 )
 from uploader_core.plugins.registry import Plugin, Registry
@@ -59,7 +59,7 @@ class PlanBuilder:
         """Turn plugin ids and kinds into the specs that the user wants, without repetition."""
         wanted: list[tuple[Plugin, MakeSpec]] = []
         if not names:
-            for plugin_id in self.registry.names(DEFAULTS):
+            for plugin_id in self.registry.enabled(DEFAULTS):
                 wanted += self._default_specs(plugin_id)
         self._requested.update(names)
         for name in names:
@@ -78,16 +78,21 @@ class PlanBuilder:
             self.plugins[plugin_id] = plugin
         return plugin
 
+    def _loads(self, plugin_id: str, otherwise: str) -> bool:
+        """Load a plugin that nobody named; a broken one is left out, with a warning."""
+        try:
+            self.load(plugin_id)
+        except PluginBrokenError as error:
+            what = f"{otherwise}: {error.what} ({error.owner})"
+            self.warnings.append(Finding(level="warning", what=what, next=error.next))
+            return False
+        return True
+
     def _default_specs(self, plugin_id: str) -> list[tuple[Plugin, MakeSpec]]:
         """Specs of a plugin that nobody named: what does not fit or is broken is left out."""
-        if plugin_id in self.registry.disabled:
+        if not self._loads(plugin_id, f"format {plugin_id} was left out"):
             return []
-        try:
-            plugin = self.load(plugin_id)
-        except PluginBrokenError as error:
-            what = f"format {plugin_id} was left out: {error.what} ({error.owner})"
-            self.warnings.append(Finding(level="warning", what=what, next=error.next))
-            return []
+        plugin = self.plugins[plugin_id]
         return [(plugin, s) for s in _outputs(plugin) if s.default and self._reaches(s, ())]
 
     def _named_specs(self, plugin_id: str) -> list[tuple[Plugin, MakeSpec]]:
@@ -143,16 +148,12 @@ class PlanBuilder:
         if preferred:
             return preferred[0]
         if needed_by is None:
-            return self._unknown(kind)
+            raise self.registry.unknown(kind)
         raise PluginNotInstalledError(
             f"nothing installed makes {kind!r}, which {needed_by} needs",
             owner="installed formats: " + ", ".join(self.registry.names(ARTIFACTS)),
             next=f"pip install uploader-{kind.split('-')[0]}",
         )
-
-    def _unknown(self, name: str) -> tuple[Plugin, MakeSpec]:
-        self.registry.load(name)  # raises with the close names and what to install
-        raise AssertionError(name)
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -184,7 +185,7 @@ class PlanBuilder:
             plugin=plugin,
             spec=spec,
             inputs=inputs,
-            **self._settings(plugin, spec),
+            settings=self._settings(plugin, spec),
             kind=spec.produces,
             folder=None if virtual else spec.produces,
             needed_by=needed_by,
@@ -192,9 +193,8 @@ class PlanBuilder:
         self.steps[step_id] = step
         return step
 
-    def _settings(self, plugin: Plugin, spec: StepSpec) -> Settled:
-        """Resolve the settings of a step, once and for all."""
-        return settled(self.config.settings(plugin.id, spec.settings))
+    def _settings(self, plugin: Plugin, spec: StepSpec) -> object:
+        return self.config.settings(plugin.id, spec.settings)
 
     def _input(self, kind: str, consumer: str, chain: tuple[str, ...]) -> str:
         if kind in self.sources.artifacts:
@@ -212,40 +212,23 @@ class PlanBuilder:
 
     def artifacts(self) -> list[PlannedStep]:
         """Return the steps whose artifacts the user asked for."""
-        return [
-            s
-            for s in self.steps.values()
-            if isinstance(s.spec, (SaveSpec, ConvertSpec))
-            and not s.is_virtual
-            and s.needed_by is None
-        ]
+        return [s for s in self.steps.values() if s.is_artifact and s.needed_by is None]
 
     # -- documents -----------------------------------------------------------------------------
 
-    def add_documents(self, *, measure: bool = False) -> None:
-        """Add the documents that installed documenters write about the artifacts.
-
-        Args:
-            measure: Also those that measure, before all others.
-        """
-        measuring = self.registry.names(MEASURES) if measure else ()
-        for plugin_id in dict.fromkeys((*self.registry.names(DOCUMENTS), *measuring)):
-            if plugin_id in self.registry.disabled:
-                continue
-            try:
-                self.load(plugin_id)
-            except PluginBrokenError as error:
-                what = f"documents of {plugin_id} were left out: {error.what} ({error.owner})"
-                self.warnings.append(Finding(level="warning", what=what, next=error.next))
+    def add_documents(self, request: Request) -> None:
+        """Add the documents about the artifacts, those that measure before all others."""
+        for plugin_id in documenting(request, self.registry):
+            self._loads(plugin_id, f"documents of {plugin_id} were left out")
         documents = [
             (plugin, spec)
             for plugin in self.plugins.values()
             for spec in plugin.of(DocumentSpec)
-            if spec.output is not None and (measure or not spec.measures)
+            if spec.output is not None and (request.measure or not spec.measures)
         ]
         for plugin, spec in sorted(documents, key=lambda item: not item[1].measures):
             self._add_document(plugin, spec)
-        if measure and not any(step.measures for step in self.steps.values()):
+        if request.measure and not any(step.measures for step in self.steps.values()):
             what = "--measure: no installed plugin measures one of these formats"
             self.warnings.append(
                 Finding(level="warning", what=what, next="pip install uploader-gguf")
@@ -273,7 +256,7 @@ class PlanBuilder:
                 inputs=(*subjects, *needed, *measurements),
                 subjects=subjects,
                 measurements=measurements,
-                **self._settings(plugin, spec),
+                settings=self._settings(plugin, spec),
                 kind="document",
                 folder=group[0].folder if spec.scope == "artifact" else ".",
                 sections=tuple(self._sections([s.kind for s in group])),
@@ -290,7 +273,7 @@ class PlanBuilder:
             for _, _, _, plugin, spec in sorted(found, key=lambda item: item[:3]):
                 if _describes(spec, kind):
                     settings = self._settings(plugin, spec)
-                    yield SectionRef(plugin=plugin, spec=spec, kind=kind, **settings)
+                    yield SectionRef(plugin=plugin, spec=spec, kind=kind, settings=settings)
 
     # -- uploads -------------------------------------------------------------------------------
 
@@ -307,7 +290,7 @@ class PlanBuilder:
             context = GroupContext(
                 target=rest,
                 kinds=tuple(makers),
-                settings=settings["settings"],
+                settings=settings,
                 release=self.release,
             )
             groups = tuple(import_dotted(spec.group, plugin.entry.owner)(context))
@@ -326,7 +309,7 @@ class PlanBuilder:
                 plugin=plugin,
                 spec=spec,
                 inputs=(*(makers[kind] for kind in group.kinds), *described),
-                **settings,
+                settings=settings,
                 kind="upload",
                 target=group.target,
                 destination=f"{scheme}:{rest}",

@@ -82,7 +82,7 @@ def make_request(
             sources=plan.source_folders if isinstance(spec, DocumentSpec) else {},
             model_id=step.model_id,
         ),
-        settings=Settings.of(step.plugin.id, step.settings, step.settings_json),
+        settings=Settings.of(step.plugin.id, step.settings),
         output=output,
         units=units,
         sections=tuple(
@@ -92,7 +92,7 @@ def make_request(
                 heading=ref.spec.section or "",
                 run=ref.spec.run,
                 kind=ref.kind,
-                settings=Settings.of(ref.plugin.id, ref.settings, ref.settings_json),
+                settings=Settings.of(ref.plugin.id, ref.settings),
             )
             for ref in step.sections
         ),

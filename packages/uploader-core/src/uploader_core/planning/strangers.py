@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from uploader_core.contract.specs import ConvertSpec, SaveSpec
 from uploader_core.errors import RefusedError, UploaderError
 from uploader_core.release.manifest_file import describe_foreign, files_in, is_loaded
 
@@ -25,8 +24,7 @@ def find_strangers_in_release(plan: Plan, store: ReleaseStore) -> list[UploaderE
         folder = step.folder or "."
         writers = [s.id for s in plan.steps if s.folder == step.folder]
         ours = store.names_in(folder, writers) | {name for name, _ in step.estimate.files}
-        loads = step.spec.loads if isinstance(step.spec, (SaveSpec, ConvertSpec)) else ()
-        found = sorted(n for n in files_in(store.root / folder) if is_loaded(n, loads))
+        found = sorted(n for n in files_in(store.root / folder) if is_loaded(n, step.loads))
         foreign = [name for name in found if name not in ours]
         if foreign:
             errors.append(

@@ -70,6 +70,11 @@ class Registry:
         """Return the names that a group advertises: kinds, schemes or plugin ids."""
         return tuple(sorted({entry.name for entry in self._in(group)}))
 
+    def enabled(self, *groups: str) -> tuple[str, ...]:
+        """Return the ids of enabled plugins that are in groups, those of the first group first."""
+        found = dict.fromkeys(name for group in groups for name in self.names(group))
+        return tuple(name for name in found if name not in self.disabled)
+
     def claims(self, plugin_id: str) -> tuple[Entry, ...]:
         """Return every distribution that claims a plugin id; more than one is a conflict."""
         return tuple(entry for entry in self._in(PLUGINS) if entry.name == plugin_id)
@@ -103,7 +108,7 @@ class Registry:
         if plugin_id not in self._loaded:
             claims = self.claims(plugin_id)
             if not claims:
-                raise self._unknown(plugin_id)
+                raise self.unknown(plugin_id)
             if plugin_id in self.disabled:
                 raise PluginBrokenError(
                     f"plugin {plugin_id!r} is disabled by {self.disabled[plugin_id]}",
@@ -123,10 +128,8 @@ class Registry:
             )
         return self._loaded[plugin_id]
 
-    def _in(self, group: str) -> Iterator[Entry]:
-        return (entry for entry in self.entries if entry.group == group)
-
-    def _unknown(self, name: str) -> PluginNotInstalledError:
+    def unknown(self, name: str) -> PluginNotInstalledError:
+        """Return the error of a name that no installed plugin and no format has."""
         known = sorted({*self.ids(), *self.names(ARTIFACTS)})
         question = did_you_mean(name, known, most=3)
         hint = f"{question} Otherwise: " if question else ""
@@ -135,3 +138,6 @@ class Registry:
             owner="installed here: " + (", ".join(known) or "none"),
             next=f"{hint}pip install uploader-{name.split('-')[0]}",
         )
+
+    def _in(self, group: str) -> Iterator[Entry]:
+        return (entry for entry in self.entries if entry.group == group)

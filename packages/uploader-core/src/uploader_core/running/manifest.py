@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 import uploader_core
-from uploader_core.artifact import Artifact, Json, UploadFile
+from uploader_core.artifact import Artifact, ArtifactFile, Json, UploadFile
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError
-from uploader_core.planning.plan import Plan, PlannedStep
+from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
 from uploader_core.release.manifest_file import LOADS, NAME, SCHEMA
 from uploader_core.release.record import Record, safe_name
 from uploader_core.release.store import ReleaseStore
@@ -50,9 +50,9 @@ def files_to_upload(
     for source in step.inputs:
         record = results.records[source]
         artifact = record.made
-        folder = _folder(record, flatten=step.flatten)
+        prefix = name_prefix(record.folder, flatten=step.flatten)
         for file in artifact.files:
-            name = folder + file.name
+            name = prefix + file.name
             if name in files:
                 raise IntegrityError(
                     f"two files want to be {name} at {step.destination}",
@@ -95,26 +95,21 @@ def build_manifest(
         The manifest as JSON.
     """
     records, sources = results.records, results.sources
-    files: list[Json] = []
     wanted = sorted(set(steps))
-    for step_id in wanted:
-        record = records[step_id]
-        if record.artifact is None:
-            continue
-        folder = _folder(record, flatten=flatten)
-        kind = record.artifact.kind
-        files += [
-            {
-                "path": folder + file.name,
-                "size": file.size,
-                "sha256": file.sha256,
-                "role": file.role,
-                "kind": kind,
-                "step": step_id,
-            }
-            for file in record.artifact.files
-        ]
-    ancestry = _ancestors(plan, wanted)
+    made = [
+        (step_id, records[step_id].folder, artifact)
+        for step_id in wanted
+        if (artifact := records[step_id].artifact) is not None
+    ]
+    files: list[Json] = [
+        {
+            **_file(file, name_prefix(folder, flatten=flatten)),
+            "kind": artifact.kind,
+            "step": step_id,
+        }
+        for step_id, folder, artifact in made
+        for file in artifact.files
+    ]
     return {
         "schema": SCHEMA,
         "name": plan.release.name,
@@ -123,13 +118,15 @@ def build_manifest(
         "base_revision": plan.release.base_revision,
         "files": files,
         "artifacts": [
-            {"kind": r.artifact.kind, "step": s, "metadata": redact({**r.artifact.metadata})}
-            for s in wanted
-            if (r := records[s]).artifact is not None and r.artifact.kind != "document"
+            {"kind": artifact.kind, "step": step_id, "metadata": redact({**artifact.metadata})}
+            for step_id, _, artifact in made
+            if artifact.kind != "document"
         ],
         LOADS: [*plan.loads_of(wanted, flatten=flatten)],
         "materials": [_material(kind, sources[kind]) for kind in sorted(sources)],
-        "steps": [_step(plan, step_id, records.get(step_id)) for step_id in ancestry],
+        "steps": [
+            _step(plan, step_id, records.get(step_id)) for step_id in _ancestors(plan, wanted)
+        ],
         "tools": {"uploader-core": str(uploader_core.__version__)},
     }
 
@@ -138,11 +135,13 @@ def _material(kind: str, artifact: Artifact) -> dict[str, Json]:
     return {
         "kind": kind,
         "metadata": redact({**artifact.metadata}),
-        "files": [
-            {"path": f.name, "size": f.size, "sha256": f.sha256, "role": f.role}
-            for f in artifact.files
-        ],
+        "files": [_file(file) for file in artifact.files],
     }
+
+
+def _file(file: ArtifactFile, prefix: str = "") -> dict[str, Json]:
+    name = prefix + file.name
+    return {"path": name, "size": file.size, "sha256": file.sha256, "role": file.role}
 
 
 def _step(plan: Plan, step_id: str, record: Record | None) -> dict[str, Json]:
@@ -162,20 +161,11 @@ def describe(step: PlannedStep) -> dict[str, Json]:
     }
 
 
-def _folder(record: Record, *, flatten: bool) -> str:
-    """Return what is before the names of a step's files in a manifest."""
-    return "" if flatten or record.folder == "." else record.folder + "/"
-
-
 def _ancestors(plan: Plan, steps: list[str]) -> list[str]:
-    found: set[str] = set()
-    queue = list(steps)
-    while queue:
-        step_id = queue.pop()
-        if step_id in found or step_id.startswith("source:"):
-            continue
-        found.add(step_id)
-        queue.extend(plan.step(step_id).inputs)
+    found = {*steps}
+    for step in reversed(plan.steps):  # their order respects the edges
+        if step.id in found:
+            found.update(step.inputs)
     return [step.id for step in plan.steps if step.id in found]
 
 

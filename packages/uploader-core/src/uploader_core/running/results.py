@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from uploader_core.artifact import Artifact, Json
 from uploader_core.contract.sources import STACK
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.release.record import Record
-from uploader_core.running.step_key import Common, step_key
+from uploader_core.running.step_key import digest_facts, step_key
 
 
 class Results:
@@ -31,7 +32,7 @@ class Results:
         self.kept: set[str] = set()
         self.unread: set[str] = set()
         self.virtual: dict[str, Artifact] = {}
-        self._common = Common(plan)
+        self._plan = plan
         self._keys: dict[str, str] = {}
 
     def keep(self, record: Record, *, read: bool) -> None:
@@ -73,8 +74,14 @@ class Results:
         """Return the digest of everything that a step's result depends on."""
         if step.id not in self._keys:
             inputs = [part for source in step.inputs for part in self._key_parts(source)]
-            self._keys[step.id] = step_key(step, inputs, self._common)
+            self._keys[step.id] = step_key(
+                step, inputs, self._plan.release, self._facts if step.tells else None
+            )
         return self._keys[step.id]
+
+    @functools.cached_property
+    def _facts(self) -> list[Json]:
+        return digest_facts(self._plan.source_folders)
 
     def _made(self, source: str) -> Artifact:
         if source.startswith("source:"):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from uploader_core.advice import step_times
 from uploader_core.advice.disk_space import downloads_fit
@@ -15,7 +14,6 @@ from uploader_core.planning.fetching import Fetcher, outline_folder
 from uploader_core.planning.plan import Plan, Survey
 from uploader_core.planning.planner import build_plan
 from uploader_core.planning.preflight import combine, prepare, refuse_if
-from uploader_core.planning.present import Present
 from uploader_core.planning.proofs import Proofs
 from uploader_core.planning.request import Request
 from uploader_core.planning.strangers import find_strangers_in_release
@@ -45,15 +43,9 @@ def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1)
     Raises:
         UploaderError: The request cannot be planned at all.
     """
-    workers = Workers(config.environment)
-    with outline_folder() as folder, Proofs(config.environment) as proofs:
-        plan = build_plan(request, registry, config, Fetcher(registry, workers, folder))
-        store = ReleaseStore(plan.output)
-        store.check_foreign()
-        survey = _check(plan, workers, proofs, jobs, store, remembered(plan, store, workers))
-        plan, _, unproved = proofs.finish(survey.plan)
-        strangers = find_strangers_in_release(plan, store)
-        return replace(survey, plan=plan, errors=(*survey.errors, *unproved, *strangers))
+    with outline_folder() as folder:
+        fetcher = Fetcher(registry, Workers(config.environment), folder)
+        return _look_at(build_plan(request, registry, config, fetcher), config, jobs)
 
 
 def run(
@@ -92,19 +84,26 @@ def run(
     )
     store = ReleaseStore(plan.output)
     store.check_foreign()
-    with Proofs(environment) as proofs:
-        # Refuse before the first byte: nothing is created for a request that cannot run.
-        fresh = not store.internal.is_dir()
-        if fresh:
-            survey = _check(plan, Workers(environment), proofs, jobs)
+    fresh = not store.internal.is_dir()
+    with contextlib.closing(Proofs(environment)) as proofs:
+
+        def agree(results: Results, workers: Workers) -> Plan:
+            """Refuse what cannot run, all reasons at once, and have the rest confirmed."""
+            survey = _check(plan, store, results, workers, proofs, jobs)
             refuse_if(survey.errors)
+            refuse_if(find_strangers_in_release(survey.plan, store))
             confirm(survey)
-            plan = survey.plan
+            return survey.plan
+
+        if fresh:  # before the first byte: nothing is created for a request that cannot run
+            workers = Workers(environment)
+            plan = agree(remembered(plan, store, workers), workers)
         with (
             store.open(),
-            _event_file(events, store.internal / "events.jsonl"),
+            contextlib.closing(EventFile(store.internal / "events.jsonl")) as log,
             contextlib.closing(Workers(environment, store.internal / "logs")) as workers,
         ):
+            events.listen(log)
             store.sweep()
             events.emit("run_started", "", name=plan.release.name, output=str(plan.output))
             results = examine(
@@ -116,11 +115,8 @@ def run(
                 hashed=lambda name, size: events.emit("sources_hashed", file=name, size=size),
             )
             if not fresh:
-                survey = _check(plan, workers, proofs, jobs, store, results)
-                refuse_if(survey.errors)
-                refuse_if(find_strangers_in_release(survey.plan, store))
-                confirm(survey)
-            plan, found, errors = proofs.finish(survey.plan)
+                plan = agree(results, workers)
+            plan, found, errors = proofs.finish(plan)
             for finding in found:
                 events.emit("finding", "", **finding.to_json())
             if not errors:
@@ -209,60 +205,53 @@ def _plan_before_fetching(
     Returns:
         The plan where everything is here already, None where it has to be made once more.
     """
-    workers = Workers(config.environment)
     with outline_folder() as folder:
         if folder is None:
             return None
-        fetcher = Fetcher(registry, workers, folder)
+        fetcher = Fetcher(registry, Workers(config.environment), folder)
         plan = build_plan(request, registry, config, fetcher)
-        if not fetcher.outlined:
+        if not any(download.outline for download in plan.downloads):
             return plan
-        store = ReleaseStore(plan.output)
         # A release that was begun has steps that are kept, which only the real source shows.
-        if store.internal.is_dir():
+        if ReleaseStore(plan.output).internal.is_dir():
             refuse_if(downloads_fit(plan.downloads, plan))
-            return None
-        store.check_foreign()
-        with Proofs(config.environment) as proofs:
-            survey = _check(plan, workers, proofs, jobs)
-            refuse_if(survey.errors)
-            refuse_if(proofs.finish(survey.plan)[2])
+        else:
+            refuse_if(_look_at(plan, config, jobs).errors)
         return None
+
+
+def _look_at(plan: Plan, config: Config, jobs: int) -> Survey:
+    """Check a plan with what is remembered of its release, proofs and all; nothing is written."""
+    store = ReleaseStore(plan.output)
+    store.check_foreign()
+    workers = Workers(config.environment)
+    with contextlib.closing(Proofs(config.environment)) as proofs:
+        survey = _check(plan, store, remembered(plan, store, workers), workers, proofs, jobs)
+        proved, _, unproved = proofs.finish(survey.plan)
+    strangers = find_strangers_in_release(proved, store)
+    return replace(survey, plan=proved, errors=(*survey.errors, *unproved, *strangers))
 
 
 def _check(
     plan: Plan,
+    store: ReleaseStore,
+    results: Results,
     workers: Workers,
     proofs: Proofs,
     jobs: int,
-    store: ReleaseStore | None = None,
-    results: Results | None = None,
 ) -> Survey:
     """Fill a plan with what it comes to, and find what refuses it; proofs are only begun.
 
     Args:
         plan: From the planner.
+        store: The release folder, which need not exist.
+        results: What of the plan is there already.
         workers: For the checks that need one.
         proofs: Where checks that take seconds are begun.
         jobs: Heavy steps side by side.
-        store: The release folder, where there is one.
-        results: What of the plan is there already.
     """
-    kept: frozenset[str] = frozenset()
-    there: Present | None = None
-    if store is not None and results is not None:
-        kept, there = frozenset(results.kept), present(results, plan, store)
-        plan = replace(plan, virtual=results.virtual)
-    prepared, errors = prepare(plan, workers, kept, present=there, proofs=proofs)
-    prepared, more = advise(prepared, kept, jobs=jobs, present=there)
-    return Survey(plan=prepared, kept=kept, errors=(*errors, *more))
-
-
-@contextlib.contextmanager
-def _event_file(events: EventStream, path: Path) -> Iterator[None]:
-    file = EventFile(path)
-    events.listen(file)
-    try:
-        yield
-    finally:
-        file.close()
+    kept, there = frozenset(results.kept), present(results, plan, store)
+    plan = replace(plan, virtual=results.virtual)
+    plan, errors = prepare(plan, workers, proofs, kept, there)
+    plan, more = advise(plan, kept, jobs=jobs, present=there)
+    return Survey(plan=plan, kept=kept, errors=(*errors, *more))

@@ -23,15 +23,11 @@ from uploader_core.workers.pool import Workers
 def remembered(plan: Plan, store: ReleaseStore, workers: Workers) -> Results:
     """Find the steps that need not run, as a plan does, which reads no weights.
 
-    Where the digest of a source is not remembered, nothing is known.
+    Where the digest of a source is not remembered, nothing is known of any step.
     """
-    sources: dict[str, Artifact] = {}
-    for artifact in _consumed(plan):
-        filled = store.fill(artifact, may_read=False, tick=lambda *_: None)
-        if filled is None:
-            return Results(plan, sources)
-        sources[artifact.kind] = filled
-    return _compare(Results(plan, sources), plan, store, workers)
+    filled = [store.fill(a, may_read=False, tick=lambda *_: None) for a in _consumed(plan)]
+    results = Results(plan, {source.kind: source for source in filled if source is not None})
+    return results if None in filled else _compare(results, plan, store, workers)
 
 
 def examine(

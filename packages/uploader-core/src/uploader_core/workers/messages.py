@@ -46,18 +46,17 @@ class Settings:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plugin: str, settings: Any, values: Mapping[str, Any]) -> Settings:
+    def of(cls, plugin: str, settings: Any) -> Settings:
         """Describe the settings of a step.
 
         Args:
             plugin: Id of the plugin whose settings they are.
             settings: None for a step without.
-            values: The same as JSON.
         """
         if settings is None:
             return cls(plugin=plugin)
         name = f"{type(settings).__module__}:{type(settings).__qualname__}"
-        return cls(plugin=plugin, type=name, values=values)
+        return cls(plugin=plugin, type=name, values=contract_settings.to_json(settings))
 
     def build(self) -> Any:
         """Return the settings; their class is imported."""
