@@ -11,8 +11,9 @@ import getpass
 import platform
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from uploader_core.artifact import Json
 from uploader_core.secret_patterns import without_secrets
 
 PATH, PERSON, ADDRESS, SECRET = "[path]", "[name]", "[address]", "[secret]"
@@ -62,6 +63,18 @@ class Redactor:
         text = _PATHS.sub(PATH, text)
         text = _ADDRESSES.sub(ADDRESS, text)
         return text if self._names is None else self._names.sub(PERSON, text)
+
+
+def without_local_paths(value: Json) -> Json:
+    """Replace absolute local paths by their last part, at any depth of JSON."""
+    if isinstance(value, str):
+        absolute = value.startswith(("/", "~/", "\\\\")) or value[1:3] in (":\\", ":/")
+        return PurePath(value.replace("\\", "/")).name if absolute else value
+    if isinstance(value, list):
+        return [without_local_paths(item) for item in value]
+    if isinstance(value, dict):
+        return {key: without_local_paths(item) for key, item in value.items()}
+    return value
 
 
 def _at_hand() -> Iterator[str]:

@@ -16,7 +16,7 @@ from uploader_core.contract.output import OutputFolder
 from uploader_core.disk.safe_write import child, create, hash_file, translate_os_error
 from uploader_core.errors import IntegrityError, SpaceError, UploaderError, from_json
 from uploader_core.human_text import duration_text, size_text
-from uploader_core.running.manifest import redact
+from uploader_core.redact import without_local_paths
 
 
 def folder(tmp_path: Path) -> OutputFolder:
@@ -125,7 +125,7 @@ def test_hash_file(tmp_path: Path) -> None:
 
 def test_local_paths_are_redacted_at_any_depth() -> None:
     value = {"a": ["/home/alice/model", {"b": r"C:\Users\bob\m"}], "c": "me/model"}
-    assert redact(value) == {"a": ["model", {"b": "m"}], "c": "me/model"}  # type: ignore[arg-type]
+    assert without_local_paths(value) == {"a": ["model", {"b": "m"}], "c": "me/model"}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

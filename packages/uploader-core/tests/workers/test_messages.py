@@ -21,7 +21,7 @@ from uploader_core.contract.context import (
     VerifyContext,
 )
 from uploader_core.plugin import setting
-from uploader_core.running.manifest import redact
+from uploader_core.redact import without_local_paths
 from uploader_core.untrusted_json import as_json
 from uploader_core.workers import messages
 from uploader_core.workers.messages import from_line, to_line
@@ -175,4 +175,4 @@ def test_json_of_a_dataclass_is_what_a_file_of_it_would_hold() -> None:
 
 def test_no_local_path_of_a_setting_gets_into_a_manifest() -> None:
     settings = contract_settings.to_json(Places(folders=(Path("/home/me/a"), Path("/home/me/b"))))
-    assert redact(settings) == {"folders": ["a", "b"]}
+    assert without_local_paths(settings) == {"folders": ["a", "b"]}

@@ -261,6 +261,25 @@ def _without(plan: Plan, step_id: str) -> tuple[PlannedStep, ...]:
             del left[name]
 
 
+def with_needs(error: SpaceError, step: PlannedStep, release: Path, finished: int) -> SpaceError:
+    """Return the error of a step that ran out of room with how much more it needs.
+
+    Args:
+        error: Of the step, whose scratch is gone by now.
+        step: The step.
+        release: The release folder.
+        finished: Bytes of files that it finished and that are kept.
+    """
+    needs = dict(step.estimate.elsewhere)
+    if step.folder is not None and step.estimate.tightest:
+        needs[str(release)] = step.estimate.tightest - finished
+    what = error.what
+    for folder, needed in needs.items():
+        free = filesystems.free_bytes(Path(folder)) or 0
+        what += f"; to finish it needs {needed:,} bytes, and {free:,} bytes are free now"
+    return error.replace(what=what)
+
+
 def downloads_fit(downloads: Iterable[FetchedSource], plan: Plan) -> list[SpaceError]:
     """Return what stands against the downloads alone, where nothing else is known yet."""
     bare = replace(plan, steps=(), downloads=tuple(downloads))

@@ -84,7 +84,6 @@ class PlannedStep:
         flatten: For uploads.
         model_id: For uploads, and for documents that go with one: by what the model can be loaded
             from there.
-        release_documents: For uploads: also take the documents of the release.
         findings: Of its check.
     """
 
@@ -107,7 +106,6 @@ class PlannedStep:
     destination: str | None = None
     flatten: bool = False
     model_id: str = ""
-    release_documents: bool = False
     findings: tuple[Finding, ...] = ()
 
     @property

@@ -264,13 +264,14 @@ class PlanBuilder:
 
     def _sections(self, kinds: Iterable[str]) -> Iterator[SectionRef]:
         found = [
-            (spec.order, plugin.id, spec.name, plugin, spec)
+            (plugin, spec)
             for plugin in self.plugins.values()
             for spec in plugin.of(DocumentSpec)
             if spec.section is not None
         ]
+        found.sort(key=lambda item: (item[1].order, item[0].id, item[1].name))
         for kind in kinds:
-            for _, _, _, plugin, spec in sorted(found, key=lambda item: item[:3]):
+            for plugin, spec in found:
                 if _describes(spec, kind):
                     settings = self._settings(plugin, spec)
                     yield SectionRef(plugin=plugin, spec=spec, kind=kind, settings=settings)
@@ -315,7 +316,6 @@ class PlanBuilder:
                 destination=f"{scheme}:{rest}",
                 flatten=group.flatten,
                 model_id=group.model_id,
-                release_documents=group.documents and not group.flatten,
             )
 
 

@@ -7,13 +7,14 @@ can be published as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import uploader_core
 from uploader_core.artifact import Artifact, ArtifactFile, Json, UploadFile
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError
 from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
+from uploader_core.redact import without_local_paths
 from uploader_core.release.manifest_file import LOADS, NAME, SCHEMA
 from uploader_core.release.record import Record, safe_name
 from uploader_core.release.store import ReleaseStore
@@ -118,15 +119,13 @@ def build_manifest(
         "base_revision": plan.release.base_revision,
         "files": files,
         "artifacts": [
-            {"kind": artifact.kind, "step": step_id, "metadata": redact({**artifact.metadata})}
+            {"kind": artifact.kind, "step": step_id, "metadata": _metadata(artifact)}
             for step_id, _, artifact in made
             if artifact.kind != "document"
         ],
         LOADS: [*plan.loads_of(wanted, flatten=flatten)],
         "materials": [_material(kind, sources[kind]) for kind in sorted(sources)],
-        "steps": [
-            _step(plan, step_id, records.get(step_id)) for step_id in _ancestors(plan, wanted)
-        ],
+        "steps": [_step(step, records.get(step.id)) for step in _ancestors(plan, wanted)],
         "tools": {"uploader-core": str(uploader_core.__version__)},
     }
 
@@ -134,9 +133,13 @@ def build_manifest(
 def _material(kind: str, artifact: Artifact) -> dict[str, Json]:
     return {
         "kind": kind,
-        "metadata": redact({**artifact.metadata}),
+        "metadata": _metadata(artifact),
         "files": [_file(file) for file in artifact.files],
     }
+
+
+def _metadata(artifact: Artifact) -> Json:
+    return without_local_paths({**artifact.metadata})
 
 
 def _file(file: ArtifactFile, prefix: str = "") -> dict[str, Json]:
@@ -144,11 +147,10 @@ def _file(file: ArtifactFile, prefix: str = "") -> dict[str, Json]:
     return {"path": name, "size": file.size, "sha256": file.sha256, "role": file.role}
 
 
-def _step(plan: Plan, step_id: str, record: Record | None) -> dict[str, Json]:
-    step = plan.step(step_id)
+def _step(step: PlannedStep, record: Record | None) -> dict[str, Json]:
     about: dict[str, Json] = {**(describe(step) if record is None else record.about)}
-    about["settings"] = redact(about["settings"])
-    return {"id": step_id, "kind": step.kind, "inputs": list(step.inputs), **about}
+    about["settings"] = without_local_paths(about["settings"])
+    return {"id": step.id, "kind": step.kind, "inputs": list(step.inputs), **about}
 
 
 def describe(step: PlannedStep) -> dict[str, Json]:
@@ -161,21 +163,9 @@ def describe(step: PlannedStep) -> dict[str, Json]:
     }
 
 
-def _ancestors(plan: Plan, steps: list[str]) -> list[str]:
+def _ancestors(plan: Plan, steps: list[str]) -> list[PlannedStep]:
     found = {*steps}
     for step in reversed(plan.steps):  # their order respects the edges
         if step.id in found:
             found.update(step.inputs)
-    return [step.id for step in plan.steps if step.id in found]
-
-
-def redact(value: Json) -> Json:
-    """Replace absolute local paths by their last part, at any depth."""
-    if isinstance(value, str):
-        absolute = value.startswith(("/", "~/", "\\\\")) or value[1:3] in (":\\", ":/")
-        return PurePath(value.replace("\\", "/")).name if absolute else value
-    if isinstance(value, list):
-        return [redact(item) for item in value]
-    if isinstance(value, dict):
-        return {key: redact(item) for key, item in value.items()}
-    return value
+    return [step for step in plan.steps if step.id in found]
