@@ -219,6 +219,7 @@ def run(
         UploaderError: Refused before the first step.
         CancelledError: Stopped; finished steps are kept.
     """
+    from uploader_core import page
     from uploader_core.running import session
     from uploader_core.running.events import EventStream
     from uploader_core.user_config.disabled import make_registry
@@ -233,6 +234,7 @@ def run(
         fail_fast=fail_fast,
         checksum=checksum,
         confirm=confirm,
+        observers=(page,),
     )
 
 

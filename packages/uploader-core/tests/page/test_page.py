@@ -137,6 +137,18 @@ def test_a_run_that_went_well(uploader: Any, adapter: Path, tmp_path: Path) -> N
     harmless(page)
 
 
+def test_a_page_that_cannot_be_written_fails_no_run(
+    uploader: Any, adapter: Path, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    make(uploader, adapter, release)
+    (release / "report.html").unlink()
+    (release / "report.html").mkdir()
+    again = uploader("run", adapter, "--plugins", "page", "--output", release)
+    assert again.returncode == 0
+    assert "observer of uploader_core.page" in again.stdout
+
+
 def test_the_page_is_of_the_run_and_not_of_the_release(
     uploader: Any, adapter: Path, tmp_path: Path
 ) -> None:

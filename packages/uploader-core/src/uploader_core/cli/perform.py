@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 
+from uploader_core import page
 from uploader_core.cli.ending import show_report
 from uploader_core.cli.json_output import report_json
 from uploader_core.cli.live import make_renderer
@@ -80,6 +81,7 @@ def perform(
             fail_fast=fail_fast,
             checksum=checksum,
             confirm=before_start,
+            observers=(page,),
         )
     if as_json:
         click.echo(json.dumps(report_json(report, because), indent=2, ensure_ascii=False))

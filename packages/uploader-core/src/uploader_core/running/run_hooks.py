@@ -35,10 +35,11 @@ class RunHooks:
 
     Args:
         plan: Names the plugins; they are loaded already.
+        observers: What else has hooks, called after the plugins.
         events: Where failures of observers are reported.
     """
 
-    def __init__(self, plan: Plan, events: EventStream) -> None:
+    def __init__(self, plan: Plan, observers: Iterable[object], events: EventStream) -> None:
         self._events = events
         self._guard = threading.Lock()
         self._manager = pluggy.PluginManager("uploader")
@@ -47,6 +48,8 @@ class RunHooks:
         for step in plan.steps:
             if not self._manager.has_plugin(step.plugin.id):
                 self._manager.register(step.plugin.module, name=step.plugin.id)
+        for observer in observers:
+            self._manager.register(observer)
 
     def execute(self, step: PlannedStep, context: Performs) -> Any:
         """Run a step through the wrappers; what they raise is the step's error."""

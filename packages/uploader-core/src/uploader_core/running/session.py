@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from uploader_core.advice import step_times
@@ -58,6 +58,7 @@ def run(
     fail_fast: bool = False,
     checksum: bool = False,
     confirm: Callable[[Survey], None] = lambda _: None,
+    observers: Iterable[object] = (),
 ) -> Report:
     """Plan a request, check it, and run what is not done yet.
 
@@ -70,6 +71,7 @@ def run(
         fail_fast: Start nothing new after a failure.
         checksum: Read everything that is there already instead of believing sizes and times.
         confirm: Called with the survey before the first step; raising stops the run.
+        observers: With hooks that observe the run, after those of the plan's plugins.
 
     Returns:
         The report; its ``error()`` is None when everything is done and verified.
@@ -120,10 +122,10 @@ def run(
             for finding in found:
                 events.emit("finding", "", **finding.to_json())
             if not errors:
+                hooks = RunHooks(plan, observers, events)
                 report = _execute(
-                    plan, results, store, events, workers, jobs=jobs, fail_fast=fail_fast
+                    plan, results, store, events, workers, hooks, jobs=jobs, fail_fast=fail_fast
                 )
-                _write_page(report, store, events)
                 error = report.error()
                 events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
                 return report
@@ -138,6 +140,7 @@ def _execute(
     store: ReleaseStore,
     events: EventStream,
     workers: Workers,
+    hooks: RunHooks,
     *,
     jobs: int,
     fail_fast: bool,
@@ -154,7 +157,6 @@ def _execute(
             record = results.records.get(step.id)
             outcomes[step.id] = Outcome(step=step.id, status="kept", record=record)
             events.emit("step_kept", step.id)
-    hooks = RunHooks(plan, events)
     hooks.observe("uploader_run_started", plan=plan)
     step_run = StepRun(
         plan=plan, results=results, store=store, workers=workers, hooks=hooks, events=events
@@ -184,17 +186,6 @@ def _warm_up(plan: Plan, workers: Workers) -> None:
         if not (step.is_virtual or step.uploads) and step.spec.isolation == "process":
             workers.warm(step.spec.run, step.plugin.entry.owner)
             return
-
-
-def _write_page(report: Report, store: ReleaseStore, events: EventStream) -> None:
-    """Write the page about the run; failing to write it never fails the run."""
-    from uploader_core.page import write_page
-
-    scratch = store.internal / "work"
-    try:
-        write_page(report, store.root, store.internal / "events.jsonl", scratch)
-    except Exception as error:
-        events.emit("warning", "", what=f"report.html was not written: {error}")
 
 
 def _plan_before_fetching(
