@@ -56,15 +56,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     )
     output = request.output or _default_output(sources, name)
     builder = PlanBuilder(registry, config, sources, release)
-    wanted = builder.resolve_names(request.plugins)
-    for plugin, spec in wanted:
-        builder.add(plugin, spec, needed_by=None)
-    if not wanted:
-        raise UsageError(
-            "no installed format fits this source",
-            owner=f"source of kind {sources.kind}",
-            next="pip install uploader-lora uploader-merged uploader-gguf",
-        )
+    builder.add_formats(request.plugins)
     builder.add_documents(request)
     for scheme, rest in destinations:
         builder.add_uploads(scheme, rest)

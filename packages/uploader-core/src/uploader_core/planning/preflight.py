@@ -14,12 +14,7 @@ from dataclasses import replace
 from uploader_core.artifact import Artifact
 from uploader_core.contract.context import PlanContext
 from uploader_core.contract.specs import Estimate, Finding, UploadSpec
-from uploader_core.errors import (
-    PluginBrokenError,
-    RefusedError,
-    StepFailedError,
-    UploaderError,
-)
+from uploader_core.errors import PluginBrokenError, RefusedError, StepFailedError, UploaderError
 from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
 from uploader_core.planning.present import Present
 from uploader_core.planning.proofs import Proofs, refusals_of
@@ -72,14 +67,14 @@ def prepare(
             estimates = {s.kind: made.get(s.id, s.estimate) for s in steps.values()}
             context = _plan_context(plan, step, inputs, estimates)
             # The check first: it says why, where an estimate only fails to read something.
-            steps[step.id] = replace(step, findings=_check(step, context, workers))
-            refused = refusals_of(step.id, steps[step.id].findings)
-            steps[step.id] = replace(steps[step.id], estimate=_estimate(step, context))
+            step = steps[step.id] = replace(step, findings=_check(step, context, workers))
+            step = steps[step.id] = replace(step, estimate=_estimate(step, context))
         except UploaderError as error:
-            said = refusals_of(step.id, steps[step.id].findings)
-            errors += said or [error.replace(owner=error.owner or step.plugin.entry.owner)]
+            owned = error if error.owner else error.replace(owner=step.plugin.entry.owner)
+            errors += refusals_of(step.id, step.findings) or [owned]
             broken.add(step.id)
             continue
+        refused = refusals_of(step.id, step.findings)
         errors += refused
         if not refused:
             proofs.begin(plan, step, inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from uploader_core.contract.context import GroupContext, ReleaseInfo, UploadGroup
 from uploader_core.contract.sources import Sources
@@ -28,47 +28,61 @@ from uploader_core.planning.plan import PlannedStep, SectionRef
 from uploader_core.planning.request import Request
 from uploader_core.planning.sources import source_kinds
 from uploader_core.plugins.configuration import Config
-from uploader_core.plugins.entry_points import (
-    ARTIFACTS,
-    DEFAULTS,
-    import_dotted,
-)
+from uploader_core.plugins.entry_points import ARTIFACTS, DEFAULTS, import_dotted
 from uploader_core.plugins.registry import Plugin, Registry
 
 MakeSpec = SaveSpec | ConvertSpec
 
 
+@dataclass(slots=True)
 class PlanBuilder:
-    """State of one planning: loaded plugins and the steps so far, by id."""
+    """State of one planning.
 
-    def __init__(
-        self, registry: Registry, config: Config, sources: Sources, release: ReleaseInfo
-    ) -> None:
-        self.registry = registry
-        self.config = config
-        self.sources = sources
-        self.release = release
-        self.steps: dict[str, PlannedStep] = {}
-        self.warnings: list[Finding] = []
-        self.plugins: dict[str, Plugin] = {}
-        self._requested: set[str] = set()
+    Attributes:
+        registry: Installed plugins.
+        config: Where settings come from.
+        sources: What the plan starts from.
+        release: What every step is told about the whole.
+        steps: So far, by id, each after those that it consumes.
+        warnings: About the request as a whole.
+        plugins: Those that take part, by id, in the order in which they were loaded.
+    """
 
-    # -- names ---------------------------------------------------------------------------------
+    registry: Registry
+    config: Config
+    sources: Sources
+    release: ReleaseInfo
+    steps: dict[str, PlannedStep] = field(default_factory=dict)
+    warnings: list[Finding] = field(default_factory=list)
+    plugins: dict[str, Plugin] = field(default_factory=dict)
+    _requested: tuple[str, ...] = ()
 
-    def resolve_names(self, names: tuple[str, ...]) -> list[tuple[Plugin, MakeSpec]]:
-        """Turn plugin ids and kinds into the specs that the user wants, without repetition."""
+    # -- formats -------------------------------------------------------------------------------
+
+    def add_formats(self, names: tuple[str, ...]) -> None:
+        """Add the formats that the user wants and, before each, everything that it consumes.
+
+        Args:
+            names: Plugin ids and kinds; of the default formats, those that fit where it is empty.
+        """
+        self._requested = names
         wanted: list[tuple[Plugin, MakeSpec]] = []
         if not names:
             for plugin_id in self.registry.enabled(DEFAULTS):
                 wanted += self._default_specs(plugin_id)
-        self._requested.update(names)
         for name in names:
             if name in self.registry.ids():
                 wanted += self._named_specs(name)
             else:
                 wanted.append(self._producer(name, needed_by=None))
-        unique = {(plugin.id, spec.name): (plugin, spec) for plugin, spec in wanted}
-        return list(unique.values())
+        if not wanted:
+            raise UsageError(
+                "no installed format fits this source",
+                owner=f"source of kind {self.sources.kind}",
+                next="pip install uploader-lora uploader-merged uploader-gguf",
+            )
+        for plugin, spec in wanted:
+            self._add(plugin, spec, needed_by=None)
 
     def load(self, plugin_id: str) -> Plugin:
         plugin = self.registry.load(plugin_id)
@@ -155,9 +169,7 @@ class PlanBuilder:
             next=f"pip install uploader-{kind.split('-')[0]}",
         )
 
-    # -- steps ---------------------------------------------------------------------------------
-
-    def add(
+    def _add(
         self, plugin: Plugin, spec: MakeSpec, needed_by: str | None, chain: tuple[str, ...] = ()
     ) -> PlannedStep:
         """Add a step and, first, everything that it consumes.
@@ -208,7 +220,7 @@ class PlanBuilder:
                 next="leave it out of --plugins",
             )
         producer, spec = self._producer(kind, needed_by=consumer)
-        return self.add(producer, spec, needed_by=consumer, chain=chain).id
+        return self._add(producer, spec, needed_by=consumer, chain=chain).id
 
     def artifacts(self) -> list[PlannedStep]:
         """Return the steps whose artifacts the user asked for."""
