@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from types import ModuleType
 
@@ -59,7 +59,7 @@ def announce(
     plugin: str,
     owner: str,
     module: ModuleType,
-    specs: Iterable[Spec],
+    specs: Sequence[Spec],
     *,
     version: str,
     announced: Iterable[Announcement] = ANNOUNCED,
@@ -77,7 +77,9 @@ def announce(
     Raises:
         PluginBrokenError: It uses something whose time is over.
     """
-    for line in _used(module, [*specs], announced):
+    for line in announced:
+        if not _is_used(line.name, module, specs):
+            continue
         what = f"plugin {plugin!r} uses {line.name}, which {line.words}"
         if line.is_over(version):
             raise PluginBrokenError(
@@ -112,20 +114,14 @@ def public_name(
     raise AttributeError(f"module 'uploader_core.plugin' has no attribute {name!r}")
 
 
-def _used(
-    module: ModuleType, specs: list[Spec], announced: Iterable[Announcement]
-) -> Iterator[Announcement]:
-    for line in announced:
-        owner, _, field = line.name.partition(".")
-        if line.name.startswith("kind "):
-            kind = line.name.removeprefix("kind ")
-            if any(kind in _kinds(spec) for spec in specs):
-                yield line
-        elif not field:
-            if hasattr(module, line.name):
-                yield line
-        elif any(type(spec).__name__ == owner and _is_set(spec, field) for spec in specs):
-            yield line
+def _is_used(name: str, module: ModuleType, specs: Sequence[Spec]) -> bool:
+    """Return whether a plugin uses what an announcement is called after."""
+    if name.startswith("kind "):
+        return any(name.removeprefix("kind ") in _kinds(spec) for spec in specs)
+    owner, _, field = name.partition(".")
+    if not field:
+        return hasattr(module, name)
+    return any(type(spec).__name__ == owner and _is_set(spec, field) for spec in specs)
 
 
 def _kinds(spec: Spec) -> set[str]:

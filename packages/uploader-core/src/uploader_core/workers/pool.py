@@ -159,18 +159,19 @@ class Workers:
         if self.stopped:
             raise CancelledError("the run was stopped")
         if watchdog.bit:
-            raise StepFailedError(
-                f"{request.step} hangs: for {limit_of(self._environment):,.0f} s its worker "
-                "said nothing, computed nothing and moved no byte",
-                owner=request.owner,
-                safe="finished steps are kept; no half-written file has a final name",
-                next=f"run the same command again; {VARIABLE} waits longer, 0 for ever",
+            what = (
+                f"hangs: for {limit_of(self._environment):,.0f} s its worker said nothing, "
+                "computed nothing and moved no byte"
             )
+            advice = f"run the same command again; {VARIABLE} waits longer, 0 for ever"
+        else:
+            what = f"ended without a result: its worker {describe_exit(code)}"
+            advice = _advice(code, tail.last)
         raise StepFailedError(
-            f"{request.step} ended without a result: its worker {describe_exit(code)}",
+            f"{request.step} {what}",
             owner=request.owner,
             safe="finished steps are kept; no half-written file has a final name",
-            next=_advice(code, tail.last),
+            next=advice,
         )
 
     def _log_file(self, step: str) -> Path:
@@ -190,7 +191,8 @@ class _Tail:
 
     @property
     def last(self) -> str:
-        return " | ".join(line for line in self._lines if line)
+        # A copy: what outlives its parent may go on printing.
+        return " | ".join(line for line in self._lines.copy() if line)
 
     def join(self) -> None:
         self._thread.join(timeout=5)
