@@ -163,24 +163,27 @@ class TestFolder(FolderConformance):
     """Core's own destination ``dir:``."""
 
 
-def test_own_tests_of_an_author_are_told_apart_without_pytest() -> None:
-    """``plugins check`` runs the same classes; what only pytest can run is skipped, by name."""
-    from uploader_kit.check import _one
+def test_own_tests_of_an_author_run_as_by_pytest() -> None:
+    """They may skip, fail as announced, and take fixtures."""
     from uploader_kit.conformance import PluginConformance
 
     class Own(PluginConformance):
-        plugin = "x"
+        plugin = "dir"
 
         def test_skipped(self) -> None:
             pytest.skip("no such device")
 
-        def test_with_a_fixture(self, tmp_path: Path) -> None:
-            raise AssertionError(tmp_path)
+        @pytest.mark.xfail(reason="asks the licence server")
+        def test_announced(self) -> None:
+            raise OSError
 
-    skipped, fixture = (_one(Own, name) for name in ("test_skipped", "test_with_a_fixture"))
-    assert (skipped.outcome, skipped.why) == ("skipped", "no such device")
-    assert fixture.outcome == "skipped"
-    assert "run pytest" in fixture.why
+        def test_with_a_fixture(self, tmp_path: Path) -> None:
+            assert tmp_path.is_dir()
+
+    found = {v.check: (v.outcome, v.why) for v in run((Own,), lambda _: None)}
+    assert found["skipped"] == ("skipped", "no such device")
+    assert found["announced"] == ("expected", "asks the licence server")
+    assert found["with a fixture"] == ("passed", "")
 
 
 def test_class_whose_own_preparation_fails_does_not_stop_the_others() -> None:

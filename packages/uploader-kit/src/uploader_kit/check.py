@@ -1,4 +1,4 @@
-"""The conformance kit without pytest: ``uploader plugins check``.
+"""The conformance kit on one plugin, by pytest: ``uploader plugins check``.
 
 A plugin's id, or the folder of its distribution. For a folder, the classes of its ``tests`` are
 run; for an id, classes are made on the spot for every spec, which leaves out destinations: only
@@ -7,25 +7,34 @@ their authors know a server to try them against.
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
-import sys
-import time
+import tempfile
 import traceback
-import unittest
-from collections.abc import Callable, Iterator
+import types
+import warnings
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import pytest
 
 from uploader_core.contract.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
 from uploader_core.errors import PluginNotInstalledError, UploaderError, UsageError
+from uploader_core.plugins.deprecations import UploaderDeprecationWarning
 from uploader_core.plugins.entry_points import PLUGINS
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.files import read_toml
 from uploader_kit.conformance import PluginConformance
 from uploader_kit.documenting import DocumentConformance
 from uploader_kit.making import ConvertConformance, SaveConformance
+
+# Nothing is shown but the verdicts, and nothing is left behind; options of the author's own test
+# run, such as a measured coverage, have no business here.
+_OPTIONS = ("-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist",
+            "-p", "no:cov")  # fmt: skip
+
+Classes = tuple[type[PluginConformance], ...]
+Outcome = Literal["passed", "failed", "skipped", "expected"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,90 +51,157 @@ class Verdict:
 
     subject: str
     check: str
-    outcome: Literal["passed", "failed", "skipped", "expected"]
+    outcome: Outcome
     why: str = ""
     seconds: float = 0.0
 
 
-def classes_for(subject: str, registry: Registry) -> tuple[type[PluginConformance], ...]:
-    """Return the classes to run for a plugin id or a project's folder.
+def check(subject: str, registry: Registry, tell: Callable[[Verdict], None]) -> list[Verdict]:
+    """Run the kit on a plugin id, or on a project's folder, and say what came of each check.
 
     Raises:
         UsageError: A folder without tests on the kit.
         PluginNotInstalledError: The folder's distribution is not installed.
     """
     folder = Path(subject)
-    if (folder / "pyproject.toml").is_file():
-        return tuple(_classes_in(folder, registry))
-    return tuple(_classes_of(subject, registry))
-
-
-def run(
-    classes: tuple[type[PluginConformance], ...], tell: Callable[[Verdict], None]
-) -> list[Verdict]:
-    """Run every check of some classes and say what came of each."""
-    verdicts = []
-    for verdict in (verdict for cls in classes for verdict in _verdicts(cls)):
-        tell(verdict)
-        verdicts.append(verdict)
+    if not (folder / "pyproject.toml").is_file():
+        return run(classes_of(subject, registry), tell)
+    _check_installed(folder, registry)
+    verdicts = _run(_Checks(tell), [str(folder / "tests"), "--rootdir", str(folder)])
+    if not verdicts:
+        raise UsageError(
+            f"{folder / 'tests'} has no class of the conformance kit",
+            next="see uploader_kit, or check the installed plugin by its id",
+        )
     return verdicts
 
 
-def _verdicts(cls: type[PluginConformance]) -> Iterator[Verdict]:
-    broken = _around(cls, "set up", cls.setup_class)
-    if broken is not None:
-        yield broken
-        return
-    try:
-        for name in (n for n in dir(cls) if n.startswith("test_")):
-            yield _one(cls, name)
-    finally:  # also when Ctrl-C ends it
-        broken = _around(cls, "tear down", cls.teardown_class)
-    if broken is not None:
-        yield broken
+def run(classes: Classes, tell: Callable[[Verdict], None]) -> list[Verdict]:
+    """Run every check of some classes and say what came of each."""
+    with tempfile.TemporaryDirectory(prefix="uploader-kit-") as folder:
+        path = Path(folder).resolve() / "test_given.py"
+        path.touch()
+        return _run(_Checks(tell), [str(path), "--rootdir", folder], _Given(path, classes))
 
 
-def _around(cls: type[PluginConformance], what: str, call: Callable[[], None]) -> Verdict | None:
-    """Return a verdict where an author's own preparation fails, so that other classes still run."""
-    try:
-        call()
-    except Exception as error:
-        return Verdict(subject=cls.__name__, check=what, outcome="failed", why=_why(error))
-    return None
+def classes_of(plugin_id: str, registry: Registry) -> Classes:
+    """Return the classes for the specs of an installed plugin."""
+    kinds: dict[type, type[PluginConformance]] = {
+        SaveSpec: SaveConformance,
+        ConvertSpec: ConvertConformance,
+        DocumentSpec: DocumentConformance,
+        UploadSpec: PluginConformance,
+    }
+    specs = [spec for spec in registry.load(plugin_id).specs if type(spec) in kinds]
+    return tuple(
+        type(spec.name, (kinds[type(spec)],), {"plugin": plugin_id, "spec": spec.name})
+        for spec in specs
+    ) or (type(plugin_id, (PluginConformance,), {"plugin": plugin_id}),)
 
 
-def _one(cls: type[PluginConformance], name: str) -> Verdict:
-    check = name.removeprefix("test_").replace("_", " ")
-    started = time.monotonic()
-    announced = [
-        mark.kwargs.get("reason", "")
-        for mark in getattr(getattr(cls, name), "pytestmark", [])
-        if mark.name == "xfail"
-    ]
-    outcome: Literal["passed", "failed", "skipped", "expected"] = "passed"
+class _Given:
+    """Lets pytest collect classes that are in no file."""
+
+    def __init__(self, path: Path, classes: Classes) -> None:
+        self._path = path
+        self._module = types.ModuleType("given")
+        # pytest looks for names that begin so; what is shown is the name of the class itself.
+        vars(self._module).update({f"Test{n}": cls for n, cls in enumerate(classes)})
+
+    def pytest_pycollect_makemodule(
+        self, module_path: Path, parent: pytest.Collector
+    ) -> pytest.Module | None:
+        if module_path != self._path:
+            return None
+        module = pytest.Module.from_parent(parent, path=module_path)
+        module.obj = self._module
+        return module
+
+
+class _Checks:
+    """Turns what pytest reports of the kit's classes into verdicts, and leaves out other tests."""
+
+    def __init__(self, tell: Callable[[Verdict], None]) -> None:
+        self._tell = tell
+        self.verdicts: list[Verdict] = []
+        self.announced: list[warnings.WarningMessage] = []
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if _class_of(item) is not None]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._add(Verdict(subject=report.nodeid, check="collect", outcome="failed",
+                              why=report.longreprtext))  # fmt: skip
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.when == "call" or not report.passed:
+            self._add(_verdict(item, call, report))
+        return report
+
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        if issubclass(warning_message.category, UploaderDeprecationWarning):
+            self.announced.append(warning_message)
+
+    def _add(self, verdict: Verdict) -> None:
+        # A class that cannot be prepared fails with every one of its checks, and is told once.
+        if any((v.subject, v.check) == (verdict.subject, verdict.check) for v in self.verdicts):
+            return
+        self.verdicts.append(verdict)
+        self._tell(verdict)
+
+
+def _run(checks: _Checks, arguments: Sequence[str], *plugins: object) -> list[Verdict]:
+    """Run pytest in this process.
+
+    Raises:
+        KeyboardInterrupt: It was stopped; the classes were torn down.
+        UsageError: pytest does not take the author's configuration.
+    """
+    code = pytest.main([*arguments, *_OPTIONS], plugins=[checks, *plugins])
+    if code == pytest.ExitCode.INTERRUPTED and not any(
+        verdict.check == "collect" for verdict in checks.verdicts
+    ):
+        raise KeyboardInterrupt
+    if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR):
+        raise UsageError(f"pytest ends with {code!r}", next="run pytest itself: it says why")
+    for message in checks.announced:
+        warnings.warn_explicit(message.message, message.category, message.filename, message.lineno)
+    return checks.verdicts
+
+
+def _verdict(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> Verdict:
+    cls = _class_of(item)
+    assert cls is not None
+    name = item.name.removeprefix("test_").replace("_", " ")
+    outcome: Outcome = report.outcome
     why = ""
-    try:
-        test = getattr(cls(), name)
-        if inspect.signature(test).parameters:
-            raise unittest.SkipTest("it takes fixtures of pytest: run pytest")
-        test()
-    except unittest.SkipTest as reason:
-        outcome, why = "skipped", str(reason)
-    except Exception as error:
-        outcome, why = "failed", _why(error)
-    except BaseException as reason:
-        # pytest.skip() in an author's own test; pytest itself is not needed here.
-        outcomes = "_pytest.outcomes" in {base.__module__ for base in type(reason).__mro__}
-        if not outcomes or type(reason).__name__ != "Skipped":
-            raise
-        outcome, why = "skipped", str(reason)
-    if outcome == "failed" and announced:
-        outcome, why = "expected", announced[0]
-    seconds = time.monotonic() - started
-    return Verdict(subject=cls.__name__, check=check, outcome=outcome, why=why, seconds=seconds)
+    if report.failed:
+        assert call.excinfo is not None
+        why = _why(call.excinfo.value)
+        if report.when != "call":
+            name = "set up" if report.when == "setup" else "tear down"
+    elif hasattr(report, "wasxfail") and report.skipped:
+        outcome, why = "expected", str(report.wasxfail)
+    elif report.skipped:
+        reason: Any = report.longrepr
+        why = str(reason[2]).removeprefix("Skipped: ")
+    return Verdict(
+        subject=cls.__name__, check=name, outcome=outcome, why=why, seconds=report.duration
+    )
 
 
-def _why(error: Exception) -> str:
+def _class_of(item: pytest.Item) -> type[PluginConformance] | None:
+    """Return the class of the kit that an item belongs to; None for any other test."""
+    cls = getattr(item, "cls", None)
+    return cls if isinstance(cls, type) and issubclass(cls, PluginConformance) else None
+
+
+def _why(error: BaseException) -> str:
     if isinstance(error, UploaderError):
         return str(error) + "".join(f" ({part})" for part in (error.owner, error.next) if part)
     if isinstance(error, (AssertionError, LookupError)):
@@ -133,67 +209,15 @@ def _why(error: Exception) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def _classes_of(plugin_id: str, registry: Registry) -> Iterator[type[PluginConformance]]:
-    kinds = {
-        SaveSpec: SaveConformance,
-        ConvertSpec: ConvertConformance,
-        DocumentSpec: DocumentConformance,
-    }
-    yielded = False
-    for spec in registry.load(plugin_id).specs:
-        base = kinds.get(type(spec))
-        if base is not None:
-            yielded = True
-            yield type(spec.name, (base,), {"plugin": plugin_id, "spec": spec.name})
-        elif isinstance(spec, UploadSpec):
-            yield type(spec.name, (PluginConformance,), {"plugin": plugin_id})
-            yielded = True
-    if not yielded:
-        yield type(plugin_id, (PluginConformance,), {"plugin": plugin_id})
+def _check_installed(folder: Path, registry: Registry) -> None:
+    from packaging.utils import canonicalize_name
 
-
-def _classes_in(folder: Path, registry: Registry) -> Iterator[type[PluginConformance]]:
-    name = _project_name(folder)
-    if not any(e.group == PLUGINS and _same(e.distribution, name) for e in registry.entries):
+    data = read_toml(folder / "pyproject.toml")
+    name = str(data.get("project", {}).get("name", folder.name))
+    plugins = (e.distribution for e in registry.entries if e.group == PLUGINS)
+    if canonicalize_name(name) not in map(canonicalize_name, plugins):
         raise PluginNotInstalledError(
             f"{name} is not installed here, or declares no plugin",
             owner=str(folder / "pyproject.toml"),
             next=f"pip install -e {folder}",
         )
-    found = False
-    for path in sorted((folder / "tests").glob("test_*.py")):
-        for cls in _classes_of_module(path):
-            found = True
-            yield cls
-    if not found:
-        raise UsageError(
-            f"{folder / 'tests'} has no class of the conformance kit",
-            next="see uploader_kit, or check the installed plugin by its id",
-        )
-
-
-def _classes_of_module(path: Path) -> Iterator[type[PluginConformance]]:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(path.parent))
-    for value in vars(module).values():
-        is_class = isinstance(value, type) and issubclass(value, PluginConformance)
-        if is_class and value.__module__ == path.stem:
-            yield value
-
-
-def _project_name(folder: Path) -> str:
-    data = read_toml(folder / "pyproject.toml")
-    return str(data.get("project", {}).get("name", folder.name))
-
-
-def _same(left: str, right: str) -> bool:
-    from packaging.utils import canonicalize_name
-
-    return canonicalize_name(left) == canonicalize_name(right)

@@ -17,7 +17,8 @@ from uploader_core.user_config.disabled import make_registry
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def check(subject: str, as_json: bool) -> int:
     """Run the conformance kit on a plugin: its id, or the folder of its distribution."""
-    from uploader_kit.check import Verdict, classes_for, run
+    from uploader_kit.check import Verdict
+    from uploader_kit.check import check as run
 
     def tell(verdict: Verdict) -> None:
         if as_json:
@@ -28,7 +29,7 @@ def check(subject: str, as_json: bool) -> int:
         if verdict.why:
             click.echo(f"          {verdict.why}")
 
-    verdicts = run(classes_for(subject, make_registry()), tell)
+    verdicts = run(subject, make_registry(), tell)
     failed = [verdict for verdict in verdicts if verdict.outcome == "failed"]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))

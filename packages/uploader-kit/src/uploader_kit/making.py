@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import unittest
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
+
+import pytest
 
 from uploader_core.artifact import Artifact
 from uploader_core.contract.context import PlanContext
@@ -106,7 +107,7 @@ class MakingConformance(StepConformance):
     def test_cancelled_step_says_so(self) -> None:
         """An inline step that reports progress stops when it is told to, and keeps nothing torn."""
         if self.the_spec().isolation != "inline":
-            raise unittest.SkipTest("a worker is killed when the user stops the run")
+            pytest.skip("a worker is killed when the user stops the run")
         trial = self._the_trial().at(self.root("cancelled"))
         error = trial.run_cancelled().error
         expect(error is None or isinstance(error, CancelledError),
@@ -160,7 +161,7 @@ class MakingConformance(StepConformance):
 
     def _need_files(self) -> None:
         if self._virtual:
-            raise unittest.SkipTest("a virtual step makes no files")
+            pytest.skip("a virtual step makes no files")
 
     def _the_trial(self) -> Trial:
         cls = type(self)

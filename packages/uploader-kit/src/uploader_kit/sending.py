@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import random
-import unittest
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
+
+import pytest
 
 from uploader_core.artifact import Json, UploadFile
 from uploader_core.contract.specs import UploadSpec
@@ -130,7 +131,7 @@ class UploadConformance(StepConformance):
     def test_replaced_release_is_not_kept(self) -> None:
         """What was brought is still there until another release replaces it."""
         if self.the_spec().still_there is None:
-            raise unittest.SkipTest("the destination does not tell whether an upload is there")
+            pytest.skip("the destination does not tell whether an upload is there")
         with self._open("there") as (_, trial):
             kept = tuple(f for f in trial.files if not f.name.startswith("lora/"))
             receipt = _receipt(_with_manifest(trial, trial.files).run())
@@ -146,7 +147,7 @@ class UploadConformance(StepConformance):
         """The next upload compares with what is there and puts it right."""
         with self._open("damaged") as (place, trial):
             if place.damage is None:
-                raise unittest.SkipTest("nothing can be changed at this destination")
+                pytest.skip("nothing can be changed at this destination")
             _receipt(trial.run())
             place.damage(trial.files[0].name)
             result = trial.run()
@@ -182,7 +183,7 @@ class UploadConformance(StepConformance):
         """The preflight runs in a worker with the secrets and does not refuse a good target."""
         spec = self.the_spec()
         if spec.check is None:
-            raise unittest.SkipTest("the destination has no check")
+            pytest.skip("the destination has no check")
         with self._open("check") as (_, trial):
             result = trial.check()
             expect(result.error is None, f"{spec.check}: {result.error}")
@@ -196,7 +197,7 @@ class UploadConformance(StepConformance):
             proxy = None
             if bad_line:
                 if place.url is None or place.url_variable is None:
-                    raise unittest.SkipTest("there is no server, so there is no line to lose")
+                    pytest.skip("there is no server, so there is no line to lose")
                 proxy = stack.enter_context(FaultProxy(place.url).running())
                 environment[place.url_variable] = proxy.url
             plugin, spec = self.load(), self.the_spec()
