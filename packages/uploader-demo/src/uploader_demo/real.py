@@ -142,7 +142,7 @@ def _prompts(folder: Path) -> list[str]:
 def _ask_folder(folder: Path, adapter: Path | None = None) -> list[str]:
     """Ask a model folder every question, with an adapter on top where one is given."""
     model: Any
-    model, tokenizer = open_folder(folder, threads=None)
+    model, tokenizer = open_folder(folder)
     if adapter is not None:
         from peft import PeftModel
 
