@@ -265,8 +265,9 @@ def test_divergence_of_q8_0(
 ) -> None:
     """The card's number is that of transformers with the file's weights, within 2 % and the noise.
 
-    Steps of 8 bits in all that is multiplied make most of this divergence, so it is a random number:
-    over these few hundred tokens it differs by some per cent from one order of sums to the next.
+    Steps of 8 bits in all that is multiplied make most of this divergence, so it is a random
+    number: over these few hundred tokens it differs by some per cent from one order of sums to
+    the next.
     """
     from transformers import AutoModelForCausalLM, GgufConfig
 
