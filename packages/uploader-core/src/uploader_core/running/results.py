@@ -33,6 +33,7 @@ class Results:
         self.unread: set[str] = set()
         self.virtual: dict[str, Artifact] = {}
         self._plan = plan
+        self._made = {f"source:{kind}": artifact for kind, artifact in sources.items()}
         self._keys: dict[str, str] = {}
 
     def keep(self, record: Record, *, read: bool) -> None:
@@ -50,6 +51,8 @@ class Results:
     def add(self, record: Record) -> None:
         """Take the record of a step that is done."""
         self.records[record.step] = record
+        if record.artifact is not None:
+            self._made[record.step] = record.artifact
 
     def keep_virtual(self, step: PlannedStep, artifact: Artifact) -> None:
         """Take what a virtual step made, which is made again only where its inputs are."""
@@ -58,17 +61,15 @@ class Results:
 
     def add_virtual(self, step: PlannedStep, artifact: Artifact) -> None:
         """Take what a virtual step made."""
-        self.virtual[step.id] = artifact
+        self.virtual[step.id] = self._made[step.id] = artifact
 
     def inputs(self, step: PlannedStep) -> tuple[Artifact, ...]:
         """Return what a step consumes; all of it is there when the step may start."""
-        return tuple(self._made(source) for source in step.inputs)
+        return tuple(self._made[source] for source in step.inputs)
 
     def has_key(self, step: PlannedStep) -> bool:
         """Say whether everything that a step consumes is known, so that it has a key."""
-        sources = {f"source:{kind}" for kind in self.sources}
-        known = {*sources, *self.virtual, *self.records}
-        return known.issuperset(step.inputs)
+        return self._made.keys() >= {*step.inputs}
 
     def key(self, step: PlannedStep) -> str:
         """Return the digest of everything that a step's result depends on."""
@@ -83,16 +84,11 @@ class Results:
     def _facts(self) -> list[Json]:
         return digest_facts(self._plan.source_folders)
 
-    def _made(self, source: str) -> Artifact:
-        if source.startswith("source:"):
-            return self.sources[source.removeprefix("source:")]
-        return self.virtual[source] if source in self.virtual else self.records[source].made
-
     def _key_parts(self, source: str) -> list[Json]:
         """Return what the key of a step takes from one of its inputs."""
         if source in self._keys and source not in self.records:
             return [self._keys[source]]
-        artifact = self._made(source)
+        artifact = self._made[source]
         parts: list[Json] = [[[f.name, f.sha256] for f in artifact.files]]
         if source == f"source:{STACK}":
             parts.append(artifact.metadata["adapters"])
