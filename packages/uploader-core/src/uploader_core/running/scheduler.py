@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import graphlib
 from collections.abc import Callable, Iterable, Mapping
 
 from uploader_core.planning.plan import PlannedStep
@@ -26,7 +25,8 @@ def run_steps(
     """Run steps, as many side by side as their lanes allow.
 
     Args:
-        steps: In the order in which ready ones start. Inputs that are not among them are there.
+        steps: In the order in which ready ones start, each after those that it consumes. Inputs
+            that are not among them are there.
         start: Runs one, in a thread of its own.
         events: Where it is said that a step is skipped, and that time passes.
         stop: Called before anything that ends the run is raised; makes ``start`` come back.
@@ -39,33 +39,28 @@ def run_steps(
     Raises:
         CancelledError: As ``start`` raises it, like everything else.
     """
-    todo = {step.id: step for step in steps}
-    rank = {step_id: n for n, step_id in enumerate(todo)}
-    sorter = graphlib.TopologicalSorter(
-        {step.id: [i for i in step.inputs if i in todo] for step in todo.values()}
-    )
-    sorter.prepare()
+    waiting = [*steps]
+    todo = {step.id for step in waiting}
     free: dict[str, float] = {"cpu": jobs, "gpu": 1, "network": 1, "light": float("inf")}
-    waiting: list[str] = []
     running: dict[concurrent.futures.Future[Outcome], PlannedStep] = {}
     outcomes: dict[str, Outcome] = {}
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(8, jobs + 4)) as pool:
         try:
-            while sorter.is_active():
-                waiting = sorted([*waiting, *sorter.get_ready()], key=rank.__getitem__)
-                for step in [todo[step_id] for step_id in waiting]:
+            while waiting or running:
+                for step in [*waiting]:
+                    if any(i in todo and i not in outcomes for i in step.inputs):
+                        continue
                     lane = step.spec.resources.lane
                     blocker = _blocker(step, outcomes, fail_fast=fail_fast)
                     if blocker is not None:
                         events.emit("step_skipped", step.id, because=blocker)
                         outcomes[step.id] = Outcome(step=step.id, status="skipped", because=blocker)
-                        sorter.done(step.id)
                     elif free[lane] >= 1:
                         free[lane] -= 1
                         running[pool.submit(start, step)] = step
                     else:
                         continue
-                    waiting.remove(step.id)
+                    waiting.remove(step)
                 if not running:
                     continue
                 # With a limit: time is shown to pass, and Windows lets Ctrl-C through.
@@ -77,7 +72,6 @@ def run_steps(
                     step = running.pop(future)
                     free[step.spec.resources.lane] += 1
                     outcomes[step.id] = future.result()
-                    sorter.done(step.id)
         except BaseException:
             stop()
             raise
