@@ -92,7 +92,7 @@ class PlanBuilder:
             self.plugins[plugin_id] = plugin
         return plugin
 
-    def _loads(self, plugin_id: str, otherwise: str) -> bool:
+    def _load_or_warn(self, plugin_id: str, otherwise: str) -> bool:
         """Load a plugin that nobody named; a broken one is left out, with a warning."""
         try:
             self.load(plugin_id)
@@ -104,7 +104,7 @@ class PlanBuilder:
 
     def _default_specs(self, plugin_id: str) -> list[tuple[Plugin, MakeSpec]]:
         """Specs of a plugin that nobody named: what does not fit or is broken is left out."""
-        if not self._loads(plugin_id, f"format {plugin_id} was left out"):
+        if not self._load_or_warn(plugin_id, f"format {plugin_id} was left out"):
             return []
         plugin = self.plugins[plugin_id]
         return [(plugin, s) for s in _outputs(plugin) if s.default and self._reaches(s, ())]
@@ -231,7 +231,7 @@ class PlanBuilder:
     def add_documents(self, request: Request) -> None:
         """Add the documents about the artifacts, those that measure before all others."""
         for plugin_id in documenting(request, self.registry):
-            self._loads(plugin_id, f"documents of {plugin_id} were left out")
+            self._load_or_warn(plugin_id, f"documents of {plugin_id} were left out")
         documents = [
             (plugin, spec)
             for plugin in self.plugins.values()
