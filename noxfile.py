@@ -13,6 +13,7 @@ import re
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import nox
@@ -70,12 +71,25 @@ def install(session: nox.Session, *packages: str) -> None:
 
     A package may name an extra: ``demo[real]``.
     """
-    session.install("torch", *torch_options())
-    # Side by side in one call, so that pip takes the siblings from here and not from the index.
-    targets = []
+    session.install("torch", *builders_of(packages), *torch_options())
+    # In one call, so that pip takes the siblings from here and not from the index.
+    session.install("--no-build-isolation", *editable(packages), *torch_options())
+
+
+def editable(packages: Iterable[str]) -> list[str]:
+    """Return pip's arguments for packages of the checkout."""
+    folders = [str(ROOT / "packages" / f"uploader-{name}") for name in packages]
+    return [part for folder in folders for part in ("--editable", folder)]
+
+
+def builders_of(packages: Iterable[str]) -> list[str]:
+    """Return what builds some packages; an environment for each build would take minutes."""
+    found = {"editables"}
     for name in packages:
-        targets += ["--editable", str(ROOT / "packages" / f"uploader-{name}")]
-    session.install(*targets, *torch_options())
+        folder = ROOT / "packages" / f"uploader-{name.partition('[')[0]}"
+        project = nox.project.load_toml(folder / "pyproject.toml")
+        found |= {*project["build-system"]["requires"]}
+    return sorted(found)
 
 
 @nox.session
@@ -272,8 +286,7 @@ def hub_clients(session: nox.Session, client: str) -> None:
     """Run the tests of the Hub with older clients; ``tests`` has the newest."""
     # Without transformers, each release of which takes few of them.
     session.install(
-        *(part for name in ("core", "kit", "hf", "loopback-hub")
-          for part in ("-e", f"packages/uploader-{name}")),
+        *editable(("core", "kit", "hf", "loopback-hub")),
         f"huggingface-hub=={client}", "markdown-it-py", "matplotlib", "pytest",
     )  # fmt: skip
     for name in ("hf", "loopback-hub"):
@@ -312,11 +325,10 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into ``site/``; a broken link or reference fails."""
-    session.install("mkdocs-material>=9.5", "mkdocstrings[python]>=0.26")
-    session.install("--editable", str(ROOT / "packages" / "uploader-core"))
+    session.install("mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", *builders_of(PACKAGES))
+    session.install("--no-build-isolation", *editable(["core"]))
     # Their options are read from modules that import nothing heavy.
-    for name in PACKAGES[1:]:
-        session.install("--no-deps", "--editable", str(ROOT / "packages" / f"uploader-{name}"))
+    session.install("--no-build-isolation", "--no-deps", *editable(PACKAGES[1:]))
     session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
