@@ -20,6 +20,7 @@ from uploader_core.contract.verification import Problem, Verification
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError, PluginError
 from uploader_core.release.record import Record, canonical_digest
+from uploader_core.release.source_digests import SourceDigests
 from uploader_core.release.store import ReleaseStore
 from uploader_core.workers.messages import Request, RunStep, RunUpload, Verify
 
@@ -100,8 +101,13 @@ def test_digests_of_another_form_are_forgotten(
     source = tmp_path / "weights.bin"
     source.write_bytes(b"abc")
     (store.internal / "digests.json").write_text(said.replace("PATH", str(source)))
-    expect(store.digest(source, may_read=False) is None)
-    expect(len(str(store.digest(source))) == 64)
+    digests = SourceDigests(store.internal)
+    weights = ArtifactFile(name=source.name, size=3, sha256="")
+    artifact = Artifact(kind="adapter", path=tmp_path, files=(weights,))
+    expect(not digests.knows(artifact))
+    expect(len(digests.fill(artifact).files[0].sha256) == 64)
+    digests.save()
+    expect(SourceDigests(store.internal).knows(artifact))
 
 
 @pytest.mark.parametrize(

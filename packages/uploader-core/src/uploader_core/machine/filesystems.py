@@ -133,3 +133,12 @@ def bytes_below(folder: Path) -> int:
             stat = path.lstat()
             total += getattr(stat, "st_blocks", 0) * 512 or stat.st_size
     return total
+
+
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    """Return size, time and inode of a file: where they are the same, so is its content.
+
+    Only disk corruption changes content and none of them.
+    """
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino

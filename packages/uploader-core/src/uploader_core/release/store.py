@@ -1,4 +1,4 @@
-"""The release folder's memory: step records, unit records, digests of sources, claims.
+"""The release folder's memory: step records, unit records, claims.
 
 Everything is small JSON written by the protocol of :mod:`uploader_core.disk.safe_write`. The record
 of a step is its commit point: without one the step has not happened.
@@ -16,14 +16,11 @@ from pathlib import Path
 
 from uploader_core.artifact import Artifact, ArtifactFile, Json
 from uploader_core.disk.safe_write import child, hash_file, translate_os_error, write_json
-from uploader_core.errors import IntegrityError, RefusedError, SourceError
+from uploader_core.errors import IntegrityError, RefusedError
 from uploader_core.machine import filesystems
 from uploader_core.release.lock import hold
 from uploader_core.release.record import INTERNAL, Record, canonical_digest, safe_name
 from uploader_core.untrusted_json import member, parse_json, read_as
-
-_Seen = tuple[int, int, int, str]
-"""Size, time, inode and digest of a source file."""
 
 
 class ReleaseStore:
@@ -37,7 +34,6 @@ class ReleaseStore:
         self.root = root
         self.internal = root / INTERNAL
         self.quarantine = self.internal / "quarantine"
-        self._digests: dict[str, _Seen] | None = None
         self._made_root = False
 
     # -- life --------------------------------------------------------------------------------
@@ -180,11 +176,9 @@ class ReleaseStore:
         return names
 
     def stats_of(self, artifact: Artifact) -> dict[str, tuple[int, int]]:
-        found = {}
-        for file in artifact.files:
-            stat = (artifact.path / file.name).stat()
-            found[file.name] = (stat.st_mtime_ns, stat.st_ino)
-        return found
+        """Return time and inode of each file, for :meth:`current`."""
+        stamps = {f.name: filesystems.stamp_of(artifact.path / f.name) for f in artifact.files}
+        return {name: (time_ns, inode) for name, (_, time_ns, inode) in stamps.items()}
 
     def work(self, step_id: str) -> Path:
         """Return an empty scratch folder for a step.
@@ -223,69 +217,6 @@ class ReleaseStore:
                 size = child(self.root / folder, file.name).stat().st_size
                 total += size if size == file.size else 0
         return total
-
-    # -- digests of sources ------------------------------------------------------------------
-
-    def forget_digests(self) -> None:
-        """Believe nothing of what is remembered of source files."""
-        self._digests = {}
-
-    def digest(self, path: Path, *, may_read: bool = True) -> str | None:
-        """Return the sha256 of a source file, remembering it by size, time and inode.
-
-        Args:
-            path: A file outside the release.
-            may_read: False answers from memory only, None when that does not know.
-        """
-        if self._digests is None:
-            self._digests = self._read_digests()
-        stat = path.stat()
-        seen = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        known = self._digests.get(str(path))
-        if known is not None and known[:3] == seen:
-            return known[3]
-        if not may_read:
-            return None
-        digest = hash_file(path)[1]
-        after = path.stat()
-        if (after.st_size, after.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
-            raise SourceError(
-                f"{path} changed while it was read",
-                safe="nothing was written",
-                next="wait until the training has finished, then run it again",
-            )
-        self._digests[str(path)] = (*seen, digest)
-        return digest
-
-    def _read_digests(self) -> dict[str, _Seen]:
-        """Read what is remembered; nothing of a file that no run of ours wrote."""
-        try:
-            data = parse_json((self.internal / "digests.json").read_text("utf-8"))
-            return read_as(dict[str, _Seen], data)
-        except (OSError, ValueError):
-            return {}
-
-    def save_digests(self) -> None:
-        if self._digests:
-            digests: dict[str, Json] = {name: [*seen] for name, seen in self._digests.items()}
-            write_json(self.internal / "digests.json", digests)
-
-    def fill(
-        self, artifact: Artifact, *, may_read: bool, tick: Callable[[str, int], None]
-    ) -> Artifact | None:
-        """Return a source artifact with its digests, None when memory does not know them all.
-
-        Args:
-            tick: Called with each file's name and size after it was hashed.
-        """
-        files = []
-        for file in artifact.files:
-            digest = self.digest(artifact.path / file.name, may_read=may_read)
-            if digest is None:
-                return None
-            tick(file.name, file.size)
-            files.append(replace(file, sha256=digest))
-        return replace(artifact, files=tuple(files))
 
     # -- inside ------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.preflight import open_virtual
 from uploader_core.planning.present import Present
 from uploader_core.release.record import Record
+from uploader_core.release.source_digests import SourceDigests
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.results import Results
 from uploader_core.untrusted_json import read_as
@@ -25,9 +26,10 @@ def remembered(plan: Plan, store: ReleaseStore, workers: Workers) -> Results:
 
     Where the digest of a source is not remembered, nothing is known of any step.
     """
-    filled = [store.fill(a, may_read=False, tick=lambda *_: None) for a in _consumed(plan)]
-    results = Results(plan, {source.kind: source for source in filled if source is not None})
-    return results if None in filled else _compare(results, plan, store, workers)
+    digests, consumed = SourceDigests(store.internal), _consumed(plan)
+    known = [digests.fill(source) for source in consumed if digests.knows(source)]
+    results = Results(plan, {source.kind: source for source in known})
+    return results if len(known) < len(consumed) else _compare(results, plan, store, workers)
 
 
 def examine(
@@ -49,17 +51,15 @@ def examine(
         before_reading: Called before a source is read whose digest is not remembered.
         hashed: Called with name and size of every file that was read.
     """
-    if checksum:
-        store.forget_digests()
+    digests = SourceDigests(store.internal, believe=not checksum)
     sources: dict[str, Artifact] = {}
-    for artifact in _consumed(plan):
-        filled = store.fill(artifact, may_read=False, tick=lambda *_: None)
-        if filled is None:
+    for source in _consumed(plan):
+        if digests.knows(source):
+            sources[source.kind] = digests.fill(source)
+        else:
             before_reading()
-            filled = store.fill(artifact, may_read=True, tick=hashed)
-        if filled is not None:
-            sources[artifact.kind] = filled
-    store.save_digests()
+            sources[source.kind] = digests.fill(source, hashed)
+    digests.save()
     return _compare(Results(plan, sources), plan, store, workers, read=checksum)
 
 
