@@ -160,15 +160,15 @@ class Workers:
             raise CancelledError("the run was stopped")
         if watchdog.bit:
             what = (
-                f"hangs: for {limit_of(self._environment):,.0f} s its worker said nothing, "
-                "computed nothing and moved no byte"
+                f"{request.step} hangs: for {limit_of(self._environment):,.0f} s its worker "
+                "said nothing, computed nothing and moved no byte"
             )
             advice = f"run the same command again; {VARIABLE} waits longer, 0 for ever"
         else:
-            what = f"ended without a result: its worker {describe_exit(code)}"
+            what = f"{request.step} ended without a result: its worker {describe_exit(code)}"
             advice = _advice(code, tail.last)
         raise StepFailedError(
-            f"{request.step} {what}",
+            what,
             owner=request.owner,
             safe="finished steps are kept; no half-written file has a final name",
             next=advice,
