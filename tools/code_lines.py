@@ -20,8 +20,8 @@ CORE = ROOT / "packages" / "uploader-core" / "src" / "uploader_core"
 ENGINE = ("contract", "plugins", "planning", "workers", "running", "release", "disk")
 """The folders of core that every run needs."""
 
-MOST_OF_ENGINE = 4110
-"""Code lines. The goal is 4,000: what is saved lowers this number, and nothing raises it."""
+MOST_OF_ENGINE = 4000
+"""Code lines; nothing raises this number."""
 
 MOST_OF_MODULE = 400
 LONGER = {

@@ -27,7 +27,7 @@ crosses a process boundary names the nearest class of this module, and keeps exi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, TypeVar
 
 E = TypeVar("E", bound="UploaderError")
@@ -189,6 +189,45 @@ _CLASSES = {
     for c in list(vars().values())
     if isinstance(c, type) and issubclass(c, UploaderError)
 }
+
+
+def once(errors: list[UploaderError]) -> list[UploaderError]:
+    """Leave out what was said already: several formats are often stopped by the same thing.
+
+    Args:
+        errors: In the order in which they are told.
+    """
+    found: dict[str, UploaderError] = {}
+    for error in errors:
+        found.setdefault(error.what, error)
+    return [*found.values()]
+
+
+def combine(errors: list[UploaderError]) -> UploaderError:
+    """Make one error of all the reasons for a refusal; a single one stays as it is.
+
+    What several steps say alike is one reason.
+    """
+    errors = once(errors)
+    if len(errors) == 1:
+        return errors[0]
+    codes = {error.exit_code for error in errors}
+    kind = type(errors[0]) if len(codes) == 1 else RefusedError
+    whats = "\n".join(f"  {n}. {error.what}" for n, error in enumerate(errors, 1))
+    nexts = "\n".join(
+        f"  {n}. {error.next}" for n, error in enumerate(errors, 1) if error.next is not None
+    )
+    return kind(
+        f"{len(errors)} things stand in the way:\n{whats}",
+        safe="nothing was started",
+        next=f"\n{nexts}" if nexts else None,
+    )
+
+
+def refuse_if(errors: Iterable[UploaderError]) -> None:
+    """Raise the errors as one, if there are any."""
+    if found := list(errors):
+        raise combine(found)
 
 
 def to_message(error: UploaderError) -> dict[str, str | int | None]:

@@ -55,4 +55,4 @@ def verify(
         run=spec.verify,
         context=VerifyContext(target=target, full=full),
     )
-    return Workers(config.environment).perform(asked, lambda _: None)
+    return Workers(config.environment).perform(asked)

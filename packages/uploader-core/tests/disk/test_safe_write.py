@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from uploader_core.artifact import Artifact, ArtifactFile
 from uploader_core.contract.output import OutputFolder
-from uploader_core.disk.safe_write import child, create, hash_file, translate_os_error
+from uploader_core.disk.safe_write import child, create, hash_file
 from uploader_core.errors import IntegrityError, SpaceError, UploaderError, from_json
 from uploader_core.human_text import duration_text, size_text
+from uploader_core.machine.os_errors import translate_os_error
 from uploader_core.redact import without_local_paths
 
 

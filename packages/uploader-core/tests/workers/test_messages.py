@@ -125,7 +125,6 @@ ALL = [
             receipt=Receipt(destination="hf:a/b", url="https://x", metadata={"branch": "main"}),
         ),
     ),
-    messages.Diagnose(**WHO, plugin="acme", online=True),
     messages.Progress(what="x", done=1, total=None, unit="bytes"),
     messages.Warned(what="x"),
     messages.Answer(result={"a": [1, None]}),

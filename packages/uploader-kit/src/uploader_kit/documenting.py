@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from uploader_core.artifact import Artifact
 from uploader_core.contract.specs import DocumentSpec
-from uploader_core.planning.plan import SectionRef
+from uploader_core.planning.step_request import section_of
 from uploader_core.plugins.registry import Plugin
-from uploader_core.workers.messages import Warned
+from uploader_core.workers.messages import SectionRequest, Warned
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.inputs import make_input
 from uploader_kit.trial import Result, Trial, files_below, resolve_settings
@@ -103,12 +103,10 @@ class DocumentConformance(StepConformance):
             plugin: Plugin = self.load()
             inputs = self.artifacts(self.root("inputs"))
             settings = resolve_settings(plugin, spec, self.settings)
-            sections: tuple[SectionRef, ...] = ()
+            sections: tuple[SectionRequest, ...] = ()
             if spec.section is not None:
                 kinds = [a.kind for a in inputs]
-                sections = tuple(
-                    SectionRef(plugin=plugin, spec=spec, kind=k, settings=settings) for k in kinds
-                )
+                sections = tuple(section_of(plugin, spec, kind, settings) for kind in kinds)
                 plugin = self.registry().load(_HOST)
                 (spec,) = (s for s in plugin.of(DocumentSpec) if s.name == _DOCUMENT)
                 settings = None

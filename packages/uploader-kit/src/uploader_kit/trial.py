@@ -18,7 +18,7 @@ from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import StepSpec, UploadSpec
 from uploader_core.disk.safe_write import hash_file
 from uploader_core.errors import UploaderError
-from uploader_core.planning.plan import Plan, PlannedStep, SectionRef
+from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.step_request import make_request
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Plugin
@@ -30,6 +30,7 @@ from uploader_core.workers.messages import (
     Request,
     RunStep,
     RunUpload,
+    SectionRequest,
     StepRequest,
     StillThere,
     Warned,
@@ -100,7 +101,7 @@ class Trial:
     settings: Any = None
     target: str | None = None
     files: tuple[UploadFile, ...] = ()
-    sections: tuple[SectionRef, ...] = ()
+    sections: tuple[SectionRequest, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -23,8 +23,9 @@ def plan_json(survey: Survey, because: str | None) -> dict[str, Json]:
         "output": str(plan.output),
         "destinations": list(plan.destinations),
         "steps": [_step_json(step) for step in plan.steps],
-        "bytes_written": plan.bytes_written,
-        "peak_disk": plan.peak_disk,
+        "bytes_written": sum(step.estimate.bytes_written for step in plan.steps),
+        # On the release's file system, at the tightest moment.
+        "peak_disk": next((s.peak for s in plan.space if "release" in s.uses), 0),
         "bytes_downloaded": sum(d.download for d in plan.downloads),
         "space": [as_json(system) for system in plan.space],
         "peak_memory": plan.peak_memory,

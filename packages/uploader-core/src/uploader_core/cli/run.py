@@ -171,7 +171,7 @@ def plan(ctx: click.Context, /, **params: Any) -> int:
     from uploader_core.cli.json_output import plan_json
     from uploader_core.cli.render import make_console
     from uploader_core.cli.survey import show_survey
-    from uploader_core.planning.preflight import refuse_if
+    from uploader_core.errors import refuse_if
     from uploader_core.running.session import look
 
     request, config, choice = _prepare(ctx, params)

@@ -17,13 +17,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from uploader_core.machine.file_calls import (
-    SECTOR,
-    append_at,
-    drop_cached,
-    set_direct,
-    sync_data,
-)
+from uploader_core.machine.file_calls import SECTOR, append_at, drop_cached, set_direct, sync_data
 
 BLOCK = 8 << 20
 """Bytes handed to the disk at once."""

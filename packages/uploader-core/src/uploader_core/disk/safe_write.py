@@ -9,7 +9,6 @@ point (see :mod:`uploader_core.release.store`).
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -18,18 +17,12 @@ from pathlib import Path, PurePosixPath
 from uploader_core.artifact import Json
 from uploader_core.disk.background_file import BackgroundFile
 from uploader_core.disk.uncached import read_blocks
-from uploader_core.errors import IntegrityError, RefusedError, SpaceError, UploaderError
-from uploader_core.machine import filesystems
+from uploader_core.errors import IntegrityError
 from uploader_core.machine.file_calls import apply_umask, rename, sync_folder
+from uploader_core.machine.os_errors import translate_os_error
 
 PARTIAL = ".partial"
 CHUNK = 4 << 20
-
-_NO_SPACE = {
-    errno.ENOSPC: "no space left",
-    errno.EDQUOT: "the disk quota of this account is used up",
-    errno.EFBIG: "a file may not become larger here (ulimit -f, or the file system)",
-}
 
 
 def child(root: Path, name: str) -> Path:
@@ -48,30 +41,6 @@ def child(root: Path, name: str) -> Path:
             f"{name!r} is not a name inside {root}", owner="whoever wrote this file name"
         )
     return root.joinpath(*parts)
-
-
-def translate_os_error(error: OSError, path: Path) -> UploaderError:
-    """Turn an operating-system error while writing into one that says what to do."""
-    if error.errno in _NO_SPACE:
-        free = filesystems.free_bytes(path) or 0
-        return SpaceError(
-            f"{_NO_SPACE[error.errno]} while writing {path.name}: {free:,} bytes are free",
-            owner=f"the file system of {path.parent}",
-            safe="every finished file is kept; no half-written file has a final name",
-            next="free some space, or choose another place with --output, and run it again"
-            if error.errno == errno.ENOSPC
-            else "raise that limit, or choose another place with --output, and run it again",
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return RefusedError(
-            f"cannot write {path}: {error.strerror}",
-            owner=f"the permissions of {path.parent}",
-            safe="nothing was changed",
-            next="make the folder writable, or choose another with --output",
-        )
-    return UploaderError(
-        f"cannot write {path}: {error}", safe="no half-written file has a final name"
-    )
 
 
 class HashingWriter(BackgroundFile):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uploader_core.contract.specs import Diagnosis
+from uploader_core.doctor import asking
 from uploader_core.doctor.inspection import Inspection, inspect_all
 from uploader_core.doctor.machine_lines import (
     disk_lines,
@@ -27,7 +28,6 @@ from uploader_core.machine import gpu, host, memory
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.files import settings_files
-from uploader_core.workers.messages import Diagnose
 from uploader_core.workers.pool import Workers
 
 _FOR_AUTHORS = re.compile(r"extra == .(test|dev|docs|lint).$")
@@ -199,7 +199,7 @@ def _told(
 ) -> Iterator[Part]:
     """Ask the plugins that have something to say, side by side."""
     asked = [p for p, found in seen.items() if "uploader_diagnostics" in found.hooks]
-    workers = Workers(config.environment)
+    workers = Workers(config.environment, module=asking.__name__)
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(asked)))
     limit = _SECONDS_ONLINE if online else _SECONDS_OF_A_PLUGIN
     try:
@@ -223,7 +223,7 @@ def _told(
 def _ask(
     registry: Registry, workers: Workers, plugin_id: str, found: Inspection, online: bool
 ) -> list[Diagnosis]:
-    request = Diagnose(
+    request = asking.Diagnose(
         step=f"doctor {plugin_id}",
         owner=registry.claims(plugin_id)[0].owner,
         secrets=tuple(_secret_names(found)),
@@ -233,7 +233,7 @@ def _ask(
         online=online,
     )
     try:
-        return [*workers.perform(request, lambda _: None)]
+        return [*workers.perform(request)]
     except UploaderError as error:
         return [_silent(registry, plugin_id, error.what)]
 

@@ -65,7 +65,7 @@ class Fetcher:
             run=spec.run,
             context=SourceContext(reference=reference, purpose=purpose, outline=outline),
         )
-        return self._workers.perform(asked, lambda _: None)
+        return self._workers.perform(asked)
 
 
 def identify(folder: Path, registry: Registry) -> FetchedSource | None:

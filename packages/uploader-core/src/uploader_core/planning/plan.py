@@ -22,20 +22,7 @@ from uploader_core.contract.specs import (
 )
 from uploader_core.errors import UploaderError
 from uploader_core.plugins.registry import Plugin
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SectionRef:
-    """A section that a document step renders for itself.
-
-    Attributes:
-        kind: Artifact kind that the text is about.
-    """
-
-    plugin: Plugin
-    spec: DocumentSpec
-    settings: Any
-    kind: str
+from uploader_core.workers.messages import SectionRequest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +63,7 @@ class PlannedStep:
         seconds_from: Where that is from, in words.
         measured: Whether earlier runs on this machine say so.
         needed_by: Plugin id that asked for it indirectly; None when the user did.
-        sections: For documents.
+        sections: For documents: what others add to them.
         subjects: For documents: ids of the steps whose artifacts they are about.
         measurements: For documents: ids of the steps that measured those artifacts.
         target: For uploads, after grouping.
@@ -99,7 +86,7 @@ class PlannedStep:
     seconds_from: str = ""
     measured: bool = False
     needed_by: str | None = None
-    sections: tuple[SectionRef, ...] = ()
+    sections: tuple[SectionRequest, ...] = ()
     subjects: tuple[str, ...] = ()
     measurements: tuple[str, ...] = ()
     target: str | None = None
@@ -184,15 +171,6 @@ class Plan:
     @property
     def findings(self) -> tuple[Finding, ...]:
         return (*self.warnings, *(f for step in self.steps for f in step.findings))
-
-    @property
-    def bytes_written(self) -> int:
-        return sum(step.estimate.bytes_written for step in self.steps)
-
-    @property
-    def peak_disk(self) -> int:
-        """Bytes more than now on the release's file system, at the tightest moment."""
-        return next((system.peak for system in self.space if "release" in system.uses), 0)
 
     @property
     def peak_memory(self) -> int:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from uploader_core.artifact import Artifact
 from uploader_core.contract.context import PlanContext
 from uploader_core.contract.specs import Estimate, Finding, UploadSpec
-from uploader_core.errors import PluginBrokenError, RefusedError, StepFailedError, UploaderError
+from uploader_core.errors import PluginBrokenError, StepFailedError, UploaderError, once
 from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
 from uploader_core.planning.present import Present
 from uploader_core.planning.proofs import Proofs, refusals_of
@@ -79,42 +79,7 @@ def prepare(
         if not refused:
             proofs.begin(plan, step, inputs)
     prepared = replace(plan, steps=tuple(steps.values()), virtual=virtual)
-    return prepared, _once(errors)
-
-
-def _once(errors: list[UploaderError]) -> list[UploaderError]:
-    """Leave out what was said already: several formats are often stopped by the same thing."""
-    found: dict[str, UploaderError] = {}
-    for error in errors:
-        found.setdefault(error.what, error)
-    return [*found.values()]
-
-
-def combine(errors: list[UploaderError]) -> UploaderError:
-    """Make one error of all the reasons for a refusal; a single one stays as it is.
-
-    What several steps say alike is one reason.
-    """
-    errors = _once(errors)
-    if len(errors) == 1:
-        return errors[0]
-    codes = {error.exit_code for error in errors}
-    kind = type(errors[0]) if len(codes) == 1 else RefusedError
-    whats = "\n".join(f"  {n}. {error.what}" for n, error in enumerate(errors, 1))
-    nexts = "\n".join(
-        f"  {n}. {error.next}" for n, error in enumerate(errors, 1) if error.next is not None
-    )
-    return kind(
-        f"{len(errors)} things stand in the way:\n{whats}",
-        safe="nothing was started",
-        next=f"\n{nexts}" if nexts else None,
-    )
-
-
-def refuse_if(errors: Iterable[UploaderError]) -> None:
-    """Raise the errors as one, if there are any."""
-    if found := list(errors):
-        raise combine(found)
+    return prepared, once(errors)
 
 
 def open_virtual(plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...]) -> Artifact:
@@ -135,10 +100,7 @@ def _check_requirements(step: PlannedStep) -> None:
 
 
 def _plan_context(
-    plan: Plan,
-    step: PlannedStep,
-    inputs: tuple[Artifact, ...],
-    estimates: Mapping[str, Estimate],
+    plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...], estimates: Mapping[str, Estimate]
 ) -> PlanContext:
     """Say what is known before the run.
 
@@ -190,7 +152,7 @@ def _check(step: PlannedStep, context: PlanContext, workers: Workers) -> tuple[F
             context=replace(context, settings=None),
             settings=Settings.of(step.plugin.id, step.settings),
         )
-        return workers.perform(request, lambda _: None)
+        return workers.perform(request)
     with _contained(step):
         # A generator fails while it is walked, so it is walked in here.
         return tuple(import_dotted(spec.check, step.plugin.entry.owner)(context) or ())

@@ -58,14 +58,11 @@ class Proofs:
             sources=plan.source_folders,
         )
         request = Check(
-            step=f"proof of {step.id}",
-            owner=step.plugin.entry.owner,
-            run=function,
-            context=context,
+            step=f"proof of {step.id}", owner=step.plugin.entry.owner, run=function, context=context
         )
         key = canonical_digest([function, as_json(context)["inputs"]])
         if key not in self._begun:
-            job = self._pool.submit(self._workers.perform, request, lambda _: None)
+            job = self._pool.submit(self._workers.perform, request)
             self._begun[key] = (step.id, job)
 
     def finish(self, plan: Plan) -> tuple[Plan, tuple[Finding, ...], list[UploaderError]]:

@@ -24,12 +24,14 @@ from uploader_core.errors import (
 )
 from uploader_core.planning.destinations import find_destination
 from uploader_core.planning.participants import documenting
-from uploader_core.planning.plan import PlannedStep, SectionRef
+from uploader_core.planning.plan import PlannedStep
 from uploader_core.planning.request import Request
 from uploader_core.planning.sources import source_kinds
+from uploader_core.planning.step_request import section_of
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.entry_points import ARTIFACTS, DEFAULTS, import_dotted
 from uploader_core.plugins.registry import Plugin, Registry
+from uploader_core.workers.messages import SectionRequest
 
 MakeSpec = SaveSpec | ConvertSpec
 
@@ -274,7 +276,7 @@ class PlanBuilder:
                 sections=tuple(self._sections([s.kind for s in group])),
             )
 
-    def _sections(self, kinds: Iterable[str]) -> Iterator[SectionRef]:
+    def _sections(self, kinds: Iterable[str]) -> Iterator[SectionRequest]:
         found = [
             (plugin, spec)
             for plugin in self.plugins.values()
@@ -285,8 +287,7 @@ class PlanBuilder:
         for kind in kinds:
             for plugin, spec in found:
                 if _describes(spec, kind):
-                    settings = self._settings(plugin, spec)
-                    yield SectionRef(plugin=plugin, spec=spec, kind=kind, settings=settings)
+                    yield section_of(plugin, spec, kind, self._settings(plugin, spec))
 
     # -- uploads -------------------------------------------------------------------------------
 
@@ -301,10 +302,7 @@ class PlanBuilder:
         groups: tuple[UploadGroup, ...] = (UploadGroup(target=rest, kinds=tuple(makers)),)
         if spec.group is not None:
             context = GroupContext(
-                target=rest,
-                kinds=tuple(makers),
-                settings=settings,
-                release=self.release,
+                target=rest, kinds=tuple(makers), settings=settings, release=self.release
             )
             groups = tuple(import_dotted(spec.group, plugin.entry.owner)(context))
         documents = [s for s in self.steps.values() if isinstance(s.spec, DocumentSpec)]

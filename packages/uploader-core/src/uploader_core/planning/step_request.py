@@ -10,6 +10,7 @@ from uploader_core.artifact import Artifact, UploadFile
 from uploader_core.contract.context import StepData
 from uploader_core.contract.specs import DocumentSpec, UploadSpec
 from uploader_core.planning.plan import Plan, PlannedStep
+from uploader_core.plugins.registry import Plugin
 from uploader_core.workers.messages import SectionRequest, Settings, StepRequest
 
 S = TypeVar("S", bound=StepRequest[Any])
@@ -30,6 +31,25 @@ def stand_ins(
             path = plan.output / (maker.folder or ".")
             found.append(Artifact(kind=maker.kind, path=path, producer=source))
     return tuple(found)
+
+
+def section_of(plugin: Plugin, spec: DocumentSpec, kind: str, settings: object) -> SectionRequest:
+    """Describe a section that another plugin's document holds.
+
+    Args:
+        plugin: Whose section it is.
+        spec: Of the section.
+        kind: Artifact kind that it is about.
+        settings: Of the section.
+    """
+    return SectionRequest(
+        plugin=plugin.id,
+        owner=plugin.entry.owner,
+        heading=spec.section or "",
+        run=spec.run,
+        kind=kind,
+        settings=Settings.of(plugin.id, settings),
+    )
 
 
 def make_request(
@@ -85,15 +105,5 @@ def make_request(
         settings=Settings.of(step.plugin.id, step.settings),
         output=output,
         units=units,
-        sections=tuple(
-            SectionRequest(
-                plugin=ref.plugin.id,
-                owner=ref.plugin.entry.owner,
-                heading=ref.spec.section or "",
-                run=ref.spec.run,
-                kind=ref.kind,
-                settings=Settings.of(ref.plugin.id, ref.settings),
-            )
-            for ref in step.sections
-        ),
+        sections=step.sections,
     )

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from uploader_core.disk.safe_write import translate_os_error
 from uploader_core.errors import TemporaryError
+from uploader_core.machine.os_errors import translate_os_error
 from uploader_core.untrusted_json import parse_json, read_as
 
 BEAT = 10.0

@@ -43,12 +43,7 @@ class Event:
     data: Mapping[str, Json] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
-        return {
-            "type": self.type,
-            "step": self.step,
-            "time": round(self.time, 3),
-            **self.data,
-        }
+        return {"type": self.type, "step": self.step, "time": round(self.time, 3), **self.data}
 
 
 Listener = Callable[[Event], None]

@@ -54,11 +54,6 @@ class Results:
         if record.artifact is not None:
             self._made[record.step] = record.artifact
 
-    def keep_virtual(self, step: PlannedStep, artifact: Artifact) -> None:
-        """Take what a virtual step made, which is made again only where its inputs are."""
-        self.kept.add(step.id)
-        self.add_virtual(step, artifact)
-
     def add_virtual(self, step: PlannedStep, artifact: Artifact) -> None:
         """Take what a virtual step made."""
         self.virtual[step.id] = self._made[step.id] = artifact

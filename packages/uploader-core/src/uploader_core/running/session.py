@@ -10,10 +10,11 @@ from dataclasses import replace
 from uploader_core.advice import step_times
 from uploader_core.advice.disk_space import downloads_fit
 from uploader_core.advice.machine_warnings import advise
+from uploader_core.errors import combine, refuse_if
 from uploader_core.planning.fetching import Fetcher, outline_folder
 from uploader_core.planning.plan import Plan, Survey
 from uploader_core.planning.planner import build_plan
-from uploader_core.planning.preflight import combine, prepare, refuse_if
+from uploader_core.planning.preflight import prepare
 from uploader_core.planning.proofs import Proofs
 from uploader_core.planning.request import Request
 from uploader_core.planning.strangers import find_strangers_in_release
@@ -123,9 +124,11 @@ def run(
                 events.emit("finding", "", **finding.to_json())
             if not errors:
                 hooks = RunHooks(plan, observers, events)
-                report = _execute(
-                    plan, results, store, events, workers, hooks, jobs=jobs, fail_fast=fail_fast
-                )
+                steps = StepRun(
+                    plan=plan, results=results, store=store, workers=workers, hooks=hooks,
+                    events=events,
+                )  # fmt: skip
+                report = _execute(steps, jobs=jobs, fail_fast=fail_fast)
                 error = report.error()
                 events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
                 return report
@@ -134,17 +137,7 @@ def run(
         raise combine(errors)
 
 
-def _execute(
-    plan: Plan,
-    results: Results,
-    store: ReleaseStore,
-    events: EventStream,
-    workers: Workers,
-    hooks: RunHooks,
-    *,
-    jobs: int,
-    fail_fast: bool,
-) -> Report:
+def _execute(run: StepRun, *, jobs: int, fail_fast: bool) -> Report:
     """Run every step that is not kept.
 
     Raises:
@@ -152,31 +145,28 @@ def _execute(
     """
     started = time.monotonic()
     outcomes: dict[str, Outcome] = {}
-    for step in plan.steps:
-        if step.id in results.kept:
-            record = results.records.get(step.id)
+    for step in run.plan.steps:
+        if step.id in run.results.kept:
+            record = run.results.records.get(step.id)
             outcomes[step.id] = Outcome(step=step.id, status="kept", record=record)
-            events.emit("step_kept", step.id)
-    hooks.observe("uploader_run_started", plan=plan)
-    step_run = StepRun(
-        plan=plan, results=results, store=store, workers=workers, hooks=hooks, events=events
-    )
+            run.events.emit("step_kept", step.id)
+    run.hooks.observe("uploader_run_started", plan=run.plan)
     outcomes |= run_steps(
-        [step for step in plan.steps if step.id not in outcomes],
-        step_run.start,
-        events=events,
-        stop=workers.stop,
+        [step for step in run.plan.steps if step.id not in outcomes],
+        run.start,
+        events=run.events,
+        stop=run.workers.stop,
         jobs=jobs,
         fail_fast=fail_fast,
     )
     report = Report(
-        plan=plan,
-        outcomes={step.id: outcomes[step.id] for step in plan.steps},
+        plan=run.plan,
+        outcomes={step.id: outcomes[step.id] for step in run.plan.steps},
         seconds=time.monotonic() - started,
-        manifest=write_manifest(plan, results, store),
+        manifest=write_manifest(run.plan, run.results, run.store),
     )
-    hooks.observe("uploader_run_finished", report=report)
-    step_times.learn((plan.step(name), took) for name, took in step_run.seconds.items())
+    run.hooks.observe("uploader_run_finished", report=report)
+    step_times.learn((run.plan.step(name), took) for name, took in run.seconds.items())
     return report
 
 
@@ -224,12 +214,7 @@ def _look_at(plan: Plan, config: Config, jobs: int) -> Survey:
 
 
 def _check(
-    plan: Plan,
-    store: ReleaseStore,
-    results: Results,
-    workers: Workers,
-    proofs: Proofs,
-    jobs: int,
+    plan: Plan, store: ReleaseStore, results: Results, workers: Workers, proofs: Proofs, jobs: int
 ) -> Survey:
     """Fill a plan with what it comes to, and find what refuses it; proofs are only begun.
 

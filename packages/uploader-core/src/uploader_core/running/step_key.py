@@ -7,7 +7,6 @@ from pathlib import Path
 
 from uploader_core.artifact import Json
 from uploader_core.contract.context import ReleaseInfo
-from uploader_core.contract.settings import to_json
 from uploader_core.disk.safe_write import hash_file
 from uploader_core.lineage import fact_files
 from uploader_core.planning.plan import PlannedStep
@@ -50,7 +49,7 @@ def step_key(
             "facts": facts,
             "model_id": step.model_id if step.tells else "",
             "sections": [
-                [part.spec.run, part.kind, part.plugin.entry.version, to_json(part.settings)]
+                [part.run, part.kind, part.owner, {**part.settings.values}]
                 for part in step.sections
             ],
             "target": [step.destination, step.target],

@@ -26,7 +26,6 @@ from uploader_core.running.report import Outcome
 from uploader_core.running.results import Results
 from uploader_core.running.run_hooks import RunHooks
 from uploader_core.untrusted_json import as_json
-from uploader_core.workers import child
 from uploader_core.workers.messages import Progress, RunStep, RunUpload, StepRequest, Warned
 from uploader_core.workers.pool import Workers
 
@@ -120,12 +119,7 @@ class StepRun:
         return record
 
     def _ask(
-        self,
-        step: PlannedStep,
-        key: str,
-        inputs: tuple[Artifact, ...],
-        folder: str,
-        work: Path,
+        self, step: PlannedStep, key: str, inputs: tuple[Artifact, ...], folder: str, work: Path
     ) -> tuple[Artifact | None, Mapping[str, Json] | None]:
         """Let the plugin do the step's work and return what it made, or its receipt."""
         place = self.store.root / folder
@@ -149,9 +143,7 @@ class StepRun:
             else:
                 self.events.emit("warning", step.id, **data)
 
-        if step.spec.isolation == "inline":
-            return child.perform(request, emit, lambda: self.workers.stopped)
-        return self.workers.perform(request, emit)
+        return self.workers.perform(request, emit, inline=step.spec.isolation == "inline")
 
     def _read_inputs(self, step: PlannedStep) -> None:
         """Hash outputs of an earlier run: disk corruption does not change modification times.

@@ -16,7 +16,6 @@ from uploader_core.release.source_digests import SourceDigests
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.results import Results
 from uploader_core.untrusted_json import read_as
-from uploader_core.workers import child
 from uploader_core.workers.messages import StillThere
 from uploader_core.workers.pool import Workers
 
@@ -99,7 +98,9 @@ def _compare(
         key = results.key(step)
         if step.is_virtual:
             planned = plan.virtual.get(step.id)
-            results.keep_virtual(step, planned or open_virtual(plan, step, results.inputs(step)))
+            # Made again only where its inputs are.
+            results.kept.add(step.id)
+            results.add_virtual(step, planned or open_virtual(plan, step, results.inputs(step)))
             continue
         record = store.current(step.id, key, read=read)
         if record is not None and _is_still_there(step, record, workers):
@@ -122,9 +123,7 @@ def _is_still_there(step: PlannedStep, record: Record, workers: Workers) -> bool
                 target=step.target or "", receipt=read_as(Receipt, record.receipt)
             ),
         )
-        if step.spec.isolation == "inline":
-            return child.perform(request, lambda _: None, lambda: False)
-        return workers.perform(request, lambda _: None)
+        return workers.perform(request, inline=step.spec.isolation == "inline")
     except CancelledError:
         raise
     except (UploaderError, ValueError):

@@ -18,13 +18,13 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from uploader_core.artifact import Artifact, Receipt
 from uploader_core.contract.context import FetchedSource, Section, StepContext
 from uploader_core.contract.output import OutputFolder
-from uploader_core.contract.specs import LEVELS, Diagnosis, Finding
-from uploader_core.contract.verification import Verification
+from uploader_core.contract.specs import Finding
 from uploader_core.errors import PluginError, StepFailedError, UploaderError, to_message
 from uploader_core.plugins.entry_points import import_dotted
 from uploader_core.untrusted_json import as_json
@@ -35,6 +35,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Emit = Callable[["messages.Progress | messages.Warned"], None]
+Operation = Callable[[Any, Emit, Callable[[], bool]], object]
+"""Does what a request of one class says: (request, emit, cancelled) -> result."""
 
 
 def perform(request: messages.Request[R], emit: Emit, cancelled: Callable[[], bool]) -> R:
@@ -51,17 +53,22 @@ def perform(request: messages.Request[R], emit: Emit, cancelled: Callable[[], bo
     return request.read(_answer(request, emit, cancelled))
 
 
-def _answer(request: messages.Request[Any], emit: Emit, cancelled: Callable[[], bool]) -> Any:
+def _answer(
+    request: messages.Request[Any],
+    emit: Emit,
+    cancelled: Callable[[], bool],
+    more: Mapping[type, Operation] = MappingProxyType({}),
+) -> Any:
     """Do what a request says and return the result as JSON."""
     try:
-        result = _OPERATIONS[type(request)](request, emit, cancelled)
+        result = {**_OPERATIONS, **more}[type(request)](request, emit, cancelled)
         return as_json(messages.Answer(result=result))["result"]
     except UploaderError as error:
         if error.owner:
             raise
         raise error.replace(owner=request.owner) from error
     except OSError as error:
-        from uploader_core.disk.safe_write import translate_os_error
+        from uploader_core.machine.os_errors import translate_os_error
 
         path = Path(getattr(request, "output", None) or error.filename or ".")
         raise translate_os_error(error, path) from error
@@ -159,46 +166,33 @@ def _check(request: messages.Check, *_: object) -> tuple[Finding, ...]:
 
 def _fetch(request: messages.Fetch, *_: object) -> FetchedSource:
     context = replace(
-        request.context,
-        offline=is_offline(os.environ),
-        secrets=visible_secrets(request.secrets),
+        request.context, offline=is_offline(os.environ), secrets=visible_secrets(request.secrets)
     )
     return _call(request, context, FetchedSource, "a FetchedSource")
 
 
-def _verify(request: messages.Verify, *_: object) -> Verification:
+def _ask(request: messages.Verify | messages.StillThere, *_: object) -> object:
     context = replace(request.context, secrets=visible_secrets(request.secrets))
-    return _call(request, context, Verification, "a Verification")
+    wanted: type = request.answer_type
+    return _call(request, context, wanted, f"a {wanted.__name__}")
 
 
-def _still_there(request: messages.StillThere, *_: object) -> bool:
-    context = replace(request.context, secrets=visible_secrets(request.secrets))
-    return _call(request, context, bool, "True or False")
-
-
-def _diagnose(request: messages.Diagnose, *_: object) -> tuple[Diagnosis, ...]:
-    # A step needs neither metadata nor pluggy: a third of what a worker would import.
-    from uploader_core.plugins.registry import Registry
-
-    plugin = Registry().load(request.plugin)
-    found = getattr(plugin.module, request.run)(online=request.online) or ()
-    # A level that this core does not know is shown all the same.
-    return tuple(d if d.level in LEVELS else replace(d, level="warn") for d in found)
-
-
-_OPERATIONS: Mapping[type, Callable[[Any, Emit, Callable[[], bool]], object]] = {
+_OPERATIONS: Mapping[type, Operation] = {
     messages.RunStep: _run,
     messages.RunUpload: _upload,
     messages.Check: _check,
     messages.Fetch: _fetch,
-    messages.Verify: _verify,
-    messages.StillThere: _still_there,
-    messages.Diagnose: _diagnose,
+    messages.Verify: _ask,
+    messages.StillThere: _ask,
 }
 
 
-def main() -> int:
-    """Serve the one request of this process and return its exit code."""
+def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
+    """Serve the one request of this process and return its exit code.
+
+    Args:
+        more: What a worker of another module does, by class of request.
+    """
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
     os.dup2(2, 1)
     guard = threading.Lock()
@@ -208,7 +202,7 @@ def main() -> int:
             out.write(messages.to_line(message))
             out.flush()
 
-    request = messages.from_line(sys.stdin.readline())
+    request = messages.from_line(sys.stdin.readline(), more)
     if isinstance(request, messages.Import):
         # What is wrong with it is told when the step itself runs.
         with contextlib.suppress(BaseException):
@@ -220,7 +214,7 @@ def main() -> int:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
     try:
-        result = _answer(request, emit, lambda: False)
+        result = _answer(request, emit, lambda: False, more)
     except UploaderError as error:
         emit(messages.Failed(error=to_message(error)))
         return error.exit_code

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -23,7 +23,7 @@ from uploader_core.contract.context import (
     StepData,
     VerifyContext,
 )
-from uploader_core.contract.specs import Diagnosis, Finding
+from uploader_core.contract.specs import Finding
 from uploader_core.contract.verification import Verification
 from uploader_core.errors import PluginError
 from uploader_core.untrusted_json import as_json, member, parse_json, read_as
@@ -228,23 +228,6 @@ class StillThere(Request[bool]):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Diagnose(Request[tuple[Diagnosis, ...]]):
-    """Ask one plugin what it has to say of this machine.
-
-    Attributes:
-        run: Name of the hook.
-        plugin: Its id.
-        online: Whether it may ask over the network.
-    """
-
-    answer_type: ClassVar[Any] = tuple[Diagnosis, ...]
-
-    run: str = "uploader_diagnostics"
-    plugin: str
-    online: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
     """How far a step is; see :meth:`StepContext.progress`."""
 
@@ -287,7 +270,7 @@ class Failed:
     error: Mapping[str, Any]
 
 
-_TO_WORKER = (Import, RunStep, RunUpload, Check, Fetch, Verify, StillThere, Diagnose)
+_TO_WORKER = (Import, RunStep, RunUpload, Check, Fetch, Verify, StillThere)
 _TO_RUN = (Progress, Warned, Answer, Failed)
 _CLASSES: Mapping[str, Any] = {cls.__name__: cls for cls in (*_TO_WORKER, *_TO_RUN)}
 
@@ -300,14 +283,19 @@ def to_line(message: object) -> str:
     return json.dumps({"message": type(message).__name__, **as_json(message)}) + "\n"
 
 
-def from_line(line: str) -> Any:
+def from_line(line: str, more: Iterable[type] = ()) -> Any:
     """Return the message that a line holds.
+
+    Args:
+        line: As :func:`to_line` wrote it.
+        more: Classes of requests that only this worker knows.
 
     Raises:
         ValueError: It holds none.
     """
     data = parse_json(line)
     name = member(data, "message", str)
-    if name not in _CLASSES:
+    classes = {**_CLASSES, **{cls.__name__: cls for cls in more}}
+    if name not in classes:
         raise ValueError(f"{name!r} is no message")
-    return read_as(_CLASSES[name], data)
+    return read_as(classes[name], data)

@@ -16,7 +16,7 @@ from typing import IO, TypeVar
 
 from uploader_core.errors import CancelledError, StepFailedError, from_json
 from uploader_core.machine.processes import describe_exit, kill
-from uploader_core.workers import messages
+from uploader_core.workers import child, messages
 from uploader_core.workers.child import Emit
 from uploader_core.workers.environment import child_environment
 from uploader_core.workers.watchdog import VARIABLE, Watchdog, limit_of
@@ -80,14 +80,23 @@ class Workers:
         for process in warm.values():
             self._end(process)
 
-    def perform(self, request: messages.Request[R], emit: Emit) -> R:
+    def perform(
+        self, request: messages.Request[R], emit: Emit = lambda _: None, *, inline: bool = False
+    ) -> R:
         """Run a request in a worker process.
+
+        Args:
+            request: What to do.
+            emit: Receives progress and warnings.
+            inline: In this process instead, for what is light and needs no isolation.
 
         Raises:
             UploaderError: What the worker sent, or a StepFailedError that says how it died.
             PluginError: The worker's answer cannot be read.
             CancelledError: The run was stopped.
         """
+        if inline:
+            return child.perform(request, emit, lambda: self.stopped)
         with self._guard:
             if self.stopped:
                 raise CancelledError("the run was stopped")
