@@ -91,7 +91,7 @@ def open_model(folder: Path, adapter: Path | None = None) -> Any:
 
 
 FORMATS = 7
-DRAWS = 5
+DRAWS = 4
 
 
 def prompts(folder: Path, template: str | None = None) -> list[str]:
