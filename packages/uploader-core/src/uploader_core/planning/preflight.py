@@ -155,7 +155,10 @@ def _check(step: PlannedStep, context: PlanContext, workers: Workers) -> tuple[F
         return workers.perform(request)
     with _contained(step):
         # A generator fails while it is walked, so it is walked in here.
-        return tuple(import_dotted(spec.check, step.plugin.entry.owner)(context) or ())
+        found = tuple(import_dotted(spec.check, step.plugin.entry.owner)(context) or ())
+    if not all(isinstance(finding, Finding) for finding in found):
+        raise PluginBrokenError(f"{spec.check} gave something else than findings")
+    return found
 
 
 def _estimate(step: PlannedStep, context: PlanContext) -> Estimate:
