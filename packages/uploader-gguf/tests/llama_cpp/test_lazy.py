@@ -16,8 +16,12 @@ TOKENS, WIDTH = 1 << 16, 1024
 EMBEDDING = 4 * TOKENS * WIDTH
 """Bytes of the embedding in float32: 256 MiB."""
 
-ROOM = EMBEDDING * 3 // 4
-"""Bytes that the process may take beyond what it has after converting a model of 400 tokens."""
+ROOM = EMBEDDING
+"""Bytes that the process may take beyond what it has after converting a model of 400 tokens.
+
+Evaluated whole, the embedding needs these for itself and half as many for what it is made of.
+Arenas and stacks of threads are counted too, and how many there are differs between runs.
+"""
 
 _CHILD = """
 import re, resource, sys
