@@ -22,7 +22,6 @@ from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.step_request import make_request
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Plugin
-from uploader_core.untrusted_json import read_as
 from uploader_core.workers.child import perform
 from uploader_core.workers.messages import (
     Check,
@@ -130,14 +129,10 @@ class Trial:
         Args:
             receipt: What the upload returned, as JSON.
         """
-        step = self._request()
         request = StillThere(
-            step=step.step,
-            owner=step.owner,
-            secrets=step.secrets,
-            network=step.network,
+            **_addressed(self._request()),
             run=str(getattr(self.spec, "still_there", None)),
-            context=ArrivalContext(target=self.target or "", receipt=read_as(Receipt, {**receipt})),
+            context=ArrivalContext(target=self.target or "", receipt=Receipt.from_json(receipt)),
         )
         return self._send(request, None)
 
@@ -146,10 +141,7 @@ class Trial:
         about = dict.fromkeys(dict.fromkeys(file.kind for file in self.files), 1)
         step = self._request()
         request = Check(
-            step=step.step,
-            owner=step.owner,
-            secrets=step.secrets,
-            network=step.network,
+            **_addressed(step),
             run=str(self.spec.check),
             settings=step.settings,
             context=PlanContext(
@@ -292,3 +284,8 @@ def unchanged(folders: Sequence[Path]) -> Iterator[list[str]]:
         changed += [
             str(folder / n) for n in files.keys() | now.keys() if files.get(n) != now.get(n)
         ]
+
+
+def _addressed(step: StepRequest[Any]) -> dict[str, Any]:
+    """Return what any request about a step says of whose it is and what it may see."""
+    return {name: getattr(step, name) for name in ("step", "owner", "secrets", "network")}

@@ -15,7 +15,6 @@ from uploader_core.release.record import Record
 from uploader_core.release.source_digests import SourceDigests
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.results import Results
-from uploader_core.untrusted_json import read_as
 from uploader_core.workers.messages import StillThere
 from uploader_core.workers.pool import Workers
 
@@ -120,7 +119,7 @@ def _is_still_there(step: PlannedStep, record: Record, workers: Workers) -> bool
             network=True,
             run=step.spec.still_there,
             context=ArrivalContext(
-                target=step.target or "", receipt=read_as(Receipt, record.receipt)
+                target=step.target or "", receipt=Receipt.from_json(record.receipt)
             ),
         )
         return workers.perform(request, inline=step.spec.isolation == "inline")
