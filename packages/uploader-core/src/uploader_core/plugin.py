@@ -43,7 +43,6 @@ from uploader_core.contract.verification import Problem, Verification
 from uploader_core.destinations.leftovers import Leftovers, find_leftovers, note_kept
 from uploader_core.destinations.verify import find_strangers, read_manifest
 from uploader_core.disk.safe_write import CHUNK, HashingWriter, hash_file
-from uploader_core.disk.uncached import read_range
 from uploader_core.errors import (
     AuthError,
     CancelledError,
@@ -57,6 +56,7 @@ from uploader_core.errors import (
     UsageError,
 )
 from uploader_core.lineage import Lineage, read_lineage
+from uploader_core.machine.uncached import read_range
 from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
 from uploader_core.untrusted_json import parse_json
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from uploader_core.artifact import Json
-from uploader_core.disk.background_file import BackgroundFile
-from uploader_core.disk.uncached import read_blocks
 from uploader_core.errors import IntegrityError
+from uploader_core.machine.background_file import BackgroundFile
 from uploader_core.machine.file_calls import apply_umask, rename, sync_folder
 from uploader_core.machine.os_errors import translate_os_error
+from uploader_core.machine.uncached import read_blocks
 
 PARTIAL = ".partial"
 CHUNK = 4 << 20

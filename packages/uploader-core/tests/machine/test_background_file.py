@@ -13,10 +13,10 @@ import pytest
 
 from uploader_core.disk import background_file
 from uploader_core.disk import uncached as direct
-from uploader_core.disk.background_file import BLOCK, BackgroundFile
 from uploader_core.disk.safe_write import hash_file
-from uploader_core.disk.uncached import read_blocks, read_range
+from uploader_core.machine.background_file import BLOCK, BackgroundFile
 from uploader_core.machine.file_calls import SECTOR
+from uploader_core.machine.uncached import read_blocks, read_range
 
 SIZES = [0, 1, SECTOR, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + SECTOR + 7]
 
@@ -62,7 +62,7 @@ def test_a_file_system_in_memory_is_written_too(tmp_path: Path) -> None:
 def test_a_limit_met_in_the_thread_is_told_to_the_writer(tmp_path: Path) -> None:
     script = (
         "import resource, sys\n"
-        "from uploader_core.disk.background_file import BLOCK, BackgroundFile\n"
+        "from uploader_core.machine.background_file import BLOCK, BackgroundFile\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (BLOCK + 12345,) * 2)\n"
         "file = BackgroundFile(sys.argv[1])\n"
         "try:\n"

@@ -3,7 +3,7 @@
 An operating system keeps what is written in memory and begins late to store it: then ``fsync``
 waits for gigabytes at once, and everything else that was cached is gone, that of the desktop
 included. Here whole blocks go straight from memory to the disk, see
-:mod:`uploader_core.disk.uncached`. Where a file system does not offer that, what was written is
+:mod:`uploader_core.machine.uncached`. Where a file system does not offer that, what was written is
 stored and dropped from the cache window by window.
 """
 
