@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from uploader_core.disk import background_file
-from uploader_core.disk import uncached as direct
 from uploader_core.disk.safe_write import hash_file
+from uploader_core.machine import background_file
+from uploader_core.machine import uncached as direct
 from uploader_core.machine.background_file import BLOCK, BackgroundFile
 from uploader_core.machine.file_calls import SECTOR
 from uploader_core.machine.uncached import read_blocks, read_range

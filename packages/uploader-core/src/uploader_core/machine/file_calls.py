@@ -1,7 +1,7 @@
 """What systems offer for files under different names, or not at all.
 
-:mod:`uploader_core.machine.uncached` and ``background_file`` say when these are called and why; only
-here is it asked which system this is.
+``uncached`` and ``background_file`` next to it, and the folder ``disk``, say when these are called
+and why; only here is it asked which system this is.
 """
 
 from __future__ import annotations
