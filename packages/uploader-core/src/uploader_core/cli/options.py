@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
+from uploader_core.cli.plugin_file import installed_meanwhile
 from uploader_core.contract.settings import Setting, fields_of
 from uploader_core.errors import UploaderError
 from uploader_core.planning.participants import taking_part
@@ -28,8 +30,13 @@ class PluginOptionsCommand(click.Command):
     """A command that takes the options of the plugins that its arguments name."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        registry = make_registry(
-            values_of(args, "--without"), next(iter(values_of(args, "--config")), None)
+        files = [Path(name) for name in values_of(args, "--plugin-file")]
+        without, config = (
+            values_of(args, "--without"),
+            next(iter(values_of(args, "--config")), None),
+        )
+        registry = ctx.with_resource(
+            installed_meanwhile(files, lambda: make_registry(without, config))
         )
         ctx.meta[_REGISTRY] = registry
         ctx.meta[_PARAMS] = [_option(f) for f in _settings_for(registry, args)]

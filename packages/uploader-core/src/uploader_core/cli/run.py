@@ -84,6 +84,14 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 show_default=True,
                 help="Heavy steps side by side.",
             ),
+            click.option(
+                "--plugin-file",
+                "plugin_files",
+                multiple=True,
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="A plugin that is one Python file, for this run only; may be repeated.",
+            ),
             click.option("--without", multiple=True, metavar="NAMES", help="Plugins to leave out."),
             click.option(
                 "--config",
