@@ -58,6 +58,7 @@ from uploader_core.errors import (
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.machine.uncached import read_range
 from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
+from uploader_core.size import Size
 from uploader_core.untrusted_json import parse_json
 
 __all__ = [
@@ -96,6 +97,7 @@ __all__ = [
     "SaveSpec",
     "SecretPattern",
     "Section",
+    "Size",
     "SourceContext",
     "SourceError",
     "SourceSpec",

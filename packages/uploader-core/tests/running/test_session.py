@@ -220,3 +220,20 @@ def test_second_run_on_a_busy_folder_leaves(
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def test_edit_of_an_editable_plugin_makes_its_steps_run_again(
+    uploader: Any, adapter: Path, site: Path
+) -> None:
+    def statuses() -> set[str]:
+        result = uploader("run", adapter, "--plugins", "notes", "--name", "m", "--json")
+        return {step["status"] for step in json.loads(result.stdout)["steps"]}
+
+    (info,) = site.glob("*.dist-info")
+    (info / "direct_url.json").write_text('{"url": "file:///x", "dir_info": {"editable": true}}')
+    assert "done" in statuses()
+    assert statuses() == {"kept"}
+    work = site / "acme_notes" / "work.py"
+    work.write_text(work.read_text("utf-8") + "\n# another line\n", "utf-8")
+    assert "done" in statuses()
+    assert statuses() == {"kept"}

@@ -18,7 +18,7 @@ from uploader_gguf.llama_cpp.pooling import check_pooling
 from uploader_gguf.llama_cpp.weights import Weights, open_weights, tokens_without_rows
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.writing import sizes
-from uploader_gguf.writing.release_files import parse_size, projector_name
+from uploader_gguf.writing.release_files import file_limit, projector_name
 from uploader_merged import checkpoint_findings, open_checkpoint
 
 # Quantised checkpoints whose values llama.cpp's converter cannot read back. fp8, mxfp4 and
@@ -56,7 +56,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
                 " or IQ4_XS",
             )
     settings.overrides()
-    parse_size(settings.split_size)
+    file_limit(settings.split_size)
     if settings.imatrix is not None:
         imatrix.look_at(settings.imatrix)
         if settings.calibration is not None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader_core.plugin import UsageError, setting
+from uploader_core.plugin import Size, UsageError, setting
 from uploader_gguf.format.mixture import Overrides
 from uploader_gguf.format.quants import QUANTS, TensorType
 
@@ -22,7 +22,9 @@ class ConverterSettings:
         None, help="llama.cpp's name of the pre-tokenizer, when it is not recognised (qwen2)"
     )
     llama_cpp: Path | None = setting(
-        None, help="folder of a llama.cpp checkout whose conversion code is used instead"
+        None,
+        help="folder of a llama.cpp checkout whose conversion code is used instead",
+        content=("*.py",),
     )
 
 
@@ -49,6 +51,7 @@ class GgufSettings(ConverterSettings):
     calibration: str | None = setting(
         None,
         help="text to compute an importance matrix from: a file, or builtin",
+        content=True,
     )
     output_tensor_type: str | None = setting(
         None, help="type of output.weight instead of the mixture's", choices=TYPES
@@ -59,7 +62,7 @@ class GgufSettings(ConverterSettings):
     tensor_types: tuple[str, ...] = setting(
         (), help="types of other tensors: REGEX=TYPE, comma separated (ffn_down=q6_K)"
     )
-    split_size: str | None = setting(
+    split_size: Size | None = setting(
         None, help="cut files after so many bytes (20G); Ollama does not take cut files"
     )
     quantized_by: str | None = setting(
@@ -110,6 +113,7 @@ class MeasureSettings(ConverterSettings):
     measure_text: str = setting(
         "builtin",
         help="text to measure on, that neither training nor calibration saw: a file, or builtin",
+        content=True,
     )
     measure_contexts: int = setting(8, help="most contexts of 512 tokens that are measured")
 

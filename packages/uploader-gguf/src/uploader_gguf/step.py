@@ -28,7 +28,7 @@ from uploader_gguf.settings import GgufSettings
 from uploader_gguf.tokenizer import vocabulary
 from uploader_gguf.writing import roundtrip
 from uploader_gguf.writing.layout import lay_out
-from uploader_gguf.writing.release_files import parse_size, projector_name
+from uploader_gguf.writing.release_files import file_limit, projector_name
 from uploader_gguf.writing.writer import write
 
 
@@ -151,7 +151,7 @@ def _write(
             conversion,
             importance,
             settings.overrides(),
-            parse_size(settings.split_size),
+            file_limit(settings.split_size),
         )
         for quant in _quants(settings)
     ]

@@ -11,7 +11,9 @@ from uploader_core.plugin import setting
 class CardSettings:
     """Settings of the model card."""
 
-    card_template: str = setting("", help="Jinja template of the model card, instead of ours")
+    card_template: str = setting(
+        "", help="Jinja template of the model card, instead of ours", content=True
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,9 +32,15 @@ class HubSettings:
     tag: str = setting("", help="tag of the commit, set after everything was compared")
     collection: bool = setting(True, help="join the repositories of a release in a collection")
     message: str = setting("Release by uploader", help="message of the commit")
-    timeout: float = setting(60.0, help="seconds without any answer before a request is repeated")
+    timeout: float = setting(
+        60.0,
+        help="seconds without any answer before a request is repeated",
+        changes_result=False,
+    )
     quota: float = setting(
-        0.0, help="GB of private storage that the account has; 0: what its plan is known to have"
+        0.0,
+        help="GB of private storage that the account has; 0: what its plan is known to have",
+        changes_result=False,
     )
     foreign: str = setting(
         "refuse",

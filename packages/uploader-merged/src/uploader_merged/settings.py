@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from uploader_core.plugin import UsageError, setting
+from uploader_core.plugin import Size, UsageError, setting
 
 STREAMING = "streaming"
 ENGINES = (STREAMING, "peft", "unsloth")
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_UNITS |= {f"{letter}I": 2 ** (10 * n) for n, letter in enumerate("KMGT", 1)}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?", re.I)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +30,7 @@ class Merged16Settings:
         help="who merges; peft and unsloth load the whole model, to cross-check",
         choices=ENGINES,
     )
-    shard_size: str = setting("5GB", help="largest weight file, such as 5GB or 500MiB")
+    shard_size: Size = setting(Size("5GB"), help="largest weight file, such as 5GB or 500MiB")
     dtype: str = setting(
         "auto",
         help="type of the weights; auto keeps the one of the base model",
@@ -47,7 +42,7 @@ class Merged16Settings:
 class Merged4Settings:
     """What the user can choose for the 4-bit model."""
 
-    shard_size: str = setting("5GB", help="largest weight file, such as 5GB or 500MiB")
+    shard_size: Size = setting(Size("5GB"), help="largest weight file, such as 5GB or 500MiB")
     bnb_type: str = setting("nf4", help="4-bit type of bitsandbytes", choices=("nf4", "fp4"))
     bnb_double_quant: bool = setting(True, help="quantise the scales of the 4-bit blocks as well")
     bnb_block_size: int = setting(64, help="weights that share a scale in the 4-bit model")
@@ -61,18 +56,16 @@ class Merged4Settings:
     )
 
 
-def parse_size(text: str) -> int:
-    """Return bytes for ``5GB`` (decimal) or ``500MiB`` (binary).
+def shard_limit(size: Size) -> int:
+    """Return the bytes of the largest weight file.
 
     Raises:
-        UsageError: Not a size, or too small to be meant.
+        UsageError: Too small to be meant.
     """
-    match = _SIZE.fullmatch(text.strip())
-    size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
     if size < 1024:
         raise UsageError(
-            f"{text!r} is no size for a weight file",
+            f"{size} is no size for a weight file",
             owner="option --merged-shard-size",
             next="--merged-shard-size 5GB",
         )
-    return size
+    return int(size)

@@ -21,6 +21,7 @@ from uploader_core.plugin import (
     OutputFolder,
     PlanContext,
     ReleaseInfo,
+    Size,
     StepContext,
     UsageError,
 )
@@ -186,11 +187,11 @@ def test_shards_and_resume(llama: Path, adapter: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     whole = quantise(tmp_path / "whole", llama, adapter)
-    parts = quantise(tmp_path / "parts", llama, adapter, shard_size="20KB")
+    parts = quantise(tmp_path / "parts", llama, adapter, shard_size=Size("20KB"))
     files = sorted(p.name for p in parts.path.glob("*.safetensors"))
     assert len(files) > 2
     times = [(parts.path / name).stat().st_mtime_ns for name in files]
-    again = quantise(tmp_path / "parts", llama, adapter, shard_size="20KB")
+    again = quantise(tmp_path / "parts", llama, adapter, shard_size=Size("20KB"))
     assert [(again.path / name).stat().st_mtime_ns for name in files] == times
     ours, theirs = load_all(parts.path), load_all(whole.path)
     assert ours.keys() == theirs.keys()

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from merged_tools import Merge, edit_json, load_all, same_bits, save_llama
+from uploader_core.plugin import Size, UsageError
 from uploader_merged.preflight import check, estimate
-from uploader_merged.settings import parse_size
 
 
 def digests(merge: Merge) -> dict[str, bytes]:
@@ -25,7 +25,7 @@ def test_shards_and_index(llama: Path, adapter: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     whole = Merge(tmp_path / "whole")(llama, adapter)
-    parts = Merge(tmp_path / "parts")(llama, adapter, shard_size="30KB")
+    parts = Merge(tmp_path / "parts")(llama, adapter, shard_size=Size("30KB"))
     files = sorted(p.name for p in parts.path.glob("*.safetensors"))
     assert len(files) > 3
     assert files[0] == f"model-00001-of-{len(files):05d}.safetensors"
@@ -50,7 +50,7 @@ def test_sharded_base(tmp_path: Path, adapter: Path, llama: Path) -> None:
     assert all(same_bits(ours[name], theirs[name]) for name in ours)
 
 
-@pytest.mark.parametrize("settings", [{}, {"shard_size": "30KB"}, {"dtype": "float32"}])
+@pytest.mark.parametrize("settings", [{}, {"shard_size": Size("30KB")}, {"dtype": "float32"}])
 def test_estimate_is_exact(
     settings: dict[str, str], llama: Path, adapter: Path, merge: Merge
 ) -> None:
@@ -104,7 +104,7 @@ def test_interrupted_after_a_shard_goes_on_with_the_next(
     llama: Path, adapter: Path, tmp_path: Path
 ) -> None:
     calm = Merge(tmp_path / "calm")
-    calm(llama, adapter, shard_size="30KB")
+    calm(llama, adapter, shard_size=Size("30KB"))
     merge = Merge(tmp_path / "rough")
 
     class Stop(Exception):
@@ -115,11 +115,11 @@ def test_interrupted_after_a_shard_goes_on_with_the_next(
             raise Stop
 
     with pytest.raises(Stop):
-        merge(llama, adapter, shard_size="30KB", on_progress=stop_late)
+        merge(llama, adapter, shard_size=Size("30KB"), on_progress=stop_late)
     folder = merge.root / "merged-16bit"
     kept = {p.name: p.stat().st_mtime_ns for p in folder.glob("*.safetensors")}
     assert kept
-    merge(llama, adapter, shard_size="30KB")
+    merge(llama, adapter, shard_size=Size("30KB"))
     assert digests(merge) == digests(calm)
     assert all((folder / name).stat().st_mtime_ns == when for name, when in kept.items())
 
@@ -226,23 +226,12 @@ def test_float32_base_is_said(tmp_path: Path, adapter: Path, merge: Merge) -> No
     assert any("float32" in f.what for f in check(merge.plan(base, adapter)))
 
 
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("5GB", 5 * 10**9), ("500MiB", 500 << 20), ("1.5 GB", 1_500_000_000), ("4096", 4096)],
-)
-def test_sizes(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "big", "5 apples", "-1GB", "3", "0GB"])
-def test_sizes_that_are_none(text: str) -> None:
-    from uploader_core.plugin import UsageError
-
-    with pytest.raises(UsageError, match="shard"):
-        try:
-            parse_size(text)
-        except UsageError as error:
-            raise UsageError(f"{error.owner}") from error
+@pytest.mark.parametrize("text", ["3", "0GB"])
+def test_a_shard_that_holds_nothing_is_refused(
+    text: str, llama: Path, adapter: Path, merge: Merge
+) -> None:
+    with pytest.raises(UsageError, match="no size for a weight file"):
+        merge(llama, adapter, shard_size=Size(text))
 
 
 def test_trained_adapter_is_not_changed_by_reading(

@@ -16,28 +16,51 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from uploader_core.artifact import Json
+from uploader_core.contract.named_files import digest_named, is_there
 from uploader_core.errors import PluginBrokenError, UsageError
+from uploader_core.size import Size
 from uploader_core.untrusted_json import as_json, read_as
 
 T = TypeVar("T")
 
-_HELP, _CHOICES = "uploader.help", "uploader.choices"
+_HELP, _CHOICES, _CONTENT, _RESULT = (
+    f"uploader.{name}" for name in ("help", "choices", "content", "changes_result")
+)
 
 
-def setting(default: T, *, help: str, choices: Iterable[str] | None = None) -> T:
+def setting(
+    default: T,
+    *,
+    help: str,
+    choices: Iterable[object] | None = None,
+    content: bool | tuple[str, ...] | None = None,
+    changes_result: bool = True,
+) -> T:
     """Declare a field of a settings dataclass.
 
     Args:
-        default: Value when nothing else says otherwise. str, int, float, bool, Path, an Enum
-            member, None (for ``X | None``) or a tuple of these.
+        default: Value when nothing else says otherwise. str, int, float, bool, Path,
+            :class:`~uploader_core.size.Size`, an Enum member, None (for ``X | None``) or a
+            tuple of these.
         help: One line for ``--help``.
         choices: Values that are allowed, compared without regard to case; the spelling given here
             is what the step gets. A wrong one is refused with the close matches.
+        content: Whether the step reads what the value names: then it runs again when a file's bytes
+            changed, or those of a file below a folder; a tuple of shell patterns says which files
+            of a folder count. A Path names something to read unless this is False, and has to be
+            there, or the plan is refused. For a text, give True where it may name a file.
+        changes_result: False for what changes how a step works and not what comes of it, such as
+            a timeout: another value does not make the step run again.
 
     Returns:
         A dataclass field, typed as the default so that type checkers see the plain type.
     """
-    metadata = {_HELP: help, _CHOICES: tuple(choices) if choices is not None else None}
+    metadata = {
+        _HELP: help,
+        _CHOICES: tuple(map(_text, choices)) if choices is not None else None,
+        _CONTENT: content,
+        _RESULT: changes_result,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -51,6 +74,8 @@ class Setting:
         item: Type of a value, or of one element where ``many``.
         many: True for a tuple.
         optional: True when None is allowed.
+        content: Whether the step reads what a value names, or patterns of the files that it reads.
+        changes_result: Whether another value makes the step run again.
     """
 
     plugin: str
@@ -61,6 +86,8 @@ class Setting:
     many: bool
     optional: bool
     choices: tuple[str, ...] | None
+    content: bool | tuple[str, ...] = False
+    changes_result: bool = True
 
     @property
     def option(self) -> str:
@@ -109,14 +136,19 @@ class Setting:
         try:
             if self.item is bool:
                 return _parse_bool(text)
-            # str, int, float, Path and Enum classes all take the text.
-            return typing.cast("Any", self.item)(text)
+            # str, int, float, Size, Path and Enum classes all take the text.
+            parsed = typing.cast("Any", self.item)(text)
+            return parsed.expanduser() if isinstance(parsed, Path) else parsed
         except ValueError as error:
             raise UsageError(
                 f"{origin}: {text!r} is not a valid {self.item.__name__}",
                 owner=f"option {self.option}",
                 next=f"{self.option}: {self.help}",
             ) from error
+
+
+def _text(choice: object) -> str:
+    return str(choice.value if isinstance(choice, enum.Enum) else choice)
 
 
 def _parse_bool(text: str) -> bool:
@@ -145,13 +177,14 @@ def fields_of(plugin: str, cls: type) -> tuple[Setting, ...]:
                 next="declare it with uploader_core.plugin.setting(default, help=...)",
             )
         item, many, optional = _shape(hints[field.name])
-        if item not in (str, int, float, bool, Path) and not (
+        if item not in (str, int, float, bool, Path, Size) and not (
             isinstance(item, type) and issubclass(item, enum.Enum)
         ):
             raise PluginBrokenError(
                 f"setting {field.name!r} of plugin {plugin} has the type {hints[field.name]}",
-                next="use str, int, float, bool, Path, an Enum, a tuple of these, or one | None",
+                next="use str, int, float, bool, Path, Size, an Enum, tuples of one, or one | None",
             )
+        content = field.metadata.get(_CONTENT)
         found.append(
             Setting(
                 plugin=plugin,
@@ -162,6 +195,8 @@ def fields_of(plugin: str, cls: type) -> tuple[Setting, ...]:
                 many=many,
                 optional=optional,
                 choices=field.metadata.get(_CHOICES),
+                content=item is Path if content is None else content,
+                changes_result=field.metadata.get(_RESULT, True),
             )
         )
     return tuple(found)
@@ -184,6 +219,43 @@ def _shape(hint: Any) -> tuple[Any, bool, bool]:
 def to_json(settings: Any) -> dict[str, Json]:
     """Return settings as plain JSON, for records, manifests and workers."""
     return {} if settings is None else as_json(settings)
+
+
+def check_files(plugin: str, settings: Any) -> None:
+    """Refuse settings that name what is not there.
+
+    Raises:
+        UsageError: A file that a step would read is missing.
+    """
+    for field, value in _values(plugin, settings):
+        for path in value if field.many else (value,):
+            if field.item is Path and field.content and path is not None and not path.exists():
+                raise UsageError(
+                    f"{field.option} {path}: there is no such file",
+                    owner=f"option {field.option}",
+                    safe="nothing was written",
+                    next=f"{field.option} PATH, or {field.variable}: {field.help}",
+                )
+
+
+def key_of(plugin: str, settings: Any) -> dict[str, Json]:
+    """Return what of some settings a step's result depends on, with digests of what they name."""
+    data = to_json(settings)
+    for field, value in _values(plugin, settings):
+        if not field.changes_result:
+            del data[field.name]
+        elif field.content:
+            found = value if field.many else (value,)
+            data[field.name] = [
+                digest_named(Path(item), field.content) if is_there(item) else item and str(item)
+                for item in found
+            ]
+    return data
+
+
+def _values(plugin: str, settings: Any) -> list[tuple[Setting, Any]]:
+    fields = () if settings is None else fields_of(plugin, type(settings))
+    return [(field, getattr(settings, field.name)) for field in fields]
 
 
 def from_json(plugin: str, cls: type[T], data: Mapping[str, object]) -> T:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from uploader_core.contract.context import GroupContext, ReleaseInfo, UploadGroup
+from uploader_core.contract.settings import check_files
 from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import (
     ConvertSpec,
@@ -208,7 +209,9 @@ class PlanBuilder:
         return step
 
     def _settings(self, plugin: Plugin, spec: StepSpec) -> object:
-        return self.config.settings(plugin.id, spec.settings)
+        settings = self.config.settings(plugin.id, spec.settings)
+        check_files(plugin.id, settings)
+        return settings
 
     def _input(self, kind: str, consumer: str, chain: tuple[str, ...]) -> str:
         if kind in self.sources.artifacts:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
+import functools
+import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from uploader_core.errors import PluginBrokenError, UploaderError
+from uploader_core.untrusted_json import parse_json
 
 PLUGINS = "uploader_core.plugins"
 ARTIFACTS = "uploader_core.artifacts"
@@ -64,6 +67,30 @@ def read_metadata() -> tuple[Entry, ...]:
             )
         )
     return tuple(sorted(found, key=lambda e: (e.group, e.name, e.distribution)))
+
+
+@functools.cache
+def editable_place(distribution: str, module: str) -> Path | None:
+    """Return where the package of a module lies whose distribution is installed editable.
+
+    Args:
+        distribution: Name of the distribution.
+        module: Dotted name of a module of it.
+
+    Returns:
+        Folder of the package, or file of a single module; None for any other installation.
+    """
+    import importlib_metadata
+
+    try:
+        said = importlib_metadata.distribution(distribution).read_text("direct_url.json")
+        editable = said and parse_json(said)["dir_info"]["editable"]
+    except (importlib_metadata.PackageNotFoundError, KeyError, TypeError, ValueError):
+        return None
+    spec = importlib.util.find_spec(module.split(".")[0]) if editable else None
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
 
 
 def missing_requirements(needs: Iterable[str]) -> tuple[str, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
-from uploader_core.plugin import UsageError
+from uploader_core.plugin import Size, UsageError
 from uploader_gguf.format.gguf_file import file_name, uint32
 from uploader_gguf.format.quants import Quant
 
@@ -19,23 +18,21 @@ Nothing smaller is cut unless asked.
 """
 
 
-def parse_size(text: str | None) -> int:
-    """Return the bytes of ``20G``; thousands, as llama.cpp counts them.
+def file_limit(size: Size | None) -> int:
+    """Return the bytes of the largest file: as asked, and never more than the Hub takes.
 
     Raises:
-        UsageError: Not a size.
+        UsageError: Nothing fits into such a file.
     """
-    if text is None:
+    if size is None:
         return HUB_LIMIT
-    match = re.fullmatch(r"(\d+)\s*([KMGT]?)B?", text.strip().upper())
-    size = int(match[1]) * 1000 ** " KMGT".index(match[2] or " ") if match else 0
     if size < 1:
         raise UsageError(
-            f"--gguf-split-size {text!r} is not a size",
+            f"--gguf-split-size {size} is not a size",
             owner="option --gguf-split-size",
             next="write a number with M or G, such as 20G",
         )
-    return min(size, HUB_LIMIT)
+    return min(int(size), HUB_LIMIT)
 
 
 def projector_name(model: str, kind: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from uploader_core.plugin import UsageError
 from uploader_lora import DTYPE_BITS, tensor_bytes
 from uploader_merged.checkpoint import Checkpoint
-from uploader_merged.settings import Merged4Settings, parse_size
+from uploader_merged.settings import Merged4Settings, shard_limit
 from uploader_merged.sixteen_bit.layout import TensorLayout, main_dtype
 
 BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -117,7 +117,7 @@ def plan_shards(
     checkpoint: Checkpoint, selection: Selection, settings: Merged4Settings
 ) -> tuple[FourBitShard, ...]:
     """Distribute the tensors over files, in the order of the base's."""
-    limit = parse_size(settings.shard_size)
+    limit = shard_limit(settings.shard_size)
     if settings.bnb_block_size not in BLOCK_SIZES:
         raise UsageError(
             f"{settings.bnb_block_size} is no block size of bitsandbytes",

@@ -10,7 +10,7 @@ from typing import Any
 from uploader_merged.base.companions import CompanionFile
 from uploader_merged.base.model import CONFIG
 from uploader_merged.checkpoint import Checkpoint
-from uploader_merged.settings import Merged16Settings, parse_size
+from uploader_merged.settings import Merged16Settings, shard_limit
 from uploader_merged.sixteen_bit.layout import (
     INDEX,
     Shard,
@@ -43,7 +43,7 @@ class MergedFolder:
 def plan_folder(checkpoint: Checkpoint, settings: Merged16Settings) -> MergedFolder:
     """Lay out the folder from headers alone."""
     dtypes = target_dtypes(checkpoint, settings.dtype)
-    shards = plan_shards(checkpoint, dtypes, parse_size(settings.shard_size))
+    shards = plan_shards(checkpoint, dtypes, shard_limit(settings.shard_size))
     index = index_json(shards) if len(shards) > 1 else None
     config = _config(checkpoint, settings.dtype)
     companions = checkpoint.companions()
