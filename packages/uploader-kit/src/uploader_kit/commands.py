@@ -8,17 +8,21 @@ from pathlib import Path
 
 import click
 
-from uploader_core.errors import PluginBrokenError
+from uploader_core.errors import PluginBrokenError, UsageError
 from uploader_core.user_config.disabled import make_registry
 
 
 @click.command()
-@click.argument("subject", metavar="PATH_OR_ID")
+@click.argument("subject", metavar="ID_OR_PATH")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def check(subject: str, as_json: bool) -> int:
-    """Run the conformance kit on a plugin: its id, or the folder of its distribution."""
+    """Run the conformance kit on a plugin: its id, the folder of its distribution, or its one file.
+
+    A file is checked as `uploader run --plugin-file` takes it.
+    """
     from uploader_kit.check import Verdict
     from uploader_kit.check import check as run
+    from uploader_kit.one_file import subject_of
 
     def tell(verdict: Verdict) -> None:
         if as_json:
@@ -29,7 +33,8 @@ def check(subject: str, as_json: bool) -> int:
         if verdict.why:
             click.echo(f"          {verdict.why}")
 
-    verdicts = run(subject, make_registry(), tell)
+    with subject_of(subject, make_registry) as (what, registry):
+        verdicts = run(what, registry, tell)
     failed = [verdict for verdict in verdicts if verdict.outcome == "failed"]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
@@ -44,7 +49,14 @@ def check(subject: str, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Make a distribution of a plugin of one file; its name is the file's.",
+)
 @click.option(
     "--consumes",
     default="merged-16bit",
@@ -62,16 +74,37 @@ def check(subject: str, as_json: bool) -> int:
     metavar="DIR",
     help="Where the new folder goes (default: here).",
 )
+@click.pass_context
 def new(
-    name: str, consumes: str, produces: str | None, scheme: str | None, document: bool, into: Path
+    ctx: click.Context,
+    name: str | None,
+    file: Path | None,
+    consumes: str,
+    produces: str | None,
+    scheme: str | None,
+    document: bool,
+    into: Path,
 ) -> int:
     """Write a complete distribution for a new plugin, uploader-NAME."""
+    from uploader_kit.one_file import write_from
     from uploader_kit.scaffold import Blueprint, write_plugin
 
-    blueprint = Blueprint(
-        id=name, consumes=consumes, produces=produces, scheme=scheme, document=document
-    )
-    folder = write_plugin(blueprint, into)
+    if file is not None:
+        given = ctx.get_parameter_source("consumes") is click.core.ParameterSource.COMMANDLINE
+        if name or produces or scheme or document or given:
+            raise UsageError(
+                "--from takes name, kinds and scheme from the file",
+                safe="nothing was written",
+                next=f"uploader plugins new --from {file}",
+            )
+        folder = write_from(file, into, make_registry)
+    elif name is None:
+        raise UsageError("the new plugin has no name", next="uploader plugins new NAME")
+    else:
+        blueprint = Blueprint(
+            id=name, consumes=consumes, produces=produces, scheme=scheme, document=document
+        )
+        folder = write_plugin(blueprint, into)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         click.echo(f"  {path.relative_to(folder.parent)}")
     click.echo(f'next: cd {folder} && pip install -e ".[test]" && pytest')

@@ -139,18 +139,28 @@ def write_plugin(blueprint: Blueprint, parent: Path) -> Path:
         UsageError: A name that cannot be one, a contradiction, or the folder exists.
     """
     _check(blueprint)
+    folder = new_folder(blueprint, parent)
+    flavour = _flavour(blueprint)
+    values = {**values_of(blueprint), **_FLAVOUR_VALUES[flavour]}
+    values = {key: Template(value).substitute(values) for key, value in values.items()}
+    for name, source in {**_COMMON, **_FLAVOUR_FILES[flavour]}.items():
+        text = template(source).substitute(values)
+        write_bytes(folder / name.format(package=values["package"]), text.encode("utf-8"))
+    write_bytes(folder / "src" / values["package"] / "py.typed", b"")
+    return folder
+
+
+def new_folder(blueprint: Blueprint, parent: Path) -> Path:
+    """Return the folder of a new distribution, which does not exist yet.
+
+    Raises:
+        UsageError: It does.
+    """
     folder = parent / blueprint.distribution
     if folder.exists():
         raise UsageError(
             f"{folder} exists", safe="nothing was written", next="choose another name or place"
         )
-    flavour = _flavour(blueprint)
-    values = {**_values(blueprint), **_FLAVOUR_VALUES[flavour]}
-    values = {key: Template(value).substitute(values) for key, value in values.items()}
-    for name, template in {**_COMMON, **_FLAVOUR_FILES[flavour]}.items():
-        text = _template(template).substitute(values)
-        write_bytes(folder / name.format(package=values["package"]), text.encode("utf-8"))
-    write_bytes(folder / "src" / values["package"] / "py.typed", b"")
     return folder
 
 
@@ -180,7 +190,8 @@ def _flavour(blueprint: Blueprint) -> str:
     return "save" if blueprint.consumes in SOURCE_KINDS else "convert"
 
 
-def _values(blueprint: Blueprint) -> dict[str, str]:
+def values_of(blueprint: Blueprint) -> dict[str, str]:
+    """Return what templates say of a plugin, whatever it does."""
     major = int(uploader_core.__version__.split(".")[0])
     minor = uploader_core.__version__.split(".")[1]
     words = "".join(part.capitalize() for part in blueprint.id.split("-"))
@@ -199,6 +210,7 @@ def _values(blueprint: Blueprint) -> dict[str, str]:
     }
 
 
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
+    """Return a file of the template."""
     file = resources.files(uploader_kit) / "template" / f"{name}.tmpl"
     return Template(file.read_text("utf-8"))

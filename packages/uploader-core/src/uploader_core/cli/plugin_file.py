@@ -99,7 +99,7 @@ def installed_meanwhile(
                 raise error.replace(
                     safe="nothing was started", next=f"mend {file}; --debug shows the traceback"
                 ) from error
-            _write(file, folder, [(PLUGINS, name), *_advertised(name, specs)])
+            _write(file, folder, [(PLUGINS, name), *advertised(name, specs)])
             registry = make_registry()
         yield registry
 
@@ -166,7 +166,7 @@ def _write(file: Path, folder: Path, points: Iterable[tuple[str, str]]) -> None:
         copy.write_bytes(file.read_bytes())
     digest = hashlib.sha256(copy.read_bytes()).hexdigest()[:_DIGITS]
     major, minor = uploader_core.__version__.split(".")[:2]
-    info = folder / f"{file.stem}-0.dist-info"
+    info = folder / f"{file.stem}_py-0.dist-info"  # as its name is looked up
     info.mkdir(exist_ok=True)
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {file.name}\nVersion: sha256:{digest}\n"
@@ -178,8 +178,13 @@ def _write(file: Path, folder: Path, points: Iterable[tuple[str, str]]) -> None:
     (info / "entry_points.txt").write_text("".join(lines), "utf-8")
 
 
-def _advertised(name: str, specs: Sequence[Spec]) -> Iterator[tuple[str, str]]:
-    """Yield what a distribution would advertise of such specs: group and name."""
+def advertised(name: str, specs: Sequence[Spec]) -> Iterator[tuple[str, str]]:
+    """Yield what a distribution would advertise of such specs: group and name.
+
+    Args:
+        name: Plugin id.
+        specs: What the plugin registers.
+    """
     made = [spec for spec in specs if isinstance(spec, (SaveSpec, ConvertSpec))]
     schemes = [spec.scheme for spec in specs if isinstance(spec, UploadSpec)]
     documents = [spec for spec in specs if isinstance(spec, DocumentSpec)]
