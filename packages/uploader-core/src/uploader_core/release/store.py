@@ -18,8 +18,8 @@ from uploader_core.artifact import Artifact, ArtifactFile, Json
 from uploader_core.disk.safe_write import child, hash_file, write_json
 from uploader_core.errors import IntegrityError, RefusedError
 from uploader_core.machine import filesystems
+from uploader_core.machine.folder_lock import hold
 from uploader_core.machine.os_errors import translate_os_error
-from uploader_core.release.lock import hold
 from uploader_core.release.record import INTERNAL, Record, canonical_digest, safe_name
 from uploader_core.untrusted_json import member, parse_json, read_as
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from uploader_core.artifact import Artifact, Json
 from uploader_core.contract.sources import STACK
+from uploader_core.manifest.build import Facts
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.release.record import Record
 from uploader_core.running.step_key import digest_facts, step_key
@@ -57,6 +58,11 @@ class Results:
     def add_virtual(self, step: PlannedStep, artifact: Artifact) -> None:
         """Take what a virtual step made."""
         self.virtual[step.id] = self._made[step.id] = artifact
+
+    @property
+    def facts(self) -> Facts:
+        """What a manifest tells of all this."""
+        return Facts(sources=self.sources, records=self.records)
 
     def inputs(self, step: PlannedStep) -> tuple[Artifact, ...]:
         """Return what a step consumes; all of it is there when the step may start."""

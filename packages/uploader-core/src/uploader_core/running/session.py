@@ -11,6 +11,7 @@ from uploader_core.advice import step_times
 from uploader_core.advice.disk_space import downloads_fit
 from uploader_core.advice.machine_warnings import advise
 from uploader_core.errors import combine, refuse_if
+from uploader_core.manifest.build import write_manifest
 from uploader_core.planning.fetching import Fetcher, outline_folder
 from uploader_core.planning.plan import Plan, Survey
 from uploader_core.planning.planner import build_plan
@@ -22,7 +23,6 @@ from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.events import EventFile, EventStream
-from uploader_core.running.manifest import write_manifest
 from uploader_core.running.report import Outcome, Report
 from uploader_core.running.results import Results
 from uploader_core.running.run_hooks import RunHooks
@@ -163,7 +163,7 @@ def _execute(run: StepRun, *, jobs: int, fail_fast: bool) -> Report:
         plan=run.plan,
         outcomes={step.id: outcomes[step.id] for step in run.plan.steps},
         seconds=time.monotonic() - started,
-        manifest=write_manifest(run.plan, run.results, run.store),
+        manifest=write_manifest(run.plan, run.results.facts, run.store),
     )
     run.hooks.observe("uploader_run_finished", report=report)
     step_times.learn((run.plan.step(name), took) for name, took in run.seconds.items())

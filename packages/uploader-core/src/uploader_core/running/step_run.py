@@ -15,13 +15,13 @@ from uploader_core.advice.disk_space import with_needs
 from uploader_core.artifact import Artifact, Json
 from uploader_core.errors import CancelledError, IntegrityError, SpaceError, UploaderError
 from uploader_core.machine import gpu
+from uploader_core.manifest.build import describe, files_to_upload
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.preflight import open_virtual
 from uploader_core.planning.step_request import make_request
 from uploader_core.release.record import Record
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.events import EventStream
-from uploader_core.running.manifest import describe, files_to_upload
 from uploader_core.running.report import Outcome
 from uploader_core.running.results import Results
 from uploader_core.running.run_hooks import RunHooks
@@ -124,7 +124,7 @@ class StepRun:
         """Let the plugin do the step's work and return what it made, or its receipt."""
         place = self.store.root / folder
         if step.uploads:
-            files = tuple(files_to_upload(self.plan, step, self.results, self.store))
+            files = tuple(files_to_upload(self.plan, step, self.results.facts, self.store))
             upload = make_request(
                 RunUpload, self.plan, step, inputs, output=place, work=work, files=files
             )

@@ -6,7 +6,8 @@ can be published as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import uploader_core
@@ -18,16 +19,28 @@ from uploader_core.redact import without_local_paths
 from uploader_core.release.manifest_file import LOADS, NAME, SCHEMA
 from uploader_core.release.record import Record, safe_name
 from uploader_core.release.store import ReleaseStore
-from uploader_core.running.results import Results
 
 
-def write_manifest(plan: Plan, results: Results, store: ReleaseStore) -> Path | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What is known of the steps that are done.
+
+    Attributes:
+        sources: Source artifacts with their digests, by kind.
+        records: By step id.
+    """
+
+    sources: Mapping[str, Artifact]
+    records: Mapping[str, Record]
+
+
+def write_manifest(plan: Plan, facts: Facts, store: ReleaseStore) -> Path | None:
     """Write the manifest of a release and return its path, None when nothing was made."""
-    done = [results.records[s.id] for s in plan.steps if s.id in results.records]
+    done = [facts.records[s.id] for s in plan.steps if s.id in facts.records]
     made = [record.step for record in done if record.artifact is not None]
     if not made:
         return None
-    manifest = build_manifest(plan, results, made)
+    manifest = build_manifest(plan, facts, made)
     manifest["publications"] = [
         # How much went over the wire depends on what was there before.
         {name: value for name, value in record.receipt.items() if name != "bytes_sent"}
@@ -40,7 +53,7 @@ def write_manifest(plan: Plan, results: Results, store: ReleaseStore) -> Path | 
 
 
 def files_to_upload(
-    plan: Plan, step: PlannedStep, results: Results, store: ReleaseStore
+    plan: Plan, step: PlannedStep, facts: Facts, store: ReleaseStore
 ) -> list[UploadFile]:
     """List what shall arrive: the artifacts' files, their documents, and a manifest of it.
 
@@ -49,7 +62,7 @@ def files_to_upload(
     """
     files: dict[str, UploadFile] = {}
     for source in step.inputs:
-        record = results.records[source]
+        record = facts.records[source]
         artifact = record.made
         prefix = name_prefix(record.folder, flatten=step.flatten)
         for file in artifact.files:
@@ -69,7 +82,7 @@ def files_to_upload(
                 kind=artifact.kind,
             )
     path = store.internal / "manifests" / safe_name(step.id) / NAME
-    digest = write_json(path, build_manifest(plan, results, step.inputs, flatten=step.flatten))
+    digest = write_json(path, build_manifest(plan, facts, step.inputs, flatten=step.flatten))
     files[NAME] = UploadFile(
         name=NAME,
         path=path,
@@ -82,20 +95,20 @@ def files_to_upload(
 
 
 def build_manifest(
-    plan: Plan, results: Results, steps: Iterable[str], *, flatten: bool = False
+    plan: Plan, facts: Facts, steps: Iterable[str], *, flatten: bool = False
 ) -> dict[str, Json]:
     """Describe the files that some steps made.
 
     Args:
         plan: What was planned.
-        results: Sources with their digests, and records of the finished steps.
+        facts: Sources with their digests, and records of the finished steps.
         steps: Ids of the steps to describe, with a record each.
         flatten: Names without the kind's folder, as at a destination of one kind.
 
     Returns:
         The manifest as JSON.
     """
-    records, sources = results.records, results.sources
+    records, sources = facts.records, facts.sources
     wanted = sorted(set(steps))
     made = [
         (step_id, records[step_id].folder, artifact)

@@ -15,13 +15,13 @@ import pytest
 from filelock import FileLock, Timeout
 
 from uploader_core.errors import TemporaryError
-from uploader_core.release.lock import BEAT, SILENCE, hold, read_owner
+from uploader_core.machine.folder_lock import BEAT, SILENCE, hold, read_owner
 
 RACER = """
 import os, sys, time
 from pathlib import Path
 from uploader_core.errors import TemporaryError
-from uploader_core.release.lock import hold
+from uploader_core.machine.folder_lock import hold
 folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
 while rounds:
     try:
@@ -38,7 +38,7 @@ while rounds:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from uploader_core.release.lock import hold
+from uploader_core.machine.folder_lock import hold
 with hold(Path(sys.argv[1]) / "lock", Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
