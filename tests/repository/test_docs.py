@@ -154,6 +154,14 @@ def documented_commands() -> list[tuple[str, str]]:
     return sorted(found)
 
 
+@pytest.fixture
+def folder_of_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where somebody is who wrote the plugin of one file that a page shows."""
+    (tmp_path / "my_format.py").touch()
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("folder_of_a_reader")
 @pytest.mark.parametrize(("where", "line"), documented_commands())
 def test_command_of_a_page_can_be_typed(where: str, line: str) -> None:
     words = shlex.split(re.split(r" {2,}| > |, |;|\.\.\.", line)[0], comments=True)

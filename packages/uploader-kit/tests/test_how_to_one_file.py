@@ -38,8 +38,8 @@ def test_page(tmp_path: Path) -> None:
     assert len(said) == 8
     count = stranger.cwd / "release" / "acme.count" / "count.json"
     assert json.loads(count.read_text("utf-8")) == {"BF16": 8}
-    assert "15 of 15 checks are fine" in said["uploader plugins check my_format.py"]
-    assert re.search(r"15 passed", said["pytest"])
+    assert re.search(r"(\d+) of \1 checks are fine", said["uploader plugins check my_format.py"])
+    assert re.search(r"\d\d passed", said["pytest"])
 
 
 UPLOAD = """
