@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -254,6 +255,25 @@ def examples(session: nox.Session) -> None:
     for project in projects:
         session.run("pytest", str(project / "tests"), *session.posargs)
         session.run("uploader", "plugins", "info", project.name.removeprefix("uploader-"))
+
+
+@nox.session
+def ecosystem(session: nox.Session) -> None:
+    """Run the kit of every plugin in the index against the checkout; ``-- FILE``: another index."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    own = "packages/uploader-core/src/uploader_core/cli/plugin_index.json"
+    failed = []
+    for name in session.posargs or [own]:
+        for plugin in json.loads((ROOT / name).read_text("utf-8"))["plugins"]:
+            # Ours are here already; what is installed stays as it is, core above all.
+            session.install(plugin["distribution"], *torch_options())
+            try:
+                session.run("uploader", "plugins", "check", plugin["name"])
+            except nox.command.CommandFailed:
+                failed.append(plugin["name"])
+    if failed:
+        session.error(f"not fine with this checkout: {', '.join(failed)}")
 
 
 @nox.session

@@ -21,7 +21,7 @@ COMMANDS = {
     "plan": ("uploader_core.cli.run:plan", "Show what run would do; write nothing."),
     "verify": ("uploader_core.cli.verify:verify", "Check a release against its manifest."),
     "doctor": ("uploader_core.cli.doctor:doctor", "Look at this machine and what is installed."),
-    "plugins": ("uploader_core.cli.plugins:plugins", "List and examine installed plugins."),
+    "plugins": ("uploader_core.cli.plugins:plugins", "List, examine, find and install plugins."),
     "completion": ("uploader_core.cli.completion:completion", "Print a shell completion script."),
 }
 OPTIONS = ("-h", "--help", "--version", "--debug")

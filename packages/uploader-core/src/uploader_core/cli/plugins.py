@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from uploader_core.cli.commands import OpenGroup
+from uploader_core.cli.plugin_market import install, search
 from uploader_core.doctor.inspection import Inspection, inspect, inspect_all
 from uploader_core.plugins.entry_points import ARTIFACTS, READERS, SCHEMES
 from uploader_core.plugins.registry import Registry
@@ -30,7 +31,7 @@ class PluginsGroup(OpenGroup):
 
 @click.group(cls=PluginsGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def plugins() -> None:
-    """List and examine installed plugins."""
+    """List, examine, find and install plugins."""
 
 
 @plugins.command("list")
@@ -111,6 +112,10 @@ def enable_(plugin_id: str) -> int:
     else:
         click.echo(f"{plugin_id} is enabled")
     return 0
+
+
+plugins.add_command(search)
+plugins.add_command(install)
 
 
 def _row(registry: Registry, plugin_id: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from uploader_core.user_config.files import read_tables
 
 VARIABLE = "UPLOADER_DISABLE"
 TABLE = "plugins"
+_KEYS = ("allow", "index")
 _OWN = frozenset({"dir", "local"})
 """Core's own plugins; they need no permission."""
 
@@ -44,7 +45,7 @@ def disabled_plugins(
         environment: Variables; those of the process when None.
 
     Raises:
-        UsageError: ``[plugins]`` holds something else than a list ``allow``.
+        UsageError: ``[plugins]`` holds something that it does not know, or no lists.
     """
     environment = os.environ if environment is None else environment
     allowed = _allowed(tables.get(TABLE, {}))
@@ -83,21 +84,45 @@ def enable(plugin_id: str) -> Path:
     return _write({*_read(_state_file())} - {plugin_id})
 
 
+def index_places(tables: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
+    """Return the indexes of plugins that ``[plugins] index`` names.
+
+    Args:
+        tables: Of the configuration files.
+
+    Raises:
+        UsageError: It holds something else.
+    """
+    return tuple(_list_of(tables.get(TABLE, {}), "index", "https://example.org/plugins.json") or ())
+
+
 def _allowed(table: Mapping[str, object]) -> set[str] | None:
-    unknown = sorted(set(table) - {"allow"})
+    names = _list_of(table, "allow", "lora")
+    return None if names is None else {*names}
+
+
+def _list_of(table: Mapping[str, object], key: str, example: str) -> list[str] | None:
+    """Return a list of core's own table, None where it is not there.
+
+    Args:
+        table: ``[plugins]``.
+        key: Of the list.
+        example: What could be in it.
+    """
+    unknown = sorted(set(table) - {*_KEYS})
     if unknown:
         raise UsageError(
             f"uploader.toml: [{TABLE}] has no setting {unknown[0]!r}",
-            next=f"[{TABLE}] knows: allow",
+            next=f"[{TABLE}] knows: {', '.join(_KEYS)}",
         )
-    names = table.get("allow")
+    names = table.get(key)
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UsageError(
-            f"uploader.toml: {ALLOW} must be a list of plugin ids", next='allow = ["lora", "gguf"]'
+            f"uploader.toml: {TABLE}.{key} must be a list of texts", next=f'{key} = ["{example}"]'
         )
-    return {*names}
+    return names
 
 
 def _state_file() -> Path:
