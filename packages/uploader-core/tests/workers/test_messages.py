@@ -93,6 +93,7 @@ STEP: dict[str, Any] = {
     "output": Path("/r/lora"),
     "units": Path("/r/u"),
     "sections": (SECTION,),
+    "reserved": ("README.md",),
 }
 CONTEXT = PlanContext(
     inputs=(ARTIFACT,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from uploader_core.artifact import ArtifactFile
@@ -18,7 +18,11 @@ from uploader_core.disk.safe_write import (
     hash_file,
     write_json,
 )
+from uploader_core.errors import PluginError
+from uploader_core.secret_patterns import without_secrets
 from uploader_core.untrusted_json import parse_json
+
+ANOTHER_STEP = "another step of the run"
 
 
 class OutputFolder:
@@ -30,12 +34,20 @@ class OutputFolder:
         units: Folder for the unit records of this step, or None. A file that was finished by an
             earlier, interrupted attempt with the same inputs and settings is found again through
             its unit record, see :meth:`done`.
+        reserved: Names that others write into the folder, in any spelling of upper and lower case.
     """
 
-    def __init__(self, path: Path, scratch: Path, units: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        scratch: Path,
+        units: Path | None = None,
+        reserved: Iterable[str] = (),
+    ) -> None:
         self.path = path
         self.scratch = scratch
         self._units = units
+        self._taken = {name.casefold(): ANOTHER_STEP for name in reserved}
         self._files: dict[str, ArtifactFile] = {}
 
     @property
@@ -52,7 +64,7 @@ class OutputFolder:
         if self._units is None:
             return None
         record = self._units / (name.replace("/", "__") + ".json")
-        target = child(self.path, name)
+        target = self._place(name)
         try:
             file = ArtifactFile.from_json(parse_json(record.read_text("utf-8")))
             if target.is_symlink() or hash_file(target) != (file.size, file.sha256):
@@ -76,7 +88,7 @@ class OutputFolder:
                 ArtifactFile(name=name, size=writer.size, sha256=writer.sha256, role=role)
             )
 
-        target = child(self.path, name)
+        target = self._place(name)
         with create(target, scratch=self.scratch, before_commit=announce) as writer:
             yield writer
 
@@ -88,7 +100,7 @@ class OutputFolder:
             A path in the scratch folder. It ends like ``name``, for libraries that look at the
             suffix.
         """
-        target = child(self.path, name)
+        target = self._place(name)
         partial = self.scratch / "reserved" / target.name
         with becoming(partial, target):
             yield partial
@@ -110,6 +122,27 @@ class OutputFolder:
             while block := handle.read(CHUNK):
                 writer.write(block)
         return self._files[name]
+
+    def _place(self, name: str) -> Path:
+        """Return where a file goes.
+
+        Raises:
+            IntegrityError: It is no name of a file.
+            PluginError: The name is taken, or tells a secret.
+        """
+        target = child(self.path, name)
+        known = self._taken.setdefault(name.casefold(), name)
+        if known != name:
+            raise PluginError(
+                f"{name!r} is written by {known} as well"
+                if known == ANOTHER_STEP
+                else f"{known!r} and {name!r} are one file where case does not count",
+                safe="nothing of that name was written by this step",
+                next="give the file another name",
+            )
+        if without_secrets(name) != name:
+            raise PluginError("the name of a file looks like a secret", next="give it another name")
+        return target
 
     def _announce(self, file: ArtifactFile) -> None:
         # Before the rename: a kill between the two leaves a record without its file, which the

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +23,7 @@ from uploader_core.machine.os_errors import translate_os_error
 from uploader_core.machine.uncached import read_blocks
 
 PARTIAL = ".partial"
+_NO_NAME = re.compile(r"[\\:\x00-\x1f\x7f-\x9f\u2028\u2029]")
 CHUNK = 4 << 20
 
 
@@ -29,16 +31,15 @@ def child(root: Path, name: str) -> Path:
     """Join a POSIX name to a folder, refusing everything that would leave it.
 
     Raises:
-        IntegrityError: Absolute, with ``..``, a drive letter, a backslash or an empty part.
+        IntegrityError: Absolute, with ``..``, a colon, a backslash, a line end or another control
+            character, or empty.
     """
     parts = PurePosixPath(name).parts
-    if (
-        not parts
-        or name.startswith("/")
-        or any(part in ("..", ".", "") or "\\" in part or ":" in part for part in parts)
-    ):
+    if not parts or name.startswith("/") or ".." in parts or _NO_NAME.search(name):
         raise IntegrityError(
-            f"{name!r} is not a name inside {root}", owner="whoever wrote this file name"
+            f"{name!r} is no name of a file below {root.name or 'the folder'}: relative, without "
+            "'..', colons, backslashes and control characters",
+            next="give the file another name",
         )
     return root.joinpath(*parts)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from uploader_core.artifact import Artifact
 from uploader_core.contract.context import PlanContext
+from uploader_core.contract.returned import check_estimate
 from uploader_core.contract.specs import Estimate, Finding, UploadSpec
 from uploader_core.errors import PluginBrokenError, StepFailedError, UploaderError, once
 from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
@@ -168,9 +169,7 @@ def _estimate(step: PlannedStep, context: PlanContext) -> Estimate:
         return Estimate(bytes_sent=sent if step.uploads else 0)
     with _contained(step):
         estimate = import_dotted(dotted, step.plugin.entry.owner)(context)
-    if not isinstance(estimate, Estimate):
-        raise PluginBrokenError(f"{dotted} did not return an Estimate")
-    return estimate
+    return check_estimate(estimate, dotted)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from uploader_core.contract.context import StepData
 from uploader_core.contract.specs import DocumentSpec, UploadSpec
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.plugins.registry import Plugin
+from uploader_core.release.manifest_file import CARD, NAME
 from uploader_core.workers.messages import SectionRequest, Settings, StepRequest
 
 S = TypeVar("S", bound=StepRequest[Any])
@@ -106,4 +107,19 @@ def make_request(
         output=output,
         units=units,
         sections=step.sections,
+        reserved=_reserved(plan, step, inputs, output),
     )
+
+
+def _reserved(
+    plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...], output: Path
+) -> tuple[str, ...]:
+    """Return the names that others write into a step's folder.
+
+    A release has a manifest wherever it goes and a card in every folder, whoever writes it today.
+    """
+    if isinstance(step.spec, DocumentSpec):
+        return (NAME, *(f.name for made in inputs if made.path == output for f in made.files))
+    documents = (s.spec for s in plan.steps if s.folder == step.folder)
+    others = (spec.output for spec in documents if isinstance(spec, DocumentSpec))
+    return (NAME, CARD, *(name for name in others if name is not None))

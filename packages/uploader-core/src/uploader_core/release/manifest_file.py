@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from uploader_core.human_text import names_text
 
 NAME = "upload_manifest.json"
+CARD = "README.md"
 SCHEMA = "uploader.manifest/1"
 
 LOADS = "loads"

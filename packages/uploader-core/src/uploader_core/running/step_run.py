@@ -19,9 +19,11 @@ from uploader_core.manifest.build import describe, files_to_upload
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.preflight import open_virtual
 from uploader_core.planning.step_request import make_request
+from uploader_core.release.manifest_file import files_in
 from uploader_core.release.record import Record
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.events import EventStream
+from uploader_core.running.folders import check_folder, left_alone
 from uploader_core.running.report import Outcome
 from uploader_core.running.results import Results
 from uploader_core.running.run_hooks import RunHooks
@@ -99,7 +101,8 @@ class StepRun:
         started = time.monotonic()
         work = self.store.work(step.id)
         try:
-            artifact, receipt = self._ask(step, key, inputs, folder, work)
+            with left_alone(step, inputs, self.plan.sources.artifacts.values()):
+                artifact, receipt = self._ask(step, key, inputs, folder, work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         record = Record(
@@ -133,7 +136,11 @@ class StepRun:
         making = make_request(
             RunStep, self.plan, step, inputs, output=place, work=work, units=units
         )
-        return self._send(step, making), None
+        before = {*files_in(place)} if step.is_artifact else set()
+        artifact = self._send(step, making)
+        if step.is_artifact:
+            check_folder(step, artifact, before)
+        return artifact, None
 
     def _send(self, step: PlannedStep, request: StepRequest[R]) -> R:
         def emit(message: Progress | Warned) -> None:

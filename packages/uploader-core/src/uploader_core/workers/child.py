@@ -24,10 +24,10 @@ from typing import Any, TypeVar
 from uploader_core.artifact import Artifact, Receipt
 from uploader_core.contract.context import FetchedSource, Section, StepContext
 from uploader_core.contract.output import OutputFolder
+from uploader_core.contract.returned import check_artifact, check_receipt, plain
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import PluginError, StepFailedError, UploaderError, to_message
 from uploader_core.plugins.entry_points import import_dotted
-from uploader_core.untrusted_json import as_json
 from uploader_core.workers import messages
 from uploader_core.workers.environment import is_offline, visible_secrets
 
@@ -62,7 +62,7 @@ def _answer(
     """Do what a request says and return the result as JSON."""
     try:
         result = {**_OPERATIONS, **more}[type(request)](request, emit, cancelled)
-        return as_json(messages.Answer(result=result))["result"]
+        return plain(messages.Answer(result=result), request.run)["result"]
     except UploaderError as error:
         if error.owner:
             raise
@@ -101,15 +101,15 @@ def _call(request: messages.Request[Any], context: object, kind: type[T], expect
 def _run(request: messages.RunStep, emit: Emit, cancelled: Callable[[], bool]) -> Artifact:
     context = _step_context(request, emit, cancelled)
     result = _call(request, context, Artifact, "context.artifact(...)")
-    wanted = request.context.produces
-    if wanted not in (result.kind, "document"):
-        raise PluginError(f"{request.run} returned {result.kind}, not {wanted}")
+    check_artifact(result, request.context.produces, context.output)
     return result
 
 
 def _upload(request: messages.RunUpload, emit: Emit, cancelled: Callable[[], bool]) -> Receipt:
     context = _step_context(request, emit, cancelled)
-    return _call(request, context, Receipt, "context.receipt(...)")
+    result = _call(request, context, Receipt, "context.receipt(...)")
+    check_receipt(result, len(request.context.files))
+    return result
 
 
 def _step_context(
@@ -130,7 +130,7 @@ def _step_context(
     context = StepContext(
         **{f.name: getattr(data, f.name) for f in fields(data)},
         settings=request.settings.build(),
-        output=OutputFolder(request.output, data.work, request.units),
+        output=OutputFolder(request.output, data.work, request.units, request.reserved),
         secrets=visible_secrets(request.secrets),
         on_progress=on_progress,
         on_cancelled=cancelled,

@@ -150,6 +150,7 @@ class StepRequest(Request[R]):
         output: Folder that the step writes.
         units: Folder of the records of single files; None where nothing is written.
         sections: To be rendered for a document.
+        reserved: Names in that folder that other steps write.
     """
 
     context: StepData
@@ -157,6 +158,7 @@ class StepRequest(Request[R]):
     output: Path
     units: Path | None = None
     sections: tuple[SectionRequest, ...] = ()
+    reserved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
