@@ -136,6 +136,6 @@ def __getattr__(name: str) -> object:
     if name.startswith("__"):  # asked for by every import
         raise AttributeError(name)
     from uploader_core import __version__
-    from uploader_core.plugins.deprecations import public_name
+    from uploader_core.deprecations import public_name
 
     return public_name(name, version=__version__)

@@ -19,8 +19,8 @@ from typing import Any, Literal
 import pytest
 
 from uploader_core.contract.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
+from uploader_core.deprecations import UploaderDeprecationWarning
 from uploader_core.errors import PluginNotInstalledError, UploaderError, UsageError
-from uploader_core.plugins.deprecations import UploaderDeprecationWarning
 from uploader_core.plugins.entry_points import PLUGINS
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.files import read_toml

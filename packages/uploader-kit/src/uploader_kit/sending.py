@@ -15,8 +15,8 @@ import pytest
 
 from uploader_core.artifact import Json, UploadFile
 from uploader_core.contract.specs import UploadSpec
+from uploader_core.deprecations import UploaderDeprecationWarning
 from uploader_core.disk.safe_write import hash_file, write_json
-from uploader_core.plugins.deprecations import UploaderDeprecationWarning
 from uploader_core.release.manifest_file import NAME, SCHEMA
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.proxy import FaultProxy

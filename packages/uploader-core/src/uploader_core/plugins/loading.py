@@ -28,9 +28,9 @@ from uploader_core.contract.specs import (
     Spec,
     UploadSpec,
 )
+from uploader_core.deprecations import announce
 from uploader_core.errors import PluginBrokenError
 from uploader_core.machine.time_limit import TimeLimitError, time_limit
-from uploader_core.plugins.deprecations import announce
 from uploader_core.plugins.entry_points import Entry
 
 RESERVED = "plugins"

@@ -13,14 +13,14 @@ import pytest
 
 from uploader_core import plugin
 from uploader_core.contract.specs import SaveSpec
-from uploader_core.errors import PluginBrokenError
-from uploader_core.machine.file_calls import sync_folder
-from uploader_core.plugins.deprecations import (
+from uploader_core.deprecations import (
     Announcement,
     UploaderDeprecationWarning,
     announce,
     public_name,
 )
+from uploader_core.errors import PluginBrokenError
+from uploader_core.machine.file_calls import sync_folder
 
 FIELD = Announcement(
     name="SaveSpec.use", since="1.4", error_in="2.0", instead="say it in a section"
