@@ -109,6 +109,13 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 is_flag=True,
                 help="Read again what is done already, also at destinations, and mend it.",
             ),
+            click.option(
+                "--redo",
+                multiple=True,
+                metavar="STEP",
+                help="Run a step again though it is done, and what depends on it: a step's id, a "
+                "plugin's id or a kind; may be repeated.",
+            ),
             click.option("--debug", is_flag=True, help="Show tracebacks."),
         ]
     ):
@@ -127,6 +134,7 @@ def _request(params: dict[str, Any], source: str) -> Request:
         adapters=tuple(params["adapters"]),
         measure=params["measure"],
         leave_behind=tuple(split(params["leave_behind"])),
+        redo=tuple(split(params["redo"])),
         command=" ".join(["uploader", *sys.argv[1:]]),
     )
 

@@ -146,6 +146,7 @@ class Plan:
         destinations: As the user wrote them.
         warnings: About the request as a whole.
         downloads: What source plugins brought or would bring.
+        redo: Ids of the steps that run again though they are done.
         space: File systems that get something, that of the release first; filled by the preflight.
     """
 
@@ -157,6 +158,7 @@ class Plan:
     destinations: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
     downloads: tuple[FetchedSource, ...] = ()
+    redo: frozenset[str] = frozenset()
     space: tuple[FileSystem, ...] = ()
 
     @property

@@ -22,6 +22,7 @@ class Request:
         leave_behind: Files of the source that shall not be missed, though they look like a part of
             the model.
         adapters: More adapters to merge after the source, ``REFERENCE`` or ``REFERENCE=WEIGHT``.
+        redo: Steps that run again though they are done: ids of steps or plugins, or kinds.
         command: The command line, for the manifest.
     """
 
@@ -34,4 +35,5 @@ class Request:
     adapters: tuple[str, ...] = ()
     measure: bool = False
     leave_behind: tuple[str, ...] = ()
+    redo: tuple[str, ...] = ()
     command: str = ""

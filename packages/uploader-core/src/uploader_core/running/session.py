@@ -10,6 +10,7 @@ from dataclasses import replace
 from uploader_core.advice import step_times
 from uploader_core.advice.disk_space import downloads_fit
 from uploader_core.advice.machine_warnings import advise
+from uploader_core.advice.redo import mark
 from uploader_core.errors import combine, refuse_if
 from uploader_core.manifest.build import write_manifest
 from uploader_core.planning.fetching import Fetcher, outline_folder
@@ -46,7 +47,7 @@ def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1)
     """
     with outline_folder() as folder:
         fetcher = Fetcher(registry, Workers(config.environment), folder)
-        return _look_at(build_plan(request, registry, config, fetcher), config, jobs)
+        return _look_at(_planned(request, registry, config, fetcher), config, jobs)
 
 
 def run(
@@ -82,7 +83,7 @@ def run(
         CancelledError: Stopped; finished steps are kept.
     """
     environment = config.environment
-    plan = _plan_before_fetching(request, registry, config, jobs) or build_plan(
+    plan = _plan_before_fetching(request, registry, config, jobs) or _planned(
         request, registry, config, Fetcher(registry, Workers(environment))
     )
     store = ReleaseStore(plan.output)
@@ -135,6 +136,10 @@ def run(
         if fresh:
             store.abandon()
         raise combine(errors)
+
+
+def _planned(request: Request, registry: Registry, config: Config, fetcher: Fetcher) -> Plan:
+    return mark(build_plan(request, registry, config, fetcher), request.redo)
 
 
 def _execute(run: StepRun, *, jobs: int, fail_fast: bool) -> Report:
@@ -190,7 +195,7 @@ def _plan_before_fetching(
         if folder is None:
             return None
         fetcher = Fetcher(registry, Workers(config.environment), folder)
-        plan = build_plan(request, registry, config, fetcher)
+        plan = _planned(request, registry, config, fetcher)
         if not any(download.outline for download in plan.downloads):
             return plan
         # A release that was begun has steps that are kept, which only the real source shows.

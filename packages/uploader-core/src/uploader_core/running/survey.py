@@ -101,7 +101,7 @@ def _compare(
             results.kept.add(step.id)
             results.add_virtual(step, planned or open_virtual(plan, step, results.inputs(step)))
             continue
-        record = store.current(step.id, key, read=read)
+        record = None if step.id in plan.redo else store.current(step.id, key, read=read)
         if record is not None and _is_still_there(step, record, workers):
             results.keep(record, read=read)
     return results
