@@ -41,10 +41,14 @@ class UploaderError(Exception):
         owner: Where it comes from: a file, a plugin with its version, a server.
         safe: What is untouched or kept, so that nobody has to wonder.
         next: The command or edit that helps, ready to be typed.
+
+    Attributes:
+        reasons: The errors of which this one was made; empty for an error of its own.
     """
 
     exit_code: ClassVar[int] = 1
     error_id: ClassVar[str] = "UPL-UNEXPECTED"
+    reasons: tuple[UploaderError, ...] = ()
 
     def __init__(
         self,
@@ -217,11 +221,13 @@ def combine(errors: list[UploaderError]) -> UploaderError:
     nexts = "\n".join(
         f"  {n}. {error.next}" for n, error in enumerate(errors, 1) if error.next is not None
     )
-    return kind(
+    combined = kind(
         f"{len(errors)} things stand in the way:\n{whats}",
         safe="nothing was started",
         next=f"\n{nexts}" if nexts else None,
     )
+    combined.reasons = tuple(errors)
+    return combined
 
 
 def refuse_if(errors: Iterable[UploaderError]) -> None:

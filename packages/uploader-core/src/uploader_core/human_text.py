@@ -29,6 +29,11 @@ def duration_text(seconds: float) -> str:
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
 
 
+def count_text(count: object, thing: str) -> str:
+    """Write how many there are: ``1 file``, ``12 files``."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def names_text(names: Sequence[str], most: int = 3) -> str:
     """Write the first of several names, and how many there are besides."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -263,3 +263,76 @@ def test_a_template_of_one_endless_line_leaves_the_page_small(tmp_path: Path) ->
 def test_no_link_leads_to_another_host_without_saying_so() -> None:
     assert link("//evil.example/x", "x") == "x"
     assert "<a " in link("gguf/model-Q4_K_M.gguf", "x")
+
+
+USES = """
+from uploader_core.plugin import SaveSpec, hookimpl
+
+@hookimpl
+def uploader_savers():
+    for name, use in (("one", "both"), ("two", "both"), ("alone", "other"), ("bad", "{bad}")):
+        yield SaveSpec(name=name, summary="made, and how it is run", consumes=("adapter",),
+                       produces="uses." + name, run="uses_plugin:make", use="uses_plugin:" + use)
+
+def make(context):
+    context.output.write("x.txt", "x")
+    return context.artifact()
+
+def both(context):
+    return [("mlx-lm", "mlx_lm " + context.artifact.kind)]
+
+def other(context):
+    return [("other", "first"), ("other", "second")]
+
+def raises(context):
+    raise RuntimeError("no idea")
+
+def text(context):
+    return "mlx_lm generate"
+"""
+
+
+def run_uses(
+    uploader: Any, adapter: Path, install: Callable[..., None], bad: str
+) -> subprocess.CompletedProcess[str]:
+    kinds = {f"uses.{name}": "uses_plugin" for name in ("one", "two", "alone", "bad")}
+    points = {"plugins": {"uses": "uses_plugin"}, "artifacts": kinds}
+    install("acme-uses", {"uses_plugin": USES.replace("{bad}", bad)}, points)
+    result: subprocess.CompletedProcess[str] = uploader(
+        "run", adapter, "--plugins", "uses", "--name", "m"
+    )
+    return result
+
+
+def test_program_of_two_kinds_is_shown_for_both(
+    uploader: Any, adapter: Path, install: Callable[..., None]
+) -> None:
+    ending = run_uses(uploader, adapter, install, "other").stdout
+    page = (adapter.parent / "m" / "report.html").read_text("utf-8")
+    for shown in (ending, page):
+        assert "mlx-lm (uses.one)" in shown
+        assert "mlx-lm (uses.two)" in shown
+    assert "first" in ending
+    assert "second" in ending
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [("raises", "RuntimeError: no idea"), ("text", "gave 'm', expected a program and a command")],
+)
+def test_use_that_fails_is_a_warning_in_the_log(
+    uploader: Any, adapter: Path, install: Callable[..., None], bad: str, why: str
+) -> None:
+    result = run_uses(uploader, adapter, install, bad)
+    assert result.returncode == 0
+    assert "mlx-lm (uses.one)" in result.stdout
+    log = (adapter.parent / "m" / ".uploader" / "events.jsonl").read_text("utf-8")
+    (warning,) = (e for e in map(json.loads, log.splitlines()) if e["type"] == "warning")
+    assert f"uses_plugin:{bad} of acme-uses 1.0" in warning["what"]
+    assert why in warning["what"]
+
+
+def test_one_file_is_no_files(uploader: Any, adapter: Path, install: Callable[..., None]) -> None:
+    ending = run_uses(uploader, adapter, install, "other").stdout
+    assert "1 file, 1 B" in ending
+    assert "1 files" not in ending + (adapter.parent / "m" / "report.html").read_text("utf-8")

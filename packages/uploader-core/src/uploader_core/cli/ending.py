@@ -7,7 +7,7 @@ import shlex
 from rich.console import Console
 from rich.markup import escape
 
-from uploader_core.human_text import duration_text, size_text
+from uploader_core.human_text import count_text, duration_text, size_text
 from uploader_core.page import NAME as PAGE
 from uploader_core.page.run_commands import as_typed, use_commands
 from uploader_core.running.report import Report
@@ -27,7 +27,7 @@ def show_report(console: Console, report: Report, *, quiet: bool) -> None:
         visibility = _VISIBILITY[private if isinstance(private, bool) else None]
         console.print(
             f"  [green]arrived[/] {escape(str(record.receipt['url']))}  "
-            f"({record.receipt['files']} files verified{visibility})",
+            f"({count_text(record.receipt['files'], 'file')} verified{visibility})",
             soft_wrap=True,
         )
     if report.error() is not None:
@@ -37,8 +37,8 @@ def show_report(console: Console, report: Report, *, quiet: bool) -> None:
     kept = sum(o.status == "kept" and o.record is not None for o in outcomes)
     output = as_typed(report.plan.output)
     console.print(
-        f"[green]done and verified[/] in {duration_text(report.seconds)}: {ran} steps run, "
-        f"{kept} kept  {escape(str(output))}",
+        f"[green]done and verified[/] in {duration_text(report.seconds)}: "
+        f"{count_text(ran, 'step')} run, {kept} kept  {escape(str(output))}",
         soft_wrap=True,
     )
     if quiet:
@@ -63,5 +63,5 @@ def _show_folders(console: Console, report: Report) -> None:
             continue
         console.print(
             f"  [bold]{escape(step.folder or '')}/[/]  "
-            f"{len(record.artifact.files)} files, {size_text(record.artifact.size)}"
+            f"{count_text(len(record.artifact.files), 'file')}, {size_text(record.artifact.size)}"
         )

@@ -16,7 +16,8 @@ def show(error: Exception, arguments: Sequence[str]) -> int:
     """Print an error on standard error and return its exit code."""
     debug = "--debug" in arguments or bool(os.environ.get("UPLOADER_DEBUG"))
     if debug:
-        traceback.print_exception(error)
+        for reason in getattr(error, "reasons", ()) or (error,):
+            traceback.print_exception(reason)
     if not isinstance(error, UploaderError):
         error = UploaderError(
             f"unexpected {type(error).__name__}: {error}",

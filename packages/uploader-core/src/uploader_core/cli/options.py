@@ -65,7 +65,7 @@ class PluginOptionsCommand(click.Command):
             if record is not None:
                 plugins.setdefault(str(param.name).split(_MARK)[0], []).append(record)
         for plugin, records in plugins.items():
-            with formatter.section(f"Options of {plugin}"):
+            with formatter.section(f"Options of {plugin.replace('_', '-')}"):
                 formatter.write_dl(records)
         if ctx.meta.get(_REGISTRY) is not None:
             formatter.write_paragraph()
@@ -146,12 +146,13 @@ def _belongs_to(registry: Registry, option: str) -> str | None:
     for plugin_id in registry.ids():
         if option.removeprefix("--no-").removeprefix("--").startswith(f"{plugin_id}-"):
             try:
-                known = [
+                # Specs may share settings.
+                known = dict.fromkeys(
                     f.option
                     for s in registry.load(plugin_id).specs
                     if s.settings is not None
                     for f in fields_of(plugin_id, s.settings)
-                ]
+                )
             except UploaderError:
                 return None
             if option in known:

@@ -35,7 +35,8 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 multiple=True,
                 metavar="NAMES",
                 help="Formats: plugin ids or artifact kinds, separated by commas "
-                "(default: every installed format that fits the source).",
+                "(default: every installed format that fits the source and is a default: its "
+                "distribution has an entry in the group uploader_core.defaults).",
             ),
             click.option(
                 "--to",

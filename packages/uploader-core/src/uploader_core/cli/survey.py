@@ -72,8 +72,7 @@ def _table(survey: Survey) -> Table:
 def _add_artifact(table: Table, step: PlannedStep, survey: Survey) -> None:
     estimate = step.estimate
     about = "" if estimate.exact else "~"
-    # The first clause says what it is; the rest is for `plugins info`.
-    what = escape(step.spec.summary.split(",")[0])
+    what = escape(step.spec.summary)
     if step.needed_by:
         what += f" [dim](needed by {escape(step.needed_by)})[/]"
     if step.id in survey.kept:

@@ -7,7 +7,7 @@ import json
 import click
 
 from uploader_core.errors import IntegrityError
-from uploader_core.human_text import size_text
+from uploader_core.human_text import count_text, size_text
 
 
 @click.command()
@@ -40,6 +40,8 @@ def verify(where: str, quick: bool, as_json: bool, debug: bool) -> int:
         )
     if not as_json:
         how = "names and sizes" if quick else "every digest"
-        click.echo(f"{result.files} files, {size_text(result.size)}: {how} as recorded")
+        click.echo(
+            f"{count_text(result.files, 'file')}, {size_text(result.size)}: {how} as recorded"
+        )
         click.echo(f"  {result.where}")
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from uploader_core.human_text import duration_text, size_text
+from uploader_core.human_text import count_text, duration_text, size_text
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.page import charts, facts
 from uploader_core.page.markup import Markup, element, join, link, section, table, text
@@ -95,7 +95,10 @@ def _artifacts(report: Report) -> Markup:
             for file in made.files[:_FILES]
         ]
         parts.append(
-            element("h3", f"{step.folder}/ — {len(made.files)} files, {size_text(made.size)}")
+            element(
+                "h3",
+                f"{step.folder}/ — {count_text(len(made.files), 'file')}, {size_text(made.size)}",
+            )
         )
         parts.append(table(("file", "#size", "sha256"), rows))
         if len(made.files) > _FILES:
@@ -116,7 +119,14 @@ def _arrived(report: Report) -> Markup:
         seen = "private" if private is True else "public" if private is False else ""
         url = str(receipt.get("url", ""))
         revision = str(receipt.get("revision") or "")[:12]
-        rows.append((link(url, url), revision, seen, f"{receipt.get('files')} files verified"))
+        rows.append(
+            (
+                link(url, url),
+                revision,
+                seen,
+                f"{count_text(receipt.get('files'), 'file')} verified",
+            )
+        )
     return table(("where", "revision", "who may see it", ""), rows) if rows else Markup("")
 
 

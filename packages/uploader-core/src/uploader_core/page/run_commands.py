@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from uploader_core.contract.context import UseContext
 from uploader_core.contract.specs import ConvertSpec, SaveSpec
-from uploader_core.errors import UploaderError
+from uploader_core.errors import PluginError
 from uploader_core.planning.plan import PlannedStep
 from uploader_core.plugins.entry_points import import_dotted
 from uploader_core.running.report import Report
 
 
 def use_commands(report: Report) -> list[tuple[str, str]]:
-    """Return programs and commands that run what was made, the first of each program."""
-    found: dict[str, str] = {}
-    for step in report.plan.artifacts:
-        record = report.outcomes[step.id].record
-        spec = step.spec
-        if (
-            record is None
-            or record.artifact is None
-            or not isinstance(spec, (SaveSpec, ConvertSpec))
-            or spec.use is None
-        ):
-            continue
-        context = UseContext(
-            artifact=replace(record.artifact, path=as_typed(record.artifact.path)),
-            release=report.plan.release,
-            published=_published(report, step),
-        )
+    """Return programs and commands that run what was made.
+
+    Where a program runs several kinds, the kind stands behind its name.
+    """
+    found: dict[tuple[str, str, str], None] = {}
+    for step, dotted in _told(report):
         # It is the end of a run that went well: a hint that fails is no reason to say otherwise.
-        with contextlib.suppress(UploaderError, ValueError, KeyError, TypeError):
-            for program, command in import_dotted(spec.use, step.plugin.entry.owner)(context):
-                found.setdefault(str(program), str(command))
-    return list(found.items())
+        with contextlib.suppress(PluginError):
+            found |= dict.fromkeys((n, step.kind, c) for n, c in _pairs(report, step, dotted))
+    kinds = Counter(program for program, _ in {(n, kind): None for n, kind, _ in found})
+    return [
+        (f"{program} ({kind})" if kinds[program] > 1 else program, command)
+        for program, kind, command in found
+    ]
+
+
+def check_uses(report: Report) -> None:
+    """Ask every plugin once how what it made is run.
+
+    Raises:
+        PluginError: One of them fails, or says something else than programs and commands.
+    """
+    faults = []
+    for step, dotted in _told(report):
+        try:
+            _pairs(report, step, dotted)
+        except PluginError as error:
+            faults.append(error)
+    if faults:
+        owners = dict.fromkeys(str(error.owner) for error in faults)
+        raise PluginError("; ".join(error.what for error in faults), owner=", ".join(owners))
 
 
 def as_typed(path: Path) -> Path:
@@ -45,6 +56,46 @@ def as_typed(path: Path) -> Path:
         return path.relative_to(Path.cwd())
     except (OSError, ValueError):
         return path
+
+
+def _told(report: Report) -> Iterator[tuple[PlannedStep, str]]:
+    """Yield the steps whose artifacts are there and whose plugin knows how to run them."""
+    for step in report.plan.artifacts:
+        record = report.outcomes[step.id].record
+        spec = step.spec
+        if record is None or record.artifact is None:
+            continue
+        if isinstance(spec, (SaveSpec, ConvertSpec)) and spec.use is not None:
+            yield step, spec.use
+
+
+def _pairs(report: Report, step: PlannedStep, dotted: str) -> list[tuple[str, str]]:
+    """Ask a plugin for programs and commands.
+
+    Raises:
+        PluginError: It fails, or returns something else.
+    """
+    record = report.outcomes[step.id].record
+    assert record is not None
+    made = record.made
+    context = UseContext(
+        artifact=replace(made, path=as_typed(made.path)),
+        release=report.plan.release,
+        published=_published(report, step),
+    )
+    owner = step.plugin.entry.owner
+    try:
+        pairs = list(import_dotted(dotted, owner)(context))
+    except (Exception, SystemExit) as error:
+        what = f"{dotted} of {owner} does not say how to run it: {type(error).__name__}: {error}"
+        raise PluginError(what, owner=owner) from error
+    for pair in pairs:
+        if not (isinstance(pair, (tuple, list)) and [type(text) for text in pair] == [str, str]):
+            raise PluginError(
+                f"{dotted} of {owner} gave {str(pair)[:60]!r}, expected a program and a command",
+                owner=owner,
+            )
+    return [(program, command) for program, command in pairs]
 
 
 def _published(report: Report, step: PlannedStep) -> dict[str, str]:

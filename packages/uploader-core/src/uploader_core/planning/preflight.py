@@ -184,5 +184,5 @@ def _contained(step: PlannedStep) -> Iterator[None]:
             f"the preflight of {step.id} failed: {type(error).__name__}: {error}",
             owner=step.plugin.entry.owner,
             safe="nothing was started",
-            next=f"pip install -U {step.plugin.entry.distribution}",
+            next="--debug shows the traceback; report it to " + step.plugin.entry.distribution,
         ) from error
