@@ -95,3 +95,5 @@ def test_its_artifact_lands_in_release_and_manifest(uploader: Any, fine_tune: Pa
     paths = {f["path"]: f["step"] for f in manifest["files"]}
     assert paths["acme.shapes/shapes.csv"] == "shapes:shapes"
     assert "lora/adapter_model.safetensors" in paths
+    card = (release / "acme.shapes" / "README.md").read_text("utf-8")
+    assert "Tensor shapes as CSV" in card

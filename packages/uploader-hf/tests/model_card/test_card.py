@@ -69,6 +69,7 @@ def card(tmp_path: Path, sources: dict[str, Path]) -> Write:
         template: str = "",
         model_id: str = "",
         metadata: dict[str, Any] | None = None,
+        summary: str | None = None,
         **sections: str,
     ) -> Any:
         from huggingface_hub import ModelCard
@@ -91,6 +92,7 @@ def card(tmp_path: Path, sources: dict[str, Path]) -> Write:
                 sections=tuple(Section(heading=k, text=v, plugin="p") for k, v in sections.items()),
                 sources=sources,
                 model_id=model_id,
+                summaries={} if summary is None else {kind: summary},
             )
         )
         return ModelCard.load(tmp_path / "out" / "README.md")
@@ -356,9 +358,14 @@ def test_where_it_will_be_is_named(card: Write) -> None:
 
 
 def test_kind_of_a_third_party_gets_a_card(card: Write) -> None:
-    made = card("acme.onnx")
+    made = card("acme.onnx", summary="oNNX in 8 bits, for *any* runtime.")
     assert "acme.onnx" in made.data.tags
+    assert "\nONNX in 8 bits, for \\*any\\* runtime, fine-tuned from [" in made.text
     assert errors_of(str(made)) == []
+
+
+def test_kind_of_which_nothing_is_said_is_named(card: Write) -> None:
+    assert "\nacme.onnx, fine-tuned from [" in card("acme.onnx").text
 
 
 @pytest.mark.parametrize(

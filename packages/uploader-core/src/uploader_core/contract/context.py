@@ -256,6 +256,7 @@ class StepData:
             for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
         model_id: Documents: what people will type to load the artifact from where it is
             published; "" when it goes nowhere like that.
+        summaries: Documents: what the spec that made an artifact says it is, by kind.
     """
 
     step: str
@@ -272,6 +273,7 @@ class StepData:
     measurements: tuple[Artifact, ...] = ()
     sources: Mapping[str, Path] = field(default_factory=dict)
     model_id: str = ""
+    summaries: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -102,6 +102,7 @@ def make_request(
             loads=plan.loads_of(step.inputs, flatten=step.flatten) if is_upload else (),
             sources=plan.source_folders if isinstance(spec, DocumentSpec) else {},
             model_id=step.model_id,
+            summaries={s.kind: s.spec.summary for s in plan.steps if s.id in step.subjects},
         ),
         settings=Settings.of(step.plugin.id, step.settings),
         output=output,

@@ -349,8 +349,14 @@ def _title(context: StepContext) -> str:
     return context.model_id.split("/")[-1] or context.release.name
 
 
+def _summary(kind: str, context: StepContext) -> str:
+    """Return what the maker of a kind says it is, as the beginning of a sentence."""
+    text = plain(context.summaries.get(kind) or kind).rstrip(". ")
+    return text[:1].upper() + text[1:] if kind in context.summaries else text
+
+
 def _introduction(artifact: Artifact, context: StepContext) -> str:
-    text = _TITLES.get(artifact.kind, plain(artifact.kind))
+    text = _TITLES.get(artifact.kind) or _summary(artifact.kind, context)
     if not _is_fine_tuned(context):
         text = text.replace("Merged model", "Model")
     base = _base_id(context)
