@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from uploader_core import plugin
 from uploader_core.plugin import PlanContext, ReleaseInfo
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "check-and-estimate.md"
@@ -42,3 +43,11 @@ def test_check_refuses_and_estimate_counts(page: dict[str, Any], tmp_path: Path)
     estimate = page["estimate"](context)
     assert estimate.bytes_written == 400
     assert estimate.files == (("tiny.onnx", 400),)
+
+
+def test_errors_of_the_table_are_public_and_end_as_it_says() -> None:
+    rows = re.findall(
+        r"^\| [^|]+ \| `(\w+Error)` \| (\d) \|$", PAGE.read_text("utf-8"), re.MULTILINE
+    )
+    assert len(rows) == 9
+    assert [getattr(plugin, name).exit_code for name, _ in rows] == [int(code) for _, code in rows]
