@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         UploaderError,
         UsageError,
     )
-    from uploader_core.human_text import duration_text, size_text
+    from uploader_core.human_text import count_text, duration_text, size_text
     from uploader_core.planning.plan import Plan, PlannedStep, Survey
     from uploader_core.planning.request import Request
     from uploader_core.plugins.configuration import Config
@@ -73,7 +73,7 @@ _WHERE = {
     **dict.fromkeys(("Finding", "UploadSpec"), "contract.specs"),
     **dict.fromkeys(("Problem", "Verification"), "contract.verification"),
     "write_json": "disk.safe_write",
-    **dict.fromkeys(("duration_text", "size_text"), "human_text"),
+    **dict.fromkeys(("count_text", "duration_text", "size_text"), "human_text"),
     **dict.fromkeys(("Plan", "PlannedStep", "Survey"), "planning.plan"),
     "Request": "planning.request",
     **dict.fromkeys(
@@ -138,6 +138,7 @@ __all__ = [
     "UsageError",
     "Verification",
     "command_names",
+    "count_text",
     "describe",
     "duration_text",
     "fields_of",

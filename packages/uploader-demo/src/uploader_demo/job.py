@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from uploader_core.api import IntegrityError, PluginError, RefusedError
+from uploader_core.api import IntegrityError, PluginError, RefusedError, count_text
 from uploader_demo.ask import ask_folder, ask_gguf
 from uploader_demo.corpus import QUESTION
 from uploader_demo.train import Scale, Tell, train_adapter, train_base
@@ -215,7 +215,7 @@ def release(
         for repository in repositories:
             info = api.model_info(repository)
             visibility = "private" if info.private else "public"
-            found.append(f"{info.id}  {len(info.siblings or [])} files, {visibility}")
+            found.append(f"{info.id}  {count_text(len(info.siblings or []), 'file')}, {visibility}")
         return code, found
 
 

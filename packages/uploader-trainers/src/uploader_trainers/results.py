@@ -12,6 +12,7 @@ from uploader_core.api import (
     Survey,
     UploaderError,
     Verification,
+    count_text,
     duration_text,
     size_text,
 )
@@ -116,7 +117,7 @@ class Release:
 
     def __repr__(self) -> str:
         places = ", ".join(self.urls) or "nowhere yet"
-        return f"<Release {self.path}: {len(self.files)} files; published: {places}>"
+        return f"<Release {self.path}: {count_text(len(self.files), 'file')}; published: {places}>"
 
     def _repr_html_(self) -> str:
         rows: list[list[Cell]] = []
@@ -124,7 +125,7 @@ class Release:
             record = self.report.outcomes[step.id].record
             if record is not None and record.artifact is not None:
                 artifact = record.artifact
-                rows.append([f"{step.folder}/", f"{len(artifact.files)} files",
+                rows.append([f"{step.folder}/", count_text(len(artifact.files), "file"),
                              size_text(artifact.size)])  # fmt: skip
         title = f"{self.report.plan.release.name}: done and verified"
         published = [note("arrived", url, None) for url in self.urls]

@@ -206,7 +206,8 @@ class ConvertSpec(Spec):
             folder in the release (the lazily merged ``checkpoint``).
         use: ``package.module:function`` (light) taking a
             :class:`~uploader_core.contract.context.UseContext`, returning pairs of a program's name
-            and the command that runs the artifact with it. Shown when a run has ended.
+            and the command that runs the artifact with it. Shown when a run has ended; where
+            several kinds name one program, each with its kind.
         loads: Names of the files that programs look for in a folder of this kind, as shell
             patterns below the folder (``*.safetensors``, ``additional_templates/*.jinja``; a star
             does not cross a slash). A file of such a name that no release lists could be taken in
