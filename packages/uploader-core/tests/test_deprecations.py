@@ -105,7 +105,7 @@ def test_a_loaded_plugin_is_looked_at(
     )
     code = f"""
 import sys
-from uploader_core.plugins import deprecations
+from uploader_core import deprecations
 line = deprecations.Announcement(name="SaveSpec.use", since="0.1", error_in="99", instead="do this")
 deprecations.announce.__kwdefaults__["announced"] = (line,)
 from uploader_core.cli import main

@@ -9,6 +9,7 @@ from uploader_core.artifact import Artifact, ArtifactFile, Json, Receipt, Upload
 from uploader_core.card_head import card_metadata, load_metadata, split_card
 from uploader_core.contract.context import (
     ArrivalContext,
+    CleanUpContext,
     FetchedSource,
     GroupContext,
     PlanContext,
@@ -69,6 +70,7 @@ __all__ = [
     "ArtifactFile",
     "AuthError",
     "CancelledError",
+    "CleanUpContext",
     "ConvertSpec",
     "Diagnosis",
     "DocumentSpec",

@@ -14,6 +14,7 @@ from uploader_core.artifact import Artifact, ArtifactFile, Receipt, UploadFile
 from uploader_core.contract import settings as contract_settings
 from uploader_core.contract.context import (
     ArrivalContext,
+    CleanUpContext,
     PlanContext,
     ReleaseInfo,
     SourceContext,
@@ -82,6 +83,7 @@ DATA: dict[str, Any] = {
     "measurements": (ARTIFACT,),
     "sources": {"adapter": Path("/s")},
     "model_id": "me/x",
+    "state": Path("/r/s"),
 }
 STEP: dict[str, Any] = {
     **WHO,
@@ -126,6 +128,13 @@ ALL = [
             receipt=Receipt(destination="hf:a/b", url="https://x", metadata={"branch": "main"}),
         ),
     ),
+    messages.CleanUp(
+        **WHO,
+        run="m:f",
+        settings=messages.Settings(plugin="acme"),
+        context=CleanUpContext(target="a/b", why="failed", state=Path("/r/s")),
+    ),
+    messages.Cancel(),
     messages.Progress(what="x", done=1, total=None, unit="bytes"),
     messages.Warned(what="x"),
     messages.Answer(result={"a": [1, None]}),

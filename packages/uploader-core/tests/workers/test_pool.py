@@ -134,3 +134,13 @@ def test_silent_worker_that_computes_is_let_alone(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "UPLOADER_SILENCE": "1"}
     result = Workers(environment).perform(request(tmp_path, "acme_death:thinks"), lambda _: None)
     assert result.kind == "acme.thing"
+
+
+def test_busy_worker_is_ended_after_its_time(tmp_path: Path) -> None:
+    (tmp_path / "acme_busy.py").write_text(
+        "def loops(context):\n    while True:\n        context.progress('x', 1, 2)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "UPLOADER_STEP_TIMEOUT": "1"}
+    with pytest.raises(StepFailedError, match="was not through after 1 s") as failed:
+        Workers(environment).perform(request(tmp_path, "acme_busy:loops"), lambda _: None)
+    assert "UPLOADER_STEP_TIMEOUT" in str(failed.value.next)

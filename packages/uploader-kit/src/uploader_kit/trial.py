@@ -167,7 +167,7 @@ class Trial:
         watch = logs / "violations.txt"
         watch.unlink(missing_ok=True)
         workers = Workers(self._environment(watch), logs, module=guard.__name__)
-        timer = threading.Timer(kill or 0, workers.stop)
+        timer = threading.Timer(kill or 0, workers.kill)
         if kill is not None:
             timer.start()
         events: list[Progress | Warned] = []
@@ -175,7 +175,7 @@ class Trial:
         def emit(message: Progress | Warned) -> None:
             events.append(message)
             if kill is not None:
-                workers.stop()
+                workers.kill()
 
         value: Any = None
         error = None
@@ -241,9 +241,12 @@ class Trial:
         )
         output, work = self.output, self.root / "work"
         if isinstance(self.spec, UploadSpec):
+            state = self.root / "state"
+            state.mkdir(parents=True, exist_ok=True)
             return make_request(
-                RunUpload, plan, step, self.inputs, output=output, work=work, files=self.files
-            )
+                RunUpload, plan, step, self.inputs, output=output, work=work, files=self.files,
+                state=state,
+            )  # fmt: skip
         units = self.root / "units"
         return make_request(RunStep, plan, step, self.inputs, output=output, work=work, units=units)
 

@@ -189,6 +189,26 @@ class ArrivalContext:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CleanUpContext:
+    """Given to an uploader's ``clean_up``.
+
+    Attributes:
+        target: Of the step, as in :class:`StepContext`.
+        why: How the upload ended: ``cancelled``, ``failed``, or ``killed``, which the next run
+            finds out.
+        state: As :attr:`StepContext.state`.
+        settings: The uploader's settings.
+        secrets: The variables that the spec named, where set.
+    """
+
+    target: str
+    why: str
+    state: Path
+    settings: Any = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FetchedSource:
     """What a source plugin returns.
 
@@ -257,6 +277,8 @@ class StepData:
         model_id: Documents: what people will type to load the artifact from where it is
             published; "" when it goes nowhere like that.
         summaries: Documents: what the spec that made an artifact says it is, by kind.
+        state: Uploads: a folder that outlives the attempt, for what the next one goes on with,
+            such as the names of sessions at the destination. It is removed when the upload is done.
     """
 
     step: str
@@ -274,6 +296,7 @@ class StepData:
     sources: Mapping[str, Path] = field(default_factory=dict)
     model_id: str = ""
     summaries: Mapping[str, str] = field(default_factory=dict)
+    state: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

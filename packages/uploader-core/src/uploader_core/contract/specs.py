@@ -274,6 +274,13 @@ class UploadSpec(Spec):
             earlier run brought to the destination is what it has now. It costs a request or two
             and reads no contents. An upload of which that is not so is run again. None: an upload
             whose files, settings and target did not change is never run again.
+        clean_up: ``package.module:function`` taking a
+            :class:`~uploader_core.contract.context.CleanUpContext`, for what must not stay open at
+            the destination after an upload that was cancelled, failed, or was killed (then the next
+            run in the same release folder calls it). It runs in a worker with the secrets.
+        release_name: ``package.module:function`` (light) taking what stands behind the scheme,
+            returning the part of it that is the name of a model, or "" for none. None: its last
+            part, without what follows a colon, ``@``, ``?`` or ``#``.
         capabilities: Free words for listings: ``private``, ``atomic``, ``revision``.
         secrets: Names of environment variables that only this plugin's upload steps receive.
     """
@@ -283,6 +290,8 @@ class UploadSpec(Spec):
     group: str | None = None
     verify: str | None = None
     still_there: str | None = None
+    clean_up: str | None = None
+    release_name: str | None = None
     capabilities: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
 

@@ -216,7 +216,7 @@ def _told(
                 lines.append(_silent(registry, plugin_id, f"no answer after {limit:g} s"))
             yield Part(title=plugin_id, lines=tuple(lines))
     finally:
-        workers.stop()
+        workers.kill()
         pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -20,8 +20,8 @@ from typing import Any
 from uploader_core.artifact import Json
 from uploader_core.contract.settings import fields_of
 from uploader_core.errors import PluginBrokenError, UploaderError, from_json, to_message
+from uploader_core.machine.time_limit import IMPORT
 from uploader_core.plugins.entry_points import Entry, import_dotted
-from uploader_core.plugins.loading import import_limit
 from uploader_core.plugins.registry import Registry
 
 _LIGHT = ("check", "estimate", "group", "identify")
@@ -62,7 +62,7 @@ def inspect(entry: Entry) -> Inspection:
     Args:
         entry: Its line in the ``plugins`` group, for messages.
     """
-    limit = import_limit()
+    limit = IMPORT.of(os.environ)
     try:
         result = subprocess.run(
             [sys.executable, "-m", "uploader_core.doctor.inspection", entry.name],

@@ -12,7 +12,7 @@ from uploader_core.contract.context import UseContext
 from uploader_core.contract.specs import ConvertSpec, SaveSpec
 from uploader_core.errors import PluginError
 from uploader_core.planning.plan import PlannedStep
-from uploader_core.plugins.entry_points import import_dotted
+from uploader_core.plugins.entry_points import call_light
 from uploader_core.running.report import Report
 
 
@@ -85,7 +85,7 @@ def _pairs(report: Report, step: PlannedStep, dotted: str) -> list[tuple[str, st
     )
     owner = step.plugin.entry.owner
     try:
-        pairs = list(import_dotted(dotted, owner)(context))
+        pairs = list(call_light(dotted, owner, context))
     except (Exception, SystemExit) as error:
         what = f"{dotted} of {owner} does not say how to run it: {type(error).__name__}: {error}"
         raise PluginError(what, owner=owner) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uploader_core.contract.context import FetchedSource, SourceContext
 from uploader_core.contract.specs import SourceSpec
-from uploader_core.plugins.entry_points import SOURCES, import_dotted
+from uploader_core.plugins.entry_points import SOURCES, call_light
 from uploader_core.plugins.registry import Plugin, Registry
 from uploader_core.workers.messages import Fetch
 from uploader_core.workers.pool import Workers
@@ -78,7 +78,7 @@ def identify(folder: Path, registry: Registry) -> FetchedSource | None:
             plugin = registry.load(plugin_id)
             for spec in plugin.of(SourceSpec):
                 if spec.identify is not None:
-                    found = import_dotted(spec.identify, plugin.entry.owner)(folder)
+                    found = call_light(spec.identify, plugin.entry.owner, folder)
                     if isinstance(found, FetchedSource):
                         return found
     return None

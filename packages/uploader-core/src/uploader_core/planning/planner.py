@@ -6,6 +6,7 @@ source is missing is an error only when a step needs it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,14 @@ from uploader_core.contract.context import ReleaseInfo
 from uploader_core.contract.sources import ReaderContext, Sources
 from uploader_core.contract.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
 from uploader_core.errors import UsageError
-from uploader_core.planning.destinations import split_destination
+from uploader_core.planning.destinations import find_destination, split_destination
 from uploader_core.planning.fetching import Fetcher, identify
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.request import Request
 from uploader_core.planning.sources import read_source
 from uploader_core.planning.step_chain import PlanBuilder
 from uploader_core.plugins.configuration import Config
+from uploader_core.plugins.entry_points import call_light
 from uploader_core.plugins.registry import Registry
 
 
@@ -42,7 +44,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     )
     _check_left_behind(request, sources)
     destinations = [split_destination(d, registry) for d in request.destinations]
-    name = request.name or _name_from(destinations, request.plugins)
+    name = request.name or _name_from(destinations, request.plugins, registry)
     name = name or sources.name or sources.folder.name or "model"
     release = ReleaseInfo(
         name=name,
@@ -113,12 +115,18 @@ def _check_left_behind(request: Request, sources: Sources) -> None:
             )
 
 
-def _name_from(destinations: list[tuple[str, str]], plugins: tuple[str, ...]) -> str | None:
+def _name_from(
+    destinations: list[tuple[str, str]], plugins: tuple[str, ...], registry: Registry
+) -> str | None:
     """Name a release after where it goes: ``tiny`` for gguf alone to ``hf:me/tiny-GGUF``."""
-    rest = next((rest for scheme, rest in destinations if scheme != "dir"), None)
-    if rest is None:
+    scheme, rest = next((d for d in destinations if d[0] != "dir"), ("", ""))
+    if not scheme:
         return None
-    name = rest.rstrip("/").rsplit("/", 1)[-1]
+    plugin, spec = find_destination(scheme, registry)
+    if spec.release_name is not None:
+        name = str(call_light(spec.release_name, plugin.entry.owner, rest) or "")
+    else:
+        name = re.split(r"[:@?#]", rest.rstrip("/").rsplit("/", 1)[-1])[0]
     suffix = f"-{plugins[0]}" if len(plugins) == 1 else "-"
     return name[: -len(suffix)] if name.lower().endswith(suffix.lower()) else name
 

@@ -20,7 +20,7 @@ from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
 from uploader_core.planning.present import Present
 from uploader_core.planning.proofs import Proofs, refusals_of
 from uploader_core.planning.step_request import make_request, stand_ins
-from uploader_core.plugins.entry_points import import_dotted, missing_requirements
+from uploader_core.plugins.entry_points import call_light, missing_requirements
 from uploader_core.workers.child import perform
 from uploader_core.workers.messages import Check, RunStep, Settings
 from uploader_core.workers.pool import Workers
@@ -155,8 +155,7 @@ def _check(step: PlannedStep, context: PlanContext, workers: Workers) -> tuple[F
         )
         return workers.perform(request)
     with _contained(step):
-        # A generator fails while it is walked, so it is walked in here.
-        found = tuple(import_dotted(spec.check, step.plugin.entry.owner)(context) or ())
+        found = tuple(call_light(spec.check, step.plugin.entry.owner, context) or ())
     if not all(isinstance(finding, Finding) for finding in found):
         raise PluginBrokenError(f"{spec.check} gave something else than findings")
     return found
@@ -168,7 +167,7 @@ def _estimate(step: PlannedStep, context: PlanContext) -> Estimate:
         sent = sum(context.sizes.get(artifact.kind, 0) for artifact in context.inputs)
         return Estimate(bytes_sent=sent if step.uploads else 0)
     with _contained(step):
-        estimate = import_dotted(dotted, step.plugin.entry.owner)(context)
+        estimate = call_light(dotted, step.plugin.entry.owner, context)
     return check_estimate(estimate, dotted)
 
 

@@ -36,7 +36,7 @@ class Proofs:
 
     def close(self) -> None:
         """End what is still being proved."""
-        self._workers.stop()
+        self._workers.kill()
         self._pool.shutdown()
 
     def begin(self, plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...]) -> None:

@@ -30,7 +30,7 @@ from uploader_core.planning.request import Request
 from uploader_core.planning.sources import source_kinds
 from uploader_core.planning.step_request import section_of
 from uploader_core.plugins.configuration import Config
-from uploader_core.plugins.entry_points import ARTIFACTS, DEFAULTS, import_dotted
+from uploader_core.plugins.entry_points import ARTIFACTS, DEFAULTS, call_light
 from uploader_core.plugins.registry import Plugin, Registry
 from uploader_core.workers.messages import SectionRequest
 
@@ -307,7 +307,7 @@ class PlanBuilder:
             context = GroupContext(
                 target=rest, kinds=tuple(makers), settings=settings, release=self.release
             )
-            groups = tuple(import_dotted(spec.group, plugin.entry.owner)(context))
+            groups = tuple(call_light(spec.group, plugin.entry.owner, context))
         documents = [s for s in self.steps.values() if isinstance(s.spec, DocumentSpec)]
         for group in groups:
             about = {makers[kind] for kind in group.kinds}

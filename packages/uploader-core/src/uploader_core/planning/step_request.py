@@ -63,6 +63,7 @@ def make_request(
     work: Path,
     units: Path | None = None,
     files: tuple[UploadFile, ...] = (),
+    state: Path | None = None,
 ) -> S:
     """Describe a step for a worker.
 
@@ -75,6 +76,7 @@ def make_request(
         work: Its scratch folder.
         units: Folder of the records of single files.
         files: For uploads: what shall arrive.
+        state: For uploads: folder that outlives the attempt.
     """
     spec = step.spec
     is_upload = isinstance(spec, UploadSpec)
@@ -103,6 +105,7 @@ def make_request(
             sources=plan.source_folders if isinstance(spec, DocumentSpec) else {},
             model_id=step.model_id,
             summaries={s.kind: s.spec.summary for s in plan.steps if s.id in step.subjects},
+            state=state,
         ),
         settings=Settings.of(step.plugin.id, step.settings),
         output=output,

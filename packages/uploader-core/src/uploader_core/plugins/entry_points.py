@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from uploader_core.errors import PluginBrokenError, UploaderError
+from uploader_core.machine.time_limit import LIGHT, TimeLimitError, time_limit
 from uploader_core.untrusted_json import parse_json
 
 PLUGINS = "uploader_core.plugins"
@@ -109,6 +111,33 @@ def missing_requirements(needs: Iterable[str]) -> tuple[str, ...]:
         if not requirement.specifier.contains(version, prereleases=True):
             missing.append(f"{text} (installed: {version})")
     return tuple(missing)
+
+
+def call_light(dotted: str, owner: str, context: object) -> Any:
+    """Import a light function of a plugin, call it in this process, and return what it gives.
+
+    Args:
+        dotted: ``package.module:function``.
+        owner: Whose it is.
+        context: Its argument. What a generator yields is returned as a tuple.
+
+    Raises:
+        PluginBrokenError: It cannot be imported, or was not through in time.
+    """
+    function = import_dotted(dotted, owner)
+    limit = LIGHT.of(os.environ)
+    try:
+        with time_limit(limit):
+            found = function(context)
+            # A generator fails while it is walked, so it is walked in here.
+            return tuple(found) if isinstance(found, Iterator) else found
+    except TimeLimitError:
+        raise PluginBrokenError(
+            f"{dotted} was not through after {limit:g} s",
+            owner=owner,
+            safe="nothing was started",
+            next=f"leave the plugin out, or wait longer: {LIGHT.variable}={10 * limit:g}",
+        ) from None
 
 
 def import_dotted(dotted: str, owner: str) -> Any:

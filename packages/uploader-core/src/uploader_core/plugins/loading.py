@@ -30,7 +30,7 @@ from uploader_core.contract.specs import (
 )
 from uploader_core.deprecations import announce
 from uploader_core.errors import PluginBrokenError
-from uploader_core.machine.time_limit import TimeLimitError, time_limit
+from uploader_core.machine.time_limit import IMPORT, TimeLimitError, time_limit
 from uploader_core.plugins.entry_points import Entry
 
 RESERVED = "plugins"
@@ -39,7 +39,8 @@ RESERVED = "plugins"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _DOTTED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _FUNCTIONS = (
-    "run", "check", "prove", "estimate", "group", "verify", "still_there", "use", "identify",
+    "run", "check", "prove", "estimate", "group", "verify", "still_there", "clean_up",
+    "release_name", "use", "identify",
 )  # fmt: skip
 _REGISTRATION: Mapping[str, type[Spec]] = {
     "uploader_savers": SaveSpec,
@@ -87,7 +88,7 @@ def _contained(entry: Entry, what: str) -> Iterator[None]:
         entry: The plugin.
         what: What failed where it raises, to follow its name.
     """
-    limit = import_limit()
+    limit = IMPORT.of(os.environ)
     try:
         # What a plugin prints while it is imported must not end up in somebody's JSON.
         with contextlib.redirect_stdout(sys.stderr), time_limit(limit):
@@ -111,14 +112,6 @@ def _contained(entry: Entry, what: str) -> Iterator[None]:
             safe="other plugins are not affected",
             next=f"pip install -U {entry.distribution}, or leave it out: --without {entry.name}",
         ) from error
-
-
-def import_limit() -> float:
-    """Return the seconds that the import of a plugin may take, ``UPLOADER_IMPORT_TIMEOUT``."""
-    try:
-        return float(os.environ.get("UPLOADER_IMPORT_TIMEOUT", ""))
-    except ValueError:
-        return 60.0
 
 
 def _collect(entry: Entry, module: ModuleType) -> tuple[Spec, ...]:

@@ -23,6 +23,7 @@ from uploader_core.planning.strangers import find_strangers_in_release
 from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
 from uploader_core.release.store import ReleaseStore
+from uploader_core.running.attempts import Attempts
 from uploader_core.running.events import EventFile, EventStream
 from uploader_core.running.report import Outcome, Report
 from uploader_core.running.results import Results
@@ -109,6 +110,10 @@ def run(
         ):
             events.listen(log)
             store.sweep()
+            attempts = Attempts(
+                store.internal, environment, lambda what: events.emit("warning", "", what=what)
+            )
+            attempts.clean_up_killed()
             events.emit("run_started", "", name=plan.release.name, output=str(plan.output))
             results = examine(
                 plan,
@@ -127,7 +132,7 @@ def run(
                 hooks = RunHooks(plan, observers, events)
                 steps = StepRun(
                     plan=plan, results=results, store=store, workers=workers, hooks=hooks,
-                    events=events,
+                    events=events, attempts=attempts,
                 )  # fmt: skip
                 report = _execute(steps, jobs=jobs, fail_fast=fail_fast)
                 error = report.error()

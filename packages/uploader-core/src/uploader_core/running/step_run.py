@@ -22,6 +22,7 @@ from uploader_core.planning.step_request import make_request
 from uploader_core.release.manifest_file import files_in
 from uploader_core.release.record import Record
 from uploader_core.release.store import ReleaseStore
+from uploader_core.running.attempts import Attempts
 from uploader_core.running.events import EventStream
 from uploader_core.running.folders import check_folder, left_alone
 from uploader_core.running.report import Outcome
@@ -45,6 +46,7 @@ class StepRun:
         workers: The run's worker processes.
         hooks: Wrappers of steps, and observers.
         events: Where events go.
+        attempts: Of uploads, earlier ones among them.
         seconds: By step id, how long the steps took that found nothing finished before.
     """
 
@@ -54,6 +56,7 @@ class StepRun:
     workers: Workers
     hooks: RunHooks
     events: EventStream
+    attempts: Attempts
     seconds: dict[str, float] = field(default_factory=dict)
     _reading: threading.Lock = field(default_factory=threading.Lock)
 
@@ -128,10 +131,12 @@ class StepRun:
         place = self.store.root / folder
         if step.uploads:
             files = tuple(files_to_upload(self.plan, step, self.results.facts, self.store))
-            upload = make_request(
-                RunUpload, self.plan, step, inputs, output=place, work=work, files=files
-            )
-            return None, self._send(step, upload)
+            with self.attempts.attempt(step) as state:
+                upload = make_request(
+                    RunUpload, self.plan, step, inputs, output=place, work=work, files=files,
+                    state=state,
+                )  # fmt: skip
+                return None, self._send(step, upload)
         units = self.store.units(step.id, key)
         making = make_request(
             RunStep, self.plan, step, inputs, output=place, work=work, units=units

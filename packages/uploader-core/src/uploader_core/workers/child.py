@@ -171,6 +171,15 @@ def _fetch(request: messages.Fetch, *_: object) -> FetchedSource:
     return _call(request, context, FetchedSource, "a FetchedSource")
 
 
+def _clean_up(request: messages.CleanUp, *_: object) -> None:
+    context = replace(
+        request.context,
+        settings=request.settings.build(),
+        secrets=visible_secrets(request.secrets),
+    )
+    import_dotted(request.run, request.owner)(context)
+
+
 def _ask(request: messages.Verify | messages.StillThere, *_: object) -> object:
     context = replace(request.context, secrets=visible_secrets(request.secrets))
     wanted: type = request.answer_type
@@ -184,6 +193,7 @@ _OPERATIONS: Mapping[type, Operation] = {
     messages.Fetch: _fetch,
     messages.Verify: _ask,
     messages.StillThere: _ask,
+    messages.CleanUp: _clean_up,
 }
 
 
@@ -211,10 +221,11 @@ def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
         if not line:
             return 0
         request = messages.from_line(line)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    cancelled = threading.Event()
+    threading.Thread(target=_listen, args=(cancelled,), daemon=True).start()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
     try:
-        result = _answer(request, emit, lambda: False, more)
+        result = _answer(request, emit, cancelled.is_set, more)
     except UploaderError as error:
         emit(messages.Failed(error=to_message(error)))
         return error.exit_code
@@ -222,10 +233,11 @@ def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
     return 0
 
 
-def _leave_with_parent() -> None:
-    """End at once when the run that started this worker is gone, so that nothing runs unseen."""
-    while sys.stdin.read(1):
-        pass
+def _listen(cancelled: threading.Event) -> None:
+    """Note that the user stopped the run; end at once when the run is gone: nothing runs unseen."""
+    for line in sys.stdin:
+        if isinstance(messages.from_line(line), messages.Cancel):
+            cancelled.set()
     os._exit(130)
 
 

@@ -17,6 +17,7 @@ from uploader_core.artifact import Artifact
 from uploader_core.contract import settings as contract_settings
 from uploader_core.contract.context import (
     ArrivalContext,
+    CleanUpContext,
     FetchedSource,
     PlanContext,
     SourceContext,
@@ -26,6 +27,7 @@ from uploader_core.contract.context import (
 from uploader_core.contract.specs import Finding
 from uploader_core.contract.verification import Verification
 from uploader_core.errors import PluginError
+from uploader_core.machine.time_limit import ASK, CLEAN_UP, STEP, Limit
 from uploader_core.untrusted_json import as_json, member, parse_json, read_as
 
 R = TypeVar("R")
@@ -112,9 +114,11 @@ class Request(Generic[R]):
         run: Dotted name of the plugin's function.
         secrets: Names of the variables that the worker may see.
         network: Whether the work needs one.
+        limit: Class variable: how long it may take.
     """
 
     answer_type: ClassVar[Any]
+    limit: ClassVar[Limit] = STEP
 
     step: str
     owner: str
@@ -185,6 +189,7 @@ class Check(Request[tuple[Finding, ...]]):
     """
 
     answer_type: ClassVar[Any] = tuple[Finding, ...]
+    limit: ClassVar[Limit] = ASK
 
     context: PlanContext
     settings: Settings = field(default_factory=Settings)
@@ -225,8 +230,30 @@ class StillThere(Request[bool]):
     """
 
     answer_type: ClassVar[Any] = bool
+    limit: ClassVar[Limit] = ASK
 
     context: ArrivalContext
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CleanUp(Request[None]):
+    """Let a destination clean up after an upload that was not finished.
+
+    Attributes:
+        context: What it is given, but for the settings and secrets.
+        settings: Of the upload.
+    """
+
+    answer_type: ClassVar[Any] = None
+    limit: ClassVar[Limit] = CLEAN_UP
+
+    context: CleanUpContext
+    settings: Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cancel:
+    """The user stopped the run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -272,7 +299,7 @@ class Failed:
     error: Mapping[str, Any]
 
 
-_TO_WORKER = (Import, RunStep, RunUpload, Check, Fetch, Verify, StillThere)
+_TO_WORKER = (Import, RunStep, RunUpload, Check, Fetch, Verify, StillThere, CleanUp, Cancel)
 _TO_RUN = (Progress, Warned, Answer, Failed)
 _CLASSES: Mapping[str, Any] = {cls.__name__: cls for cls in (*_TO_WORKER, *_TO_RUN)}
 

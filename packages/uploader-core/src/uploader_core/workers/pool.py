@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +17,12 @@ from typing import IO, TypeVar
 
 from uploader_core.errors import CancelledError, StepFailedError, from_json
 from uploader_core.machine.processes import describe_exit, kill
+from uploader_core.machine.time_limit import CANCEL, SILENCE
+from uploader_core.masking import Mask
 from uploader_core.workers import child, messages
 from uploader_core.workers.child import Emit
 from uploader_core.workers.environment import child_environment
-from uploader_core.workers.watchdog import VARIABLE, Watchdog, limit_of
+from uploader_core.workers.watchdog import Watchdog
 
 R = TypeVar("R")
 
@@ -52,7 +55,25 @@ class Workers:
         self.stopped = False
 
     def stop(self) -> None:
-        """Stop every worker; what they finished is kept."""
+        """Tell every worker that the run was stopped, and end those that do not leave in time.
+
+        What they finished is kept.
+        """
+        with self._guard:
+            self.stopped = True
+        self.close()
+        try:
+            for process in self._running.copy():
+                _say(process, messages.Cancel())
+            until = time.monotonic() + CANCEL.of(self._environment)
+            for process in self._running.copy():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, until - time.monotonic()))
+        finally:  # a second Ctrl+C as well
+            self.kill()
+
+    def kill(self) -> None:
+        """End every worker at once; what they finished is kept."""
         with self._guard:
             self.stopped = True
             for process in self._running:
@@ -95,22 +116,23 @@ class Workers:
             PluginError: The worker's answer cannot be read.
             CancelledError: The run was stopped.
         """
-        if inline:
+        if inline and not request.secrets:  # what a step says is masked on its way from a worker
             return child.perform(request, emit, lambda: self.stopped)
         with self._guard:
             if self.stopped:
-                raise CancelledError("the run was stopped")
+                raise _stopped()
             process = None
             if isinstance(request, messages.RunStep):
                 process = self._warm.pop(request.run, None)
             if process is None:
                 process = self._start(request.secrets, network=request.network)
         assert process.stderr is not None
-        tail = _Tail(process.stderr, self._log_file(request.step))
-        limit = limit_of(self._environment)
+        mask = Mask(self._environment.get(name, "") for name in request.secrets)
+        tail = _Tail(process.stderr, self._log_file(request.step), mask)
+        silence, most = SILENCE.of(self._environment), request.limit.of(self._environment)
         try:
-            with Watchdog(process.pid, limit, lambda: kill(process)) as watchdog:
-                return self._converse(process, request, emit, tail, watchdog)
+            with Watchdog(process.pid, silence, most, lambda: kill(process)) as watchdog:
+                return self._converse(process, request, emit, tail, watchdog, mask)
         finally:
             with self._guard:
                 self._running.discard(process)
@@ -149,30 +171,29 @@ class Workers:
         emit: Emit,
         tail: _Tail,
         watchdog: Watchdog,
+        mask: Mask,
     ) -> R:
         assert process.stdout is not None
         _say(process, request)
         for line in process.stdout:
             watchdog.heard()
             try:
-                message = messages.from_line(line)
+                message = messages.from_line(mask(line))
             except ValueError:
                 continue
             if isinstance(message, messages.Answer):
                 return request.read(message.result)
             if isinstance(message, messages.Failed):
-                raise from_json(message.error)
+                raise _stopped() if self.stopped else from_json(message.error)
             emit(message)
         code = process.wait()
         tail.join()
         if self.stopped:
-            raise CancelledError("the run was stopped")
+            raise _stopped()
         if watchdog.bit:
-            what = (
-                f"{request.step} hangs: for {limit_of(self._environment):,.0f} s its worker "
-                "said nothing, computed nothing and moved no byte"
-            )
-            advice = f"run the same command again; {VARIABLE} waits longer, 0 for ever"
+            what = f"{request.step} {watchdog.bit}"
+            limit = SILENCE if watchdog.bit.startswith("hangs") else request.limit
+            advice = f"run the same command again; {limit.variable} waits longer, 0 for ever"
         else:
             what = f"{request.step} ended without a result: its worker {describe_exit(code)}"
             advice = _advice(code, tail.last)
@@ -193,8 +214,9 @@ class Workers:
 class _Tail:
     """Keep what a worker prints: all of it in a file, the last lines for an error."""
 
-    def __init__(self, printed: IO[str], path: Path) -> None:
+    def __init__(self, printed: IO[str], path: Path, mask: Mask) -> None:
         self._lines: deque[str] = deque(maxlen=3)
+        self._mask = mask
         self._thread = threading.Thread(target=self._read, args=(printed, path), daemon=True)
         self._thread.start()
 
@@ -208,9 +230,13 @@ class _Tail:
 
     def _read(self, printed: IO[str], path: Path) -> None:
         with path.open("w", encoding="utf-8") as log:
-            for line in printed:
+            for line in map(self._mask, printed):
                 self._lines.append(line.rstrip())
                 log.write(line)
+
+
+def _stopped() -> CancelledError:
+    return CancelledError("the run was stopped")
 
 
 def _say(process: subprocess.Popen[str], message: object) -> None:

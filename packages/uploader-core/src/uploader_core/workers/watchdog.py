@@ -1,4 +1,4 @@
-"""End a worker that hangs.
+"""End a worker that hangs, or takes longer than anything should.
 
 A long silence is no hang: a merge may say nothing for an hour. A worker hangs when
 it and everything that it started print nothing, use no processor and move no byte. This is measured
@@ -9,29 +9,16 @@ counts as work.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from uploader_core.machine.processes import activity
-
-VARIABLE = "UPLOADER_SILENCE"
-"""Seconds without any sign of life after which a worker is ended; 0 for never."""
-
-DEFAULT = 900.0
 
 # Below this share of one processor a process only looks whether it may go on. Without a count of
 # bytes that could be a slow transfer as well.
 _IDLE = 0.0 if sys.platform == "darwin" else 0.005
-
-
-def limit_of(environment: Mapping[str, str]) -> float:
-    """Return the seconds that a worker may give no sign of life."""
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(environment.get(VARIABLE, DEFAULT)))
-    return DEFAULT
 
 
 class Watchdog:
@@ -39,49 +26,58 @@ class Watchdog:
 
     Args:
         pid: The worker, leader of a session of its own.
-        limit: Seconds without a sign of life; 0 watches nothing.
+        silence: Seconds without a sign of life.
+        most: Seconds in all, however busy it is.
         end: Ends the worker.
 
     Attributes:
-        bit: Whether the worker was ended for hanging.
+        bit: Why the worker was ended, as the rest of a sentence; "" when it was not.
     """
 
-    def __init__(self, pid: int, limit: float, end: Callable[[], None]) -> None:
+    def __init__(self, pid: int, silence: float, most: float, end: Callable[[], None]) -> None:
         self._pid = pid
-        self._limit = limit
+        self._silence = silence
+        self._most = most
         self._end = end
         self._stop = threading.Event()
         self._heard = time.monotonic()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self.bit = False
+        self.bit = ""
 
     def heard(self) -> None:
         """The worker said something."""
         self._heard = time.monotonic()
 
     def __enter__(self) -> Watchdog:
-        if self._limit:
-            self._thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        if self._limit:
-            self._thread.join()
+        self._thread.join()
 
     def _watch(self) -> None:
-        pause = min(15.0, self._limit / 4)
+        pause = min(15.0, self._silence / 4, self._most / 4)
         seen = activity(self._pid)
-        looked = time.monotonic()
+        begun = looked = time.monotonic()
         while not self._stop.wait(pause):
             now, found = time.monotonic(), activity(self._pid)
+            if now - begun > self._most:
+                self._bite(f"was not through after {self._most:,.0f} s")
+                return
             if found is None or seen is None:
                 return  # it is gone, and its exit code says how
             busy = found[0] - seen[0] > _IDLE * (now - looked) or found[1] != seen[1]
             seen, looked = found, now
             if busy:
                 self._heard = now
-            elif now - self._heard > self._limit:
-                self.bit = True
-                self._end()
+            elif now - self._heard > self._silence:
+                self._bite(
+                    f"hangs: for {self._silence:,.0f} s its worker said nothing, computed nothing "
+                    "and moved no byte"
+                )
                 return
+
+    def _bite(self, why: str) -> None:
+        self.bit = why
+        self._end()
