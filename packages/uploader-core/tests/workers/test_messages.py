@@ -83,6 +83,7 @@ DATA: dict[str, Any] = {
     "measurements": (ARTIFACT,),
     "sources": {"adapter": Path("/s")},
     "model_id": "me/x",
+    "summaries": {"lora": "an adapter"},
     "state": Path("/r/s"),
 }
 STEP: dict[str, Any] = {
