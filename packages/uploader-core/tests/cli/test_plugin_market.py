@@ -71,7 +71,7 @@ def test_own_index_is_part_of_the_package() -> None:
 def test_search_shows_what_mentions_a_word(uploader: Any, index: Path) -> None:
     found = uploader("plugins", "search", "RUNTIME", "--index", index).stdout
     assert found.splitlines()[:3] == [
-        "onnx  acme-onnx<2,>=1  (gold)",
+        "onnx  acme-onnx>=1,<2  (gold)",
         "  ONNX for ONNX Runtime",
         "  acme.onnx from merged-16bit",
     ]
@@ -186,7 +186,7 @@ def test_install_shows_the_command_and_runs_it(
     (tmp_path / "pip.py").write_text("raise SystemExit('not pip')", "utf-8")
     result = uploader("plugins", "install", "onnx", "--index", index)
     assert result.returncode == 0, result.stderr
-    assert '-m pip install "acme-onnx<2,>=1"' in result.stdout
+    assert '-m pip install "acme-onnx>=1,<2"' in result.stdout
     assert (tmp_path / "installed" / "acme_onnx-1.5.dist-info").is_dir()
 
 

@@ -134,8 +134,9 @@ def _one(name: str, listed: Sequence[Listed]) -> Listed:
 
 
 def _wanted(plugin: Listed) -> str:
+    """Return what pip is given: a name and a range, the lower end first."""
     requirement = plugin.requirement
-    return f"{requirement.name}{requirement.specifier}"
+    return requirement.name + ",".join(sorted(map(str, requirement.specifier), reverse=True))
 
 
 def _row(plugin: Listed) -> dict[str, object]:
