@@ -191,6 +191,23 @@ def test_install_shows_the_command_and_runs_it(
 
 
 @pytest.mark.usefixtures("shop")
+def test_person_on_a_terminal_is_asked_after_the_command_is_shown(
+    uploader: Any, index: Path, tmp_path: Path
+) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    program, *rest = uploader.argv("plugins", "install", "onnx", "--index", index)
+    terminal = pexpect.spawn(
+        program, rest, cwd=tmp_path, env={**uploader.variables()}, dimensions=(30, 200), timeout=60
+    )
+    terminal.expect("-m pip install .*Go ahead")
+    terminal.sendline("n")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130
+    assert not (tmp_path / "installed").exists()
+
+
+@pytest.mark.usefixtures("shop")
 def test_install_that_fails_says_so(uploader: Any, index: Path) -> None:
     index.write_text(index_of({**ONNX, "distribution": "acme-onnx>=7"}), "utf-8")
     result = uploader("plugins", "install", "onnx", "--index", index)
