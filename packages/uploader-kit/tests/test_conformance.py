@@ -39,7 +39,7 @@ WRONGS = {
     "random": (
         "",
         "data += random.randbytes(4)",
-        "killed_and_run_again_it_gives_the_same_bytes",
+        "same_input_gives_the_same_bytes",
     ),
     "crowded": (
         "import sys\nfor n in range(200): sys.modules[f'acme_crowd_{n}'] = sys",

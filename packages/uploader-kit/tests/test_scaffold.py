@@ -11,6 +11,7 @@ import pytest
 
 import uploader_core
 from stranger import Stranger
+from uploader_kit.fixtures import make_adapter, make_model
 
 CORE = Path(uploader_core.__file__).parent
 
@@ -31,6 +32,7 @@ def sources(folder: Path) -> dict[Path, int]:
 SORTS = {
     "format": ("--produces", "acme.shapes"),
     "saver": ("--consumes", "adapter", "--produces", "acme.shapes"),
+    "of checkpoints": ("--consumes", "checkpoint", "--produces", "acme.shapes"),
     "destination": ("--destination", "shapes"),
     "document": ("--document",),
 }
@@ -55,6 +57,38 @@ def test_from_new_to_green_in_three_commands_and_a_minute(stranger: Stranger, so
     assert sources(CORE) == core
     assert [path.name for path in stranger.cwd.iterdir()] == ["uploader-shapes"]
     assert "checks are fine" in stranger("uploader_core", "plugins", "check", project)
+
+
+def test_converter_of_checkpoints_makes_its_format_from_an_adapter(stranger: Stranger) -> None:
+    arguments = ("--consumes", "checkpoint", "--produces", "acme.shapes", "--name", "acme-shapes")
+    stranger("uploader_core", "plugins", "new", "shapes", *arguments)
+    stranger.install(stranger.cwd / "acme-shapes")
+    adapter = make_adapter(stranger.cwd / "final_model", make_model(stranger.cwd / "base"))
+    release = stranger.cwd / "release"
+    stranger("uploader_core", "run", adapter, "--output", release, "--yes")
+    # Without --plugins: the group uploader_core.defaults is written, too.
+    made = sorted(path.name for path in (release / "acme.shapes").iterdir())
+    assert "final-model-00001-of-00001.safetensors" in made
+    assert "config.json" in made
+    stranger("uploader_core", "verify", release)
+
+
+def test_readme_of_a_destination_tells_how_it_is_used(tmp_path: Path) -> None:
+    from uploader_kit.scaffold import Blueprint, write_plugin
+
+    folder = write_plugin(Blueprint(id="box", scheme="box"), tmp_path)
+    readme = (folder / "README.md").read_text("utf-8")
+    assert "uploader run ./final_model --to box:FOLDER" in readme
+    assert "``" not in readme
+
+
+def test_distribution_has_the_name_that_was_asked_for(tmp_path: Path) -> None:
+    from uploader_kit.scaffold import Blueprint, write_plugin
+
+    folder = write_plugin(Blueprint(id="onnx", name="acme-onnx"), tmp_path)
+    assert folder == tmp_path / "acme-onnx"
+    assert 'name = "acme-onnx"' in (folder / "pyproject.toml").read_text("utf-8")
+    assert (folder / "src" / "acme_onnx" / "plugin.py").is_file()
 
 
 def test_folder_that_exists_is_left_alone(tmp_path: Path) -> None:

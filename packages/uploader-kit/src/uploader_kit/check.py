@@ -1,8 +1,8 @@
 """The conformance kit on one plugin, by pytest: ``uploader plugins check``.
 
 A plugin's id, or the folder of its distribution. For a folder, the classes of its ``tests`` are
-run; for an id, classes are made on the spot for every spec, which leaves out destinations: only
-their authors know a server to try them against.
+run; for an id, classes are made on the spot for every spec. The checks of an upload are skipped
+then: only its author knows a server to try it against.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import traceback
 import types
 import warnings
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,9 +25,11 @@ from uploader_core.errors import PluginNotInstalledError, UploaderError, UsageEr
 from uploader_core.plugins.entry_points import PLUGINS
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.files import read_toml
+from uploader_kit.announcing import not_tried
 from uploader_kit.conformance import PluginConformance
 from uploader_kit.documenting import DocumentConformance
 from uploader_kit.making import ConvertConformance, SaveConformance
+from uploader_kit.sending import Destination, UploadConformance
 
 # Nothing is shown but the verdicts, and nothing is left behind; options of the author's own test
 # run, such as a measured coverage, have no business here.
@@ -34,7 +37,7 @@ _OPTIONS = ("-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", "-p
             "-p", "no:cov")  # fmt: skip
 
 Classes = tuple[type[PluginConformance], ...]
-Outcome = Literal["passed", "failed", "skipped", "expected"]
+Outcome = Literal["passed", "failed", "skipped", "expected", "announced"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +47,8 @@ class Verdict:
     Attributes:
         subject: Class that it belongs to.
         check: What was checked, in words.
-        outcome: ``skipped`` and ``expected`` (a failure that the author announced) are no failures.
+        outcome: No failures are ``skipped``, ``expected`` (the author announced that it fails) and
+            ``announced`` (it will be a failure in a later version of the kit).
         why: For everything but ``passed``.
         seconds: Wall time.
     """
@@ -90,13 +94,25 @@ def classes_of(plugin_id: str, registry: Registry) -> Classes:
         SaveSpec: SaveConformance,
         ConvertSpec: ConvertConformance,
         DocumentSpec: DocumentConformance,
-        UploadSpec: PluginConformance,
+        UploadSpec: _WithoutServer,
     }
     specs = [spec for spec in registry.load(plugin_id).specs if type(spec) in kinds]
     return tuple(
         type(spec.name, (kinds[type(spec)],), {"plugin": plugin_id, "spec": spec.name})
         for spec in specs
     ) or (type(plugin_id, (PluginConformance,), {"plugin": plugin_id}),)
+
+
+class _WithoutServer(UploadConformance):
+    """A destination that nobody gave a server for."""
+
+    def destination(self) -> AbstractContextManager[Destination]:
+        """Skip the check: there is nothing to send to."""
+        name = self.registry().claims(self.plugin)[0].distribution
+        not_tried(
+            f"only the author of {name} knows a server to send to; in the folder of its sources: "
+            'pip install -e ".[test]" && uploader plugins check .'
+        )
 
 
 class _Given:
@@ -124,7 +140,7 @@ class _Checks:
     def __init__(self, tell: Callable[[Verdict], None]) -> None:
         self._tell = tell
         self.verdicts: list[Verdict] = []
-        self.announced: list[warnings.WarningMessage] = []
+        self._announced: list[str] = []
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if _class_of(item) is not None]
@@ -135,17 +151,21 @@ class _Checks:
                               why=report.longreprtext))  # fmt: skip
 
     @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, None, None]:
+        with warnings.catch_warnings(record=True) as found:
+            yield
+        announced = [w for w in found if issubclass(w.category, UploaderDeprecationWarning)]
+        self._announced = [str(warning.message) for warning in announced]
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if report.when == "call" or not report.passed:
-            self._add(_verdict(item, call, report))
+            self._add(_verdict(item, call, report, self._announced))
+            self._announced = []
         return report
-
-    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
-        if issubclass(warning_message.category, UploaderDeprecationWarning):
-            self.announced.append(warning_message)
 
     def _add(self, verdict: Verdict) -> None:
         # A class that cannot be prepared fails with every one of its checks, and is told once.
@@ -169,15 +189,19 @@ def _run(checks: _Checks, arguments: Sequence[str], *plugins: object) -> list[Ve
         raise KeyboardInterrupt
     if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR):
         raise UsageError(f"pytest ends with {code!r}", next="run pytest itself: it says why")
-    for message in checks.announced:
-        warnings.warn_explicit(message.message, message.category, message.filename, message.lineno)
     return checks.verdicts
 
 
-def _verdict(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> Verdict:
+def _verdict(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    announced: Sequence[str],
+) -> Verdict:
     cls = _class_of(item)
     assert cls is not None
-    name = item.name.removeprefix("test_").replace("_", " ")
+    # In brackets is what it was run with: test_step_runs_in_a_worker[lazy checkpoint].
+    name = item.name.removeprefix("test_").replace("_", " ").replace("[", " (").replace("]", ")")
     outcome: Outcome = report.outcome
     why = ""
     if report.failed:
@@ -190,6 +214,8 @@ def _verdict(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
     elif report.skipped:
         reason: Any = report.longrepr
         why = str(reason[2]).removeprefix("Skipped: ")
+    elif announced:
+        outcome, why = "announced", "; ".join(announced)
     return Verdict(
         subject=cls.__name__, check=name, outcome=outcome, why=why, seconds=report.duration
     )

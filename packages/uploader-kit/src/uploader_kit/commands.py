@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from uploader_core.errors import PluginBrokenError, UsageError
 from uploader_core.user_config.disabled import make_registry
+
+if TYPE_CHECKING:
+    from uploader_kit.check import Verdict
 
 
 @click.command()
@@ -20,7 +26,6 @@ def check(subject: str, as_json: bool) -> int:
 
     A file is checked as `uploader run --plugin-file` takes it.
     """
-    from uploader_kit.check import Verdict
     from uploader_kit.check import check as run
     from uploader_kit.one_file import subject_of
 
@@ -39,13 +44,30 @@ def check(subject: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
     else:
-        click.echo(f"{len(verdicts) - len(failed)} of {len(verdicts)} checks are fine")
+        click.echo(_summary(verdicts))
     if failed:
         raise PluginBrokenError(
             f"{subject} fails {len(failed)} check{'s' * (len(failed) > 1)} of the conformance kit",
             next="uploader plugins check says of each what to do",
         )
     return 0
+
+
+def _summary(verdicts: Sequence[Verdict]) -> str:
+    """Say how many checks were tried, and what was not."""
+    from uploader_kit.announcing import NOT_TRIED
+
+    count = Counter(verdict.outcome for verdict in verdicts)
+    missing = sum(verdict.why.startswith(NOT_TRIED) for verdict in verdicts)
+    tried = len(verdicts) - count["skipped"]
+    said = [f"{tried - count['failed']} of {tried} checks are fine"]
+    if count["announced"]:
+        said.append(f"{count['announced']} of them will fail in a later version")
+    if count["skipped"] > missing:
+        said.append(f"{count['skipped'] - missing} do not apply")
+    if missing:
+        said.append(f"{missing} could not be tried here")
+    return ", ".join(said)
 
 
 @click.command()
@@ -68,6 +90,12 @@ def check(subject: str, as_json: bool) -> int:
 @click.option("--destination", "scheme", metavar="SCHEME", help="Make a destination instead.")
 @click.option("--document", is_flag=True, help="Make a section of the model card instead.")
 @click.option(
+    "--name",
+    "distribution",
+    metavar="DISTRIBUTION",
+    help="Name of the distribution and its folder (default: uploader-NAME).",
+)
+@click.option(
     "--into",
     type=click.Path(path_type=Path, file_okay=False),
     default=".",
@@ -83,6 +111,7 @@ def new(
     produces: str | None,
     scheme: str | None,
     document: bool,
+    distribution: str | None,
     into: Path,
 ) -> int:
     """Write a complete distribution for a new plugin, uploader-NAME."""
@@ -91,7 +120,7 @@ def new(
 
     if file is not None:
         given = ctx.get_parameter_source("consumes") is click.core.ParameterSource.COMMANDLINE
-        if name or produces or scheme or document or given:
+        if name or produces or scheme or document or distribution or given:
             raise UsageError(
                 "--from takes name, kinds and scheme from the file",
                 safe="nothing was written",
@@ -102,7 +131,12 @@ def new(
         raise UsageError("the new plugin has no name", next="uploader plugins new NAME")
     else:
         blueprint = Blueprint(
-            id=name, consumes=consumes, produces=produces, scheme=scheme, document=document
+            id=name,
+            consumes=consumes,
+            produces=produces,
+            scheme=scheme,
+            document=document,
+            name=distribution,
         )
         folder = write_plugin(blueprint, into)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

@@ -32,6 +32,7 @@ from uploader_core.plugins.entry_points import (
     SOURCES,
 )
 from uploader_core.plugins.registry import Plugin, Registry
+from uploader_core.size import Size
 from uploader_core.user_config.files import load
 from uploader_kit.trial import PLACE
 
@@ -57,6 +58,8 @@ def expect(condition: object, sentence: str) -> None:
 class PluginConformance:
     """Checks of a plugin as a whole; the classes for single steps inherit them.
 
+    A class without a ``plugin`` is a base for others: pytest does not run it.
+
     Attributes:
         plugin: Plugin id.
         modules_at_import: How many modules the plugin module may bring in.
@@ -67,6 +70,7 @@ class PluginConformance:
     modules_at_import: ClassVar[int] = 150
     heavy: ClassVar[frozenset[str]] = HEAVY
 
+    __test__: ClassVar[int] = 0
     _folder: ClassVar[tempfile.TemporaryDirectory[str]]
     _loaded: ClassVar[Plugin | None] = None
     _inspected: ClassVar[Inspection | None] = None
@@ -75,6 +79,10 @@ class PluginConformance:
     def __init_subclass__(cls) -> None:
         """Refuse a check that is overridden without a reason."""
         super().__init_subclass__()
+        if "__test__" not in vars(cls):
+            # A base of an author's own classes is no test. And of the rest only what its name says
+            # is one: True itself would make pytest collect a class of any name.
+            cls.__test__ = int(bool(cls.plugin))
         if cls.__module__.startswith("uploader_kit."):
             return
         inherited = {name for base in cls.__mro__[1:] for name in vars(base)}
@@ -311,6 +319,8 @@ def _sample(setting: Setting) -> tuple[str, Any]:
     elif setting.item in (int, float):
         start = setting.default if isinstance(setting.default, (int, float)) else 1
         text = str(setting.item(start + 1))
+    elif setting.item is Size:
+        text = "3MB" if setting.default != Size("3MB") else "4MB"
     else:
         text = "some words" if setting.item is str else "some folder"
     return text, setting.parse(text, "sample")

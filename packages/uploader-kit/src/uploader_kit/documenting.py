@@ -12,8 +12,9 @@ from uploader_core.planning.step_request import section_of
 from uploader_core.plugins.registry import Plugin
 from uploader_core.workers.messages import SectionRequest, Warned
 from uploader_kit.conformance import StepConformance, expect
+from uploader_kit.files import files_below
 from uploader_kit.inputs import make_input
-from uploader_kit.trial import Result, Trial, files_below, resolve_settings
+from uploader_kit.trial import Result, Trial, resolve_settings
 
 _HOST, _DOCUMENT = "dir", "readme"
 """Core's own plugin, whose README includes every section."""

@@ -2,49 +2,87 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
 from uploader_core.artifact import Artifact
-from uploader_core.contract.context import PlanContext
-from uploader_core.contract.specs import ConvertSpec, Estimate, Finding, SaveSpec
+from uploader_core.contract.specs import ConvertSpec, Estimate, SaveSpec
 from uploader_core.errors import CancelledError
-from uploader_core.plugins.entry_points import import_dotted
+from uploader_kit import guard, tracing
+from uploader_kit.announcing import announce, does_not_apply, not_tried
+from uploader_kit.conditions import Conditions, untraceable
 from uploader_kit.conformance import StepConformance, expect
-from uploader_kit.inputs import make_input
-from uploader_kit.trial import (
-    RELEASE,
-    Result,
-    Trial,
-    files_below,
-    resolve_settings,
-    unchanged,
-)
+from uploader_kit.differences import cause, difference
+from uploader_kit.estimating import negative, wrong
+from uploader_kit.files import files_below, unchanged, untouched
+from uploader_kit.inputs import CHECKPOINT, cut_in_half, lazy_maker, make_input
+from uploader_kit.interruption import Interruption, interrupt
+from uploader_kit.telltale import find_names, names_of_this_machine
+from uploader_kit.trial import Result, Trial, resolve_settings
+
+FULL, LAZY = "full checkpoint", "lazy checkpoint"
+"""What a converter of checkpoints is given: the folder of a full model, or base and adapter that
+are merged when they are read."""
+
+
+@dataclass
+class _Runs:
+    """What was run of one form of the inputs, so that several checks can look at it."""
+
+    trial: Trial | None = None
+    result: Result | None = None
+    again: Result | None = None
+    changed: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
+    interruption: Interruption | None = None
+    cause: str | None = None
+    answers: dict[str, Result] = field(default_factory=dict)
 
 
 class MakingConformance(StepConformance):
     """Checks of one saver or converter; inherit :class:`SaveConformance` or ``Convert...``.
 
+    What consumes ``checkpoint`` is tried with both of its forms.
+
     Attributes:
         damage: Refusing an input that was cut in half is part of the contract; the name of the file
             to cut, or "" for the largest weights of the first input.
+        limit: Seconds that the step may take on a tiny input.
+        check_limit: Seconds that its check and its estimate may take.
     """
 
     damage: ClassVar[str] = ""
+    limit: ClassVar[float] = 120.0
+    check_limit: ClassVar[float] = 20.0
 
-    _trial: ClassVar[Trial | None] = None
-    _result: ClassVar[Result | None] = None
-    _changed: ClassVar[list[str]] = []
+    _runs: ClassVar[dict[str, _Runs]] = {}
+    _form: ClassVar[str] = FULL
 
     @classmethod
     def setup_class(cls) -> None:
         super().setup_class()
-        cls._trial = cls._result = None
+        cls._runs = {}
+        cls._form = FULL
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run the checks of what consumes a checkpoint with each of its forms."""
+        if metafunc.function.__name__ in vars(MakingConformance) and self._has_forms():
+            metafunc.parametrize("checkpoint_form", (FULL, LAZY), indirect=True)
+
+    @pytest.fixture(autouse=True)
+    def checkpoint_form(self, request: pytest.FixtureRequest) -> str:
+        """The form of ``checkpoint`` that a check is run with."""
+        form: str = getattr(request, "param", FULL)
+        type(self)._form = form
+        if form == LAZY:
+            try:
+                lazy_maker(self.registry())
+            except LookupError as error:
+                not_tried(str(error))
+        return form
 
     def inputs(self, folder: Path) -> tuple[Artifact, ...]:
         """Return an artifact of every kind that the spec consumes; override for kinds of your own.
@@ -53,7 +91,7 @@ class MakingConformance(StepConformance):
             folder: Where to put them.
         """
         return tuple(
-            make_input(kind, folder, self.registry(), self.plugin)
+            make_input(kind, folder, self.registry(), self.plugin, lazy=self._form == LAZY)
             for kind in self.the_spec().consumes
         )
 
@@ -78,47 +116,92 @@ class MakingConformance(StepConformance):
 
     def test_nothing_is_written_elsewhere(self) -> None:
         """The step writes into its output and its work folder only, and leaves its inputs alone."""
-        found = [v for v in self._reference().violations if not v.startswith("socket")]
+        result, runs = self._reference(), self._run()
+        found = [v for v in result.violations if v.startswith(guard.WRITES)]
         expect(not found, "written outside context.output and context.work: " + "; ".join(found))
-        expect(not self._changed, f"the step changed its input: {', '.join(self._changed)}")
+        expect(not runs.changed, f"the step changed its input: {', '.join(runs.changed)}")
+        expect(not runs.beside, "something wrote beside context.output and context.work: "
+               + ", ".join(runs.beside))  # fmt: skip
         left = sorted(files_below(self._the_trial().root / "work"))
         partial = [name for name in left if name.endswith(".partial")]
         expect(not partial, f"partial files were left behind: {', '.join(partial)}")
 
     def test_no_network_is_used(self) -> None:
         """Saving and converting work on a machine without a network."""
-        found = [v for v in self._reference().violations if v.startswith("socket")]
+        found = [v for v in self._reference().violations if v.startswith(guard.ASKS)]
         expect(not found, "the step asked the network: " + "; ".join(found))
+
+    def test_programs_that_it_starts_write_nothing_elsewhere(self) -> None:
+        """What native code and other programs do for the step stays in its folders, too."""
+        result = self._again()
+        if result.trace is None:
+            not_tried(untraceable())
+        told = "".join(self._reference().violations)  # what Python's own code did is told elsewhere
+        root = self._the_trial().root.with_name(self._folder_of("again"))
+        written = [p for p in tracing.written(result.trace, [root]) if p not in told]
+        expect(not written, "a program that the step started, or native code, wrote outside "
+               f"context.output and context.work: {', '.join(written)}")  # fmt: skip
+
+    def test_programs_that_it_starts_use_no_network(self) -> None:
+        """Native code and other programs need no network, either."""
+        result = self._again()
+        if result.trace is None:
+            not_tried(untraceable())
+        asked = tracing.addresses(result.trace)
+        expect(not asked, "a program that the step started, or native code, asked the network: "
+               f"{', '.join(asked)}")  # fmt: skip
+
+    def test_same_input_gives_the_same_bytes(self) -> None:
+        """Another folder, clock, host, user and hash seed give the same bytes and metadata."""
+        found = self._nondeterminism()
+        expect(found is None, f"the same input gave other bytes the second time: {found}")
+
+    def test_nothing_about_this_machine_is_told(self) -> None:
+        """No path, home folder or host of the machine is in the files."""
+        self._need_files()
+        artifact = self._reference().artifact
+        contents = {f.name: artifact.file(f.name).read_bytes() for f in artifact.files}
+        found = find_names(contents, names_of_this_machine(Path(self._folder.name)))
+        expect(not found, "whoever gets the release reads it: " + "; ".join(found))
 
     def test_killed_and_run_again_it_gives_the_same_bytes(self) -> None:
         """A kill leaves nothing half-written under a final name, and the next run completes it."""
         self._need_files()
-        wanted = {f.name: f.sha256 for f in self._reference().artifact.files}
-        trial = self._the_trial().at(self.root("killed"))
-        trial.run(kill=60)
-        left = files_below(trial.output)
-        torn = sorted(n for n, f in left.items() if wanted.get(n, f.sha256) != f.sha256)
-        expect(not torn, f"a killed step left these half-written: {', '.join(torn)}")
-        again = {f.name: f.sha256 for f in trial.run().artifact.files}
-        differ = sorted(n for n in wanted.keys() | again.keys() if wanted.get(n) != again.get(n))
-        expect(not differ, f"the same input gave other bytes the second time: {', '.join(differ)}; "
-               "leave out times, host names, paths and unordered sets")  # fmt: skip
+        reference, found = self._reference().artifact, self._interruption()
+        expect(not found.torn, f"a killed step left these half-written: {', '.join(found.torn)}; "
+               "write through context.output, which gives names to whole files only")  # fmt: skip
+        if self._nondeterminism() is not None:
+            does_not_apply("the step gives other bytes each time, which is told of it elsewhere")
+        differs = difference(reference, found.artifact)
+        expect(differs is None, f"the run after a kill gave other bytes: {differs}")
+
+    def test_finished_files_are_kept_after_a_kill(self) -> None:
+        """What an interrupted attempt finished is not made again. Announced: it warns today."""
+        self._need_files()
+        found = self._interruption()
+        if not found.finished:
+            does_not_apply("the step makes one file of weights, or none that a kill could leave")
+        if found.made_again:
+            announce(
+                self.plugin,
+                f"{', '.join(found.made_again)} was finished when the step was killed, and the "
+                "next run made it again: ask context.output.done(name) before you make a file",
+            )
 
     def test_cancelled_step_says_so(self) -> None:
         """An inline step that reports progress stops when it is told to, and keeps nothing torn."""
         if self.the_spec().isolation != "inline":
-            pytest.skip("a worker is killed when the user stops the run")
-        trial = self._the_trial().at(self.root("cancelled"))
+            does_not_apply("a worker is killed when the user stops the run")
+        trial = self._the_trial().at(self._place("cancelled"))
         error = trial.run_cancelled().error
         expect(error is None or isinstance(error, CancelledError),
                f"a stopped step raised {error!r}: let CancelledError pass through")  # fmt: skip
 
     def test_failure_names_the_plugin(self) -> None:
         """Input that was cut in half is refused, with where the error comes from and what to do."""
-        trial = self._the_trial()
-        damaged, name = self._damaged(trial)
-        result = damaged.run()
-        error = result.error
+        place, inputs = self._place("damaged"), self._place("inputs")
+        damaged, name = cut_in_half(self._the_trial(), inputs, place, self.damage)
+        error = damaged.run().error
         if error is None:
             expect(self._virtual, f"{name} was cut in half and the step did not mind")
             return
@@ -129,30 +212,55 @@ class MakingConformance(StepConformance):
 
     def test_check_and_estimate_answer(self) -> None:
         """Check and proof do not refuse the tiny input, and an exact estimate is exact."""
-        spec, trial = self.the_spec(), self._the_trial()
-        context = PlanContext(
-            inputs=trial.inputs,
-            settings=trial.settings,
-            release=RELEASE,
-            output=trial.output,
-        )
-        owner = self.load().entry.owner
-        for dotted, given in ((spec.check, context), (spec.prove, replace(context, settings=None))):
-            if dotted is None:
+        spec = self.the_spec()
+        for function in ("check", "prove"):
+            if (dotted := getattr(spec, function)) is None:
                 continue
-            found = list(import_dotted(dotted, owner)(given) or ())
-            expect(all(isinstance(f, Finding) for f in found), f"{dotted} must yield Findings")
-            refused = [f.what for f in found if f.level == "error"]
+            findings = self._answer(function)
+            refused = [f.what for f in findings.value if f.level == "error"]
             expect(not refused, f"{dotted} refuses the tiny input: {'; '.join(refused)}")
-        if spec.estimate is not None:
-            estimate = import_dotted(spec.estimate, owner)(context)
-            expect(isinstance(estimate, Estimate), f"{spec.estimate} must return an Estimate")
+        estimate = self._estimate()
+        if estimate is not None and estimate.exact:
             written = self._reference().artifact.size
-            if estimate.exact:
-                expect(estimate.bytes_written == written, f"{spec.estimate} said exactly "
-                       f"{estimate.bytes_written:,} bytes, the step wrote {written:,}")  # fmt: skip
+            expect(estimate.bytes_written == written, f"{spec.estimate} said exactly "
+                   f"{estimate.bytes_written:,} bytes, the step wrote {written:,}")  # fmt: skip
+
+    def test_check_and_estimate_write_nothing(self) -> None:
+        """A plan leaves no trace: check and estimate write no file and make no folder."""
+        spec = self.the_spec()
+        asked = [name for name in ("check", "estimate") if getattr(spec, name) is not None]
+        if not asked:
+            does_not_apply("the spec has neither check nor estimate")
+        for name in asked:
+            found = [v for v in self._answer(name).violations if v.startswith(guard.WRITES)]
+            expect(not found, f"{getattr(spec, name)} may read only, a plan writes nothing: "
+                   + "; ".join(found))  # fmt: skip
+        left = [*self._place("asked").glob("release/**/*")]
+        expect(not left, f"check or estimate made {', '.join(map(str, left))}")
+
+    def test_estimate_is_about_right(self) -> None:
+        """No number is negative; off by a factor, it warns today."""
+        estimate = self._estimate()
+        if estimate is None:
+            does_not_apply("the spec has no estimate")
+        below = negative(estimate)
+        expect(not below, f"{self.the_spec().estimate} said that {', '.join(below)}")
+        result = self._reference()
+        for sentence in wrong(estimate, result.artifact.size, result.peak):
+            announce(self.plugin, f"{self.the_spec().estimate}: {sentence}")
 
     # -- inside --------------------------------------------------------------------------------
+
+    @classmethod
+    def _has_forms(cls) -> bool:
+        """Return whether there is more than one form of the inputs to try."""
+        if cls.inputs is not MakingConformance.inputs:
+            return False  # the author's own
+        try:
+            spec = cls.the_spec()
+        except Exception:  # told by the checks
+            return False
+        return isinstance(spec, ConvertSpec) and CHECKPOINT in spec.consumes
 
     @property
     def _virtual(self) -> bool:
@@ -161,53 +269,101 @@ class MakingConformance(StepConformance):
 
     def _need_files(self) -> None:
         if self._virtual:
-            pytest.skip("a virtual step makes no files")
+            does_not_apply("a virtual step makes no files")
+
+    def _folder_of(self, name: str) -> str:
+        return name if self._form == FULL else f"{name}-lazy"
+
+    def _place(self, name: str) -> Path:
+        """Return a folder for the form of the inputs that is tried now."""
+        return self.root(self._folder_of(name))
+
+    def _run(self) -> _Runs:
+        return self._runs.setdefault(self._form, _Runs())
 
     def _the_trial(self) -> Trial:
-        cls = type(self)
-        if cls._trial is None:
+        runs = self._run()
+        if runs.trial is None:
             spec = self.the_spec()
-            cls._trial = Trial(
+            runs.trial = Trial(
                 plugin=self.load(),
                 spec=spec,
-                root=self.root("reference"),
-                inputs=self.inputs(self.root("inputs")),
+                root=self._place("reference"),
+                inputs=self.inputs(self._place("inputs")),
                 settings=resolve_settings(self.load(), spec, self.settings),
+                limit=self.limit,
             )
-        return cls._trial
+        return runs.trial
 
     def _reference(self) -> Result:
         """Run the step once, undisturbed, for all checks of the class."""
-        cls = type(self)
-        if cls._result is None:
+        runs = self._run()
+        if runs.result is None:
             trial = self._the_trial()
-            with unchanged([artifact.path for artifact in trial.inputs]) as cls._changed:
-                cls._result = trial.run()
-        return cls._result
+            folders = [self._place("inputs"), *(artifact.path for artifact in trial.inputs)]
+            around = Path(self._folder.name).resolve()
+            with (
+                unchanged([f for f in folders if f.is_dir()]) as runs.changed,
+                untouched(around, but=trial.root) as runs.beside,
+            ):
+                runs.result = trial.run()
+            runs.beside = [path for path in runs.beside if path not in runs.changed]
+        return runs.result
 
-    def _damaged(self, trial: Trial) -> tuple[Trial, str]:
-        """Cut a file of a copy of the inputs in half."""
-        root = self.root("damaged")
-        inputs: list[Any] = []
-        for n, artifact in enumerate(trial.inputs):
-            folder = root / f"input-{n}"
-            shutil.copytree(artifact.path, folder)
-            # A virtual artifact says in its metadata where to look.
-            old, new = (json.dumps(str(path))[1:-1] for path in (artifact.path, folder))
-            metadata = json.loads(json.dumps(dict(artifact.metadata)).replace(old, new))
-            inputs.append(replace(artifact, path=folder, metadata=metadata))
-        # Weights of the first input that has any: of the others a step may need but the shape.
-        files = [(a, f) for a in inputs for f in sorted(a.files, key=lambda f: -f.size)]
-        expect(files, "the inputs have no files to damage")
-        chosen = (
-            [pair for pair in files if pair[1].name == self.damage]
-            or [pair for pair in files if pair[1].role == "weights"]
-            or files
-        )
-        artifact, file = chosen[0]
-        path = artifact.path / file.name
-        path.write_bytes(path.read_bytes()[: file.size // 2])
-        return replace(trial, root=root, inputs=tuple(inputs)), file.name
+    def _need_reference(self) -> None:
+        """Raise what the step raised: what does not run once is not run twice."""
+        if (error := self._reference().error) is not None:
+            raise error
+
+    def _again(self) -> Result:
+        """Run it once more, on what looks like another machine at another time."""
+        runs = self._run()
+        self._need_reference()
+        if runs.again is None:
+            other = Conditions(seed=2, later=True, elsewhere=True, traced=not untraceable())
+            runs.again = self._the_trial().at(self._place("again")).run(conditions=other)
+        return runs.again
+
+    def _nondeterminism(self) -> str | None:
+        """Say where two runs differ, and why."""
+        reference, again = self._reference().artifact, self._again().artifact
+        where = difference(reference, again)
+        if where is None:
+            return None
+        runs = self._run()
+        if runs.cause is None:
+            runs.cause = cause(self._under, reference)
+        return f"{where}. Cause: {runs.cause}"
+
+    def _under(self, conditions: Conditions) -> Artifact:
+        place = self._place(f"{conditions.seed}-{conditions.later}-{conditions.elsewhere}")
+        return self._the_trial().at(place).run(conditions=conditions).artifact
+
+    def _interruption(self) -> Interruption:
+        runs = self._run()
+        if runs.interruption is None:
+            reference = self._reference().artifact
+            trial = self._the_trial().at(self._place("killed"))
+            runs.interruption = interrupt(trial, reference)
+        return runs.interruption
+
+    def _answer(self, function: str) -> Result:
+        """Ask check, proof or estimate, with their own limit; a failure is the author's to see."""
+        runs = self._run()
+        if function not in runs.answers:
+            limit = self.limit if function == "prove" else self.check_limit
+            trial = replace(self._the_trial(), root=self._place("asked"), limit=limit)
+            runs.answers[function] = trial.ask(function)
+        result = runs.answers[function]
+        if result.error is not None:
+            raise result.error
+        return result
+
+    def _estimate(self) -> Estimate | None:
+        if self.the_spec().estimate is None:
+            return None
+        estimate: Estimate = self._answer("estimate").value
+        return estimate
 
 
 def _weights(folder: Path) -> list[Path]:

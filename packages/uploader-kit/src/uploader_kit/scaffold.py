@@ -14,6 +14,7 @@ import uploader_kit
 from uploader_core.builtin.local_source.plugin import SOURCE_KINDS
 from uploader_core.disk.safe_write import write_bytes
 from uploader_core.errors import UsageError
+from uploader_kit.inputs import CHECKPOINT
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _KIND = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -31,7 +32,9 @@ _COMMON = {
 
 _ADVERTISED_KIND = (
     "# The kinds that it makes, so that others find it without importing it.\n"
-    '[project.entry-points."uploader_core.artifacts"]\n"$produces" = "$package.plugin"\n'
+    '[project.entry-points."uploader_core.artifacts"]\n"$produces" = "$package.plugin"\n\n'
+    "# It takes part where a user names no --plugins; without this group, only when it is named.\n"
+    '[project.entry-points."uploader_core.defaults"]\n$id = "$package.plugin"\n'
 )
 _PACK = {
     "advertised": _ADVERTISED_KIND,
@@ -43,12 +46,29 @@ _PACK = {
     "default": "false",
     "python_default": "False",
     "toml_default": "false",
+    "developing": "    # make it anew after an edit, whatever is there already:\n"
+    "    uploader run ./final_model --plugins $id --redo $id:$id\n",
 }
 _FLAVOUR_VALUES: Mapping[str, Mapping[str, str]] = {
     "convert": {
         **_PACK,
         "summary": "$produces from $consumes",
         "function": "convert",
+        "conformance": "ConvertConformance",
+    },
+    "checkpoint": {
+        **_PACK,
+        "summary": "$produces from $consumes",
+        "dependencies": '\n    "uploader-core>=$core,<$next_core",\n'
+        '    "uploader-merged>=$core,<$next_core",  # opens a checkpoint, base and adapter too\n'
+        '    "safetensors>=0.4.3",\n',
+        "setting": "file_size",
+        "setting_upper": "FILE_SIZE",
+        "setting_type": "int",
+        "setting_help": "bytes of a file of weights, at most",
+        "default": "2000000000",
+        "python_default": "2_000_000_000",
+        "toml_default": "2000000000",
         "conformance": "ConvertConformance",
     },
     "save": {
@@ -61,7 +81,9 @@ _FLAVOUR_VALUES: Mapping[str, Mapping[str, str]] = {
         "summary": "releases to $scheme:",
         "advertised": "# What stands before the colon of `--to`.\n"
         '[project.entry-points."uploader_core.schemes"]\n$scheme = "$package.plugin"\n',
-        "usage": "--plugins lora --to $scheme:FOLDER",
+        "usage": "--to $scheme:FOLDER",
+        "developing": "    # bring it there again after an edit:\n"
+        "    uploader run ./final_model --to $scheme:FOLDER --redo $id:upload\n",
         "setting": "folder",
         "setting_upper": "FOLDER",
         "setting_type": "str",
@@ -75,6 +97,8 @@ _FLAVOUR_VALUES: Mapping[str, Mapping[str, str]] = {
         "advertised": "# Loaded in every run, because it describes what others make.\n"
         '[project.entry-points."uploader_core.documents"]\n$id = "$package.plugin"\n',
         "usage": "--plugins lora",
+        "developing": "    # write it anew after an edit:\n"
+        "    uploader run ./final_model --plugins lora --redo $id:$id\n",
         "setting": "introduction",
         "setting_upper": "INTRODUCTION",
         "setting_type": "str",
@@ -89,6 +113,12 @@ _FLAVOUR_FILES: Mapping[str, Mapping[str, str]] = {
     "convert": {
         "src/{package}/plugin.py": "plugin_convert.py",
         "src/{package}/convert.py": "convert.py",
+        "tests/test_conformance.py": "test_make.py",
+    },
+    "checkpoint": {
+        "src/{package}/plugin.py": "plugin_checkpoint.py",
+        "src/{package}/convert.py": "convert_checkpoint.py",
+        "src/{package}/preflight.py": "preflight_checkpoint.py",
         "tests/test_conformance.py": "test_make.py",
     },
     "save": {
@@ -119,6 +149,7 @@ class Blueprint:
         produces: Kind that it makes; the id when None.
         scheme: Makes it a destination of this scheme.
         document: Makes it a section of the documents.
+        name: Name of the distribution; ``uploader-<id>`` when None.
     """
 
     id: str
@@ -126,14 +157,15 @@ class Blueprint:
     produces: str | None = None
     scheme: str | None = None
     document: bool = False
+    name: str | None = None
 
     @property
     def distribution(self) -> str:
-        return f"uploader-{self.id}"
+        return self.name or f"uploader-{self.id}"
 
 
 def write_plugin(blueprint: Blueprint, parent: Path) -> Path:
-    """Write a complete distribution into ``parent/uploader-<id>`` and return that folder.
+    """Write a complete distribution into ``parent/<its name>`` and return that folder.
 
     Raises:
         UsageError: A name that cannot be one, a contradiction, or the folder exists.
@@ -142,6 +174,9 @@ def write_plugin(blueprint: Blueprint, parent: Path) -> Path:
     folder = new_folder(blueprint, parent)
     flavour = _flavour(blueprint)
     values = {**values_of(blueprint), **_FLAVOUR_VALUES[flavour]}
+    values["sentence"] = values["summary"][0].upper() + values["summary"][1:].rstrip(":")
+    values["setting_dashed"] = values["setting"].replace("_", "-")
+    values["shown_default"] = f"`{values['default']}`" if values["default"] else "none"
     values = {key: Template(value).substitute(values) for key, value in values.items()}
     for name, source in {**_COMMON, **_FLAVOUR_FILES[flavour]}.items():
         text = template(source).substitute(values)
@@ -173,6 +208,11 @@ def _check(blueprint: Blueprint) -> None:
         )
     if blueprint.scheme is not None and not re.fullmatch(r"[a-z][a-z0-9]+", blueprint.scheme):
         raise UsageError(f"{blueprint.scheme!r} is no scheme: lower-case letters and digits")
+    if not _NAME.fullmatch(blueprint.distribution):
+        raise UsageError(
+            f"{blueprint.distribution!r} is no name of a distribution: lower-case letters, digits "
+            "and dashes"
+        )
     for kind in (blueprint.consumes, blueprint.produces or blueprint.id):
         if not _KIND.fullmatch(kind):
             raise UsageError(f"{kind!r} is no artifact kind: lower-case letters, digits, dot, dash")
@@ -187,6 +227,8 @@ def _flavour(blueprint: Blueprint) -> str:
         return "upload"
     if blueprint.document:
         return "document"
+    if blueprint.consumes == CHECKPOINT:
+        return "checkpoint"
     return "save" if blueprint.consumes in SOURCE_KINDS else "convert"
 
 
@@ -202,6 +244,7 @@ def values_of(blueprint: Blueprint) -> dict[str, str]:
         "class": words,
         "core": f"{major}.{minor}",
         "next_core": str(major + 1),
+        "dependencies": f'"uploader-core>={major}.{minor},<{major + 1}"',
         "consumes": blueprint.consumes,
         "produces": blueprint.produces or blueprint.id,
         "scheme": blueprint.scheme or "",

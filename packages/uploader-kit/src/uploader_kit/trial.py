@@ -7,17 +7,16 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from uploader_core.artifact import Artifact, ArtifactFile, Receipt, UploadFile
+from uploader_core.artifact import Artifact, Receipt, UploadFile
 from uploader_core.contract.context import ArrivalContext, PlanContext, ReleaseInfo
 from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import StepSpec, UploadSpec
-from uploader_core.disk.safe_write import hash_file
-from uploader_core.errors import UploaderError
+from uploader_core.errors import StepFailedError, UploaderError
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.step_request import make_request
 from uploader_core.plugins.configuration import Config
@@ -30,12 +29,16 @@ from uploader_core.workers.messages import (
     RunStep,
     RunUpload,
     SectionRequest,
+    Settings,
     StepRequest,
     StillThere,
     Warned,
 )
 from uploader_core.workers.pool import Workers
 from uploader_kit import guard
+from uploader_kit.asking import Estimating
+from uploader_kit.conditions import PLAIN, Conditions, Death
+from uploader_kit.meeting import Meeting
 
 RELEASE = ReleaseInfo(
     name="tiny-model",
@@ -58,8 +61,12 @@ class Result:
         value: The worker's answer: an artifact, a receipt as JSON or findings; None after an error.
         error: What it raised instead.
         events: Progress and warnings, in order.
-        violations: Writes outside the step's folders and network use, one line each.
+        violations: Writes outside the step's folders, network use, secrets told to programs: one
+            line each, which begins as :mod:`uploader_kit.guard` says.
         log: What the step printed and logged.
+        peak: Most bytes of private memory above an idle worker; None where the system has no
+            count.
+        trace: What its processes did, where that was listened to.
     """
 
     value: Any
@@ -67,6 +74,8 @@ class Result:
     events: tuple[Progress | Warned, ...] = ()
     violations: tuple[str, ...] = ()
     log: str = ""
+    peak: int | None = None
+    trace: Path | None = None
 
     @property
     def artifact(self) -> Artifact:
@@ -91,6 +100,7 @@ class Trial:
         files: Uploads: what shall arrive.
         sections: Documents: sections that they include.
         environment: Variables of the worker besides those of this process.
+        limit: Seconds after which the kit ends the worker.
     """
 
     plugin: Plugin
@@ -102,6 +112,7 @@ class Trial:
     files: tuple[UploadFile, ...] = ()
     sections: tuple[SectionRequest, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    limit: float = 120.0
 
     @property
     def kind(self) -> str:
@@ -111,17 +122,32 @@ class Trial:
     def output(self) -> Path:
         return self.root / "release" / self.kind
 
+    @property
+    def units(self) -> Path:
+        """Folder of the records of single files."""
+        return self.root / "units"
+
     def at(self, root: Path) -> Trial:
         """Return the same step in another folder."""
         return replace(self, root=root)
 
-    def run(self, *, kill: float | None = None) -> Result:
+    def run(
+        self,
+        *,
+        kill: float | None = None,
+        conditions: Conditions = PLAIN,
+        death: Death | None = None,
+        meet: Meeting | None = None,
+    ) -> Result:
         """Run the step in a watched worker.
 
         Args:
             kill: SIGKILL the worker at its first event, or after this many seconds.
+            conditions: What it sees of the machine.
+            death: Where it dies by itself.
+            meet: Stops it when it opens a file of the release.
         """
-        return self._send(self._request(), kill)
+        return self._send(self._request(), kill, conditions=conditions, death=death, meet=meet)
 
     def still_there(self, receipt: Mapping[str, Any]) -> Result:
         """Ask whether an upload is still there, in a worker, as core does before it keeps it.
@@ -139,37 +165,69 @@ class Trial:
     def check(self) -> Result:
         """Run the spec's preflight in a worker, as core does for uploads."""
         about = dict.fromkeys(dict.fromkeys(file.kind for file in self.files), 1)
-        step = self._request()
-        request = Check(
-            **_addressed(step),
-            run=str(self.spec.check),
-            settings=step.settings,
-            context=PlanContext(
-                inputs=tuple(Artifact(kind=kind, path=self.root) for kind in about),
-                settings=None,
-                release=RELEASE,
-                output=self.output,
-                target=self.target,
-                sizes=about,
-            ),
-        )
-        result = self._send(request, None)
+        inputs = tuple(Artifact(kind=kind, path=self.root) for kind in about)
+        result = self.ask("check", inputs=inputs, sizes=about)
         refused = [f for f in result.value or () if f.level == "error"]
         if refused:
             return replace(result, error=UploaderError(refused[0].what))
         return result
 
-    def _send(self, request: Request[Any], kill: float | None) -> Result:
+    def ask(self, function: str, **known: Any) -> Result:
+        """Run the spec's ``check``, ``prove`` or ``estimate`` in a worker that may write nothing.
+
+        Args:
+            function: Which of them.
+            known: Fields of the context that differ from what the trial is about.
+        """
+        step = self._request()
+        context: dict[str, Any] = {
+            "inputs": self.inputs,
+            "release": RELEASE,
+            "output": self.output,
+            "target": self.target,
+            "sizes": {artifact.kind: artifact.size for artifact in self.inputs if artifact.files},
+            "settings": None,
+        }
+        kind = Estimating if function == "estimate" else Check
+        request = kind(
+            **_addressed(step),
+            run=str(getattr(self.spec, function)),
+            # Specs share a proof, so it is told no settings.
+            settings=Settings() if function == "prove" else step.settings,
+            context=PlanContext(**{**context, **known}),
+        )
+        return self._send(request, None, roots=() if function != "prove" else ("work",))
+
+    def _send(
+        self,
+        request: Request[Any],
+        kill: float | None,
+        *,
+        conditions: Conditions = PLAIN,
+        death: Death | None = None,
+        meet: Meeting | None = None,
+        roots: Sequence[str] = ("",),
+    ) -> Result:
         scratch, logs = self.root / "work", self.root / "logs"
         shutil.rmtree(scratch, ignore_errors=True)  # as core does between two attempts
         for folder in (scratch, logs, self.root / "caches"):
             folder.mkdir(parents=True, exist_ok=True)
-        watch = logs / "violations.txt"
-        watch.unlink(missing_ok=True)
-        workers = Workers(self._environment(watch), logs, module=guard.__name__)
-        timer = threading.Timer(kill or 0, workers.kill)
-        if kill is not None:
-            timer.start()
+        for file in logs.iterdir():
+            file.unlink()
+        rules: dict[str, Any] = {
+            "log": str(logs / "violations.txt"),
+            "trace": str(logs / "trace.txt"),
+            "peak": str(logs / "peak.txt"),
+            "roots": [str(self.root / name) for name in (*roots, "logs", "caches")],
+            "network": isinstance(self.spec, UploadSpec),
+            "secrets": request.secrets,
+            **conditions.rules,
+            **(death.rules(self.output) if death is not None else {}),
+            **(meet.rules if meet is not None else {}),
+        }
+        workers = Workers(self._environment(rules, conditions), logs, module=guard.__name__)
+        late = threading.Timer(self.limit, workers.kill)
+        timers = [late] if kill is None else [threading.Timer(kill, workers.kill)]
         events: list[Progress | Warned] = []
 
         def emit(message: Progress | Warned) -> None:
@@ -179,20 +237,30 @@ class Trial:
 
         value: Any = None
         error = None
+        for timer in timers:
+            timer.start()
         try:
-            value = workers.perform(request, emit)
+            with meet.running() if meet is not None else contextlib.nullcontext():
+                value = workers.perform(request, emit)
         except UploaderError as caught:
             error = caught
+            if kill is None and workers.stopped:
+                error = _too_late(request, self.limit)
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
         said = "".join(p.read_text("utf-8", "replace") for p in sorted(logs.glob("*.log")))
-        violations = watch.read_text("utf-8").splitlines() if watch.is_file() else []
+        noted, trace, peak = (logs / f"{n}.txt" for n in ("violations", "trace", "peak"))
+        violations = noted.read_text("utf-8").splitlines() if noted.is_file() else []
+        count = peak.read_text("ascii") if peak.is_file() else ""
         return Result(
             value=value,
             error=error,
             events=tuple(events),
             violations=tuple(dict.fromkeys(violations)),
             log=said,
+            peak=int(count) if count else None,
+            trace=trace if trace.is_file() else None,
         )
 
     def run_cancelled(self) -> Result:
@@ -204,18 +272,14 @@ class Trial:
             return Result(value=None, error=error)
         return Result(value=value)
 
-    def _environment(self, watch: Path) -> dict[str, str]:
+    def _environment(self, rules: Mapping[str, Any], conditions: Conditions) -> dict[str, str]:
         caches = str(self.root / "caches")
-        rules = {
-            "log": str(watch),
-            "roots": [str(self.root)],
-            "network": isinstance(self.spec, UploadSpec),
-        }
         return {
             **os.environ,
             "PYTHONDONTWRITEBYTECODE": "1",
             **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(self.root / "work")),
             **dict.fromkeys(("XDG_CACHE_HOME", "HF_HOME", "TORCHINDUCTOR_CACHE_DIR"), caches),
+            **conditions.environment,
             **self.environment,
             guard.VARIABLE: json.dumps(rules),
         }
@@ -247,46 +311,23 @@ class Trial:
                 RunUpload, plan, step, self.inputs, output=output, work=work, files=self.files,
                 state=state,
             )  # fmt: skip
-        units = self.root / "units"
-        return make_request(RunStep, plan, step, self.inputs, output=output, work=work, units=units)
+        return make_request(
+            RunStep, plan, step, self.inputs, output=output, work=work, units=self.units
+        )
+
+
+def _too_late(request: Request[Any], limit: float) -> StepFailedError:
+    return StepFailedError(
+        f"{request.run} was still running after {limit:g} s, and the kit ended it",
+        owner=request.owner,
+        next="if it needs that long on a tiny input, give the test class another `limit` or "
+        "`check_limit`; if not, it hangs or loops",
+    )
 
 
 def resolve_settings(plugin: Plugin, spec: StepSpec, given: Mapping[str, object]) -> Any:
     """Return the settings of a spec, as if ``given`` stood on the command line."""
     return Config(options={plugin.id: given}).settings(plugin.id, spec.settings)
-
-
-def with_digests(artifact: Artifact) -> Artifact:
-    """Return a source artifact with the digests of its files."""
-    files = []
-    for file in artifact.files:
-        size, digest = hash_file(artifact.path / file.name)
-        files.append(replace(file, size=size, sha256=digest))
-    return replace(artifact, files=tuple(files))
-
-
-def files_below(folder: Path) -> dict[str, ArtifactFile]:
-    """Return every file below a folder by POSIX name, with size and digest."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            size, digest = hash_file(path)
-            found[name] = ArtifactFile(name=name, size=size, sha256=digest)
-    return found
-
-
-@contextlib.contextmanager
-def unchanged(folders: Sequence[Path]) -> Iterator[list[str]]:
-    """Compare folders before and after; the list is filled with what changed."""
-    before = {folder: files_below(folder) for folder in folders}
-    changed: list[str] = []
-    yield changed
-    for folder, files in before.items():
-        now = files_below(folder)
-        changed += [
-            str(folder / n) for n in files.keys() | now.keys() if files.get(n) != now.get(n)
-        ]
 
 
 def _addressed(step: StepRequest[Any]) -> dict[str, Any]:

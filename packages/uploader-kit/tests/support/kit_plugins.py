@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from uploader_kit import Destination, SaveConformance, UploadConformance
+import pytest
+
+from uploader_core.errors import UploaderError
+from uploader_core.plugins.deprecations import UploaderDeprecationWarning
+from uploader_kit import ConformanceError, Destination, SaveConformance, UploadConformance
 from uploader_kit.check import run
 from uploader_kit.conformance import PluginConformance
 
@@ -23,8 +27,8 @@ def uploader_savers():
 """
 
 WORK = """
-import os, random, socket
-from uploader_core.plugin import RefusedError
+import datetime, os, random, socket, subprocess, time
+from uploader_core.plugin import Estimate, RefusedError
 
 def save(context):
     path = context.input("adapter").file("adapter_model.safetensors")
@@ -55,6 +59,26 @@ def saver(install: Callable[..., None], name: str, top: str, body: str) -> type[
 def failed_checks(case: type[PluginConformance]) -> list[str]:
     """Run every check of a class and return those that fail."""
     return [v.check for v in run((case,), lambda _: None) if v.outcome == "failed"]
+
+
+_SAID = (ConformanceError, UploaderError, UploaderDeprecationWarning, pytest.skip.Exception)
+
+
+def told(case: type[PluginConformance], check: str) -> str:
+    """Run one check and return what it says; "" when it says nothing."""
+    case.setup_class()
+    try:
+        getattr(case(), f"test_{check.replace(' ', '_')}")()
+    except (
+        ConformanceError,
+        UploaderError,
+        UploaderDeprecationWarning,
+        pytest.skip.Exception,
+    ) as e:
+        return str(e)
+    finally:
+        case.teardown_class()
+    return ""
 
 
 class FolderConformance(UploadConformance):

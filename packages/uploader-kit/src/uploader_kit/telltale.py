@@ -1,0 +1,85 @@
+"""What must not be told: names of this machine in what is published, secrets in what is shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+_COMMON = {"localhost", "localhost.localdomain", "runner", "ubuntu", "debian", "python"}
+_SHORTEST = 6
+"""Bytes of a name that is looked for; shorter ones are found anywhere."""
+
+
+def names_of_this_machine(folder: Path) -> dict[str, str]:
+    """Return what a release must not hold: what it is, by the text itself.
+
+    Args:
+        folder: Where the trials work; all their paths begin with it.
+    """
+    found = {
+        str(folder): "a path of this machine (input, output or work folder)",
+        str(folder.resolve()): "a path of this machine (input, output or work folder)",
+        str(Path.home()) + os.sep: "the home folder",
+        str(Path.cwd()) + os.sep: "the working directory",
+        socket.gethostname(): "the name of this host",
+    }
+    return {
+        text: what
+        for text, what in found.items()
+        if len(text) >= _SHORTEST and text.lower() not in _COMMON
+    }
+
+
+def find_names(contents: Mapping[str, bytes], names: Mapping[str, str]) -> list[str]:
+    """Say where some names are in the contents of files.
+
+    Args:
+        contents: Bytes by name of the file.
+        names: As :func:`names_of_this_machine` returns them.
+    """
+    told = []
+    for file, data in contents.items():
+        for text, what in names.items():
+            for form in {text, json.dumps(text)[1:-1]}:
+                at = data.find(form.encode("utf-8", "surrogateescape"))
+                if at >= 0:
+                    told.append(f"{file} has {what}, {text}, at byte {at:,}")
+                    break
+    return told
+
+
+def forms_of(secret: str) -> dict[str, str]:
+    """Return a secret as it is and as it is often written: what the form is, by the text."""
+    forms = {secret: "as it is", quote(secret, safe=""): "quoted for an address"}
+    raw = secret.encode("utf-8")
+    forms[raw.hex()] = "in hexadecimal"
+    for before in range(3):  # "user:" before it shifts the letters of base64
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            text = encode(b"\0" * before + raw).decode("ascii").rstrip("=")
+            # The letters at both ends hold bits of what stands beside it.
+            inner = text[(before * 8 + 5) // 6 :]
+            if (before + len(raw)) % 3:
+                inner = inner[:-1]
+            forms[inner] = "in base64"
+    return forms
+
+
+def find_secret(told: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
+    """Say where some secrets are told.
+
+    Args:
+        told: Texts by where they are.
+        secrets: Values by the name of their variable.
+    """
+    found = []
+    for where, text in told.items():
+        for name, secret in secrets.items():
+            form = next((how for form, how in forms_of(secret).items() if form in text), None)
+            if form is not None:
+                found.append(f"{name} is in {where}, {form}")
+    return found
