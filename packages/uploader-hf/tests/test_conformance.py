@@ -26,6 +26,7 @@ class TestUpload(UploadConformance):
                 environment={"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("me")},
                 url=hub.url,
                 url_variable="HF_ENDPOINT",
+                own=(".gitattributes",),
             )
 
 

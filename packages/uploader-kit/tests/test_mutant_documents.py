@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kit_plugins import failed_checks
+from kit_plugins import failed_checks, told
 from uploader_kit import DocumentConformance
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -81,3 +81,28 @@ def test_document(install: Callable[..., None], name: str) -> None:
     )
     case = type("X", (DocumentConformance,), {"plugin": name, "kinds": ("adapter",)})
     assert set(failed_checks(case)) == wanted
+
+
+SAME = "document is the same the second time"
+NOTHING = "document tells nothing about this machine"
+TOLD = {
+    "minute": ("str(time.strftime('%H:%M'))", SAME, "Cause: only the clock was another"),
+    "order": ("' '.join({'a', 'b', 'c', 'd', 'e'})", SAME, "PYTHONHASHSEED"),
+    "host": ("socket.gethostname()", SAME, "only the names of host and user were others"),
+    "home": ("str(Path.home() / 'x')", NOTHING, "has the home folder"),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_wrong_document_is_told_its_rule_and_place(install: Callable[..., None], name: str) -> None:
+    text, check, words = TOLD[name]
+    body = WRITTEN.format(text)
+    install(
+        f"acme-{name}",
+        {f"acme_{name}": DOCUMENT.format(name=name, place=FILE, body=body)},
+        {"plugins": {name: f"acme_{name}"}, "documents": {name: f"acme_{name}"}},
+        requires="uploader-core>=0.1,<1",
+    )
+    said = told(type("X", (DocumentConformance,), {"plugin": name, "kinds": ("adapter",)}), check)
+    assert "NOTES.md" in said
+    assert words in said

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kit_plugins import failed_checks, sender
+from kit_plugins import failed_checks, sender, told
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -39,79 +39,184 @@ def upload(context):
     old = target / "upload_manifest.json"
     left = find_leftovers(there, [f.name for f in context.files], context.loads, kinds=(),
                           manifest=old.read_bytes() if old.exists() else None, place="there")
-    for file in context.files:
+    for file in sorted(context.files, key=lambda file: file.role == "document"):
         place = target / file.name
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists() and hash_file(place)[1] == file.sha256:
             continue
         if hash_file(file.path)[1] != file.sha256:
             raise IntegrityError("it changed", owner=str(file.path), next="run it again")
-        place.write_bytes(file.path.read_bytes())
+        partial = place.with_name(place.name + ".partial")
+        partial.write_bytes(file.path.read_bytes())
+        partial.replace(place)
         sent += file.size
     for name in left.earlier:
         (target / name).unlink()
+    for file in context.files:
+        if hash_file(target / file.name)[1] != file.sha256:
+            raise IntegrityError(f"{{file.name}} is not as it was sent", next="run it again")
     return context.receipt(url="x", files=len(context.files), bytes_sent=sent,
                            revision=manifest_of(target))
 """
 
-# A change of the sound sender, and the checks that say so.
+# A change of the sound sender, the check that says so, and words of its sentence.
 ARRIVES, TWICE = "everything arrives", "second upload sends nothing"
-KILLED, DAMAGE = "killed upload is completed", "damage at the destination is noticed"
-CHANGED = "file that changed is refused"
+DAMAGE, CHANGED = "damage at the destination is noticed", "file that changed is refused"
 REPLACED, KEPT = "second release replaces the first", "replaced release is not kept"
+SECRETS, CHILDREN = "secrets are not told", "secrets stay in the upload"
+LISTED = "        if hash_file(target / file.name)[1] != file.sha256:"
+TOKEN = "context.secrets['ACME_TOKEN']"
+START = "    sent = 0\n"
+BEGUN = '    old = target / "upload_manifest.json"\n'
+SENT = "        sent += file.size\n"
 SENDERS = {
-    "sound": ("", "", set()),
-    "forgets": (
-        "in context.files:",
-        "in context.files[1:]:",
-        {ARRIVES, TWICE, KILLED, DAMAGE, CHANGED, REPLACED},
+    "drops": (
+        START,
+        START + "    import dataclasses\n"
+        "    context = dataclasses.replace(context, files=context.files[1:])\n",
+        ARRIVES,
+        "not at the destination: model.safetensors",
     ),
-    "leaves": ("in left.earlier:", "in ():", {REPLACED}),
-    "miscounts": ("files=len(context.files)", "files=1", {ARRIVES}),
-    "nowhere": ('url="x"', 'url=""', {ARRIVES}),
-    "believes": ("return manifest_of(context.target) ==", "return True or", {KEPT}),
-    "doubts": ("return manifest_of(context.target) ==", "return False and", {KEPT}),
-    "mumbles": ("return manifest_of(context.target) ==", "return 1 or", {KEPT}),
-    "modest": ("sent += file.size", "sent = 0", {ARRIVES}),
-    "boasts": ("bytes_sent=sent", "bytes_sent=sent or 1", {TWICE}),
-    "renames": (
-        "target / file.name",
-        "target / 'x' / file.name",
-        {ARRIVES, TWICE, KILLED, DAMAGE, REPLACED, KEPT},
+    "leaves": ("in left.earlier:", "in ():", REPLACED, "of an earlier release is still there"),
+    "miscounts": ("files=len(context.files)", "files=0", ARRIVES, "the receipt counts 0 of 4"),
+    "million": (
+        "files=len(context.files)",
+        "files=10**6",
+        ARRIVES,
+        "the receipt counts 1000000 of 4",
     ),
-    "mixes": (
-        "place.write_bytes(file.path.read_bytes())",
-        "place.write_bytes(file.path.read_bytes().replace(b'llama', b'gpt-2'))",
-        {ARRIVES, TWICE, KILLED, DAMAGE, REPLACED},
+    "nowhere": ('url="x"', 'url=""', ARRIVES, "the receipt has no url"),
+    "believes": (
+        "return manifest_of(context.target) ==",
+        "return True or",
+        KEPT,
+        "still_there says True of a release that is replaced",
     ),
-    "trusts": ("if hash_file(file.path)[1] != file.sha256:", "if False:", {CHANGED}),
-    "unnamed": ("raise IntegrityError(", "raise ValueError(", {CHANGED}),
-    "tells": (
-        "    sent = 0\n",
-        "    sent = 0\n    context.log.info(context.secrets['ACME_TOKEN'])\n",
-        {"secrets are not told"},
+    "doubts": (
+        "return manifest_of(context.target) ==",
+        "return False and",
+        KEPT,
+        "still_there says False",
+    ),
+    "modest": ("sent += file.size", "sent = 0", ARRIVES, "the receipt says 0 of 3,0"),
+    "boasts": ("bytes_sent=sent", "bytes_sent=sent or 1", TWICE, "sent 1 bytes again"),
+    "truncates": (
+        "partial.write_bytes(file.path.read_bytes())",
+        "partial.write_bytes(file.path.read_bytes()[:9])",
+        ARRIVES,
+        "is not as it was sent",
+    ),
+    "unnamed": (
+        'raise IntegrityError("it changed"',
+        'raise (lambda *words, **_: PermissionError(*words))("it changed"',
+        CHANGED,
+        "raise IntegrityError, not",
+    ),
+    "unlisted": (
+        LISTED,
+        "        if False:",
+        "destination is listed before the receipt",
+        "model.safetensors was changed at the destination after it was sent",
+    ),
+    "hasty": (
+        'key=lambda file: file.role == "document"',
+        'key=lambda file: file.role != "document"',
+        "documents are sent last",
+        "README.md was at the destination while model.safetensors was not",
+    ),
+    "litters": (
+        BEGUN,
+        BEGUN + "    target.mkdir(); (target / 'notes.txt').write_text('x')\n",
+        "nothing else is left at the destination",
+        "notes.txt is at the destination and not in context.files",
+    ),
+    "meddles": (
+        START,
+        START + "    context.files[0].path.with_name('sent.txt').write_text('x')\n",
+        "release folder is left alone",
+        "sent.txt",
+    ),
+    "deletes": (
+        SENT,
+        SENT + "        file.path.unlink()\n",
+        "release folder is left alone",
+        "model.safetensors",
+    ),
+    "tears": (
+        'partial = place.with_name(place.name + ".partial")',
+        "partial = place",
+        "interrupted upload leaves nothing torn",
+        "model.safetensors was half there under its final name",
+    ),
+    "logs": (START, START + f"    context.log.info({TOKEN})\n", SECRETS, "is in the log"),
+    "shouts": (START, START + f"    print({TOKEN})\n", SECRETS, "ACME_TOKEN is in the log"),
+    "receipts": ('url="x"', f'url="https://" + {TOKEN}', SECRETS, "is in the receipt"),
+    "encodes": (
+        START,
+        START + "    import base64\n    raise RefusedError(base64.b64encode(b'me:' + "
+        f"{TOKEN}.encode()).decode())\n",
+        SECRETS,
+        "ACME_TOKEN is in the error, in base64",
+    ),
+    "progresses": (
+        START,
+        START + f"    context.progress('as ' + {TOKEN}, 1, 1)\n",
+        SECRETS,
+        "ACME_TOKEN is in the progress",
+    ),
+    "names": (
+        BEGUN,
+        BEGUN + f"    target.mkdir(exist_ok=True); (target / {TOKEN}).write_text('x')\n",
+        SECRETS,
+        "is in the name of a file at the destination",
+    ),
+    "argues": (
+        START,
+        START + f"    import subprocess; subprocess.run(['true', {TOKEN}])\n",
+        CHILDREN,
+        "ACME_TOKEN in the arguments of true",
+    ),
+    "bequeaths": (
+        START,
+        START + "    import subprocess; subprocess.run(['true'])\n",
+        CHILDREN,
+        "ACME_TOKEN in the environment of true",
     ),
     "refuses": (
         "return ()",
         "raise RefusedError('no', owner='acme', next='go')",
-        {"check answers"},
+        "check answers",
+        "no",
     ),
     "finds": (
         "return ()",
         "from uploader_core.plugin import Finding; return (Finding(level='error', what='no'),)",
-        {"check answers"},
+        "check answers",
+        "no",
     ),
-    "returns": (
-        "return context.receipt(url=",
-        "return dict(url=",
-        {ARRIVES, TWICE, KILLED, DAMAGE, REPLACED, KEPT},
-    ),
-}  # fmt: skip
+    "hangs": (START, "    import time; time.sleep(99)\n", ARRIVES, "still running after 3 s"),
+    "dawdles": ("return ()", "import time; time.sleep(99)", "check answers", "after 3 s"),
+    "returns": ("return context.receipt(url=", "return dict(url=", ARRIVES, "context.receipt"),
+}
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_destination(install: Callable[..., None], name: str) -> None:
-    old, new, wanted = SENDERS[name]
+def test_wrong_destination_is_told_its_rule_and_place(
+    install: Callable[..., None], name: str
+) -> None:
+    old, new, check, words = SENDERS[name]
     assert old in SENDER
-    case = sender(install, name, SENDER.format(name=name).replace(old, new))
-    assert set(failed_checks(case)) == wanted
+    source = SENDER.replace(old, new).replace("{name}", name)
+    limits = {"limit": 3.0, "check_limit": 3.0} if name in ("hangs", "dawdles") else {}
+    case = type("X", (sender(install, name, source.replace("{{", "{").replace("}}", "}")),), limits)
+    assert words in told(case, check)
+
+
+def test_sound_destination_is_told_nothing(install: Callable[..., None]) -> None:
+    assert failed_checks(sender(install, "sound", SENDER.format(name="sound"))) == []
+
+
+def test_program_that_shall_have_a_secret_may_be_named(install: Callable[..., None]) -> None:
+    source = SENDER.replace(START, START + "    import subprocess; subprocess.run(['true'])\n")
+    case = sender(install, "rclone", source.format(name="rclone"))
+    assert told(type("X", (case,), {"trusted": ("true",)}), CHILDREN) == ""

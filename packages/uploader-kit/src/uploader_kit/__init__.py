@@ -11,9 +11,10 @@ The only way to opt out of a check is to override it with an ``xfail`` that says
 """
 
 from uploader_kit.conformance import ConformanceError, PluginConformance
+from uploader_kit.destination import Destination
 from uploader_kit.documenting import DocumentConformance
 from uploader_kit.making import ConvertConformance, SaveConformance
-from uploader_kit.sending import Destination, UploadConformance
+from uploader_kit.sending import UploadConformance
 
 __all__ = [
     "ConformanceError",

@@ -27,9 +27,10 @@ from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.files import read_toml
 from uploader_kit.announcing import not_tried
 from uploader_kit.conformance import PluginConformance
+from uploader_kit.destination import Destination
 from uploader_kit.documenting import DocumentConformance
 from uploader_kit.making import ConvertConformance, SaveConformance
-from uploader_kit.sending import Destination, UploadConformance
+from uploader_kit.sending import UploadConformance
 
 # Nothing is shown but the verdicts, and nothing is left behind; options of the author's own test
 # run, such as a measured coverage, have no business here.

@@ -20,7 +20,7 @@ from uploader_kit.estimating import negative, wrong
 from uploader_kit.files import files_below, unchanged, untouched
 from uploader_kit.inputs import CHECKPOINT, cut_in_half, lazy_maker, make_input
 from uploader_kit.interruption import Interruption, interrupt
-from uploader_kit.telltale import find_names, names_of_this_machine
+from uploader_kit.telltale import find_names, names_of_this_machine, paths_in
 from uploader_kit.trial import Result, Trial, resolve_settings
 
 FULL, LAZY = "full checkpoint", "lazy checkpoint"
@@ -161,7 +161,8 @@ class MakingConformance(StepConformance):
         self._need_files()
         artifact = self._reference().artifact
         contents = {f.name: artifact.file(f.name).read_bytes() for f in artifact.files}
-        found = find_names(contents, names_of_this_machine(Path(self._folder.name)))
+        names = names_of_this_machine(Path(self._folder.name))
+        found = find_names(contents, names, paths_in(self._place("inputs"), names))
         expect(not found, "whoever gets the release reads it: " + "; ".join(found))
 
     def test_killed_and_run_again_it_gives_the_same_bytes(self) -> None:

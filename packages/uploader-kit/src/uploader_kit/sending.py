@@ -3,49 +3,43 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
-import pytest
-
-from uploader_core.artifact import Json, UploadFile
 from uploader_core.contract.specs import UploadSpec
-from uploader_core.deprecations import UploaderDeprecationWarning
-from uploader_core.disk.safe_write import hash_file, write_json
-from uploader_core.release.manifest_file import NAME, SCHEMA
+from uploader_kit import guard
+from uploader_kit.announcing import announce, does_not_apply
+from uploader_kit.conditions import Death, can_die_by_size
 from uploader_kit.conformance import StepConformance, expect
+from uploader_kit.destination import Destination, expect_complete, half_there, listing
+from uploader_kit.files import unchanged
+from uploader_kit.meeting import Meeting
 from uploader_kit.proxy import FaultProxy
+from uploader_kit.sample_release import make_release, with_manifest
+from uploader_kit.telltale import find_secret
 from uploader_kit.trial import Result, Trial, resolve_settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Destination:
-    """A place to upload to, as the kit needs to know it.
+class _Calm:
+    """An upload that nobody disturbed, for the checks that only look at it.
 
     Attributes:
-        target: What stands behind the scheme, ``bucket/folder``.
-        listing: Returns what is there now: sha256 by name as in
-            :class:`~uploader_core.artifact.UploadFile`. Files of the destination's own may be in
-            it.
-        environment: Variables that the plugin needs, its secrets among them.
-        url: Address of the server on this machine; None when there is no server.
-        url_variable: Variable that tells the plugin the address, so that the kit can put a bad line
-            in between.
-        damage: Changes a file at the destination, behind the plugin's back; None when the
-            destination does not allow that.
+        result: What became of it.
+        trial: What was sent.
+        before: Names at the destination before it.
+        there: What was there after it.
+        changed: Files of the release that were changed meanwhile.
     """
 
-    target: str
-    listing: Callable[[], Mapping[str, str]]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    url: str | None = None
-    url_variable: str | None = None
-    damage: Callable[[str], None] | None = None
+    result: Result
+    trial: Trial
+    before: tuple[str, ...]
+    there: Mapping[str, str]
+    changed: tuple[str, ...]
 
 
 class UploadConformance(StepConformance):
@@ -55,29 +49,129 @@ class UploadConformance(StepConformance):
         size: Bytes of the largest file.
         cut_after: Bytes that a connection carries before the bad line loses it.
         cuts: How many connections are lost.
+        limit: Seconds that an upload of it may take.
+        check_limit: Seconds that the check may take.
+        trusted: Names of programs that the upload starts and that shall have its secrets.
     """
 
     spec_type = UploadSpec
     size: ClassVar[int] = 3_000_000
     cut_after: ClassVar[int] = 1_000_000
     cuts: ClassVar[int] = 2
+    limit: ClassVar[float] = 120.0
+    check_limit: ClassVar[float] = 20.0
+    trusted: ClassVar[tuple[str, ...]] = ()
+
+    _calm: ClassVar[_Calm | None] = None
+
+    @classmethod
+    def setup_class(cls) -> None:
+        super().setup_class()
+        cls._calm = None
 
     def destination(self) -> AbstractContextManager[Destination]:
         """Return a context manager that gives a new, empty destination on this machine."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has no destination(): return a context manager that starts a "
+            "server on this machine and gives a uploader_kit.Destination"
+        )
 
     # -- checks --------------------------------------------------------------------------------
 
     def test_everything_arrives(self) -> None:
         """Every file is at the destination with its digest, and the receipt counts them."""
-        with self._open("arrives") as (place, trial):
-            receipt = _receipt(trial.run())
-            self._expect_complete(place, trial)
-            count = len(trial.files)
-            expect(receipt["files"] == count, f"the receipt counts {receipt['files']} of {count}")
-            expect(receipt["url"], "the receipt has no url")
-            sent, total = receipt["bytes_sent"], sum(f.size for f in trial.files)
-            expect(sent >= total, f"the receipt says {sent:,} of {total:,} bytes were sent")
+        calm = self._undisturbed()
+        receipt = _receipt(calm.result)
+        expect_complete(calm.there, calm.trial.files)
+        count = len(calm.trial.files)
+        expect(receipt["files"] == count, f"the receipt counts {receipt['files']} of {count}")
+        expect(receipt["url"], "the receipt has no url")
+        sent, total = receipt["bytes_sent"], sum(f.size for f in calm.trial.files)
+        expect(sent >= total, f"the receipt says {sent:,} of {total:,} bytes were sent")
+
+    def test_nothing_else_is_left_at_the_destination(self) -> None:
+        """Only what the run listed is there. Announced: it warns today, and fails later."""
+        calm = self._undisturbed()
+        _receipt(calm.result)
+        with self.destination() as place:
+            own = place.own
+        listed = {*calm.before, *(f.name for f in calm.trial.files)}
+        extra = [n for n in calm.there if n not in listed]
+        extra = [n for n in extra if not any(fnmatchcase(n, pattern) for pattern in own)]
+        if extra:
+            announce(
+                self.plugin,
+                f"{', '.join(sorted(extra))} is at the destination and not in context.files: "
+                "nobody lists it, verifies it or takes it away; if the server makes it by itself, "
+                "say so with `own` of Destination",
+            )
+
+    def test_release_folder_is_left_alone(self) -> None:
+        """An upload reads the release and changes nothing in it."""
+        changed = self._undisturbed().changed
+        expect(not changed, f"the upload changed the release folder: {', '.join(changed)}; work in "
+               "context.work")  # fmt: skip
+
+    def test_documents_are_sent_last(self) -> None:
+        """Whoever finds the README or the manifest there finds the weights, too."""
+        early: list[tuple[str, str]] = []
+        with self._open("order") as (place, trial):
+            trial = _documents_first(trial)
+
+            def look() -> bool:
+                there = listing(place)
+                missing = [
+                    f.name
+                    for f in trial.files
+                    if f.role != "document" and there.get(f.name) != f.sha256
+                ]
+                early.extend(
+                    (f.name, name)
+                    for f in trial.files
+                    if f.role == "document" and there.get(f.name) == f.sha256
+                    for name in missing[:1]
+                )
+                return not early
+
+            meeting = self._meeting(trial, look)
+            _receipt(trial.run(meet=meeting))
+            if meeting.error is not None:
+                raise meeting.error
+        for document, missing in early:
+            expect(False, f"{document} was at the destination while {missing} was not: send "
+                   "documents last (role 'document' of context.files)")  # fmt: skip
+
+    def test_destination_is_listed_before_the_receipt(self) -> None:
+        """What is changed there after it was sent is seen before a receipt is given."""
+        hurt: list[str] = []
+        with self._open("listed") as (place, trial):
+            damage = place.damage
+            if damage is None:
+                does_not_apply("nothing can be changed at this destination")
+
+            def look() -> bool:
+                there = listing(place)
+                whole = [f for f in trial.files if there.get(f.name) == f.sha256]
+                if not whole or len(whole) == len(trial.files):
+                    return True
+                damage(whole[0].name)
+                hurt.append(whole[0].name)
+                return False
+
+            meeting = self._meeting(trial, look)
+            result = trial.run(meet=meeting)
+            if meeting.error is not None:
+                raise meeting.error
+            if not hurt:
+                does_not_apply("no file is there before the upload has ended")
+            if result.error is not None:
+                expect(result.error.next, f"{result.error.what!r} does not say what to do next")
+                return
+            there = listing(place)
+            wrong = [f.name for f in trial.files if there.get(f.name) != f.sha256]
+            expect(not wrong, f"{', '.join(wrong)} was changed at the destination after it was "
+                   "sent, and the receipt was given all the same: when everything was sent, list "
+                   "the destination again and compare every digest")  # fmt: skip
 
     def test_second_upload_sends_nothing(self) -> None:
         """What is there already is seen by its digest and not sent again."""
@@ -110,34 +204,56 @@ class UploadConformance(StepConformance):
             _receipt(trial.run())
             self._expect_complete(place, trial)
 
+    def test_interrupted_upload_leaves_nothing_torn(self) -> None:
+        """A name at the destination has its whole file. Announced: it warns today, fails later."""
+        with self.destination() as place:
+            has_server = place.url is not None and place.url_variable is not None
+        torn: list[str] = []
+        if has_server:
+            with self._open("torn", bad_line=True) as (place, trial, proxy):
+                proxy.cuts, proxy.after = 1_000_000, self.size // 2
+                trial.run()
+                torn = half_there(place, trial)
+        elif can_die_by_size():
+            with self._open("torn") as (place, trial):
+                trial.run(death=Death(size=self.size // 2))
+                torn = half_there(place, trial)
+        else:
+            does_not_apply("there is no server, and this system does not stop a copy in the middle")
+        if torn:
+            announce(
+                self.plugin,
+                f"{', '.join(torn)} was half there under its final name when the upload was "
+                "interrupted: send to another name and rename when it is whole",
+            )
+
     def test_second_release_replaces_the_first(self) -> None:
         """What only the earlier release had is gone. Announced: it warns today, and fails later."""
         with self._open("replaced") as (place, trial):
             kept = tuple(f for f in trial.files if not f.name.startswith("lora/"))
             for files in (trial.files, kept):
-                _receipt(_with_manifest(trial, files).run())
+                _receipt(with_manifest(trial, files).run())
             there = place.listing()
             left = sorted({f.name for f in trial.files} & {*there} - {f.name for f in kept})
             self._expect_complete(place, replace(trial, files=kept))
             if left:
-                warnings.warn(
-                    f"{self.plugin}: {', '.join(left)} of an earlier release is still there after "
-                    "the next one, and programs may load it: take away what "
-                    "uploader_core.plugin.find_leftovers names (an error in a later version)",
-                    UploaderDeprecationWarning,
-                    stacklevel=2,
+                announce(
+                    self.plugin,
+                    f"{', '.join(left)} of an earlier release is still there after the next one, "
+                    "and programs may load it: take away what "
+                    "uploader_core.plugin.find_leftovers names",
                 )
 
     def test_replaced_release_is_not_kept(self) -> None:
         """What was brought is still there until another release replaces it."""
         if self.the_spec().still_there is None:
-            pytest.skip("the destination does not tell whether an upload is there")
+            does_not_apply("the destination does not tell whether an upload is there")
         with self._open("there") as (_, trial):
             kept = tuple(f for f in trial.files if not f.name.startswith("lora/"))
-            receipt = _receipt(_with_manifest(trial, trial.files).run())
+            receipt = _receipt(with_manifest(trial, trial.files).run())
             for brought, there in ((None, True), (kept, False)):
                 if brought is not None:
-                    _receipt(_with_manifest(trial, brought).run())
+                    _receipt(with_manifest(trial, brought).run())
                 result = trial.still_there(receipt)
                 expect(result.error is None, f"still_there failed: {result.error}")
                 expect(result.value is there, f"still_there says {result.value} of a release that "
@@ -147,7 +263,7 @@ class UploadConformance(StepConformance):
         """The next upload compares with what is there and puts it right."""
         with self._open("damaged") as (place, trial):
             if place.damage is None:
-                pytest.skip("nothing can be changed at this destination")
+                does_not_apply("nothing can be changed at this destination")
             _receipt(trial.run())
             place.damage(trial.files[0].name)
             result = trial.run()
@@ -167,25 +283,51 @@ class UploadConformance(StepConformance):
             expect(error.exit_code in (4, 7), f"raise IntegrityError, not {type(error).__name__}")
 
     def test_secrets_are_not_told(self) -> None:
-        """No secret is in the log, in the receipt or in an error."""
+        """No secret is in log, receipt, error, progress or a name, plain or in base64."""
         with self._open("secret") as (place, trial):
-            values = [place.environment.get(name, "") for name in self.the_spec().secrets]
-            secrets = [value for value in values if len(value) >= 8]
+            values = {n: place.environment.get(n, "") for n in self.the_spec().secrets}
+            secrets = {name: value for name, value in values.items() if len(value) >= 8}
             first = trial.run()
-            wrong = {n: "wrong-" + v[::-1] for n, v in place.environment.items() if v in secrets}
+            names = "\n".join(listing(place))
+            wrong = {name: "wrong-" + value[::-1] for name, value in secrets.items()}
             second = replace(trial, environment={**trial.environment, **wrong}).run()
-            for result in (first, second):
-                told = f"{result.log} {result.value} {result.error and result.error.to_json()}"
-                for secret in (*secrets, *wrong.values()):
-                    expect(secret not in told, "a secret is in the log, the receipt or the error")
+        told = {"the name of a file at the destination": names}
+        for result, attempt in ((first, ""), (second, " of an upload with a wrong one")):
+            error = result.error and result.error.to_json()
+            told |= {
+                f"the log{attempt}": result.log,
+                f"the receipt{attempt}": str(result.value),
+                f"the error{attempt}": str(error),
+                f"the progress{attempt}": str(result.events),
+            }
+        found = [*find_secret(told, secrets), *find_secret(told, wrong)]
+        expect(not found, "a secret is told: " + "; ".join(dict.fromkeys(found)))
+
+    def test_secrets_stay_in_the_upload(self) -> None:
+        """No program is started with a secret in its arguments, and none inherits one unasked."""
+        said = [
+            line.removeprefix(guard.TELLS)
+            for line in self._undisturbed().result.violations
+            if line.startswith(guard.TELLS)
+        ]
+        seen = [line for line in said if " in the arguments of " in line]
+        expect(not seen, f"whoever lists processes reads {'; '.join(seen)}: hand it over by "
+               "standard input or a file of your own")  # fmt: skip
+        inherited = [line for line in said if line.rsplit(" ", 1)[-1] not in self.trusted]
+        if inherited:
+            announce(
+                self.plugin,
+                f"{'; '.join(inherited)}: give programs an `env` without it, or name those that "
+                "shall have it in `trusted` of the test class",
+            )
 
     def test_check_answers(self) -> None:
         """The preflight runs in a worker with the secrets and does not refuse a good target."""
         spec = self.the_spec()
         if spec.check is None:
-            pytest.skip("the destination has no check")
+            does_not_apply("the destination has no check")
         with self._open("check") as (_, trial):
-            result = trial.check()
+            result = replace(trial, limit=self.check_limit).check()
             expect(result.error is None, f"{spec.check}: {result.error}")
 
     # -- inside --------------------------------------------------------------------------------
@@ -197,7 +339,7 @@ class UploadConformance(StepConformance):
             proxy = None
             if bad_line:
                 if place.url is None or place.url_variable is None:
-                    pytest.skip("there is no server, so there is no line to lose")
+                    does_not_apply("there is no server, so there is no line to lose")
                 proxy = stack.enter_context(FaultProxy(place.url).running())
                 environment[place.url_variable] = proxy.url
             plugin, spec = self.load(), self.the_spec()
@@ -208,18 +350,36 @@ class UploadConformance(StepConformance):
                 root=root,
                 settings=resolve_settings(plugin, spec, self.settings),
                 target=place.target,
-                files=_release(root / "release", self.size),
+                files=make_release(root / "release", self.size),
                 environment=environment,
+                limit=self.limit,
             )
             yield (place, trial) if proxy is None else (place, trial, proxy)
 
+    def _undisturbed(self) -> _Calm:
+        cls = type(self)
+        if cls._calm is None:
+            with self._open("arrives") as (place, trial):
+                before = tuple(listing(place))
+                with unchanged([trial.root / "release"]) as changed:
+                    result = trial.run()
+                there = {} if result.error is not None else place.listing()
+            cls._calm = _Calm(
+                result=result, trial=trial, before=before, there=there, changed=tuple(changed)
+            )
+        return cls._calm
+
+    def _meeting(self, trial: Trial, look: Callable[[], bool]) -> Meeting:
+        return Meeting(trial.root / "meeting", [f.path for f in trial.files], look)
+
     def _expect_complete(self, place: Destination, trial: Trial) -> None:
-        there = place.listing()
-        missing = sorted(f.name for f in trial.files if f.name not in there)
-        expect(not missing, f"not at the destination: {', '.join(missing)}; "
-               f"there is: {', '.join(sorted(there))}")  # fmt: skip
-        wrong = sorted(f.name for f in trial.files if there[f.name] != f.sha256)
-        expect(not wrong, f"other bytes at the destination: {', '.join(wrong)}")
+        expect_complete(place.listing(), trial.files)
+
+
+def _documents_first(trial: Trial) -> Trial:
+    """Put the documents first, where whoever sends in the order of the list sends them."""
+    files = sorted(trial.files, key=lambda file: file.role != "document")
+    return replace(trial, files=tuple(files))
 
 
 def _receipt(result: Result) -> Mapping[str, Any]:
@@ -227,49 +387,3 @@ def _receipt(result: Result) -> Mapping[str, Any]:
         raise result.error
     receipt: Mapping[str, Any] = result.value
     return receipt
-
-
-def _with_manifest(trial: Trial, files: tuple[UploadFile, ...]) -> Trial:
-    """Return the upload of some files and the manifest that lists them."""
-    return replace(trial, files=(*files, _manifest(trial.root / "manifest", files)))
-
-
-def _manifest(folder: Path, files: tuple[UploadFile, ...]) -> UploadFile:
-    """Write the manifest of a release, as a run sends it."""
-    path = folder / str(len(files)) / NAME
-    listed: list[Json] = [
-        {"path": f.name, "size": f.size, "sha256": f.sha256, "role": f.role, "kind": f.kind}
-        for f in files
-    ]
-    made: list[Json] = [{"kind": kind} for kind in sorted({f.kind for f in files})]
-    digest = write_json(path, {"schema": SCHEMA, "files": listed, "artifacts": made})
-    return UploadFile(
-        name=NAME,
-        path=path,
-        size=path.stat().st_size,
-        sha256=digest,
-        role="document",
-        kind="document",
-    )
-
-
-def _release(folder: Path, size: int) -> tuple[UploadFile, ...]:
-    """Write what a small release holds."""
-    rng = random.Random(5)  # noqa: S311 - bytes to send, not keys
-    contents = {
-        "model.safetensors": (rng.randbytes(size), "weights"),
-        "config.json": (b'{"model_type": "llama"}\n', "config"),
-        "lora/adapter_config.json": (b"{}\n", "config"),
-        "README.md": ("# Größe 模型\n".encode(), "document"),
-    }
-    files = []
-    for name, (content, role) in contents.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        length, digest = hash_file(path)
-        kind = "lora" if name.startswith("lora/") else "merged-16bit"
-        files.append(
-            UploadFile(name=name, path=path, size=length, sha256=digest, role=role, kind=kind)
-        )
-    return tuple(files)

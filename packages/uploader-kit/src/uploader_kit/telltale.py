@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -35,15 +36,40 @@ def names_of_this_machine(folder: Path) -> dict[str, str]:
     }
 
 
-def find_names(contents: Mapping[str, bytes], names: Mapping[str, str]) -> list[str]:
+def paths_in(folder: Path, names: Iterable[str]) -> set[str]:
+    """Return the texts of JSON files that begin with some names: an adapter names its base so."""
+
+    def texts(value: object) -> Iterator[str]:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (dict, list)):
+            for part in value.values() if isinstance(value, dict) else value:
+                yield from texts(part)
+
+    found = set()
+    for path in folder.rglob("*.json"):
+        with contextlib.suppress(ValueError):
+            read = texts(json.loads(path.read_bytes()))
+            found |= {text for text in read if text.startswith(tuple(names))}
+    return found
+
+
+def find_names(
+    contents: Mapping[str, bytes], names: Mapping[str, str], held: Iterable[str] = ()
+) -> list[str]:
     """Say where some names are in the contents of files.
 
     Args:
         contents: Bytes by name of the file.
         names: As :func:`names_of_this_machine` returns them.
+        held: Texts of the inputs that may be passed on as they are, between quotes.
     """
     told = []
-    for file, data in contents.items():
+    passed_on = [form for text in held for form in (json.dumps(text), f'"{text}"')]
+    for file, whole in contents.items():
+        data = whole
+        for form in passed_on:
+            data = data.replace(form.encode("utf-8"), b"")
         for text, what in names.items():
             for form in {text, json.dumps(text)[1:-1]}:
                 at = data.find(form.encode("utf-8", "surrogateescape"))

@@ -215,8 +215,10 @@ def upload(context: StepContext) -> Receipt:
     _begin(target, {*names, *gone})
     manifest = [file for file in files if file.name == NAME]
     copy = _Copy(context, target, sum(file.size for file in files))
-    for file in (file for file in files if file.name != NAME):
-        copy(file)
+    # Whoever finds a document there finds what it is about.
+    for file in sorted(files, key=lambda file: file.role == "document"):
+        if file.name != NAME:
+            copy(file)
     # Before the manifest forgets them. Of a copy that was killed, half a file may be there.
     _remove(target, sorted({*gone, *(name + PARTIAL for name in _journal(target))}))
     for file in manifest:
