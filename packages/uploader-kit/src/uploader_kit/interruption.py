@@ -69,7 +69,8 @@ def _torn(trial: Trial, reference: Artifact) -> list[str]:
     A step that gives other bytes each time has whole files of other bytes: those that it gave
     their names through ``context.output`` have a record with their digest.
     """
-    wanted = {f.name: f.sha256 for f in reference.files}
+    # Of all that the undisturbed run left there, also what it did not list.
+    wanted = {name: file.sha256 for name, file in files_below(reference.path).items()}
     recorded = _recorded(trial.units)
     return [
         name
