@@ -75,7 +75,7 @@ SENDERS = {
         START + "    import dataclasses\n"
         "    context = dataclasses.replace(context, files=context.files[1:])\n",
         ARRIVES,
-        "not at the destination: model.safetensors",
+        "the receipt counts 3 of 4",
     ),
     "leaves": ("in left.earlier:", "in ():", REPLACED, "of an earlier release is still there"),
     "miscounts": ("files=len(context.files)", "files=0", ARRIVES, "the receipt counts 0 of 4"),
@@ -83,9 +83,9 @@ SENDERS = {
         "files=len(context.files)",
         "files=10**6",
         ARRIVES,
-        "the receipt counts 1000000 of 4",
+        "the receipt counts 1,000,000 of 4",
     ),
-    "nowhere": ('url="x"', 'url=""', ARRIVES, "the receipt has no url"),
+    "nowhere": ('url="x"', 'url=""', ARRIVES, "at no address"),
     "believes": (
         "return manifest_of(context.target) ==",
         "return True or",
@@ -148,21 +148,21 @@ SENDERS = {
         "interrupted upload leaves nothing torn",
         "model.safetensors was half there under its final name",
     ),
-    "logs": (START, START + f"    context.log.info({TOKEN})\n", SECRETS, "is in the log"),
-    "shouts": (START, START + f"    print({TOKEN})\n", SECRETS, "ACME_TOKEN is in the log"),
-    "receipts": ('url="x"', f'url="https://" + {TOKEN}', SECRETS, "is in the receipt"),
+    "logs": (START, START + f"    context.log.info({TOKEN})\n", SECRETS, "was in the log"),
+    "shouts": (START, START + f"    print({TOKEN})\n", SECRETS, "ACME_TOKEN was in the log"),
+    "receipts": ('url="x"', f'url="https://" + {TOKEN}', SECRETS, "was in the receipt"),
     "encodes": (
         START,
         START + "    import base64\n    raise RefusedError(base64.b64encode(b'me:' + "
         f"{TOKEN}.encode()).decode())\n",
         SECRETS,
-        "ACME_TOKEN is in the error, in base64",
+        "ACME_TOKEN was in the error",
     ),
     "progresses": (
         START,
         START + f"    context.progress('as ' + {TOKEN}, 1, 1)\n",
         SECRETS,
-        "ACME_TOKEN is in the progress",
+        "ACME_TOKEN was in the progress",
     ),
     "names": (
         BEGUN,

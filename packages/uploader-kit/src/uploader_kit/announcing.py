@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from uploader_core.plugins.deprecations import UploaderDeprecationWarning
+from uploader_core.deprecations import UploaderDeprecationWarning
 
 NOT_TRIED = "not tried: "
 """How the reason begins why a rule could have been tried elsewhere, but not here."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from uploader_core.deprecations import UploaderDeprecationWarning
 from uploader_core.errors import UploaderError
-from uploader_core.plugins.deprecations import UploaderDeprecationWarning
 from uploader_kit import ConformanceError, Destination, SaveConformance, UploadConformance
 from uploader_kit.check import run
 from uploader_kit.conformance import PluginConformance
