@@ -36,7 +36,7 @@ def test_step_and_what_depends_on_it_run_again(
     redone = status(uploader(*command, "--json", "--redo", "notes:digest").stdout)
     assert redone["notes:notes"] == "kept"
     assert redone["notes:digest"] == "done"
-    assert {step for step in done if step.startswith("dir:upload")} <= {
+    assert {step for step in done if step.startswith("dir:copy")} <= {
         step for step, how in redone.items() if how == "done"
     }
     assert set(status(uploader(*command, "--json").stdout).values()) == {"kept"}
@@ -48,6 +48,14 @@ def test_plugins_and_kinds_stand_for_their_steps(
 ) -> None:
     redone = status(uploader(*command, "--json", "--redo", name).stdout)
     assert {redone["notes:notes"], redone["notes:digest"]} == {"done"}
+
+
+def test_destination_stands_for_its_upload(
+    uploader: Any, command: tuple[object, ...], done: dict[str, str]
+) -> None:
+    redone = status(uploader(*command, "--json", "--redo", command[-1]).stdout)
+    (upload,) = (step for step in redone if step.startswith("dir:copy"))
+    assert [step for step, how in redone.items() if how == "done"] == [upload]
 
 
 def test_plan_says_that_it_would_run(

@@ -15,12 +15,16 @@ def mark(plan: Plan, names: Iterable[str]) -> Plan:
 
     Args:
         plan: From the planner.
-        names: Of steps, of plugins, which stand for all their steps, or of artifact kinds.
+        names: Of steps, of plugins, which stand for all their steps, of artifact kinds, or of
+            destinations as the user wrote them.
 
     Raises:
         UsageError: Nothing in the plan is called so.
     """
-    called = {step.id: {step.id, step.plugin.id, step.kind} for step in plan.steps}
+    called = {
+        step.id: {*filter(None, (step.id, step.plugin.id, step.kind, step.destination))}
+        for step in plan.steps
+    }
     found: set[str] = set()
     for name in names:
         meant = {step for step, several in called.items() if name.rstrip("/") in several}

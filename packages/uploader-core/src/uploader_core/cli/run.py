@@ -115,7 +115,7 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 multiple=True,
                 metavar="STEP",
                 help="Run a step again though it is done, and what depends on it: a step's id, a "
-                "plugin's id or a kind; may be repeated.",
+                "plugin's id, a kind, or a destination; may be repeated.",
             ),
             click.option("--debug", is_flag=True, help="Show tracebacks."),
         ]

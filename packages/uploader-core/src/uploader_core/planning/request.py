@@ -22,7 +22,8 @@ class Request:
         leave_behind: Files of the source that shall not be missed, though they look like a part of
             the model.
         adapters: More adapters to merge after the source, ``REFERENCE`` or ``REFERENCE=WEIGHT``.
-        redo: Steps that run again though they are done: ids of steps or plugins, or kinds.
+        redo: Steps that run again though they are done: ids of steps or plugins, kinds, or
+            destinations.
         command: The command line, for the manifest.
     """
 
