@@ -16,7 +16,7 @@ import pytest
 
 from uploader_core.artifact import Artifact, ArtifactFile
 from uploader_core.contract.output import OutputFolder
-from uploader_core.contract.verification import Problem, Verification
+from uploader_core.destinations.verification import Problem, Verification
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError, PluginError
 from uploader_core.release.record import Record, canonical_digest

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from uploader_core.cli.render import make_console
     from uploader_core.contract.settings import Setting, fields_of
     from uploader_core.contract.specs import Finding, UploadSpec
-    from uploader_core.contract.verification import Problem, Verification
+    from uploader_core.destinations.verification import Problem, Verification
     from uploader_core.disk.safe_write import write_json
     from uploader_core.errors import (
         AuthError,
@@ -50,11 +50,11 @@ if TYPE_CHECKING:
     from uploader_core.human_text import count_text, duration_text, size_text
     from uploader_core.planning.plan import Plan, PlannedStep, Survey
     from uploader_core.planning.request import Request
-    from uploader_core.plugins.configuration import Config
     from uploader_core.plugins.entry_points import ARTIFACTS, SCHEMES
     from uploader_core.plugins.registry import Plugin, Registry
     from uploader_core.running.events import Event
     from uploader_core.running.report import Outcome, Report
+    from uploader_core.user_config.configuration import Config
     from uploader_core.user_config.disabled import make_registry
     from uploader_core.user_config.files import load as load_config
 
@@ -79,7 +79,7 @@ _WHERE = {
     **dict.fromkeys(
         ("TrainingRun", "describe", "find_runs", "shown"), "builtin.local_source.training_runs"
     ),
-    "Config": "plugins.configuration",
+    "Config": "user_config.configuration",
     "load_config": "user_config.files:load",
     **dict.fromkeys(("ARTIFACTS", "SCHEMES"), "plugins.entry_points"),
     **dict.fromkeys(("Plugin", "Registry"), "plugins.registry"),

@@ -17,7 +17,7 @@ from typing import Any
 
 from uploader_core.artifact import Artifact, Json
 from uploader_core.card_head import card_metadata
-from uploader_core.contract.context import StepContext
+from uploader_core.contract.step_context import StepContext
 from uploader_core.lineage_keys import (
     HARDWARE,
     METHOD,

@@ -16,7 +16,6 @@ from uploader_core.contract.context import (
     ReleaseInfo,
     Section,
     SourceContext,
-    StepContext,
     UploadGroup,
     UseContext,
     VerifyContext,
@@ -27,6 +26,7 @@ from uploader_core.contract.settings import setting
 from uploader_core.contract.sources import Located, ReaderContext, Sources, is_local
 from uploader_core.contract.specs import (
     API_VERSION,
+    CardFacts,
     ConvertSpec,
     Diagnosis,
     DocumentSpec,
@@ -40,8 +40,9 @@ from uploader_core.contract.specs import (
     SourceSpec,
     UploadSpec,
 )
-from uploader_core.contract.verification import Problem, Verification
+from uploader_core.contract.step_context import StepContext
 from uploader_core.destinations.leftovers import Leftovers, find_leftovers, note_kept
+from uploader_core.destinations.verification import Problem, Verification
 from uploader_core.destinations.verify import find_strangers, read_manifest
 from uploader_core.disk.safe_write import CHUNK, HashingWriter, hash_file
 from uploader_core.errors import (
@@ -70,6 +71,7 @@ __all__ = [
     "ArtifactFile",
     "AuthError",
     "CancelledError",
+    "CardFacts",
     "CleanUpContext",
     "ConvertSpec",
     "Diagnosis",

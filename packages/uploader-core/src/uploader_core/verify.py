@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 from uploader_core.contract.context import VerifyContext
-from uploader_core.contract.verification import Verification
+from uploader_core.destinations.verification import Verification
 from uploader_core.destinations.verify import verify_folder
 from uploader_core.errors import UsageError
 from uploader_core.planning.destinations import find_destination, split_destination
-from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
+from uploader_core.user_config.configuration import Config
 from uploader_core.workers.messages import Verify
 from uploader_core.workers.pool import Workers
 

@@ -18,9 +18,10 @@ from uploader_core.contract.context import (
     PlanContext,
     ReleaseInfo,
     SourceContext,
-    StepData,
     VerifyContext,
 )
+from uploader_core.contract.specs import CardFacts
+from uploader_core.contract.step_context import StepData
 from uploader_core.plugin import setting
 from uploader_core.redact import without_local_paths
 from uploader_core.untrusted_json import as_json
@@ -83,8 +84,9 @@ DATA: dict[str, Any] = {
     "measurements": (ARTIFACT,),
     "sources": {"adapter": Path("/s")},
     "model_id": "me/x",
-    "summaries": {"lora": "an adapter"},
     "state": Path("/r/s"),
+    "cards": {"lora": CardFacts(title="LoRA")},
+    "variant": "q4",
 }
 STEP: dict[str, Any] = {
     **WHO,
@@ -97,6 +99,7 @@ STEP: dict[str, Any] = {
     "units": Path("/r/u"),
     "sections": (SECTION,),
     "reserved": ("README.md",),
+    "together": True,
 }
 CONTEXT = PlanContext(
     inputs=(ARTIFACT,),
@@ -113,6 +116,7 @@ CONTEXT = PlanContext(
 ALL = [
     messages.Import(run="m:f", owner="acme 1.0"),
     messages.RunStep(**STEP),
+    messages.RunTogether(**WHO, run="m:f", steps=(messages.RunStep(**STEP),)),
     messages.RunUpload(**STEP),
     messages.Check(**WHO, run="m:f", context=CONTEXT),
     messages.Fetch(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from uploader_core.contract.context import ReleaseInfo, StepData
+from uploader_core.contract.context import ReleaseInfo
+from uploader_core.contract.step_context import StepData
 from uploader_core.errors import PluginBrokenError, StepFailedError
 from uploader_core.workers.messages import RunStep, Settings
 from uploader_core.workers.pool import Workers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import ConvertSpec, Diagnosis, DocumentSpec, hookimpl
+from uploader_core.plugin import CardFacts, ConvertSpec, Diagnosis, DocumentSpec, hookimpl
 from uploader_gguf.settings import GgufSettings, MeasureSettings
 
 _LOADS = ("*.gguf", "template", "system", "params")
@@ -19,6 +19,12 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         summary="GGUF for llama.cpp and Ollama, all quantisations in one pass",
         consumes=("checkpoint",),
         produces="gguf",
+        card=CardFacts(
+            title="GGUF for llama.cpp and Ollama",
+            library_name="gguf",
+            relation="quantized",
+            tags=("gguf",),
+        ),
         run="uploader_gguf.step:convert",
         settings=GgufSettings,
         check="uploader_gguf.preflight:check",
@@ -32,6 +38,7 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         summary="the adapter itself as GGUF, for llama.cpp's --lora and Ollama's ADAPTER",
         consumes=("adapter", "base"),
         produces="gguf-lora",
+        card=CardFacts(title="LoRA adapter as GGUF", relation="adapter", tags=("lora", "gguf")),
         default=False,
         run="uploader_gguf.lora:convert",
         settings=GgufSettings,

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from hf_tools import RELEASE
+from hf_tools import CARDS, RELEASE
 from uploader_core.plugin import (
     Artifact,
     ArtifactFile,
+    CardFacts,
     OutputFolder,
     RefusedError,
     ReleaseInfo,
@@ -69,7 +70,7 @@ def card(tmp_path: Path, sources: dict[str, Path]) -> Write:
         template: str = "",
         model_id: str = "",
         metadata: dict[str, Any] | None = None,
-        summary: str | None = None,
+        facts: CardFacts | None = None,
         **sections: str,
     ) -> Any:
         from huggingface_hub import ModelCard
@@ -92,7 +93,7 @@ def card(tmp_path: Path, sources: dict[str, Path]) -> Write:
                 sections=tuple(Section(heading=k, text=v, plugin="p") for k, v in sections.items()),
                 sources=sources,
                 model_id=model_id,
-                summaries={} if summary is None else {kind: summary},
+                cards=CARDS if facts is None else {kind: facts},
             )
         )
         return ModelCard.load(tmp_path / "out" / "README.md")
@@ -358,7 +359,7 @@ def test_where_it_will_be_is_named(card: Write) -> None:
 
 
 def test_kind_of_a_third_party_gets_a_card(card: Write) -> None:
-    made = card("acme.onnx", summary="oNNX in 8 bits, for *any* runtime.")
+    made = card("acme.onnx", facts=CardFacts(title="oNNX in 8 bits, for *any* runtime.", tags=("acme.onnx",)))
     assert "acme.onnx" in made.data.tags
     assert "\nONNX in 8 bits, for \\*any\\* runtime, fine-tuned from [" in made.text
     assert errors_of(str(made)) == []
@@ -392,3 +393,14 @@ def test_library_is_what_the_maker_says(card: Write) -> None:
     made = card("merged-16bit", metadata={"task": "sentence-similarity", "library": library})
     assert made.data.library_name == library
     assert library in made.data.tags
+
+
+def test_a_third_partys_format_says_what_its_card_tells(card: Write) -> None:
+    facts = CardFacts(
+        title="MLX, 4 bit", library_name="mlx", relation="quantized", tags=("mlx", "4-bit")
+    )
+    written = card("acme.mlx", facts=facts)
+    assert written.data.library_name == "mlx"
+    assert written.data.to_dict()["base_model_relation"] == "quantized"
+    assert written.data.tags[:3] == ["uploader", "mlx", "4-bit"]
+    assert "MLX, 4 bit, fine-tuned from" in written.text

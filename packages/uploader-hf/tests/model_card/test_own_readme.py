@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hf_tools import RELEASE
+from hf_tools import CARDS, RELEASE
 from uploader_core.plugin import Artifact, OutputFolder, PlanContext, ReleaseInfo, StepContext
 from uploader_hf.model_card.card import check, write
 from uploader_hf.model_card.own_text import take_apart
@@ -225,6 +225,7 @@ def card(tmp_path: Path) -> Callable[..., Any]:
                 output=OutputFolder(tmp_path / "out", work),
                 work=work,
                 sources={source: tmp_path / source for source in readmes},
+                cards=CARDS,
             )
         )
         return ModelCard.load(tmp_path / "out" / "README.md")

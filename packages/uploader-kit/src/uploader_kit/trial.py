@@ -19,8 +19,8 @@ from uploader_core.contract.specs import StepSpec, UploadSpec
 from uploader_core.errors import StepFailedError, UploaderError
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.step_request import make_request
-from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Plugin
+from uploader_core.user_config.configuration import Config
 from uploader_core.workers.child import perform
 from uploader_core.workers.messages import (
     Check,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import DocumentSpec, SaveSpec, hookimpl
+from uploader_core.plugin import CardFacts, DocumentSpec, SaveSpec, hookimpl
 from uploader_lora.loads import ADAPTER
 
 
@@ -15,6 +15,9 @@ def uploader_savers() -> Iterable[SaveSpec]:
         summary="the adapter as it was trained, byte for byte",
         consumes=("adapter",),
         produces="lora",
+        card=CardFacts(
+            title="LoRA adapter", library_name="peft", relation="adapter", tags=("lora",)
+        ),
         run="uploader_lora.save:save",
         check="uploader_lora.save:check",
         estimate="uploader_lora.save:estimate",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import ConvertSpec, Diagnosis, DocumentSpec, hookimpl
+from uploader_core.plugin import CardFacts, ConvertSpec, Diagnosis, DocumentSpec, hookimpl
 from uploader_lora.loads import MODEL
 from uploader_merged.settings import Merged4Settings, Merged16Settings, OpenSettings
 
@@ -36,6 +36,9 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         summary="the merged model as safetensors, for transformers, vLLM and others",
         consumes=("checkpoint",),
         produces="merged-16bit",
+        card=CardFacts(
+            title="Merged model in 16 bit", library_name="transformers", relation="finetune"
+        ),
         settings=Merged16Settings,
         run="uploader_merged.sixteen_bit.save:save",
         check="uploader_merged.preflight:check",
@@ -49,6 +52,12 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         summary="the merged model in 4 bits, for transformers with bitsandbytes",
         consumes=("checkpoint",),
         produces="merged-4bit",
+        card=CardFacts(
+            title="Merged model in 4 bit",
+            library_name="transformers",
+            relation="quantized",
+            tags=("bitsandbytes",),
+        ),
         default=False,
         settings=Merged4Settings,
         run="uploader_merged.four_bit.save:save",

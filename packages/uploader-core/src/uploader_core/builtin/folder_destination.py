@@ -15,15 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.artifact import Receipt, UploadFile
-from uploader_core.contract.context import (
-    ArrivalContext,
-    PlanContext,
-    StepContext,
-    VerifyContext,
-)
+from uploader_core.contract.context import ArrivalContext, PlanContext, VerifyContext
 from uploader_core.contract.specs import Estimate, Finding
-from uploader_core.contract.verification import Verification
+from uploader_core.contract.step_context import StepContext
 from uploader_core.destinations.leftovers import Leftovers, find_leftovers, note_kept
+from uploader_core.destinations.verification import Verification
 from uploader_core.destinations.verify import verify_folder
 from uploader_core.disk.safe_write import (
     CHUNK,

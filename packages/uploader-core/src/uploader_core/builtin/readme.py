@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from uploader_core.artifact import Artifact
-from uploader_core.contract.context import StepContext
+from uploader_core.contract.step_context import StepContext
 from uploader_core.human_text import size_text
 from uploader_core.release.manifest_file import NAME
 

@@ -9,7 +9,7 @@ from uploader_core.builtin.local_source.folder_files import has_weights, names_i
 from uploader_core.builtin.local_source.training_runs import describe, find_runs, shown
 from uploader_core.builtin.local_source.unusable_folders import explain, explain_inside
 from uploader_core.errors import UsageError
-from uploader_core.plugins.configuration import Config
+from uploader_core.user_config.configuration import Config
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,10 +18,10 @@ from uploader_core.cli.survey import show_survey
 from uploader_core.errors import CancelledError
 from uploader_core.planning.plan import Survey
 from uploader_core.planning.request import Request
-from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
 from uploader_core.running.events import EventStream
 from uploader_core.running.session import run as run_request
+from uploader_core.user_config.configuration import Config
 
 
 def perform(

@@ -20,8 +20,8 @@ from uploader_core.cli.options import (
 )
 from uploader_core.errors import CancelledError, UsageError
 from uploader_core.planning.request import Request
-from uploader_core.plugins.configuration import Config
 from uploader_core.user_config import files
+from uploader_core.user_config.configuration import Config
 from uploader_core.user_config.disabled import split
 
 

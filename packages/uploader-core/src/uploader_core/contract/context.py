@@ -1,16 +1,13 @@
-"""What a step, a check, an estimate or an uploader's grouping is given."""
+"""What a check, an estimate, an uploader's grouping and the like are given."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from uploader_core.artifact import Artifact, Json, Receipt, UploadFile
-from uploader_core.contract.output import OutputFolder
-from uploader_core.errors import CancelledError, PluginError
+from uploader_core.artifact import Artifact, Receipt
 from uploader_core.untrusted_json import JsonData
 
 
@@ -62,6 +59,7 @@ class PlanContext:
         target: For uploads, what stands behind the scheme.
         sizes: Estimated bytes by artifact kind, also of what is still to be made.
         names: Names and sizes of single files by artifact kind, where estimates tell them.
+        variant: Which of the spec's variants the step makes; "" where it has none.
         sources: Folders of the sources by kind (``adapter``, ``base``, ``checkpoint``).
         files: Uploads: names that the release will have at the destination, as far as estimates
             tell them; documents are not among them.
@@ -75,13 +73,14 @@ class PlanContext:
     target: str | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     names: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    variant: str = ""
     sources: Mapping[str, Path] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     loads: tuple[str, ...] = ()
 
     def input(self, kind: str) -> Artifact:
         """Return the input of that kind; KeyError when there is none."""
-        return _find(self.inputs, kind)
+        return find_artifact(self.inputs, kind)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,144 +251,8 @@ class Section:
     kind: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepData:
-    """What of a :class:`StepContext` is plain data; a worker is sent it as it is.
-
-    Attributes:
-        step: Step id, ``gguf:gguf``.
-        inputs: Artifacts that the spec consumes; for documents and uploads those they are about.
-        release: What the run is about.
-        work: Private scratch folder on the release's file system; removed after the step.
-        produces: Kind that the step shall return.
-        version: Distribution and version of the plugin.
-        target: Uploads: what stands behind the scheme, after grouping.
-        destination: Uploads: what the user wrote, for messages.
-        targets: Uploads: the targets of all steps of that destination, this one's among them.
-        files: Uploads: the explicit list of what shall arrive.
-        loads: Uploads: names that programs look for at the destination, as patterns; what the
-            makers of the kinds say (:attr:`~uploader_core.contract.specs.ConvertSpec.loads`), below
-            the group's root. See :func:`~uploader_core.destinations.leftovers.find_leftovers`.
-        measurements: Documents: what measured the artifacts, where that was asked for; see
-            :attr:`~uploader_core.contract.specs.DocumentSpec.measures`.
-        sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
-            for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
-        model_id: Documents: what people will type to load the artifact from where it is
-            published; "" when it goes nowhere like that.
-        summaries: Documents: what the spec that made an artifact says it is, by kind.
-        state: Uploads: a folder that outlives the attempt, for what the next one goes on with,
-            such as the names of sessions at the destination. It is removed when the upload is done.
-    """
-
-    step: str
-    inputs: tuple[Artifact, ...]
-    release: ReleaseInfo
-    work: Path
-    produces: str = ""
-    version: str = ""
-    target: str | None = None
-    destination: str | None = None
-    targets: tuple[str, ...] = ()
-    files: tuple[UploadFile, ...] = ()
-    loads: tuple[str, ...] = ()
-    measurements: tuple[Artifact, ...] = ()
-    sources: Mapping[str, Path] = field(default_factory=dict)
-    model_id: str = ""
-    summaries: Mapping[str, str] = field(default_factory=dict)
-    state: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepContext(StepData):
-    """Given to ``run``. One per step; the step owns it.
-
-    What else it has is described at :class:`StepData`.
-
-    Attributes:
-        settings: The spec's settings dataclass, or None.
-        output: Where files go (save, convert, document). See
-            :class:`~uploader_core.contract.output.OutputFolder`.
-        sections: Documents: what the plugins had to say, in order.
-        secrets: Uploads: the variables that the spec named, where set. Nobody else sees them.
-        log: Messages for the run's log.
-        on_progress: Core's side of :meth:`progress`.
-        on_cancelled: Whether the user stopped the run; :meth:`progress` asks it.
-    """
-
-    settings: Any
-    output: OutputFolder
-    sections: tuple[Section, ...] = ()
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    log: logging.Logger = field(default_factory=lambda: logging.getLogger("uploader.step"))
-    on_progress: Callable[[str, int, int | None, str], None] = lambda *_: None
-    on_cancelled: Callable[[], bool] = lambda: False
-
-    def input(self, kind: str) -> Artifact:
-        """Return the input of that kind.
-
-        Raises:
-            PluginError: The spec does not consume it.
-        """
-        try:
-            return _find(self.inputs, kind)
-        except KeyError:
-            raise PluginError(
-                f"step {self.step} asked for an input of kind {kind!r} that it does not consume",
-                owner=self.version,
-                next="add the kind to the spec's consumes",
-            ) from None
-
-    def progress(self, what: str, done: int, total: int | None, unit: str = "bytes") -> None:
-        """Report progress.
-
-        Args:
-            what: Phase or file, short (``merging``, ``model-Q8_0.gguf``). What follows a colon may
-                change without being another phase (``sending: model-Q8_0.gguf 43%``).
-            done: Units finished so far.
-            total: Units in all, or None when unknown.
-            unit: ``bytes``, ``tensors``, ``files`` or ``steps``.
-
-        Raises:
-            CancelledError: The user stopped the run; let it pass through.
-        """
-        self.on_progress(what, done, total, unit)
-        if self.on_cancelled():
-            raise CancelledError(f"step {self.step} was stopped")
-
-    def artifact(self, metadata: Mapping[str, Json] | None = None) -> Artifact:
-        """Return the artifact made of every file written through ``output``."""
-        return Artifact(
-            kind=self.produces,
-            path=self.output.path,
-            files=self.output.files,
-            metadata=dict(metadata or {}),
-            producer=self.step,
-            version=self.version,
-        )
-
-    def receipt(
-        self,
-        *,
-        url: str,
-        revision: str | None = None,
-        private: bool | None = None,
-        files: int,
-        bytes_sent: int,
-        metadata: Mapping[str, Json] | None = None,
-    ) -> Receipt:
-        """Return the proof of an upload; call it only after the destination was listed again."""
-        return Receipt(
-            destination=self.destination or "",
-            url=url,
-            revision=revision,
-            private=private,
-            files=files,
-            bytes_sent=bytes_sent,
-            metadata=dict(metadata or {}),
-        )
-
-
-def _find(inputs: tuple[Artifact, ...], kind: str) -> Artifact:
+def find_artifact(inputs: tuple[Artifact, ...], kind: str) -> Artifact:
+    """Return the artifact of a kind; KeyError when there is none."""
     for artifact in inputs:
         if artifact.kind == kind:
             return artifact

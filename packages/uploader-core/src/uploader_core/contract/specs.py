@@ -176,51 +176,83 @@ class Spec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SaveSpec(Spec):
-    """Turn a source into a release artifact.
+class CardFacts:
+    """What model cards say of a kind.
 
     Attributes:
-        consumes: Source kinds, all of which are needed (``("adapter",)``).
-        produces: Artifact kind; its files land in ``<release>/<kind>/``.
-        default: Part of a request that names only the plugin's id.
-        use: See :class:`ConvertSpec`.
-        loads: See :class:`ConvertSpec`.
+        title: What people call it (``MLX, 4 bit``); "" for its id.
+        library_name: Library that loads it, as the Hub names it (``mlx``).
+        relation: What it is to the base model: ``adapter``, ``finetune``, ``merge`` or
+            ``quantized``; "" where that is not said.
+        pipeline_tag: Task, as the Hub names it, where it is not that of the base model.
+        tags: More of the Hub's tags.
     """
 
-    consumes: tuple[str, ...]
-    produces: str
-    default: bool = True
-    use: str | None = None
-    loads: tuple[str, ...] = ()
+    title: str = ""
+    library_name: str = ""
+    relation: Literal["", "adapter", "finetune", "merge", "quantized"] = ""
+    pipeline_tag: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ConvertSpec(Spec):
-    """Turn artifacts into an artifact of another kind.
+class MakeSpec(Spec):
+    """What savers and converters have in common.
 
     Attributes:
         consumes: Kinds, all of which are needed.
-        produces: Artifact kind.
+        produces: Artifact kind; its files land in ``<release>/<kind>/``.
         default: Part of a request that names only the plugin's id.
-        virtual: The artifact is a record that says how to open something; it has no files and no
-            folder in the release (the lazily merged ``checkpoint``).
         use: ``package.module:function`` (light) taking a
             :class:`~uploader_core.contract.context.UseContext`, returning pairs of a program's name
-            and the command that runs the artifact with it. Shown when a run has ended; where
-            several kinds name one program, each with its kind.
+            and the command that runs the artifact with it. Shown when a run has ended.
         loads: Names of the files that programs look for in a folder of this kind, as shell
             patterns below the folder (``*.safetensors``, ``additional_templates/*.jinja``; a star
             does not cross a slash). A file of such a name that no release lists could be taken in
             place of one that is listed, so a destination refuses it, and ``uploader verify`` names
             it. Nothing is looked for where this is empty.
+        card: What model cards say of it.
+        variants: ``package.module:function`` (light) taking the settings, returning names (lower
+            case, digits, dots, dashes): the kind is made once for each, ``acme.mlx`` as
+            ``acme.mlx-q4`` and ``acme.mlx-q8``, each with a folder, a record and a card of its
+            own. Everything that is about ``acme.mlx`` is about all of them; ``context.variant``
+            says which one a step makes.
+        together: One call of ``run`` makes everything that this plugin makes by the same ``run``
+            from the same inputs: variants, and the kinds of other specs. It takes a tuple of
+            contexts and returns as many artifacts in that order. What is there already is not
+            among them.
     """
 
     consumes: tuple[str, ...]
     produces: str
     default: bool = True
-    virtual: bool = False
     use: str | None = None
     loads: tuple[str, ...] = ()
+    card: CardFacts | None = None
+    variants: str | None = None
+    together: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SaveSpec(MakeSpec):
+    """Turn a source into a release artifact.
+
+    What it has is described at :class:`MakeSpec`; it consumes kinds of sources (``("adapter",)``).
+    """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvertSpec(MakeSpec):
+    """Turn artifacts into an artifact of another kind.
+
+    What else it has is described at :class:`MakeSpec`.
+
+    Attributes:
+        virtual: The artifact is a record that says how to open something; it has no files and no
+            folder in the release (the lazily merged ``checkpoint``).
+    """
+
+    virtual: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -266,7 +298,7 @@ class UploadSpec(Spec):
             step and to which target. None: everything in one step to the target as written.
         verify: ``package.module:function`` taking a
             :class:`~uploader_core.contract.context.VerifyContext`, returning a
-            :class:`~uploader_core.contract.verification.Verification`: compares what is at the
+            :class:`~uploader_core.destinations.verification.Verification`: compares what is at the
             destination with the manifest there, for ``uploader verify scheme:rest``.
             None: it cannot be verified from afar.
         still_there: ``package.module:function`` taking a
@@ -340,5 +372,5 @@ class ReaderSpec(Spec):
     fallback: bool = False
 
 
-StepSpec = SaveSpec | ConvertSpec | DocumentSpec | UploadSpec
+StepSpec = MakeSpec | DocumentSpec | UploadSpec
 """Specs that become steps of a plan."""

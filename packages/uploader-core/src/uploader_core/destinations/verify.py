@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from uploader_core.artifact import ArtifactFile
-from uploader_core.contract.verification import Problem, Verification
+from uploader_core.destinations.verification import Problem, Verification
 from uploader_core.disk.safe_write import child, hash_file
 from uploader_core.errors import IntegrityError, UsageError
 from uploader_core.release.manifest_file import LOADS, NAME, SCHEMA, files_in, is_loaded

@@ -25,8 +25,8 @@ from uploader_core.doctor.machine_lines import (
 )
 from uploader_core.errors import UploaderError
 from uploader_core.machine import gpu, host, memory
-from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
+from uploader_core.user_config.configuration import Config
 from uploader_core.user_config.files import settings_files
 from uploader_core.workers.pool import Workers
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from uploader_core.contract.context import UseContext
-from uploader_core.contract.specs import ConvertSpec, SaveSpec
+from uploader_core.contract.specs import MakeSpec
 from uploader_core.errors import PluginError
 from uploader_core.planning.plan import PlannedStep
 from uploader_core.plugins.entry_points import call_light
@@ -65,7 +65,7 @@ def _told(report: Report) -> Iterator[tuple[PlannedStep, str]]:
         spec = step.spec
         if record is None or record.artifact is None:
             continue
-        if isinstance(spec, (SaveSpec, ConvertSpec)) and spec.use is not None:
+        if isinstance(spec, MakeSpec) and spec.use is not None:
             yield step, spec.use
 
 

@@ -16,7 +16,7 @@ from uploader_core.contract.specs import (
     DocumentSpec,
     Estimate,
     Finding,
-    SaveSpec,
+    MakeSpec,
     StepSpec,
     UploadSpec,
 )
@@ -56,7 +56,8 @@ class PlannedStep:
         spec: What it is.
         inputs: Ids of the steps, or ``source:<kind>``, that it consumes, in order.
         settings: Resolved settings or None.
-        kind: Kind that it produces; ``document`` or ``upload`` for those.
+        kind: Kind that it produces, with its variant; ``document`` or ``upload`` for those.
+        variant: Of a spec that has some.
         folder: Output folder relative to the release, POSIX; None for virtual and upload steps.
         estimate: Cost, as the plugin says.
         seconds: Wall time that is expected; None when nothing is known.
@@ -80,6 +81,7 @@ class PlannedStep:
     inputs: tuple[str, ...]
     settings: Any = None
     kind: str
+    variant: str = ""
     folder: str | None = None
     estimate: Estimate = field(default_factory=Estimate)
     seconds: float | None = None
@@ -107,16 +109,31 @@ class PlannedStep:
     @property
     def is_artifact(self) -> bool:
         """Whether its files are a format of the release."""
-        return isinstance(self.spec, (SaveSpec, ConvertSpec)) and not self.is_virtual
+        return isinstance(self.spec, MakeSpec) and not self.is_virtual
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names by which others mean what it makes."""
+        made = isinstance(self.spec, MakeSpec) and self.spec.produces
+        return tuple(dict.fromkeys((self.kind, made or self.kind)))
 
     @property
     def uploads(self) -> bool:
         return isinstance(self.spec, UploadSpec)
 
+    def is_made_with(self, other: PlannedStep) -> bool:
+        """Return whether one call of a plugin's function makes both."""
+        return (
+            isinstance(self.spec, MakeSpec)
+            and self.spec.together
+            and (self.plugin.id, self.spec.run, self.inputs)
+            == (other.plugin.id, other.spec.run, other.inputs)
+        )
+
     @property
     def loads(self) -> tuple[str, ...]:
         """Patterns of names that programs load from its folder."""
-        return self.spec.loads if isinstance(self.spec, (SaveSpec, ConvertSpec)) else ()
+        return self.spec.loads if isinstance(self.spec, MakeSpec) else ()
 
     @property
     def measures(self) -> bool:

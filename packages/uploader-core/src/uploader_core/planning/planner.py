@@ -21,9 +21,9 @@ from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.request import Request
 from uploader_core.planning.sources import read_source
 from uploader_core.planning.step_chain import PlanBuilder
-from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.entry_points import call_light
 from uploader_core.plugins.registry import Registry
+from uploader_core.user_config.configuration import Config
 
 
 def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetcher) -> Plan:

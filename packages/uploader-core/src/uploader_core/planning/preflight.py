@@ -123,6 +123,7 @@ def _plan_context(
         release=plan.release,
         output=plan.output / (step.folder or "."),
         target=step.target,
+        variant=step.variant,
         # Whole numbers: a plugin may have computed with others.
         sizes={kind: int(estimate.bytes_written) for kind, estimate in estimates.items()},
         names={

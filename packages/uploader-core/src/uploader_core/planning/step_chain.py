@@ -12,7 +12,7 @@ from uploader_core.contract.specs import (
     ConvertSpec,
     DocumentSpec,
     Finding,
-    SaveSpec,
+    MakeSpec,
     StepSpec,
     UploadSpec,
 )
@@ -29,12 +29,11 @@ from uploader_core.planning.plan import PlannedStep
 from uploader_core.planning.request import Request
 from uploader_core.planning.sources import source_kinds
 from uploader_core.planning.step_request import section_of
-from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.entry_points import ARTIFACTS, DEFAULTS, call_light
+from uploader_core.plugins.loading import are_names
 from uploader_core.plugins.registry import Plugin, Registry
+from uploader_core.user_config.configuration import Config
 from uploader_core.workers.messages import SectionRequest
-
-MakeSpec = SaveSpec | ConvertSpec
 
 
 @dataclass(slots=True)
@@ -85,7 +84,8 @@ class PlanBuilder:
                 next="pip install uploader-lora uploader-merged uploader-gguf",
             )
         for plugin, spec in wanted:
-            self._add(plugin, spec, needed_by=None)
+            for variant in self._variants(plugin, spec):
+                self._add(plugin, spec, needed_by=None, variant=variant)
 
     def load(self, plugin_id: str) -> Plugin:
         plugin = self.registry.load(plugin_id)
@@ -173,7 +173,12 @@ class PlanBuilder:
         )
 
     def _add(
-        self, plugin: Plugin, spec: MakeSpec, needed_by: str | None, chain: tuple[str, ...] = ()
+        self,
+        plugin: Plugin,
+        spec: MakeSpec,
+        needed_by: str | None,
+        chain: tuple[str, ...] = (),
+        variant: str = "",
     ) -> PlannedStep:
         """Add a step and, first, everything that it consumes.
 
@@ -182,8 +187,9 @@ class PlanBuilder:
             spec: What.
             needed_by: Plugin that asks for it; None when the user does.
             chain: Step ids on the way here, to find circles.
+            variant: Of a spec that has some.
         """
-        step_id = f"{plugin.id}:{spec.name}"
+        step_id = f"{plugin.id}:{spec.name}" + (f"-{variant}" if variant else "")
         if step_id in self.steps:
             if needed_by is None:
                 self.steps[step_id] = replace(self.steps[step_id], needed_by=None)
@@ -195,18 +201,39 @@ class PlanBuilder:
             )
         inputs = tuple(self._input(kind, plugin.id, (*chain, step_id)) for kind in spec.consumes)
         virtual = isinstance(spec, ConvertSpec) and spec.virtual
+        kind = spec.produces + (f"-{variant}" if variant else "")
         step = PlannedStep(
             id=step_id,
             plugin=plugin,
             spec=spec,
             inputs=inputs,
             settings=self._settings(plugin, spec),
-            kind=spec.produces,
-            folder=None if virtual else spec.produces,
+            kind=kind,
+            variant=variant,
+            folder=None if virtual else kind,
             needed_by=needed_by,
         )
         self.steps[step_id] = step
         return step
+
+    def _variants(self, plugin: Plugin, spec: MakeSpec) -> tuple[str, ...]:
+        """Return the names of a spec's variants, one that is "" for a spec without.
+
+        Raises:
+            PluginBrokenError: Something else than different names that can be part of a kind.
+        """
+        if spec.variants is None:
+            return ("",)
+        owner = plugin.entry.owner
+        found = tuple(call_light(spec.variants, owner, self._settings(plugin, spec)) or ())
+        if not found or not are_names(found):
+            raise PluginBrokenError(
+                f"{spec.variants} gave {found!r}: variants are different names of lower-case "
+                "letters, digits, dots and dashes",
+                owner=owner,
+                next=f"choose others by the options of {plugin.id}, or tell the plugin's author",
+            )
+        return found
 
     def _settings(self, plugin: Plugin, spec: StepSpec) -> object:
         settings = self.config.settings(plugin.id, spec.settings)
@@ -225,6 +252,12 @@ class PlanBuilder:
                 next="leave it out of --plugins",
             )
         producer, spec = self._producer(kind, needed_by=consumer)
+        if spec.variants is not None:
+            raise RefusedError(
+                f"{consumer} needs {kind}, which {producer.id} makes in several variants",
+                owner=producer.entry.owner,
+                next="leave it out of --plugins",
+            )
         return self._add(producer, spec, needed_by=consumer, chain=chain).id
 
     def artifacts(self) -> list[PlannedStep]:
@@ -252,7 +285,7 @@ class PlanBuilder:
             )
 
     def _add_document(self, plugin: Plugin, spec: DocumentSpec) -> None:
-        described = [s for s in self.artifacts() if _describes(spec, s.kind)]
+        described = [s for s in self.artifacts() if _describes(spec, s)]
         if not described:
             return
         groups = [[s] for s in described] if spec.scope == "artifact" else [described]
@@ -276,10 +309,10 @@ class PlanBuilder:
                 settings=self._settings(plugin, spec),
                 kind="document",
                 folder=group[0].folder if spec.scope == "artifact" else ".",
-                sections=tuple(self._sections([s.kind for s in group])),
+                sections=tuple(self._sections(group)),
             )
 
-    def _sections(self, kinds: Iterable[str]) -> Iterator[SectionRequest]:
+    def _sections(self, steps: Iterable[PlannedStep]) -> Iterator[SectionRequest]:
         found = [
             (plugin, spec)
             for plugin in self.plugins.values()
@@ -287,10 +320,10 @@ class PlanBuilder:
             if spec.section is not None
         ]
         found.sort(key=lambda item: (item[1].order, item[0].id, item[1].name))
-        for kind in kinds:
+        for step in steps:
             for plugin, spec in found:
-                if _describes(spec, kind):
-                    yield section_of(plugin, spec, kind, self._settings(plugin, spec))
+                if _describes(spec, step):
+                    yield section_of(plugin, spec, step.kind, self._settings(plugin, spec))
 
     # -- uploads -------------------------------------------------------------------------------
 
@@ -299,7 +332,9 @@ class PlanBuilder:
         plugin, spec = find_destination(scheme, self.registry)
         self.load(plugin.id)
         makers = {
-            s.kind: s.id for s in self.artifacts() if spec.accepts is None or s.kind in spec.accepts
+            s.kind: s.id
+            for s in self.artifacts()
+            if spec.accepts is None or {*s.kinds}.intersection(spec.accepts)
         }
         settings = self._settings(plugin, spec)
         groups: tuple[UploadGroup, ...] = (UploadGroup(target=rest, kinds=tuple(makers)),)
@@ -333,12 +368,12 @@ class PlanBuilder:
 
 
 def _makers(plugin: Plugin) -> list[MakeSpec]:
-    return [*plugin.of(SaveSpec), *plugin.of(ConvertSpec)]
+    return [*plugin.of(MakeSpec)]
 
 
 def _outputs(plugin: Plugin) -> list[MakeSpec]:
     return [s for s in _makers(plugin) if not (isinstance(s, ConvertSpec) and s.virtual)]
 
 
-def _describes(spec: DocumentSpec, kind: str) -> bool:
-    return spec.describes is None or kind in spec.describes
+def _describes(spec: DocumentSpec, step: PlannedStep) -> bool:
+    return spec.describes is None or bool({*step.kinds}.intersection(spec.describes))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from uploader_core.artifact import Artifact, UploadFile
-from uploader_core.contract.context import StepData
-from uploader_core.contract.specs import DocumentSpec, UploadSpec
+from uploader_core.contract.specs import CardFacts, DocumentSpec, MakeSpec, UploadSpec
+from uploader_core.contract.step_context import StepData
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.plugins.registry import Plugin
 from uploader_core.release.manifest_file import CARD, NAME
@@ -104,15 +105,25 @@ def make_request(
             loads=plan.loads_of(step.inputs, flatten=step.flatten) if is_upload else (),
             sources=plan.source_folders if isinstance(spec, DocumentSpec) else {},
             model_id=step.model_id,
-            summaries={s.kind: s.spec.summary for s in plan.steps if s.id in step.subjects},
+            cards={s.kind: _card(s) for s in plan.steps if s.id in step.subjects},
+            variant=step.variant,
             state=state,
         ),
         settings=Settings.of(step.plugin.id, step.settings),
         output=output,
         units=units,
         sections=step.sections,
+        together=isinstance(spec, MakeSpec) and spec.together,
         reserved=_reserved(plan, step, inputs, output),
     )
+
+
+def _card(step: PlannedStep) -> CardFacts:
+    """Return what cards say of what a step makes."""
+    card = step.spec.card if isinstance(step.spec, MakeSpec) else None
+    card = card or CardFacts(tags=(step.kind,))
+    variant = f" ({step.variant})" if step.variant else ""
+    return replace(card, title=(card.title or step.spec.summary) + variant)
 
 
 def _reserved(

@@ -22,6 +22,7 @@ from uploader_core.contract.specs import (
     SUPPORTED_API,
     ConvertSpec,
     DocumentSpec,
+    MakeSpec,
     ReaderSpec,
     SaveSpec,
     SourceSpec,
@@ -40,7 +41,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _DOTTED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _FUNCTIONS = (
     "run", "check", "prove", "estimate", "group", "verify", "still_there", "clean_up",
-    "release_name", "use", "identify",
+    "release_name", "use", "identify", "variants",
 )  # fmt: skip
 _REGISTRATION: Mapping[str, type[Spec]] = {
     "uploader_savers": SaveSpec,
@@ -150,7 +151,9 @@ def _problems(spec: Spec) -> Iterator[str]:
         dotted = getattr(spec, field, None)
         if dotted is not None and not _DOTTED.fullmatch(dotted):
             yield f"{field}={dotted!r} of spec {spec.name!r} is not of the form package.module:name"
-    if isinstance(spec, (SaveSpec, ConvertSpec)):
+    if isinstance(spec, MakeSpec):
+        if spec.together and (spec.isolation != "process" or getattr(spec, "virtual", False)):
+            yield f"together of spec {spec.name!r} needs a worker process and files"
         if isinstance(spec.consumes, str) or not spec.consumes:
             yield f"consumes of spec {spec.name!r} must be a tuple of kinds"
     elif isinstance(spec, DocumentSpec):
@@ -164,6 +167,13 @@ def _problems(spec: Spec) -> Iterator[str]:
             yield f"kinds of spec {spec.name!r} must be a tuple of kinds"
     elif isinstance(spec, SourceSpec):
         re.compile(spec.matches)
+
+
+def are_names(names: tuple[object, ...]) -> bool:
+    """Return whether all are names, each another one."""
+    return len({*names}) == len(names) and all(
+        isinstance(name, str) and _NAME.fullmatch(name) for name in names
+    )
 
 
 def _check_settings_names(entry: Entry, specs: list[Spec]) -> None:

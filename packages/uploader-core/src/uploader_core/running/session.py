@@ -11,6 +11,7 @@ from uploader_core.advice import step_times
 from uploader_core.advice.disk_space import downloads_fit
 from uploader_core.advice.machine_warnings import advise
 from uploader_core.advice.redo import mark
+from uploader_core.advice.strangers import find_strangers_in_release
 from uploader_core.errors import combine, refuse_if
 from uploader_core.manifest.build import write_manifest
 from uploader_core.planning.fetching import Fetcher, outline_folder
@@ -19,8 +20,6 @@ from uploader_core.planning.planner import build_plan
 from uploader_core.planning.preflight import prepare
 from uploader_core.planning.proofs import Proofs
 from uploader_core.planning.request import Request
-from uploader_core.planning.strangers import find_strangers_in_release
-from uploader_core.plugins.configuration import Config
 from uploader_core.plugins.registry import Registry
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.attempts import Attempts
@@ -31,6 +30,7 @@ from uploader_core.running.run_hooks import RunHooks
 from uploader_core.running.scheduler import run_steps
 from uploader_core.running.step_run import StepRun
 from uploader_core.running.survey import examine, present, remembered
+from uploader_core.user_config.configuration import Config
 from uploader_core.workers.pool import Workers
 
 

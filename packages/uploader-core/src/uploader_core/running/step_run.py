@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import shutil
 import threading
@@ -20,7 +21,7 @@ from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.preflight import open_virtual
 from uploader_core.planning.step_request import make_request
 from uploader_core.release.manifest_file import files_in
-from uploader_core.release.record import Record
+from uploader_core.release.record import Record, safe_name
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.attempts import Attempts
 from uploader_core.running.events import EventStream
@@ -29,7 +30,14 @@ from uploader_core.running.report import Outcome
 from uploader_core.running.results import Results
 from uploader_core.running.run_hooks import RunHooks
 from uploader_core.untrusted_json import as_json
-from uploader_core.workers.messages import Progress, RunStep, RunUpload, StepRequest, Warned
+from uploader_core.workers.messages import (
+    Progress,
+    Request,
+    RunStep,
+    RunTogether,
+    RunUpload,
+    Warned,
+)
 from uploader_core.workers.pool import Workers
 
 R = TypeVar("R")
@@ -58,6 +66,8 @@ class StepRun:
     events: EventStream
     attempts: Attempts
     seconds: dict[str, float] = field(default_factory=dict)
+    _passes: dict[str, concurrent.futures.Future[dict[str, Artifact]]] = field(default_factory=dict)
+    _passes_guard: threading.Lock = field(default_factory=threading.Lock)
     _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, step: PlannedStep) -> Outcome:
@@ -93,7 +103,6 @@ class StepRun:
         # An upload compares what it sends; a document that measures nothing says what records say.
         if not step.uploads and not step.tells:
             self._read_inputs(step)
-        self.store.claim(folder)
         whole = not self.store.finished(step.id, key, folder)
         if step.gpu_memory:
             gpu.wait_for(
@@ -120,7 +129,7 @@ class StepRun:
         )
         self.store.save(record)
         self.results.add(record)
-        if whole:
+        if whole and not step.is_made_with(step):  # a time of several tells nothing of one
             self.seconds[step.id] = record.seconds
         return record
 
@@ -137,17 +146,52 @@ class StepRun:
                     state=state,
                 )  # fmt: skip
                 return None, self._send(step, upload)
-        units = self.store.units(step.id, key)
-        making = make_request(
-            RunStep, self.plan, step, inputs, output=place, work=work, units=units
-        )
-        before = {*files_in(place)} if step.is_artifact else set()
-        artifact = self._send(step, making)
-        if step.is_artifact:
-            check_folder(step, artifact, before)
-        return artifact, None
+        if not step.is_artifact:
+            self.store.claim(folder)
+            units = self.store.units(step.id, key)
+            making = make_request(
+                RunStep, self.plan, step, inputs, output=place, work=work, units=units
+            )
+            return self._send(step, making), None
+        with self._passes_guard:
+            others = [s for s in self.plan.steps if s.id == step.id or step.is_made_with(s)]
+            todo = [s for s in others if s.id not in self.results.kept]
+            mine = todo[0].id not in self._passes
+            one = self._passes.setdefault(todo[0].id, concurrent.futures.Future())
+        if mine:
+            try:
+                one.set_result(self._make(todo, inputs, work))
+            except BaseException as error:
+                one.set_exception(error)
+        return one.result()[step.id], None
 
-    def _send(self, step: PlannedStep, request: StepRequest[R]) -> R:
+    def _make(
+        self, steps: list[PlannedStep], inputs: tuple[Artifact, ...], work: Path
+    ) -> dict[str, Artifact]:
+        """Make the artifacts of a step, or of several that one call makes, by step id."""
+        making, before = [], []
+        for step in steps:
+            folder, scratch = step.folder or "", work / safe_name(step.id)
+            self.store.claim(folder)
+            scratch.mkdir()
+            place, units = (
+                self.store.root / folder,
+                self.store.units(step.id, self.results.key(step)),
+            )
+            before.append({*files_in(place)})
+            making.append(make_request(RunStep, self.plan, step, inputs, output=place, work=scratch,
+                                       units=units))  # fmt: skip
+        if len(making) == 1:
+            artifacts: tuple[Artifact, ...] = (self._send(steps[0], making[0]),)
+        else:
+            together = RunTogether(step=" and ".join(s.id for s in steps), owner=making[0].owner,
+                                   run=making[0].run, steps=tuple(making))  # fmt: skip
+            artifacts = self._send(steps[0], together)
+        for step, artifact, there in zip(steps, artifacts, before, strict=True):
+            check_folder(step, artifact, there)
+        return {step.id: artifact for step, artifact in zip(steps, artifacts, strict=True)}
+
+    def _send(self, step: PlannedStep, request: Request[R]) -> R:
         def emit(message: Progress | Warned) -> None:
             data = as_json(message)
             if isinstance(message, Progress):

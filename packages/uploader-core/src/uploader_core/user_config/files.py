@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.errors import UsageError
-from uploader_core.plugins.configuration import FILE, Config
+from uploader_core.user_config.configuration import FILE, Config
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -22,10 +22,11 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from uploader_core.artifact import Artifact, Receipt
-from uploader_core.contract.context import FetchedSource, Section, StepContext
+from uploader_core.contract.context import FetchedSource, Section
 from uploader_core.contract.output import OutputFolder
 from uploader_core.contract.returned import check_artifact, check_receipt, plain
 from uploader_core.contract.specs import Finding
+from uploader_core.contract.step_context import StepContext
 from uploader_core.errors import PluginError, StepFailedError, UploaderError, to_message
 from uploader_core.plugins.entry_points import import_dotted
 from uploader_core.workers import messages
@@ -99,10 +100,32 @@ def _call(request: messages.Request[Any], context: object, kind: type[T], expect
 
 
 def _run(request: messages.RunStep, emit: Emit, cancelled: Callable[[], bool]) -> Artifact:
-    context = _step_context(request, emit, cancelled)
-    result = _call(request, context, Artifact, "context.artifact(...)")
-    check_artifact(result, request.context.produces, context.output)
-    return result
+    return _run_all(request, (request,), emit, cancelled)[0]
+
+
+def _run_together(
+    request: messages.RunTogether, emit: Emit, cancelled: Callable[[], bool]
+) -> tuple[Artifact, ...]:
+    return _run_all(request, request.steps, emit, cancelled)
+
+
+def _run_all(
+    request: messages.Request[Any],
+    steps: tuple[messages.RunStep, ...],
+    emit: Emit,
+    cancelled: Callable[[], bool],
+) -> tuple[Artifact, ...]:
+    """Call the function that makes what one or several steps shall make."""
+    contexts = tuple(_step_context(step, emit, cancelled) for step in steps)
+    if steps[0].together:
+        made: tuple[Artifact, ...] = _call(request, contexts, tuple, "a tuple of artifacts")
+    else:
+        made = (_call(request, contexts[0], Artifact, "context.artifact(...)"),)
+    if len(made) != len(steps) or not all(isinstance(part, Artifact) for part in made):
+        raise PluginError(f"{request.run} did not return {len(steps)} artifacts")
+    for artifact, context in zip(made, contexts, strict=True):
+        check_artifact(artifact, context.produces, context.output)
+    return made
 
 
 def _upload(request: messages.RunUpload, emit: Emit, cancelled: Callable[[], bool]) -> Receipt:
@@ -188,6 +211,7 @@ def _ask(request: messages.Verify | messages.StillThere, *_: object) -> object:
 
 _OPERATIONS: Mapping[type, Operation] = {
     messages.RunStep: _run,
+    messages.RunTogether: _run_together,
     messages.RunUpload: _upload,
     messages.Check: _check,
     messages.Fetch: _fetch,

@@ -21,11 +21,11 @@ from uploader_core.contract.context import (
     FetchedSource,
     PlanContext,
     SourceContext,
-    StepData,
     VerifyContext,
 )
 from uploader_core.contract.specs import Finding
-from uploader_core.contract.verification import Verification
+from uploader_core.contract.step_context import StepData
+from uploader_core.destinations.verification import Verification
 from uploader_core.errors import PluginError
 from uploader_core.machine.time_limit import ASK, CLEAN_UP, STEP, Limit
 from uploader_core.untrusted_json import as_json, member, parse_json, read_as
@@ -155,6 +155,7 @@ class StepRequest(Request[R]):
         units: Folder of the records of single files; None where nothing is written.
         sections: To be rendered for a document.
         reserved: Names in that folder that other steps write.
+        together: Whether the function takes several contexts at once.
     """
 
     context: StepData
@@ -163,6 +164,7 @@ class StepRequest(Request[R]):
     units: Path | None = None
     sections: tuple[SectionRequest, ...] = ()
     reserved: tuple[str, ...] = ()
+    together: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,6 +172,19 @@ class RunStep(StepRequest[Artifact]):
     """Run a step that makes an artifact or a document."""
 
     answer_type: ClassVar[Any] = Artifact
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunTogether(Request[tuple[Artifact, ...]]):
+    """Run steps that one call of a function makes; the answer has their artifacts in that order.
+
+    Attributes:
+        steps: With one function, of one plugin.
+    """
+
+    answer_type: ClassVar[Any] = tuple[Artifact, ...]
+
+    steps: tuple[RunStep, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -299,7 +314,9 @@ class Failed:
     error: Mapping[str, Any]
 
 
-_TO_WORKER = (Import, RunStep, RunUpload, Check, Fetch, Verify, StillThere, CleanUp, Cancel)
+_TO_WORKER = (
+    Import, RunStep, RunTogether, RunUpload, Check, Fetch, Verify, StillThere, CleanUp, Cancel,
+)  # fmt: skip
 _TO_RUN = (Progress, Warned, Answer, Failed)
 _CLASSES: Mapping[str, Any] = {cls.__name__: cls for cls in (*_TO_WORKER, *_TO_RUN)}
 

@@ -18,11 +18,11 @@ from typing import IO, TypeVar
 from uploader_core.errors import CancelledError, StepFailedError, from_json
 from uploader_core.machine.processes import describe_exit, kill
 from uploader_core.machine.time_limit import CANCEL, SILENCE
+from uploader_core.machine.watchdog import Watchdog
 from uploader_core.masking import Mask
 from uploader_core.workers import child, messages
 from uploader_core.workers.child import Emit
 from uploader_core.workers.environment import child_environment
-from uploader_core.workers.watchdog import Watchdog
 
 R = TypeVar("R")
 

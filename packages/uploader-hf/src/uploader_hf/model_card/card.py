@@ -15,6 +15,7 @@ from typing import Any
 
 from uploader_core.plugin import (
     Artifact,
+    CardFacts,
     Finding,
     Lineage,
     PlanContext,
@@ -36,14 +37,6 @@ from uploader_hf.model_card.rules import errors_of
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
 
-# kind -> (relation to the base, library, tags)
-_KINDS: Mapping[str, tuple[str | None, str | None, tuple[str, ...]]] = {
-    "lora": ("adapter", "peft", ("lora",)),
-    "gguf-lora": ("adapter", None, ("lora", "gguf")),
-    "merged-16bit": ("finetune", "transformers", ()),
-    "merged-4bit": ("quantized", "transformers", ("bitsandbytes",)),
-    "gguf": ("quantized", "gguf", ("gguf",)),
-}
 _FORMATS = frozenset(
     {
         *("transformers", "peft", "lora", "qlora", "adapter", "merged", "gguf", "llama-cpp"),
@@ -68,17 +61,6 @@ _FOLDERS = frozenset(
 )
 _OF_A_FORMAT = frozenset({"base_model_relation", "library_name", "tags"})
 """Metadata that are about the files in a repository."""
-
-_WITHOUT_BASE = ("lora", "gguf-lora")
-"""Kinds that hold nothing of the base model."""
-
-_TITLES = {
-    "lora": "LoRA adapter",
-    "merged-16bit": "Merged model in 16 bit",
-    "merged-4bit": "Merged model in 4 bit",
-    "gguf": "GGUF for llama.cpp and Ollama",
-    "gguf-lora": "LoRA adapter as GGUF",
-}
 
 
 def write(context: StepContext) -> Artifact:
@@ -129,12 +111,13 @@ def metadata_of(
         base_head: Metadata of the base's card.
     """
     (artifact,) = context.inputs
-    relation, library, tags = _KINDS.get(artifact.kind, (None, None, (artifact.kind,)))
+    facts = _facts(context)
+    relation, library, tags = facts.relation, facts.library_name, facts.tags
     base: Any = _base_id(context)
     if _is_own_model(context):
         base = _named_base(base_head)
     elif relation == "finetune" and not _is_fine_tuned(context):
-        relation = None
+        relation = ""
     known: dict[str, Any] = {}
     if base:
         known["base_model"] = base
@@ -145,7 +128,7 @@ def metadata_of(
     if isinstance(said, str) and library == "transformers":
         library, tags = said, (*tags, said)
     known["library_name"] = library
-    known["pipeline_tag"] = _task(context, base_head.get("pipeline_tag"))
+    known["pipeline_tag"] = facts.pipeline_tag or _task(context, base_head.get("pipeline_tag"))
     known["datasets"] = [*lineage.datasets]
     told = (tag for tag in lineage.tags if tag not in _FORMATS)
     known["tags"] = [*dict.fromkeys(("uploader", *tags, *told))]
@@ -217,8 +200,7 @@ def _with_own_text(
     if own.generated and own.has_own_text:  # the library's title is gone
         own = replace(own, before=f"# {plain(_title(context))}\n\n{own.before}")
     theirs = _own_metadata(own)
-    (artifact,) = context.inputs
-    if licence.of_base and licence.name and artifact.kind not in _WITHOUT_BASE:
+    if licence.of_base and licence.name and _facts(context).relation != "adapter":
         # The weights of the base are in it, so its licence holds, whatever that of the adapter is.
         theirs = {name: value for name, value in theirs.items() if not name.startswith("license")}
     head = merge_metadata(ours, yaml_head(theirs))
@@ -349,14 +331,17 @@ def _title(context: StepContext) -> str:
     return context.model_id.split("/")[-1] or context.release.name
 
 
-def _summary(kind: str, context: StepContext) -> str:
-    """Return what the maker of a kind says it is, as the beginning of a sentence."""
-    text = plain(context.summaries.get(kind) or kind).rstrip(". ")
-    return text[:1].upper() + text[1:] if kind in context.summaries else text
+def _facts(context: StepContext) -> CardFacts:
+    """Return what the maker of the artifact says for cards."""
+    (artifact,) = context.inputs
+    return context.cards.get(artifact.kind, CardFacts(title=artifact.kind, tags=(artifact.kind,)))
 
 
 def _introduction(artifact: Artifact, context: StepContext) -> str:
-    text = _TITLES.get(artifact.kind) or _summary(artifact.kind, context)
+    facts = _facts(context)
+    text = plain(facts.title).rstrip(". ")
+    if facts.title != artifact.kind:
+        text = text[:1].upper() + text[1:]
     if not _is_fine_tuned(context):
         text = text.replace("Merged model", "Model")
     base = _base_id(context)
@@ -365,7 +350,6 @@ def _introduction(artifact: Artifact, context: StepContext) -> str:
     how = "fine-tuned from" if _is_fine_tuned(context) else "made from"
     commit = context.release.base_revision
     # An adapter holds nothing of the base: without a pin its commit is only the newest one today.
-    is_adapter = _KINDS.get(artifact.kind, (None,))[0] == "adapter"
-    known = commit is not None and (context.release.base_pinned or not is_adapter)
+    known = commit is not None and (context.release.base_pinned or facts.relation != "adapter")
     at = f", commit `{plain(commit or '')}`" if known else ""
     return f"{text}, {how} [{plain(base)}](https://huggingface.co/{base}){at}."
