@@ -359,7 +359,10 @@ def test_where_it_will_be_is_named(card: Write) -> None:
 
 
 def test_kind_of_a_third_party_gets_a_card(card: Write) -> None:
-    made = card("acme.onnx", facts=CardFacts(title="oNNX in 8 bits, for *any* runtime.", tags=("acme.onnx",)))
+    made = card(
+        "acme.onnx",
+        facts=CardFacts(title="oNNX in 8 bits, for *any* runtime.", tags=("acme.onnx",)),
+    )
     assert "acme.onnx" in made.data.tags
     assert "\nONNX in 8 bits, for \\*any\\* runtime, fine-tuned from [" in made.text
     assert errors_of(str(made)) == []
