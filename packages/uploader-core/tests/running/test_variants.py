@@ -130,6 +130,18 @@ def test_another_list_of_variants_makes_the_new_one_only(
     assert passes.read_text() == "16,q4,q8\nq6\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("acme.mlx-quantised", "q4,q8"), ("acme.mlx-quantised-q8", "q8"), ("acme", "16,q4,q8")],
+)
+def test_kind_to_redo_is_every_variant_of_it(
+    name: str, made: str, uploader: Any, adapter: Path, passes: Path
+) -> None:
+    run(uploader, adapter)
+    run(uploader, adapter, "--redo", name)
+    assert passes.read_text() == f"16,q4,q8\n{made}\n"
+
+
 def test_a_pass_that_fails_fails_for_all_that_it_makes(
     uploader: Any, adapter: Path, passes: Path
 ) -> None:

@@ -22,7 +22,7 @@ def mark(plan: Plan, names: Iterable[str]) -> Plan:
         UsageError: Nothing in the plan is called so.
     """
     called = {
-        step.id: {*filter(None, (step.id, step.plugin.id, step.kind, step.destination))}
+        step.id: {*filter(None, (step.id, step.plugin.id, *step.kinds, step.destination))}
         for step in plan.steps
     }
     found: set[str] = set()

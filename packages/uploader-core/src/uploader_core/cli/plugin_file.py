@@ -21,10 +21,9 @@ from pathlib import Path
 
 import uploader_core
 from uploader_core.contract.specs import (
-    ConvertSpec,
     DocumentSpec,
+    MakeSpec,
     ReaderSpec,
-    SaveSpec,
     SourceSpec,
     Spec,
     UploadSpec,
@@ -185,7 +184,7 @@ def advertised(name: str, specs: Sequence[Spec]) -> Iterator[tuple[str, str]]:
         name: Plugin id.
         specs: What the plugin registers.
     """
-    made = [spec for spec in specs if isinstance(spec, (SaveSpec, ConvertSpec))]
+    made = [spec for spec in specs if isinstance(spec, MakeSpec)]
     schemes = [spec.scheme for spec in specs if isinstance(spec, UploadSpec)]
     documents = [spec for spec in specs if isinstance(spec, DocumentSpec)]
     yield from dict.fromkeys((ARTIFACTS, spec.produces) for spec in made)
