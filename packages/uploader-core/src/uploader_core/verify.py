@@ -12,7 +12,8 @@ from uploader_core.errors import UsageError
 from uploader_core.planning.destinations import find_destination, split_destination
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.configuration import Config
-from uploader_core.workers.messages import Verify
+from uploader_core.user_config.targets import find_target
+from uploader_core.workers.messages import Settings, Verify
 from uploader_core.workers.pool import Workers
 
 
@@ -22,7 +23,7 @@ def verify(
     """Compare a release with its manifest, wherever it is. Nothing is changed.
 
     Args:
-        reference: A folder, or ``scheme:rest`` of a destination.
+        reference: A folder, or ``scheme:rest`` or ``@name`` of a destination.
         registry: Installed plugins.
         config: For the environment, where credentials are.
         full: Also compare contents; False looks at names and sizes only.
@@ -31,6 +32,8 @@ def verify(
         UsageError: There is no such folder, or that destination cannot be verified.
         UploaderError: What the destination's plugin says.
     """
+    found = find_target(reference, config.tables)
+    reference = found.to
     path = Path(reference).expanduser()
     if path.is_dir():
         return verify_folder(path, full=full)
@@ -47,12 +50,14 @@ def verify(
             f"{plugin.entry.owner} cannot verify what lies at {name}:",
             next="verify the release folder, or a downloaded copy",
         )
+    settings = config.with_table(plugin.id, found.settings).settings(plugin.id, spec.settings)
     asked = Verify(
         step=f"verify {reference}",
         owner=plugin.entry.owner,
-        secrets=spec.secrets,
+        secrets=found.names_of(spec.secrets),
         network=True,
         run=spec.verify,
         context=VerifyContext(target=target, full=full),
+        settings=Settings.of(plugin.id, settings),
     )
     return Workers(config.environment).perform(asked)

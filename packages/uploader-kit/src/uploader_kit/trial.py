@@ -296,6 +296,7 @@ class Trial:
             target=self.target,
             destination=None if scheme is None else f"{scheme}:{self.target}",
             settings=self.settings,
+            secrets=self.spec.secrets if isinstance(self.spec, UploadSpec) else (),
         )
         plan = Plan(
             sources=Sources(kind="adapter", folder=self.root, artifacts={}),

@@ -166,7 +166,7 @@ def _tightest(steps: list[PlannedStep], loads: Mapping[str, _Load], jobs: int) -
         load = loads.get(step.id)
         if load is None:
             continue
-        lane = step.spec.resources.lane
+        lane = step.lane
         total = load.peak
         beside: dict[str, list[int]] = {}
         for other in steps:
@@ -175,7 +175,7 @@ def _tightest(steps: list[PlannedStep], loads: Mapping[str, _Load], jobs: int) -
                 continue
             total += theirs.after  # it may be done by then
             if step.id not in after[other.id]:
-                beside.setdefault(other.spec.resources.lane, []).append(theirs.passing)
+                beside.setdefault(other.lane, []).append(theirs.passing)
         for other_lane, passing in beside.items():
             places = {"cpu": jobs - (lane == "cpu"), "light": len(passing)}.get(other_lane, 1)
             total += sum(sorted(passing, reverse=True)[:places])
@@ -188,7 +188,7 @@ def _followers(steps: list[PlannedStep], jobs: int) -> dict[str, set[str]]:
     before: dict[str, set[str]] = {}
     last: dict[str, str] = {}
     for step in steps:  # their order respects the edges
-        lane = step.spec.resources.lane
+        lane = step.lane
         waits = [*step.inputs]
         if lane in ("gpu", "network") or (lane == "cpu" and jobs == 1):
             waits += [last[lane]] if lane in last else []

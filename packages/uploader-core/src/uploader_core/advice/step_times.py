@@ -60,7 +60,7 @@ def guess(step: PlannedStep) -> Expected | None:
     size = estimate.bytes_sent if upload else estimate.bytes_written
     if not size:
         return None
-    rate = RATES[step.spec.resources.lane]
+    rate = RATES[step.lane]
     return Expected(
         seconds=_START[step.spec.isolation] + size / rate,
         source=f"{size_text(size)} at {size_text(int(rate))}/s",

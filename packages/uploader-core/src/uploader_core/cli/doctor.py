@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uploader_core.doctor.destination_lines import destination_lines
 from uploader_core.doctor.examine import Part, examine
 from uploader_core.user_config import files
 from uploader_core.user_config.disabled import make_registry
@@ -29,18 +30,28 @@ FAILED = 8
     help="Where a release would be written (default: here).",
 )
 @click.option("--online", is_flag=True, help="Also ask the network: logins, and what answers.")
+@click.option(
+    "--to",
+    metavar="DEST",
+    help="Ask this destination alone, scheme:rest or @NAME, whether it would take a release.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
-def doctor(output: Path, online: bool, as_json: bool) -> int:
+def doctor(output: Path, online: bool, to: str | None, as_json: bool) -> int:
     """Look at this machine, at what is installed and at logins, and say what to do about faults.
 
-    Tokens are never shown. Nothing is sent anywhere without --online.
+    Tokens are never shown. Nothing is sent anywhere without --online or --to.
     """
     from uploader_core.cli.render import make_console
 
     console = make_console()
     parts = []
     registry, config = make_registry(), files.load()
-    for part in examine(registry, config, output.expanduser().absolute(), online=online):
+    if to is None:
+        examined = examine(registry, config, output.expanduser().absolute(), online=online)
+    else:
+        lines = tuple(destination_lines(to, registry, config))
+        examined = iter([Part(title="destination", lines=lines)])
+    for part in examined:
         parts.append(part)
         if not as_json:
             _show(console, part)

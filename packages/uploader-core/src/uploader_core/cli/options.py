@@ -7,7 +7,7 @@ settings become options. A broken plugin contributes none; the planner then says
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from uploader_core.planning.participants import taking_part
 from uploader_core.planning.request import Request
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.disabled import make_registry, split
+from uploader_core.user_config.files import read_tables
+from uploader_core.user_config.targets import find_target
 
 _PARAMS = "uploader_core.params"
 _REGISTRY = "uploader_core.plugins.registry"
@@ -103,11 +105,22 @@ def values_of(args: Sequence[str], option: str) -> list[str]:
     return found
 
 
+def _destinations(args: Sequence[str]) -> Iterator[str]:
+    """Yield what ``--to`` means; a target that is none is refused when the request is planned."""
+    given = values_of(args, "--to")
+    named = any(destination.startswith("@") for destination in given)
+    files = values_of(args, "--config")
+    tables = read_tables(Path(files[-1]) if files else None) if named else {}
+    for destination in given:
+        with contextlib.suppress(UploaderError):
+            yield find_target(destination, tables).to
+
+
 def _settings_for(registry: Registry, args: Sequence[str]) -> list[Setting]:
     request = Request(
         source="",
         plugins=tuple(split(values_of(args, "--plugins"))),
-        destinations=tuple(values_of(args, "--to")),
+        destinations=tuple(_destinations(args)),
         measure="--measure" in args,
     )
     found: dict[str, Setting] = {}

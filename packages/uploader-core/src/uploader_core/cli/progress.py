@@ -139,8 +139,8 @@ class Tracker:
             ends[step.id] = None if before is None or own is None else before + own
         lanes: dict[str, list[float | None]] = {}
         for step in self._plan:
-            if step.spec.resources.lane != "light":
-                lanes.setdefault(step.spec.resources.lane, []).append(left[step.id])
+            if step.lane != "light":
+                lanes.setdefault(step.lane, []).append(left[step.id])
         made = [ends[s.id] for s in self._plan if s.kind not in ("document", "upload")]
         known = [end for end in made if end is not None]
         sums = (None if None in lane else sum(t for t in lane if t) for lane in lanes.values())

@@ -43,8 +43,9 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "destinations",
                 multiple=True,
                 metavar="DEST",
-                help="Where to send the release, scheme:rest; may be repeated "
-                "(default: nowhere, the release folder is the result).",
+                help="Where to send the release, scheme:rest, or @NAME of [targets.NAME] in "
+                "uploader.toml; may be repeated (default: nowhere, the release folder is the "
+                "result).",
             ),
             click.option(
                 "--output",

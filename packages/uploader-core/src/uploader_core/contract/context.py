@@ -64,6 +64,7 @@ class PlanContext:
         files: Uploads: names that the release will have at the destination, as far as estimates
             tell them; documents are not among them.
         loads: Uploads: as :attr:`StepContext.loads`, of the kinds whose single files are known.
+        secrets: Uploads: the variables that the spec named, where set.
     """
 
     inputs: tuple[Artifact, ...]
@@ -77,6 +78,12 @@ class PlanContext:
     sources: Mapping[str, Path] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     loads: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Estimated bytes of the inputs, for an upload those that it brings."""
+        return sum(self.sizes.get(artifact.kind, 0) for artifact in self.inputs)
 
     def input(self, kind: str) -> Artifact:
         """Return the input of that kind; KeyError when there is none."""
@@ -164,11 +171,13 @@ class VerifyContext:
     Attributes:
         target: What the user wrote behind ``scheme:``.
         full: Compare contents; False looks at names and sizes only.
+        settings: The uploader's settings.
         secrets: The variables that the spec named, where set.
     """
 
     target: str
     full: bool = True
+    settings: Any = None
     secrets: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -179,11 +188,13 @@ class ArrivalContext:
     Attributes:
         target: Of the step, as in :class:`StepContext`.
         receipt: What the upload returned then.
+        settings: The uploader's settings.
         secrets: The variables that the spec named, where set.
     """
 
     target: str
     receipt: Receipt
+    settings: Any = None
     secrets: Mapping[str, str] = field(default_factory=dict)
 
 

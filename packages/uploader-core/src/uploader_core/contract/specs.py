@@ -63,6 +63,8 @@ class Estimate:
         exact: True when ``bytes_written`` is to the byte.
         files: Names and sizes of single files, where they are known (``model-Q8_0.gguf``).
         levers: What the user could choose to need less disk.
+        lane: The lane where settings or the model decide it; None for that of the spec. See
+            :class:`Resources`.
     """
 
     bytes_written: int = 0
@@ -76,6 +78,7 @@ class Estimate:
     exact: bool = False
     files: tuple[tuple[str, int], ...] = ()
     levers: tuple[Lever, ...] = ()
+    lane: Literal["cpu", "gpu", "network", "light"] | None = None
 
     @property
     def tightest(self) -> int:

@@ -72,6 +72,7 @@ class PlannedStep:
         flatten: For uploads.
         model_id: For uploads, and for documents that go with one: by what the model can be loaded
             from there.
+        secrets: For uploads: names of variables; ``NAME=OTHER`` where the value is in another one.
         findings: Of its check.
     """
 
@@ -95,6 +96,7 @@ class PlannedStep:
     destination: str | None = None
     flatten: bool = False
     model_id: str = ""
+    secrets: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -143,6 +145,11 @@ class PlannedStep:
     def tells(self) -> bool:
         """Whether it is a document that says what records say, and measures nothing."""
         return isinstance(self.spec, DocumentSpec) and not self.spec.measures
+
+    @property
+    def lane(self) -> str:
+        """What it waits for, as its estimate says of these settings, or else its spec."""
+        return self.estimate.lane or self.spec.resources.lane
 
     @property
     def gpu_memory(self) -> int:

@@ -24,6 +24,7 @@ from uploader_core.planning.step_chain import PlanBuilder
 from uploader_core.plugins.entry_points import call_light
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.configuration import Config
+from uploader_core.user_config.targets import find_target
 
 
 def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetcher) -> Plan:
@@ -43,7 +44,8 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         registry,
     )
     _check_left_behind(request, sources)
-    destinations = [split_destination(d, registry) for d in request.destinations]
+    targets = [find_target(d, config.tables) for d in request.destinations]
+    destinations = [split_destination(target.to, registry) for target in targets]
     name = request.name or _name_from(destinations, request.plugins, registry)
     name = name or sources.name or sources.folder.name or "model"
     release = ReleaseInfo(
@@ -60,14 +62,14 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     builder = PlanBuilder(registry, config, sources, release)
     builder.add_formats(request.plugins)
     builder.add_documents(request)
-    for scheme, rest in destinations:
-        builder.add_uploads(scheme, rest)
+    for (scheme, rest), target in zip(destinations, targets, strict=True):
+        builder.add_uploads(scheme, rest, target)
     return Plan(
         sources=sources,
         release=release,
         output=output.expanduser().absolute(),
         steps=_with_model_ids(_in_order(builder.steps.values())),
-        destinations=request.destinations,
+        destinations=tuple(target.to for target in targets),
         warnings=(*sources.findings, *builder.warnings),
         downloads=fetch.brought,
     )

@@ -148,7 +148,7 @@ def _check(step: PlannedStep, context: PlanContext, workers: Workers) -> tuple[F
         request = Check(
             step=step.id,
             owner=step.plugin.entry.owner,
-            secrets=spec.secrets,
+            secrets=step.secrets,
             network=True,
             run=spec.check,
             context=replace(context, settings=None),

@@ -33,6 +33,7 @@ from uploader_core.plugins.entry_points import ARTIFACTS, DEFAULTS, call_light
 from uploader_core.plugins.loading import are_names
 from uploader_core.plugins.registry import Plugin, Registry
 from uploader_core.user_config.configuration import Config
+from uploader_core.user_config.targets import Target
 from uploader_core.workers.messages import SectionRequest
 
 
@@ -327,8 +328,14 @@ class PlanBuilder:
 
     # -- uploads -------------------------------------------------------------------------------
 
-    def add_uploads(self, scheme: str, rest: str) -> None:
-        """Add the upload steps of one destination."""
+    def add_uploads(self, scheme: str, rest: str, target: Target) -> None:
+        """Add the upload steps of one destination.
+
+        Args:
+            scheme: Of the destination.
+            rest: What stands behind it.
+            target: What holds for this destination alone.
+        """
         plugin, spec = find_destination(scheme, self.registry)
         self.load(plugin.id)
         makers = {
@@ -336,7 +343,9 @@ class PlanBuilder:
             for s in self.artifacts()
             if spec.accepts is None or {*s.kinds}.intersection(spec.accepts)
         }
-        settings = self._settings(plugin, spec)
+        config = self.config.with_table(plugin.id, target.settings)
+        config.check_keys(plugin.id, [] if spec.settings is None else [spec.settings])
+        settings = config.settings(plugin.id, spec.settings)
         groups: tuple[UploadGroup, ...] = (UploadGroup(target=rest, kinds=tuple(makers)),)
         if spec.group is not None:
             context = GroupContext(
@@ -364,6 +373,7 @@ class PlanBuilder:
                 destination=f"{scheme}:{rest}",
                 flatten=group.flatten,
                 model_id=group.model_id,
+                secrets=target.names_of(spec.secrets),
             )
 
 

@@ -85,7 +85,7 @@ def make_request(
     return kind(
         step=step.id,
         owner=step.plugin.entry.owner,
-        secrets=spec.secrets if isinstance(spec, UploadSpec) else (),
+        secrets=step.secrets,
         network=is_upload,
         run=spec.run,
         context=StepData(

@@ -34,8 +34,8 @@ from uploader_core.errors import PluginBrokenError
 from uploader_core.machine.time_limit import IMPORT, TimeLimitError, time_limit
 from uploader_core.plugins.entry_points import Entry
 
-RESERVED = "plugins"
-"""Core's own table of ``uploader.toml``; every other table belongs to the plugin of that id."""
+RESERVED = ("plugins", "targets")
+"""Core's own tables of ``uploader.toml``; every other table belongs to the plugin of that id."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _DOTTED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -60,9 +60,9 @@ def load_plugin(entry: Entry) -> tuple[ModuleType, tuple[Spec, ...]]:
         PluginBrokenError: It cannot be imported in time, speaks another API version, or registers
             something invalid.
     """
-    if entry.name == RESERVED:
+    if entry.name in RESERVED:
         raise PluginBrokenError(
-            f"{RESERVED!r} is no plugin id: it is a table of uploader.toml", owner=entry.owner
+            f"{entry.name!r} is no plugin id: it is a table of uploader.toml", owner=entry.owner
         )
     with _contained(entry, "cannot be imported"):
         module = importlib.import_module(entry.module)

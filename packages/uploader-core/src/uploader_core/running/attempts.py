@@ -52,7 +52,7 @@ class Attempts:
             request = CleanUp(
                 step=f"clean-up of {step.id}",
                 owner=step.plugin.entry.owner,
-                secrets=spec.secrets,
+                secrets=step.secrets,
                 network=True,
                 run=spec.clean_up,
                 settings=Settings.of(step.plugin.id, step.settings),

@@ -50,7 +50,7 @@ def run_steps(
                 for step in [*waiting]:
                     if any(i in todo and i not in outcomes for i in step.inputs):
                         continue
-                    lane = step.spec.resources.lane
+                    lane = step.lane
                     blocker = _blocker(step, outcomes, fail_fast=fail_fast)
                     if blocker is not None:
                         events.emit("step_skipped", step.id, because=blocker)
@@ -70,7 +70,7 @@ def run_steps(
                 events.tick()
                 for future in finished:
                     step = running.pop(future)
-                    free[step.spec.resources.lane] += 1
+                    free[step.lane] += 1
                     outcomes[step.id] = future.result()
         except BaseException:
             stop()

@@ -15,7 +15,7 @@ from uploader_core.release.record import Record
 from uploader_core.release.source_digests import SourceDigests
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.results import Results
-from uploader_core.workers.messages import StillThere
+from uploader_core.workers.messages import Settings, StillThere
 from uploader_core.workers.pool import Workers
 
 
@@ -115,7 +115,8 @@ def _is_still_there(step: PlannedStep, record: Record, workers: Workers) -> bool
         request = StillThere(
             step=f"{step.id}: is it still there",
             owner=step.plugin.entry.owner,
-            secrets=step.spec.secrets,
+            secrets=step.secrets,
+            settings=Settings.of(step.plugin.id, step.settings),
             network=True,
             run=step.spec.still_there,
             context=ArrivalContext(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +56,11 @@ class Config:
             elif name in table:
                 values[name] = setting.parse(table[name], f"[{plugin}] {name}")
         return cls(**values)
+
+    def with_table(self, plugin: str, values: Mapping[str, object]) -> Config:
+        """Return the configuration with some values in a plugin's table, over what is there."""
+        table = {**self.tables.get(plugin, {}), **values}
+        return replace(self, tables={**self.tables, plugin: table}) if values else self
 
     def check_keys(self, plugin: str, classes: list[type]) -> None:
         """Refuse keys of the plugin's TOML table and options that none of its settings knows.

@@ -183,8 +183,15 @@ def _render(section: messages.SectionRequest, context: StepContext, emit: Emit) 
 
 
 def _check(request: messages.Check, *_: object) -> tuple[Finding, ...]:
-    context = replace(request.context, settings=request.settings.build())
-    return tuple(import_dotted(request.run, request.owner)(context) or ())
+    return tuple(import_dotted(request.run, request.owner)(_completed(request)) or ())
+
+
+def _completed(
+    request: messages.Check | messages.Verify | messages.StillThere | messages.CleanUp,
+) -> Any:
+    """Return the context of a request with what does not cross a pipe: settings and secrets."""
+    settings, secrets = request.settings.build(), visible_secrets(request.secrets)
+    return replace(request.context, settings=settings, secrets=secrets)
 
 
 def _fetch(request: messages.Fetch, *_: object) -> FetchedSource:
@@ -195,18 +202,12 @@ def _fetch(request: messages.Fetch, *_: object) -> FetchedSource:
 
 
 def _clean_up(request: messages.CleanUp, *_: object) -> None:
-    context = replace(
-        request.context,
-        settings=request.settings.build(),
-        secrets=visible_secrets(request.secrets),
-    )
-    import_dotted(request.run, request.owner)(context)
+    import_dotted(request.run, request.owner)(_completed(request))
 
 
 def _ask(request: messages.Verify | messages.StillThere, *_: object) -> object:
-    context = replace(request.context, secrets=visible_secrets(request.secrets))
     wanted: type = request.answer_type
-    return _call(request, context, wanted, f"a {wanted.__name__}")
+    return _call(request, _completed(request), wanted, f"a {wanted.__name__}")
 
 
 _OPERATIONS: Mapping[type, Operation] = {

@@ -23,16 +23,17 @@ def child_environment(
 
     Args:
         environment: The run's own, completed by ``.env``.
-        secrets: Names that this worker may see.
+        secrets: Names that this worker may see; ``NAME=OTHER`` gives it the value of another one.
         network: False for work that must not need one; the Hub client is then told to stay
             offline and without a token.
     """
-    allowed = set(secrets)
+    given = {name: environment.get(held or name) for name, held in map(_halves, secrets)}
     child = {
         name: value
         for name, value in environment.items()
-        if name in allowed or name in _NOT_SECRET or not _SECRET.search(name)
+        if name not in given and (name in _NOT_SECRET or not _SECRET.search(name))
     }
+    child |= {name: value for name, value in given.items() if value is not None}
     child["PYTHONUTF8"] = "1"
     child["PYTHONUNBUFFERED"] = "1"
     if not network:
@@ -48,5 +49,12 @@ def is_offline(environment: Mapping[str, str]) -> bool:
 
 
 def visible_secrets(names: Iterable[str]) -> dict[str, str]:
-    """Return those of some variables that are set in this process."""
-    return {name: os.environ[name] for name in names if name in os.environ}
+    """Return those of some secrets of :func:`child_environment` that are set in this process."""
+    found = [_halves(name)[0] for name in names]
+    return {name: os.environ[name] for name in found if name in os.environ}
+
+
+def _halves(name: str) -> tuple[str, str]:
+    """Return what a worker sees a variable as, and its name here, "" for the same."""
+    seen, _, held = name.partition("=")
+    return seen, held

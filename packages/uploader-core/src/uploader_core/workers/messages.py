@@ -228,12 +228,14 @@ class Verify(Request[Verification]):
     """Compare what is at a destination with its manifest.
 
     Attributes:
-        context: What it is given, but for secrets.
+        context: What it is given, but for settings and secrets.
+        settings: Of the destination's plugin.
     """
 
     answer_type: ClassVar[Any] = Verification
 
     context: VerifyContext
+    settings: Settings = field(default_factory=Settings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -241,13 +243,15 @@ class StillThere(Request[bool]):
     """Ask whether what an upload brought is at its destination as it was.
 
     Attributes:
-        context: What it is given, but for secrets.
+        context: What it is given, but for settings and secrets.
+        settings: Of the upload.
     """
 
     answer_type: ClassVar[Any] = bool
     limit: ClassVar[Limit] = ASK
 
     context: ArrivalContext
+    settings: Settings = field(default_factory=Settings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -127,7 +127,8 @@ class Workers:
             if process is None:
                 process = self._start(request.secrets, network=request.network)
         assert process.stderr is not None
-        mask = Mask(self._environment.get(name, "") for name in request.secrets)
+        held = (name.rpartition("=")[2] for name in request.secrets)
+        mask = Mask(self._environment.get(name, "") for name in held)
         tail = _Tail(process.stderr, self._log_file(request.step), mask)
         silence, most = SILENCE.of(self._environment), request.limit.of(self._environment)
         try:
