@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from uploader_core.contract.context import PlanContext, ReleaseInfo
 from uploader_core.contract.specs import Diagnosis, UploadSpec
@@ -15,7 +16,11 @@ from uploader_core.user_config.targets import Target, find_target
 from uploader_core.workers.messages import Check, Settings
 from uploader_core.workers.pool import Workers
 
-_LEVELS = {"error": "fail", "warning": "warn", "note": "ok"}
+_LEVELS: dict[str, Literal["ok", "warn", "fail"]] = {
+    "error": "fail",
+    "warning": "warn",
+    "note": "ok",
+}
 
 
 def destination_lines(destination: str, registry: Registry, config: Config) -> Iterator[Diagnosis]:
@@ -41,17 +46,14 @@ def destination_lines(destination: str, registry: Registry, config: Config) -> I
     if spec.check is None:
         yield Diagnosis(name="check", level="ok", what="the plugin has no check of its destination")
         return
+    question = _question(plugin, spec, target, rest, config)
     try:
-        findings = Workers(config.environment).perform(
-            _question(plugin, spec, target, rest, config)
-        )
+        findings = Workers(config.environment).perform(question)
     except UploaderError as error:
-        yield Diagnosis(name="check", level="fail", what=error.what, fix=error.next or "")
+        yield Diagnosis(name="check", level="fail", what=error.what, fix=error.next)
         return
     for found in findings:
-        yield Diagnosis(
-            name="check", level=_LEVELS[found.level], what=found.what, fix=found.next or ""
-        )
+        yield Diagnosis(name="check", level=_LEVELS[found.level], what=found.what, fix=found.next)
     if not findings:
         yield Diagnosis(name="check", level="ok", what="it would take a release")
 
