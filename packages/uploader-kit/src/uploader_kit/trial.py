@@ -15,10 +15,11 @@ from typing import Any
 from uploader_core.artifact import Artifact, Receipt, UploadFile
 from uploader_core.contract.context import ArrivalContext, PlanContext, ReleaseInfo
 from uploader_core.contract.sources import Sources
-from uploader_core.contract.specs import StepSpec, UploadSpec
+from uploader_core.contract.specs import MakeSpec, StepSpec, UploadSpec
 from uploader_core.errors import StepFailedError, UploaderError
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.step_request import make_request
+from uploader_core.plugins.entry_points import call_light
 from uploader_core.plugins.registry import Plugin
 from uploader_core.user_config.configuration import Config
 from uploader_core.workers.child import perform
@@ -116,7 +117,18 @@ class Trial:
 
     @property
     def kind(self) -> str:
-        return str(getattr(self.spec, "produces", None) or "document")
+        """Kind of what the step makes, with the variant."""
+        if not isinstance(self.spec, MakeSpec):
+            return "document"
+        return self.spec.produces + (f"-{self.variant}" if self.variant else "")
+
+    @property
+    def variant(self) -> str:
+        """The first that the settings ask for; "" for a spec without variants."""
+        if not isinstance(self.spec, MakeSpec) or self.spec.variants is None:
+            return ""
+        names = call_light(self.spec.variants, self.plugin.entry.owner, self.settings)
+        return str(next(iter(names), ""))
 
     @property
     def output(self) -> Path:
@@ -184,6 +196,7 @@ class Trial:
             "inputs": self.inputs,
             "release": RELEASE,
             "output": self.output,
+            "variant": self.variant,
             "target": self.target,
             "sizes": {artifact.kind: artifact.size for artifact in self.inputs if artifact.files},
             "settings": None,
@@ -292,6 +305,7 @@ class Trial:
             spec=self.spec,
             inputs=(),
             kind=self.kind,
+            variant=self.variant,
             sections=self.sections,
             target=self.target,
             destination=None if scheme is None else f"{scheme}:{self.target}",

@@ -1,0 +1,63 @@
+"""The kit on a format that comes in variants, all made in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kit_plugins import failed_checks
+from uploader_kit import SaveConformance
+
+pytestmark = pytest.mark.usefixtures("home")
+
+PLUGIN = """
+from dataclasses import dataclass
+from uploader_core.plugin import Estimate, RefusedError, SaveSpec, hookimpl, setting
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    quants: tuple[str, ...] = setting(("q4", "q8"), help="sizes", changes_result=False)
+
+@hookimpl
+def uploader_savers():
+    yield SaveSpec(name="x", summary="x", consumes=("adapter",), produces="acme.{name}",
+                   run="acme_{name}:save", estimate="acme_{name}:estimate", settings=Settings,
+                   variants="acme_{name}:variants", together=True)
+
+def variants(settings):
+    return settings.quants
+
+def estimate(context):
+    size = context.input("adapter").file("adapter_model.safetensors").stat().st_size
+    return Estimate(bytes_written=size // int(context.variant[1:]), exact=True)
+
+def save(contexts):
+    for context in contexts:
+        path = context.input("adapter").file("adapter_model.safetensors")
+        data = path.read_bytes()
+        if len(data) < 8 + int.from_bytes(data[:8], "little") + 3584:
+            raise RefusedError("the adapter is cut off", owner=str(path), next="save it again")
+        if context.output.done("a.bin") is None:
+            part = data[: len(data) // int(context.variant[1:])]
+            context.output.write("a.bin", part, role="weights")
+    return tuple(context.artifact() for context in contexts){end}
+"""
+
+
+def conformance(install: Callable[..., None], name: str, end: str = "") -> type[SaveConformance]:
+    install(
+        f"acme-{name}",
+        {f"acme_{name}": PLUGIN.format(name=name, end=end)},
+        {"plugins": {name: f"acme_{name}"}, "artifacts": {f"acme.{name}": f"acme_{name}"}},
+        requires="uploader-core>=0.1,<1",
+    )
+    return type("X", (SaveConformance,), {"plugin": name})
+
+
+def test_sound_variants_pass(install: Callable[..., None]) -> None:
+    assert failed_checks(conformance(install, "sound")) == []
+
+
+def test_a_pass_that_returns_too_few_artifacts_fails(install: Callable[..., None]) -> None:
+    assert "step runs in a worker" in failed_checks(conformance(install, "few", "[1:]"))
