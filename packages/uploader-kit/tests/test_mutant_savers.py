@@ -88,6 +88,16 @@ WRONGS = {
         "nothing about this machine is told",
         "copy.safetensors has a path of this machine",
     ),
+    "key-inside": (
+        "context.output.write('notes.txt', 'token: hf_' + 'aBcDeFgHiJ' * 4)",
+        "nothing about this machine is told",
+        "notes.txt has ",
+    ),
+    "key-as-name": (
+        "context.output.write('hf_' + 'aBcDeFgHiJ' * 4, data)",
+        "nothing about this machine is told",
+        "the name of a file looks like a secret",
+    ),
     "metadata": (
         "return context.artifact({'made': time.time()})",
         "same input gives the same bytes",
@@ -110,7 +120,7 @@ WRONGS = {
 @pytest.mark.parametrize("name", WRONGS)
 def test_wrong_saver_is_told_its_rule_and_place(install: Callable[..., None], name: str) -> None:
     body, check, words = WRONGS[name]
-    case = saver(install, name.replace("-", "_"), "", body)
+    case = saver(install, "saver_" + name.replace("-", "_"), "", body)
     vars_of_limit = {"limit": 3.0} if name in ("busy", "endless") else {}
     assert words in told(type("X", (case,), vars_of_limit), check)
 
@@ -182,8 +192,8 @@ def test_what_runs_before_a_step_is_told_its_rule(
     install: Callable[..., None], site: Path, name: str
 ) -> None:
     function, value, check, words = LIGHT[name]
-    name = name.replace("-", "_")
     body = "spare = bytearray(600 << 20)" if name == "memory" else "pass"
+    name = "light_" + name.replace("-", "_")  # modules of other tests stay imported
     case = saver(install, name, "", body)
     plugin, work = site / f"acme_{name}.py", site / f"acme_{name}_work.py"
     given = f'run="acme_{name}_work:save", {function}="acme_{name}_work:{function}"'

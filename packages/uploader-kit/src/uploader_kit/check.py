@@ -7,6 +7,7 @@ then: only its author knows a server to try it against.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import traceback
 import types
@@ -26,10 +27,11 @@ from uploader_core.plugins.entry_points import PLUGINS
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.files import read_toml
 from uploader_kit.announcing import not_tried
-from uploader_kit.conformance import PluginConformance
+from uploader_kit.conformance import PluginConformance, StepConformance
 from uploader_kit.destination import Destination
 from uploader_kit.documenting import DocumentConformance
 from uploader_kit.making import ConvertConformance, SaveConformance
+from uploader_kit.rules import number_of
 from uploader_kit.sending import UploadConformance
 
 # Nothing is shown but the verdicts, and nothing is left behind; options of the author's own test
@@ -52,6 +54,9 @@ class Verdict:
             ``announced`` (it will be a failure in a later version of the kit).
         why: For everything but ``passed``.
         seconds: Wall time.
+        rule: Number of the rule; "" for an author's own check.
+        about: Type of the spec that the class is about, or ``plugin``.
+        spec: Plugin id and name of the spec; the id alone where the class is about no spec.
     """
 
     subject: str
@@ -59,6 +64,9 @@ class Verdict:
     outcome: Outcome
     why: str = ""
     seconds: float = 0.0
+    rule: str = ""
+    about: str = ""
+    spec: str = ""
 
 
 def check(subject: str, registry: Registry, tell: Callable[[Verdict], None]) -> list[Verdict]:
@@ -217,9 +225,26 @@ def _verdict(
         why = str(reason[2]).removeprefix("Skipped: ")
     elif announced:
         outcome, why = "announced", "; ".join(announced)
+    about, spec = _about(cls)
     return Verdict(
-        subject=cls.__name__, check=name, outcome=outcome, why=why, seconds=report.duration
+        subject=cls.__name__,
+        check=name,
+        outcome=outcome,
+        why=why,
+        seconds=report.duration,
+        rule=number_of(getattr(item, "originalname", item.name)),
+        about=about,
+        spec=spec,
     )
+
+
+def _about(cls: type[PluginConformance]) -> tuple[str, str]:
+    """Return what a class of the kit is about: the type of its spec, and its name."""
+    if not issubclass(cls, StepConformance):
+        return "plugin", cls.plugin
+    with contextlib.suppress(UploaderError, AssertionError):
+        return cls.spec_type.__name__, f"{cls.plugin}:{cls.the_spec().name}"
+    return cls.spec_type.__name__, cls.plugin  # it is told by every check of the class
 
 
 def _class_of(item: pytest.Item) -> type[PluginConformance] | None:

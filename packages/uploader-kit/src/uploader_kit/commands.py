@@ -15,17 +15,51 @@ from uploader_core.errors import PluginBrokenError, UsageError
 from uploader_core.user_config.disabled import make_registry
 
 if TYPE_CHECKING:
+    from uploader_core.plugins.registry import Registry
     from uploader_kit.check import Verdict
 
 
 @click.command()
-@click.argument("subject", metavar="ID_OR_PATH")
+@click.argument("subject", metavar="[ID_OR_PATH]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
-def check(subject: str, as_json: bool) -> int:
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write versions, what came of every rule, and the tier, as JSON.",
+)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Ed25519 key in PEM, which signs the report, or by which it shall be signed.",
+)
+@click.option(
+    "--verify-report",
+    "written",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Instead of a check: whether signature and tier of a report hold.",
+)
+def check(
+    subject: str | None,
+    as_json: bool,
+    report: Path | None,
+    key: Path | None,
+    written: Path | None,
+) -> int:
     """Run the conformance kit on a plugin: its id, the folder of its distribution, or its one file.
 
     A file is checked as `uploader run --plugin-file` takes it.
     """
+    if written is not None:
+        from uploader_kit.report import verify_report
+
+        for sentence in verify_report(written, key):
+            click.echo(sentence)
+        return 0
+    if subject is None:
+        raise UsageError("what shall be checked is missing", next="uploader plugins check ID")
     from uploader_kit.check import check as run
     from uploader_kit.one_file import subject_of
 
@@ -34,23 +68,37 @@ def check(subject: str, as_json: bool) -> int:
             return
         colour = {"passed": "green", "failed": "red"}.get(verdict.outcome, "yellow")
         click.secho(f"{verdict.outcome:<8}", fg=colour, nl=False)
-        click.echo(f"  {verdict.subject}: {verdict.check} ({verdict.seconds:.1f} s)")
+        rule = f"{verdict.rule}  " if verdict.rule else ""
+        click.echo(f"  {rule}{verdict.subject}: {verdict.check} ({verdict.seconds:.1f} s)")
         if verdict.why:
             click.echo(f"          {verdict.why}")
 
     with subject_of(subject, make_registry) as (what, registry):
         verdicts = run(what, registry, tell)
+        tier = None if report is None else _report(verdicts, registry, report, key)
     failed = [verdict for verdict in verdicts if verdict.outcome == "failed"]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
     else:
         click.echo(_summary(verdicts))
+        if tier is not None:
+            click.echo(f"{report}: {tier}")
     if failed:
         raise PluginBrokenError(
             f"{subject} fails {len(failed)} check{'s' * (len(failed) > 1)} of the conformance kit",
             next="uploader plugins check says of each what to do",
         )
     return 0
+
+
+def _report(verdicts: Sequence[Verdict], registry: Registry, path: Path, key: Path | None) -> str:
+    """Write the report and say what it comes to, and what the next tier lacks."""
+    from uploader_kit.report import make_report, write_report
+    from uploader_kit.tiers import Outcome
+
+    outcomes = [Outcome(**dataclasses.asdict(verdict)) for verdict in verdicts]
+    written = write_report(make_report(outcomes, registry), path, key)
+    return f"tier {written.tier}" + (f", next: {written.lacking[0]}" if written.lacking else "")
 
 
 def _summary(verdicts: Sequence[Verdict]) -> str:

@@ -20,7 +20,7 @@ from uploader_kit.estimating import negative, wrong
 from uploader_kit.files import files_below, unchanged, untouched
 from uploader_kit.inputs import CHECKPOINT, cut_in_half, lazy_maker, make_input
 from uploader_kit.interruption import Interruption, interrupt
-from uploader_kit.telltale import find_names, names_of_this_machine, paths_in
+from uploader_kit.telltale import find_keys, find_names, names_of_this_machine, paths_in
 from uploader_kit.trial import Result, Trial, resolve_settings
 
 FULL, LAZY = "full checkpoint", "lazy checkpoint"
@@ -158,12 +158,13 @@ class MakingConformance(StepConformance):
         expect(found is None, f"the same input gave other bytes the second time: {found}")
 
     def test_nothing_about_this_machine_is_told(self) -> None:
-        """No path, home folder or host of the machine is in the files."""
+        """No path, home folder or host of the machine, and no key of a vendor, is in the files."""
         self._need_files()
         artifact = self._reference().artifact
         contents = {f.name: artifact.file(f.name).read_bytes() for f in artifact.files}
         names = names_of_this_machine(Path(self._folder.name))
         found = find_names(contents, names, paths_in(self._place("inputs"), names))
+        found += find_keys(contents)
         expect(not found, "whoever gets the release reads it: " + "; ".join(found))
 
     def test_killed_and_run_again_it_gives_the_same_bytes(self) -> None:
@@ -193,7 +194,7 @@ class MakingConformance(StepConformance):
     def test_cancelled_step_says_so(self) -> None:
         """An inline step that reports progress stops when it is told to, and keeps nothing torn."""
         if self.the_spec().isolation != "inline":
-            does_not_apply("a worker is killed when the user stops the run")
+            does_not_apply("a worker of its own is told, and ended where it does not leave in time")
         trial = self._the_trial().at(self._place("cancelled"))
         error = trial.run_cancelled().error
         expect(error is None or isinstance(error, CancelledError),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from uploader_core.masking import INSTEAD, Mask
+from uploader_core.secret_patterns import secret_patterns
 
 _COMMON = {"localhost", "localhost.localdomain", "runner", "ubuntu", "debian", "python"}
 _SHORTEST = 6
@@ -77,6 +78,22 @@ def find_names(
                     told.append(f"{file} has {what}, {text}, at byte {at:,}")
                     break
     return told
+
+
+def find_keys(contents: Mapping[str, bytes]) -> list[str]:
+    """Say which files hold what looks like a vendor's key; core refuses a name like that.
+
+    Args:
+        contents: Bytes by name of the file.
+    """
+    found = []
+    for file, data in contents.items():
+        text = data.decode("utf-8", "replace")
+        for pattern in secret_patterns():
+            at = pattern.pattern.search(text)
+            if at is not None:
+                found.append(f"{file} has {pattern.what} at character {at.start():,}")
+    return found
 
 
 def find_secret(told: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
