@@ -6,6 +6,7 @@ Importing it is cheap: nothing heavier than pluggy.
 from __future__ import annotations
 
 from uploader_core.artifact import Artifact, ArtifactFile, Json, Receipt, UploadFile
+from uploader_core.capability import Capability
 from uploader_core.card_head import card_metadata, load_metadata, split_card
 from uploader_core.contract.context import (
     ArrivalContext,
@@ -71,6 +72,7 @@ __all__ = [
     "ArtifactFile",
     "AuthError",
     "CancelledError",
+    "Capability",
     "CardFacts",
     "CleanUpContext",
     "ConvertSpec",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import (
+    Capability,
     Diagnosis,
     DocumentSpec,
     Resources,
@@ -28,7 +29,11 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
         still_there="uploader_hf.publishing.arrival:still_there",
         settings=HubSettings,
         secrets=("HF_TOKEN", "HF_TOKEN_PATH"),
-        capabilities=("private", "atomic", "revision"),
+        capabilities=(
+            "private",
+            Capability(name="atomic", note="each repository gets one commit"),
+            "revision",
+        ),
         resources=Resources(lane="network"),
     )
 

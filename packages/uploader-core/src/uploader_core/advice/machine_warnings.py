@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from uploader_core.advice.destination_warnings import destination_warnings
 from uploader_core.advice.disk_space import assess, refusals
 from uploader_core.advice.step_times import load as load_pace
 from uploader_core.advice.step_times import with_time
@@ -44,7 +45,12 @@ def advise(
     plan = replace(plan, steps=steps)
     plan = replace(plan, space=assess(plan, kept, jobs=jobs, present=present))
     errors = [*refusals(plan, kept, jobs=jobs, present=present), *_check_names(plan, set(kept))]
-    warnings = (*plan.warnings, *_slow_places(plan), *_short_of_memory(plan, set(kept), jobs))
+    warnings = (
+        *plan.warnings,
+        *destination_warnings(plan, kept),
+        *_slow_places(plan),
+        *_short_of_memory(plan, set(kept), jobs),
+    )
     return replace(plan, warnings=warnings), errors
 
 

@@ -163,6 +163,7 @@ def _show_spec(spec: Mapping[str, Any]) -> None:
     if spec["consumes"]:
         click.echo(f"    {' + '.join(spec['consumes'])} -> {spec['produces']}")
     if spec["scheme"]:
-        click.echo(f"    --to {spec['scheme']}:...")
+        can = f"  ({', '.join(spec['capabilities'])})" if spec["capabilities"] else ""
+        click.echo(f"    --to {spec['scheme']}:...{can}")
     for setting in spec["settings"]:
         click.echo(f"    {setting['option']}  {setting['help']} (default: {setting['default']})")

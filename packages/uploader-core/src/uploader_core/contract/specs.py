@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from uploader_core.capability import Capability
 from uploader_core.untrusted_json import JsonData
 
 API_VERSION = 1
@@ -316,7 +317,9 @@ class UploadSpec(Spec):
         release_name: ``package.module:function`` (light) taking what stands behind the scheme,
             returning the part of it that is the name of a model, or "" for none. None: its last
             part, without what follows a colon, ``@``, ``?`` or ``#``.
-        capabilities: Free words for listings: ``private``, ``atomic``, ``revision``.
+        capabilities: What it can do: a :class:`~uploader_core.capability.Capability`, or a word for
+            one that is full: ``private``, ``atomic``, ``resume``, ``revision``, or others. The
+            plan warns of what it says it cannot, and the conformance kit tries what it says it can.
         secrets: Names of environment variables that only this plugin's upload steps receive.
     """
 
@@ -327,7 +330,7 @@ class UploadSpec(Spec):
     still_there: str | None = None
     clean_up: str | None = None
     release_name: str | None = None
-    capabilities: tuple[str, ...] = ()
+    capabilities: tuple[str | Capability, ...] = ()
     secrets: tuple[str, ...] = ()
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from uploader_core.artifact import Json
+from uploader_core.capability import declared
 from uploader_core.contract.settings import fields_of
 from uploader_core.errors import PluginBrokenError, UploaderError, from_json, to_message
 from uploader_core.machine.time_limit import IMPORT
@@ -146,6 +147,9 @@ def _look(plugin_id: str) -> dict[str, Json]:
                 "produces": getattr(spec, "produces", None),
                 "scheme": getattr(spec, "scheme", None),
                 "secrets": [*getattr(spec, "secrets", ())],
+                "capabilities": [
+                    str(c) for c in declared(getattr(spec, "capabilities", ())).values()
+                ],
                 "settings": settings,
             }
         )

@@ -11,27 +11,15 @@ from pathlib import Path
 
 from uploader_core.artifact import Json
 
-TYPES = (
-    "run_started",
-    "sources_hashed",
-    "finding",
-    "step_kept",
-    "step_started",
-    "step_progress",
-    "step_done",
-    "step_failed",
-    "step_skipped",
-    "warning",
-    "run_finished",
-)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """Something that happened.
 
     Attributes:
-        type: One of :data:`TYPES`.
+        type: ``run_started``, ``sources_hashed``, ``finding``, ``step_kept``, ``step_started``,
+            ``step_progress``, ``step_done``, ``step_failed``, ``step_skipped``, ``warning`` or
+            ``run_finished``.
         step: Step id, or "".
         time: Seconds since the epoch.
         data: What goes with the type.
