@@ -64,6 +64,7 @@ ARRIVES, TWICE = "everything arrives", "second upload sends nothing"
 DAMAGE, CHANGED = "damage at the destination is noticed", "file that changed is refused"
 REPLACED, KEPT = "second release replaces the first", "replaced release is not kept"
 SECRETS, CHILDREN = "secrets are not told", "secrets stay in the upload"
+DECLARED = "declared capabilities are true"
 LISTED = "        if hash_file(target / file.name)[1] != file.sha256:"
 TOKEN = "context.secrets['ACME_TOKEN']"
 START = "    sent = 0\n"
@@ -196,6 +197,18 @@ SENDERS = {
     ),
     "hangs": (START, "    import time; time.sleep(99)\n", ARRIVES, "still running after 3 s"),
     "dawdles": ("return ()", "import time; time.sleep(99)", "check answers", "after 3 s"),
+    "secretive": (
+        'secrets=("ACME_TOKEN",)',
+        'secrets=("ACME_TOKEN",), capabilities=("private",)',
+        DECLARED,
+        "it declares private, and the receipt does not say",
+    ),
+    "fleeting": (
+        'secrets=("ACME_TOKEN",)',
+        'secrets=("ACME_TOKEN",), capabilities=("revision",)',
+        DECLARED,
+        "it declares revision, and the receipt has none",
+    ),
     "returns": ("return context.receipt(url=", "return dict(url=", ARRIVES, "context.receipt"),
 }
 

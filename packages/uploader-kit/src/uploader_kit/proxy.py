@@ -22,6 +22,7 @@ class FaultProxy:
         cuts: How many more connections will be cut.
         after: Bytes from the client that a connection passes on before it is cut.
         connections: How many there have been.
+        lost: Set when one was cut.
     """
 
     def __init__(self, url: str) -> None:
@@ -30,6 +31,7 @@ class FaultProxy:
         self.cuts = 0
         self.after = 0
         self.connections = 0
+        self.lost = threading.Event()
         self._guard = threading.Lock()
         proxy = self
 
@@ -82,6 +84,7 @@ class FaultProxy:
                 linger = b"\1\0\0\0\0\0\0\0"
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 client.close()
+                self.lost.set()
             else:
                 with contextlib.suppress(OSError):
                     server.shutdown(socket.SHUT_WR)

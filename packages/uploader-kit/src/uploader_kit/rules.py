@@ -99,6 +99,7 @@ _UPLOAD = _rules(
         ("secrets_are_not_told", "bronze"),
         ("secrets_stay_in_the_upload", "gold"),
         ("check_answers", "bronze"),
+        ("declared_capabilities_are_true", "gold"),
     ),
 )
 RULES = (*_PLUGIN, *_MAKING, *_DOCUMENT, *_UPLOAD)

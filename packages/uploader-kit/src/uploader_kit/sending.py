@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
+from uploader_core.capability import KNOWN, declared
 from uploader_core.contract.specs import UploadSpec
 from uploader_kit import guard
 from uploader_kit.announcing import announce, does_not_apply
@@ -212,7 +213,7 @@ class UploadConformance(StepConformance):
         if has_server:
             with self._open("torn", bad_line=True) as (place, trial, proxy):
                 proxy.cuts, proxy.after = 1_000_000, self.size // 2
-                trial.run()
+                trial.run(until=proxy.lost)
                 torn = half_there(place, trial)
         elif can_die_by_size():
             with self._open("torn") as (place, trial):
@@ -320,6 +321,32 @@ class UploadConformance(StepConformance):
                 f"{'; '.join(inherited)}: give programs an `env` without it, or name those that "
                 "shall have it in `trusted` of the test class",
             )
+
+    def test_declared_capabilities_are_true(self) -> None:
+        """What the spec says that the destination can do in full, it can."""
+        known = declared(self.the_spec().capabilities).values()
+        can = {c.name for c in known if c.degree == "full"} & KNOWN.keys()
+        if not can:
+            does_not_apply("the destination declares nothing that the kit can try")
+        receipt = _receipt(self._undisturbed().result)
+        expect("private" not in can or receipt["private"] is not None, "it declares private, and "
+               "the receipt does not say whether the release is: read it back")  # fmt: skip
+        expect("revision" not in can or receipt["revision"], "it declares revision, and the "
+               "receipt has none")  # fmt: skip
+        if not can & {"resume", "atomic"}:
+            return
+        with self._open("capable", bad_line=True) as (place, trial, proxy):
+            proxy.cuts, proxy.after = 1_000_000, self.size // 2
+            trial.run(until=proxy.lost)
+            there = place.listing()
+            seen = sorted(f.name for f in trial.files if f.name in there)
+            expect("atomic" not in can or not seen, "it declares atomic, and after an upload that "
+                   f"broke off {', '.join(seen)} is there")  # fmt: skip
+            proxy.cuts = 0
+            sent, total = _receipt(trial.run())["bytes_sent"], sum(f.size for f in trial.files)
+            expect("resume" not in can or sent < total, "it declares resume, and after an upload "
+                   f"that broke off half way all {total:,} bytes were sent again: send smaller "
+                   "parts (`settings`), or declare the degree partial or none")  # fmt: skip
 
     def test_check_answers(self) -> None:
         """The preflight runs in a worker with the secrets and does not refuse a good target."""

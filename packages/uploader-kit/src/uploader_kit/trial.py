@@ -150,6 +150,7 @@ class Trial:
         conditions: Conditions = PLAIN,
         death: Death | None = None,
         meet: Meeting | None = None,
+        until: threading.Event | None = None,
     ) -> Result:
         """Run the step in a watched worker.
 
@@ -158,8 +159,11 @@ class Trial:
             conditions: What it sees of the machine.
             death: Where it dies by itself.
             meet: Stops it when it opens a file of the release.
+            until: SIGKILL the worker when this is set.
         """
-        return self._send(self._request(), kill, conditions=conditions, death=death, meet=meet)
+        return self._send(
+            self._request(), kill, conditions=conditions, death=death, meet=meet, until=until
+        )
 
     def still_there(self, receipt: Mapping[str, Any]) -> Result:
         """Ask whether an upload is still there, in a worker, as core does before it keeps it.
@@ -219,6 +223,7 @@ class Trial:
         conditions: Conditions = PLAIN,
         death: Death | None = None,
         meet: Meeting | None = None,
+        until: threading.Event | None = None,
         roots: Sequence[str] = ("",),
     ) -> Result:
         scratch, logs = self.root / "work", self.root / "logs"
@@ -252,12 +257,16 @@ class Trial:
         error = None
         for timer in timers:
             timer.start()
+        if until is not None:
+            threading.Thread(
+                target=_kill_at, args=(until, workers, self.limit), daemon=True
+            ).start()
         try:
             with meet.running() if meet is not None else contextlib.nullcontext():
                 value = workers.perform(request, emit)
         except UploaderError as caught:
             error = caught
-            if kill is None and workers.stopped:
+            if kill is None and workers.stopped and not (until and until.is_set()):
                 error = _too_late(request, self.limit)
         finally:
             for timer in timers:
@@ -343,6 +352,12 @@ def _too_late(request: Request[Any], limit: float) -> StepFailedError:
 def resolve_settings(plugin: Plugin, spec: StepSpec, given: Mapping[str, object]) -> Any:
     """Return the settings of a spec, as if ``given`` stood on the command line."""
     return Config(options={plugin.id: given}).settings(plugin.id, spec.settings)
+
+
+def _kill_at(event: threading.Event, workers: Workers, limit: float) -> None:
+    """Kill workers when something has happened."""
+    if event.wait(limit):
+        workers.kill()
 
 
 def _addressed(step: StepRequest[Any]) -> dict[str, Any]:
