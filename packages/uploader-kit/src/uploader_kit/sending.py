@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
-from uploader_core.capability import KNOWN, declared
 from uploader_core.contract.specs import UploadSpec
 from uploader_kit import guard
 from uploader_kit.announcing import announce, does_not_apply
 from uploader_kit.conditions import Death, can_die_by_size
 from uploader_kit.conformance import StepConformance, expect
+from uploader_kit.declaring import check_broken_upload, check_receipt, declared_in_full
 from uploader_kit.destination import Destination, expect_complete, half_there, listing
 from uploader_kit.files import unchanged
 from uploader_kit.meeting import Meeting
@@ -324,29 +324,17 @@ class UploadConformance(StepConformance):
 
     def test_declared_capabilities_are_true(self) -> None:
         """What the spec says that the destination can do in full, it can."""
-        known = declared(self.the_spec().capabilities).values()
-        can = {c.name for c in known if c.degree == "full"} & KNOWN.keys()
+        can = declared_in_full(self.the_spec())
         if not can:
             does_not_apply("the destination declares nothing that the kit can try")
-        receipt = _receipt(self._undisturbed().result)
-        expect("private" not in can or receipt["private"] is not None, "it declares private, and "
-               "the receipt does not say whether the release is: read it back")  # fmt: skip
-        expect("revision" not in can or receipt["revision"], "it declares revision, and the "
-               "receipt has none")  # fmt: skip
-        if not can & {"resume", "atomic"}:
-            return
-        with self._open("capable", bad_line=True) as (place, trial, proxy):
-            proxy.cuts, proxy.after = 1_000_000, self.size // 2
-            trial.run(until=proxy.lost)
-            there = place.listing()
-            seen = sorted(f.name for f in trial.files if f.name in there)
-            expect("atomic" not in can or not seen, "it declares atomic, and after an upload that "
-                   f"broke off {', '.join(seen)} is there")  # fmt: skip
-            proxy.cuts = 0
-            sent, total = _receipt(trial.run())["bytes_sent"], sum(f.size for f in trial.files)
-            expect("resume" not in can or sent < total, "it declares resume, and after an upload "
-                   f"that broke off half way all {total:,} bytes were sent again: send smaller "
-                   "parts (`settings`), or declare the degree partial or none")  # fmt: skip
+        check_receipt(can, _receipt(self._undisturbed().result))
+        if can & {"resume", "atomic"}:
+            with self._open("capable", bad_line=True) as (place, trial, proxy):
+                proxy.cuts, proxy.after = 1_000_000, self.size // 2
+                trial.run(until=proxy.lost)
+                there = place.listing()
+                proxy.cuts = 0
+                check_broken_upload(can, trial.files, there, _receipt(trial.run())["bytes_sent"])
 
     def test_check_answers(self) -> None:
         """The preflight runs in a worker with the secrets and does not refuse a good target."""
