@@ -61,3 +61,9 @@ def make_release(folder: Path, size: int) -> tuple[UploadFile, ...]:
             UploadFile(name=name, path=path, size=length, sha256=digest, role=role, kind=kind)
         )
     return tuple(files)
+
+
+def documents_first(trial: Trial) -> Trial:
+    """Put the documents first, where whoever sends in the order of the list sends them."""
+    files = sorted(trial.files, key=lambda file: file.role != "document")
+    return replace(trial, files=tuple(files))

@@ -19,7 +19,7 @@ from uploader_kit.destination import Destination, expect_complete, half_there, l
 from uploader_kit.files import unchanged
 from uploader_kit.meeting import Meeting
 from uploader_kit.proxy import FaultProxy
-from uploader_kit.sample_release import make_release, with_manifest
+from uploader_kit.sample_release import documents_first, make_release, with_manifest
 from uploader_kit.telltale import find_secret
 from uploader_kit.trial import Result, Trial, resolve_settings
 
@@ -117,7 +117,7 @@ class UploadConformance(StepConformance):
         """Whoever finds the README or the manifest there finds the weights, too."""
         early: list[tuple[str, str]] = []
         with self._open("order") as (place, trial):
-            trial = _documents_first(trial)
+            trial = documents_first(trial)
 
             def look() -> bool:
                 there = listing(place)
@@ -389,12 +389,6 @@ class UploadConformance(StepConformance):
 
     def _expect_complete(self, place: Destination, trial: Trial) -> None:
         expect_complete(place.listing(), trial.files)
-
-
-def _documents_first(trial: Trial) -> Trial:
-    """Put the documents first, where whoever sends in the order of the list sends them."""
-    files = sorted(trial.files, key=lambda file: file.role != "document")
-    return replace(trial, files=tuple(files))
 
 
 def _receipt(result: Result) -> Mapping[str, Any]:
