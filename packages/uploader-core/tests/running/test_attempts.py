@@ -62,10 +62,14 @@ def clean_up(context):
     assert context.secrets == {"ACME_PASS": "a-password"}
     assert context.target == "me/x"
     with (SERVER / "cleaned").open("a") as said:
-        said.write(f"{context.why} {(context.state / 'session').read_text()}\\n")
-    if os.environ.get("ACME_KEEP") is None:
-        (SERVER / "open-s1").unlink()
-        (context.state / "session").unlink()
+        again = " again" if context.again else ""
+        said.write(f"{context.why} {(context.state / 'session').read_text()}{again}\\n")
+    if os.environ.get("ACME_BREAK"):
+        raise OSError("no answer")
+    if os.environ.get("ACME_KEEP"):
+        return False
+    (SERVER / "open-s1").unlink()
+    (context.state / "session").unlink()
 """
 
 
@@ -151,7 +155,7 @@ def test_killed_run_is_cleaned_up_by_the_next(uploader: Any, adapter: Path, serv
     process.communicate()
     assert not (server / "cleaned").exists()
     assert receipt(uploader(*command(adapter)))["metadata"] == {"resumed": False}
-    assert (server / "cleaned").read_text() == "killed s1\n"
+    assert (server / "cleaned").read_text() == "killed s1 again\n"
 
 
 def test_state_outlives_the_attempt_and_not_the_upload(
@@ -163,3 +167,27 @@ def test_state_outlives_the_attempt_and_not_the_upload(
     assert receipt(uploader(*command(adapter)))["metadata"] == {"resumed": True}
     (uploads,) = adapter.parent.parent.glob("*/*/.uploader/uploads")
     assert not [*uploads.iterdir()]
+
+
+def test_what_was_kept_is_asked_for_again_by_every_run(
+    uploader: Any, adapter: Path, server: Path, tmp_path: Path
+) -> None:
+    uploader.environment |= {"ACME_MODE": "fail", "ACME_KEEP": "1"}
+    release = ("--output", tmp_path / "out")
+    assert uploader(*command(adapter), *release).returncode == 3
+    del uploader.environment["ACME_KEEP"]
+    elsewhere = ("run", adapter, "--plugins", "acme.x", "--yes", *release)
+    assert uploader(*elsewhere).returncode == 0  # this one sends nothing there
+    assert (server / "cleaned").read_text() == "failed s1\nfailed s1\n"
+    assert not (server / "open-s1").exists()
+
+
+def test_clean_up_that_failed_is_tried_again_for_the_same_reason(
+    uploader: Any, adapter: Path, server: Path
+) -> None:
+    uploader.environment |= {"ACME_MODE": "fail", "ACME_BREAK": "1"}
+    said = uploader(*command(adapter))
+    assert said.returncode == 3
+    del uploader.environment["ACME_BREAK"], uploader.environment["ACME_MODE"]
+    receipt(uploader(*command(adapter)))
+    assert (server / "cleaned").read_text() == "failed s1\nfailed s1 again\n"

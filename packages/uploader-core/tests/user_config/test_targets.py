@@ -12,8 +12,8 @@ import pytest
 PLUGIN = """
 from dataclasses import dataclass
 from pathlib import Path
-from uploader_core.plugin import (Finding, Problem, SaveSpec, UploadSpec, Verification, hookimpl,
-                                  setting)
+from uploader_core.plugin import (AuthError, Finding, Problem, SaveSpec, UploadSpec, Verification,
+                                  hookimpl, setting)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
@@ -39,6 +39,8 @@ def send(context):
                            metadata=told(context))
 
 def check(context):
+    if "ACME_PASS" not in context.secrets:
+        raise AuthError("no password", next="set ACME_PASS")
     yield Finding(level="note", what=str(sorted(told(context).items())))
 
 def verify(context):
@@ -104,11 +106,11 @@ def test_an_option_counts_before_the_target(uploader: Any, adapter: Path) -> Non
 
 
 def test_secret_that_a_target_names_and_nobody_set(uploader: Any, adapter: Path) -> None:
-    """The general one is not sent to a place that it is not for."""
+    """The general one is not sent to a place that it is not for, and the advice is for this one."""
     del uploader.environment["LAB_PASSWORD"]
     result = run(uploader, adapter, "--to", "@lab:tiny")
-    steps = json.loads(result.stdout)["steps"]
-    assert [s["receipt"]["metadata"]["initial"] for s in steps if "send" in s["id"]] == ["-"]
+    error = json.loads(result.stderr.splitlines()[-1])
+    assert (error["code"], error["next"]) == (6, "set LAB_PASSWORD")
 
 
 def test_verify_and_doctor_know_the_target(uploader: Any) -> None:

@@ -171,9 +171,11 @@ class Trial:
         Args:
             receipt: What the upload returned, as JSON.
         """
+        step = self._request()
         request = StillThere(
-            **_addressed(self._request()),
+            **_addressed(step),
             run=str(getattr(self.spec, "still_there", None)),
+            settings=step.settings,
             context=ArrivalContext(target=self.target or "", receipt=Receipt.from_json(receipt)),
         )
         return self._send(request, None)

@@ -206,6 +206,8 @@ class CleanUpContext:
         target: Of the step, as in :class:`StepContext`.
         why: How the upload ended: ``cancelled``, ``failed``, or ``killed``, which the next run
             finds out.
+        again: Whether this very run uploads there once more, after ``killed``, and could go on with
+            what is kept.
         state: As :attr:`StepContext.state`.
         settings: The uploader's settings.
         secrets: The variables that the spec named, where set.
@@ -214,6 +216,7 @@ class CleanUpContext:
     target: str
     why: str
     state: Path
+    again: bool = False
     settings: Any = None
     secrets: Mapping[str, str] = field(default_factory=dict)
 

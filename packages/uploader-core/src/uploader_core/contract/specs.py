@@ -313,7 +313,9 @@ class UploadSpec(Spec):
         clean_up: ``package.module:function`` taking a
             :class:`~uploader_core.contract.context.CleanUpContext`, for what must not stay open at
             the destination after an upload that was cancelled, failed, or was killed (then the next
-            run in the same release folder calls it). It runs in a worker with the secrets.
+            run in the same release folder calls it). It runs in a worker with the secrets, and
+            returns False where it kept something for a next attempt: the next run calls it again,
+            as it does when it raises.
         release_name: ``package.module:function`` (light) taking what stands behind the scheme,
             returning the part of it that is the name of a model, or "" for none. None: its last
             part, without what follows a colon, ``@``, ``?`` or ``#``.

@@ -25,7 +25,7 @@ from uploader_core.machine.time_limit import IMPORT
 from uploader_core.plugins.entry_points import Entry, import_dotted
 from uploader_core.plugins.registry import Registry
 
-_LIGHT = ("check", "estimate", "group", "identify")
+_LIGHT = ("check", "estimate", "group", "identify", "release_name", "use", "variants")
 """Spec fields whose functions run in core's own process or before a run, and so must be light."""
 
 

@@ -1,11 +1,11 @@
-"""What the operating system says when it refuses a write, in words that say what to do."""
+"""What the operating system says when it refuses something, in words that say what to do."""
 
 from __future__ import annotations
 
 import errno
 from pathlib import Path
 
-from uploader_core.errors import RefusedError, SpaceError, UploaderError
+from uploader_core.errors import RefusedError, SpaceError, TemporaryError, UploaderError
 from uploader_core.machine import filesystems
 
 _NO_SPACE = {
@@ -16,7 +16,18 @@ _NO_SPACE = {
 
 
 def translate_os_error(error: OSError, path: Path) -> UploaderError:
-    """Turn an operating-system error while writing into one that says what to do."""
+    """Turn an operating-system error into one that says what to do.
+
+    Args:
+        error: From a write, or from a connection.
+        path: What was written, where it was a write.
+    """
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        return TemporaryError(
+            f"a connection was lost or not answered: {error}",
+            safe="what arrived at a destination is compared and not sent again",
+            next="run the same command again",
+        )
     if error.errno in _NO_SPACE:
         free = filesystems.free_bytes(path) or 0
         return SpaceError(

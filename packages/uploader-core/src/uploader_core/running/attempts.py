@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,20 +67,30 @@ class Attempts:
         mark.unlink(missing_ok=True)
         shutil.rmtree(state, ignore_errors=True)
 
-    def clean_up_killed(self) -> None:
-        """Clean up after uploads whose run ended without a word."""
-        for mark in sorted(self._folder.glob("*.json")):
-            self._clean_up(mark, "killed")
+    def clean_up_earlier(self, uploads: Iterable[PlannedStep]) -> None:
+        """Clean up after uploads of earlier runs, most of which ended without a word.
 
-    def _clean_up(self, mark: Path, why: str) -> None:
-        """Let the destination clean up; what fails is tried again by the next run."""
+        Args:
+            uploads: Of this run, which may go on with what is kept.
+        """
+        again = {safe_name(step.id) for step in uploads}
+        for mark in sorted(self._folder.glob("*.json")):
+            self._clean_up(mark, again=mark.stem in again)
+
+    def _clean_up(self, mark: Path, why: str = "", *, again: bool = False) -> None:
+        """Let the destination clean up; what fails or is kept is for the next run."""
         if not mark.is_file():
             return
+        name = mark.stem
         try:
             request = from_line(mark.read_text("ascii"))
-            context = replace(request.context, why=why, state=mark.with_suffix(""))
-            Workers(self._environment, self._logs).perform(replace(request, context=context))
+            name, context = request.step, request.context
+            context = replace(context, why=why or context.why, again=again)
+            request = replace(request, context=replace(context, state=mark.with_suffix("")))
+            write_bytes(mark, to_line(request).encode("ascii"))
+            done = Workers(self._environment, self._logs).perform(request)
         except (OSError, ValueError, UploaderError) as error:
-            self._warn(f"not cleaned up after {mark.stem}: {error}; the next run tries it again")
+            self._warn(f"{name} failed: {error}; the next run tries it again")
         else:
-            mark.unlink(missing_ok=True)
+            if done:
+                mark.unlink(missing_ok=True)

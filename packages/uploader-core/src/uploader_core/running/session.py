@@ -113,7 +113,7 @@ def run(
             attempts = Attempts(
                 store.internal, environment, lambda what: events.emit("warning", "", what=what)
             )
-            attempts.clean_up_killed()
+            attempts.clean_up_earlier(plan.uploads)
             events.emit("run_started", "", name=plan.release.name, output=str(plan.output))
             results = examine(
                 plan,

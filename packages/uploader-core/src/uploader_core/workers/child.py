@@ -201,8 +201,8 @@ def _fetch(request: messages.Fetch, *_: object) -> FetchedSource:
     return _call(request, context, FetchedSource, "a FetchedSource")
 
 
-def _clean_up(request: messages.CleanUp, *_: object) -> None:
-    import_dotted(request.run, request.owner)(_completed(request))
+def _clean_up(request: messages.CleanUp, *_: object) -> bool:
+    return import_dotted(request.run, request.owner)(_completed(request)) is not False
 
 
 def _ask(request: messages.Verify | messages.StillThere, *_: object) -> object:

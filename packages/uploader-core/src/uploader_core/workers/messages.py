@@ -255,15 +255,15 @@ class StillThere(Request[bool]):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CleanUp(Request[None]):
-    """Let a destination clean up after an upload that was not finished.
+class CleanUp(Request[bool]):
+    """Let a destination clean up after an upload that was not finished; the answer is if it has.
 
     Attributes:
         context: What it is given, but for the settings and secrets.
         settings: Of the upload.
     """
 
-    answer_type: ClassVar[Any] = None
+    answer_type: ClassVar[Any] = bool
     limit: ClassVar[Limit] = CLEAN_UP
 
     context: CleanUpContext

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from uploader_core.errors import CancelledError, StepFailedError, from_json
 from uploader_core.machine.processes import describe_exit, kill
@@ -185,7 +185,7 @@ class Workers:
             if isinstance(message, messages.Answer):
                 return request.read(message.result)
             if isinstance(message, messages.Failed):
-                raise _stopped() if self.stopped else from_json(message.error)
+                raise _stopped() if self.stopped else from_json(_renamed(message.error, request))
             emit(message)
         code = process.wait()
         tail.join()
@@ -234,6 +234,14 @@ class _Tail:
             for line in map(self._mask, printed):
                 self._lines.append(line.rstrip())
                 log.write(line)
+
+
+def _renamed(error: Mapping[str, Any], request: messages.Request[Any]) -> Mapping[str, Any]:
+    """Name variables as they are called here, where a target keeps a secret in another one."""
+    pairs = [name.split("=") for name in request.secrets if "=" in name]
+    for seen, held in pairs:
+        error = {k: v.replace(seen, held) if isinstance(v, str) else v for k, v in error.items()}
+    return error
 
 
 def _stopped() -> CancelledError:
