@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from kit_plugins import failed_checks, sender, told
+from uploader_kit import Destination
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -233,3 +236,49 @@ def test_program_that_shall_have_a_secret_may_be_named(install: Callable[..., No
     source = SENDER.replace(START, START + "    import subprocess; subprocess.run(['true'])\n")
     case = sender(install, "rclone", source.format(name="rclone"))
     assert told(type("X", (case,), {"trusted": ("true",)}), CHILDREN) == ""
+
+
+VERIFIED = """
+def verify(context):
+    from uploader_core.plugin import Verification, parse_json
+    listed = parse_json((Path(context.target) / "upload_manifest.json").read_text())["files"]
+    return Verification(files=len(listed), size=1, problems=())
+"""
+
+
+def test_verification_that_never_finds_anything_is_told(install: Callable[..., None]) -> None:
+    named = SENDER.replace('secrets=("ACME_TOKEN",)', 'secrets=(), verify="acme_{name}:verify"')
+    case = sender(install, "blind", named.format(name="blind") + VERIFIED)
+    assert "and verify finds nothing wrong" in told(case, "verification tells damage")
+
+
+STARTED = """
+def clean_up(context):
+    for session in {sessions}:
+        session.unlink()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "sessions"), [("tidy", "context.state.iterdir()"), ("untidy", "()")]
+)
+def test_session_that_stays_open_is_told(
+    install: Callable[..., None], name: str, sessions: str
+) -> None:
+    begun = "    (context.state / 's1').touch()\n    context.progress('sending', 0, 1)\n"
+    named = SENDER.replace('secrets=("ACME_TOKEN",)', 'secrets=(), clean_up="acme_{name}:clean_up"')
+    source = named.replace(START, begun + START).format(name=name) + STARTED.format(
+        sessions=sessions
+    )
+
+    class Server(sender(install, name, source)):  # type: ignore[misc]
+        @contextlib.contextmanager
+        def destination(self) -> Iterator[Destination]:
+            with super().destination() as place:
+                state = self.root("stopped") / "state"
+                yield dataclasses.replace(place, open_sessions=lambda: len([*state.glob("*")]))
+
+    words = told(Server, "stopped upload leaves nothing open")
+    assert words == (
+        "" if name == "tidy" else "1 sessions are open at the destination after clean_up"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kit_plugins import failed_checks
+from kit_plugins import failed_checks, told
 from uploader_kit import SaveConformance
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -45,10 +45,12 @@ def save(contexts):
 """
 
 
-def conformance(install: Callable[..., None], name: str, end: str = "") -> type[SaveConformance]:
+def conformance(
+    install: Callable[..., None], name: str, end: str = "", source: str = PLUGIN
+) -> type[SaveConformance]:
     install(
         f"acme-{name}",
-        {f"acme_{name}": PLUGIN.format(name=name, end=end)},
+        {f"acme_{name}": source.format(name=name, end=end)},
         {"plugins": {name: f"acme_{name}"}, "artifacts": {f"acme.{name}": f"acme_{name}"}},
         requires="uploader-core>=0.1,<1",
     )
@@ -56,8 +58,39 @@ def conformance(install: Callable[..., None], name: str, end: str = "") -> type[
 
 
 def test_sound_variants_pass(install: Callable[..., None]) -> None:
-    assert failed_checks(conformance(install, "sound")) == []
+    assert failed_checks(conformance(install, "manifold")) == []
 
 
 def test_a_pass_that_returns_too_few_artifacts_fails(install: Callable[..., None]) -> None:
     assert "step runs in a worker" in failed_checks(conformance(install, "few", "[1:]"))
+
+
+CARELESS = (
+    'if context.output.done("a.bin") is None:',
+    'if contexts[0].output.done("a.bin") is None:',
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            *CARELESS,
+            "acme.careless-q8 is not what it is when made alone",
+        ),
+        (
+            "for context in contexts:",
+            "(context,) = contexts\n    for _ in (1,):",
+            "in one call, the",
+        ),
+        ("for context in contexts)", "for context in reversed(contexts))", "in one call"),
+    ],
+    ids=["careless", "alone", "reversed"],
+)
+def test_a_call_that_does_not_make_what_it_is_asked_for(
+    old: str, new: str, words: str, install: Callable[..., None], request: pytest.FixtureRequest
+) -> None:
+    name = request.node.callspec.id
+    assert old in PLUGIN
+    case = conformance(install, name, source=PLUGIN.replace(old, new))
+    assert words in told(case, "every variant is made alone and together")

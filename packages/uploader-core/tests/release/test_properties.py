@@ -21,7 +21,7 @@ from uploader_core.contract.output import OutputFolder
 from uploader_core.destinations.verify import read_manifest, verify_folder
 from uploader_core.disk.safe_write import child, write_json
 from uploader_core.errors import IntegrityError
-from uploader_core.release.manifest_file import NAME, SCHEMA
+from uploader_core.manifest_file import NAME, SCHEMA
 from uploader_core.release.record import Record
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.events import Event, EventFile

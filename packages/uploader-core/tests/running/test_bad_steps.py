@@ -140,6 +140,12 @@ def test_estimate(failed: Run, name: str) -> None:
     assert sentence in failed(estimate=body)
 
 
+def test_file_that_an_exact_estimate_names_is_missing(failed: Run) -> None:
+    """As after a careless look for what an earlier attempt had finished."""
+    said = failed(estimate="exact=True, bytes_written=6, files=(('a.bin', 3), ('b.bin', 3))")
+    assert "acme:bad did not make b.bin, which its exact estimate names" in said
+
+
 def test_nothing_of_a_bad_step_is_recorded(failed: Run, adapter: Path) -> None:
     failed(save=BAD["digest"][0])
     assert not [*(adapter.parent / "m" / ".uploader" / "steps").glob("acme-bad*")]

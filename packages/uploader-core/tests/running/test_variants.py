@@ -180,6 +180,27 @@ def test_a_format_cannot_be_made_from_all_variants(
     assert "acme needs acme.mlx-quantised, which acme makes in several variants" in result.stderr
 
 
+def test_no_variant_is_a_choice_too(uploader: Any, adapter: Path, passes: Path) -> None:
+    assert run(uploader, adapter, "--acme-quants", ",")["acme:whole"] == "done"
+    assert passes.read_text() == "16\n"
+
+
+def test_relation_that_no_card_knows_is_refused_at_once(
+    uploader: Any, adapter: Path, passes: Path, site: Path
+) -> None:
+    plugin = site / "acme_plugin.py"
+    source = plugin.read_text("utf-8").replace(
+        "UploadSpec, hookimpl", "CardFacts, UploadSpec, hookimpl"
+    )
+    source = source.replace(
+        'produces="acme.mlx",', 'produces="acme.mlx", card=CardFacts(relation="x"),'
+    )
+    plugin.write_text(source, "utf-8")
+    result = uploader("plan", adapter, "--plugins", "acme")
+    assert result.returncode == 8
+    assert "relation='x' of spec 'whole' is none of" in result.stderr
+
+
 @pytest.mark.parametrize("given", ["q4,q4", "Q 4"])
 def test_variants_that_are_no_names(given: str, uploader: Any, adapter: Path, passes: Path) -> None:
     result = uploader("plan", adapter, "--plugins", "acme", "--acme-quants", given)

@@ -25,6 +25,8 @@ class Destination:
             in between.
         damage: Changes a file at the destination, behind the plugin's back; None when the
             destination does not allow that.
+        open_sessions: Returns how many uploads are begun at the server and neither finished nor
+            given up; None where it has no such thing, or does not tell.
         own: Names, as shell patterns, of files that the server makes by itself.
     """
 
@@ -34,6 +36,7 @@ class Destination:
     url: str | None = None
     url_variable: str | None = None
     damage: Callable[[str], None] | None = None
+    open_sessions: Callable[[], int] | None = None
     own: Sequence[str] = ()
 
 

@@ -14,10 +14,11 @@ from uploader_core.errors import CancelledError
 from uploader_kit import guard, tracing
 from uploader_kit.announcing import announce, does_not_apply, not_tried
 from uploader_kit.conditions import Conditions, untraceable
-from uploader_kit.conformance import StepConformance, expect
+from uploader_kit.conformance import expect
 from uploader_kit.differences import cause, difference
 from uploader_kit.estimating import negative, wrong
 from uploader_kit.files import files_below, unchanged, untouched
+from uploader_kit.finished import FinishedConformance
 from uploader_kit.inputs import CHECKPOINT, cut_in_half, lazy_maker, make_input
 from uploader_kit.interruption import Interruption, interrupt
 from uploader_kit.telltale import find_keys, find_names, names_of_this_machine, paths_in
@@ -42,7 +43,7 @@ class _Runs:
     answers: dict[str, Result] = field(default_factory=dict)
 
 
-class MakingConformance(StepConformance):
+class MakingConformance(FinishedConformance):
     """Checks of one saver or converter; inherit :class:`SaveConformance` or ``Convert...``.
 
     What consumes ``checkpoint`` is tried with both of its forms.

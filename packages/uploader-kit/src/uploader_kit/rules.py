@@ -68,6 +68,8 @@ _MAKING = _rules(
         ("check_and_estimate_answer", "bronze"),
         ("check_and_estimate_write_nothing", "silver"),
         ("estimate_is_about_right", "gold"),
+        ("every_variant_is_made_alone_and_together", "silver"),
+        ("how_to_run_it_is_said", "silver"),
     ),
 )
 _DOCUMENT = _rules(
@@ -100,6 +102,8 @@ _UPLOAD = _rules(
         ("secrets_stay_in_the_upload", "gold"),
         ("check_answers", "bronze"),
         ("declared_capabilities_are_true", "gold"),
+        ("verification_tells_damage", "gold"),
+        ("stopped_upload_leaves_nothing_open", "gold"),
     ),
 )
 RULES = (*_PLUGIN, *_MAKING, *_DOCUMENT, *_UPLOAD)

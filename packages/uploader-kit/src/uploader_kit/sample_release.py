@@ -8,7 +8,7 @@ from pathlib import Path
 
 from uploader_core.artifact import Json, UploadFile
 from uploader_core.disk.safe_write import hash_file, write_json
-from uploader_core.release.manifest_file import NAME, SCHEMA
+from uploader_core.manifest_file import NAME, SCHEMA
 from uploader_kit.trial import Trial
 
 

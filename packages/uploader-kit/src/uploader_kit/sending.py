@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
-from uploader_core.contract.specs import UploadSpec
 from uploader_kit import guard
+from uploader_kit.aftermath import AftermathConformance
 from uploader_kit.announcing import announce, does_not_apply
 from uploader_kit.conditions import Death, can_die_by_size
-from uploader_kit.conformance import StepConformance, expect
+from uploader_kit.conformance import expect
 from uploader_kit.declaring import check_broken_upload, check_receipt, declared_in_full
 from uploader_kit.destination import Destination, expect_complete, half_there, listing
 from uploader_kit.files import unchanged
@@ -43,7 +43,7 @@ class _Calm:
     changed: tuple[str, ...]
 
 
-class UploadConformance(StepConformance):
+class UploadConformance(AftermathConformance):
     """Checks of one destination: set ``plugin`` and override :meth:`destination`.
 
     Attributes:
@@ -55,7 +55,6 @@ class UploadConformance(StepConformance):
         trusted: Names of programs that the upload starts and that shall have its secrets.
     """
 
-    spec_type = UploadSpec
     size: ClassVar[int] = 3_000_000
     cut_after: ClassVar[int] = 1_000_000
     cuts: ClassVar[int] = 2

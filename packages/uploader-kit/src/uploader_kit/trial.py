@@ -102,6 +102,7 @@ class Trial:
         sections: Documents: sections that they include.
         environment: Variables of the worker besides those of this process.
         limit: Seconds after which the kit ends the worker.
+        only: Which of the spec's variants; the first that the settings ask for when None.
     """
 
     plugin: Plugin
@@ -114,6 +115,7 @@ class Trial:
     sections: tuple[SectionRequest, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     limit: float = 120.0
+    only: str | None = None
 
     @property
     def kind(self) -> str:
@@ -124,11 +126,17 @@ class Trial:
 
     @property
     def variant(self) -> str:
-        """The first that the settings ask for; "" for a spec without variants."""
+        """Which one is made; "" for a spec without variants."""
+        if self.only is not None:
+            return self.only
+        return next(iter(self.variants), "")
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """All that the settings ask for."""
         if not isinstance(self.spec, MakeSpec) or self.spec.variants is None:
-            return ""
-        names = call_light(self.spec.variants, self.plugin.entry.owner, self.settings)
-        return str(next(iter(names), ""))
+            return ()
+        return tuple(call_light(self.spec.variants, self.plugin.entry.owner, self.settings))
 
     @property
     def output(self) -> Path:
@@ -151,6 +159,7 @@ class Trial:
         death: Death | None = None,
         meet: Meeting | None = None,
         until: threading.Event | None = None,
+        cancel: bool = False,
     ) -> Result:
         """Run the step in a watched worker.
 
@@ -160,10 +169,12 @@ class Trial:
             death: Where it dies by itself.
             meet: Stops it when it opens a file of the release.
             until: SIGKILL the worker when this is set.
+            cancel: Stop the run at its first event, as the user does.
         """
-        return self._send(
-            self._request(), kill, conditions=conditions, death=death, meet=meet, until=until
-        )
+        return self.send(
+            self.request(), kill, conditions=conditions, death=death, meet=meet, until=until,
+            cancel=cancel,
+        )  # fmt: skip
 
     def still_there(self, receipt: Mapping[str, Any]) -> Result:
         """Ask whether an upload is still there, in a worker, as core does before it keeps it.
@@ -171,14 +182,14 @@ class Trial:
         Args:
             receipt: What the upload returned, as JSON.
         """
-        step = self._request()
+        step = self.request()
         request = StillThere(
-            **_addressed(step),
+            **addressed(step),
             run=str(getattr(self.spec, "still_there", None)),
             settings=step.settings,
             context=ArrivalContext(target=self.target or "", receipt=Receipt.from_json(receipt)),
         )
-        return self._send(request, None)
+        return self.send(request)
 
     def check(self) -> Result:
         """Run the spec's preflight in a worker, as core does for uploads."""
@@ -197,7 +208,7 @@ class Trial:
             function: Which of them.
             known: Fields of the context that differ from what the trial is about.
         """
-        step = self._request()
+        step = self.request()
         context: dict[str, Any] = {
             "inputs": self.inputs,
             "release": RELEASE,
@@ -209,25 +220,32 @@ class Trial:
         }
         kind = Estimating if function == "estimate" else Check
         request = kind(
-            **_addressed(step),
+            **addressed(step),
             run=str(getattr(self.spec, function)),
             # Specs share a proof, so it is told no settings.
             settings=Settings() if function == "prove" else step.settings,
             context=PlanContext(**{**context, **known}),
         )
-        return self._send(request, None, roots=() if function != "prove" else ("work",))
+        return self.send(request, roots=() if function != "prove" else ("work",))
 
-    def _send(
+    def send(
         self,
         request: Request[Any],
-        kill: float | None,
+        kill: float | None = None,
         *,
         conditions: Conditions = PLAIN,
         death: Death | None = None,
         meet: Meeting | None = None,
         until: threading.Event | None = None,
+        cancel: bool = False,
         roots: Sequence[str] = ("",),
     ) -> Result:
+        """Send a request about the step to a watched worker; see :meth:`run`.
+
+        Args:
+            request: What it shall do.
+            roots: Folders below that of the trial in which it may write.
+        """
         scratch, logs = self.root / "work", self.root / "logs"
         shutil.rmtree(scratch, ignore_errors=True)  # as core does between two attempts
         for folder in (scratch, logs, self.root / "caches"):
@@ -254,6 +272,8 @@ class Trial:
             events.append(message)
             if kill is not None:
                 workers.kill()
+            elif cancel and len(events) == 1:
+                threading.Thread(target=workers.stop, daemon=True).start()
 
         value: Any = None
         error = None
@@ -268,7 +288,7 @@ class Trial:
                 value = workers.perform(request, emit)
         except UploaderError as caught:
             error = caught
-            if kill is None and workers.stopped and not (until and until.is_set()):
+            if kill is None and workers.stopped and not (cancel or (until and until.is_set())):
                 error = _too_late(request, self.limit)
         finally:
             for timer in timers:
@@ -291,7 +311,7 @@ class Trial:
         """Run an inline step in this process; it is told to stop at its first progress report."""
         (self.root / "work").mkdir(parents=True, exist_ok=True)
         try:
-            value = perform(self._request(), lambda _: None, lambda: True)
+            value = perform(self.request(), lambda _: None, lambda: True)
         except UploaderError as error:
             return Result(value=None, error=error)
         return Result(value=value)
@@ -308,7 +328,8 @@ class Trial:
             guard.VARIABLE: json.dumps(rules),
         }
 
-    def _request(self) -> StepRequest[Any]:
+    def request(self) -> StepRequest[Any]:
+        """Return what a worker is told to run the step."""
         scheme = self.spec.scheme if isinstance(self.spec, UploadSpec) else None
         step = PlannedStep(
             id=f"{self.plugin.id}:{self.spec.name}",
@@ -362,6 +383,6 @@ def _kill_at(event: threading.Event, workers: Workers, limit: float) -> None:
         workers.kill()
 
 
-def _addressed(step: StepRequest[Any]) -> dict[str, Any]:
+def addressed(step: StepRequest[Any]) -> dict[str, Any]:
     """Return what any request about a step says of whose it is and what it may see."""
     return {name: getattr(step, name) for name in ("step", "owner", "secrets", "network")}

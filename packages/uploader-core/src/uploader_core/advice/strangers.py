@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from uploader_core.errors import RefusedError, UploaderError
-from uploader_core.release.manifest_file import describe_foreign, files_in, is_loaded
+from uploader_core.manifest_file import describe_foreign, files_in, is_loaded
 
 if TYPE_CHECKING:
     from uploader_core.planning.plan import Plan

@@ -33,7 +33,7 @@ from uploader_core.disk.safe_write import (
 from uploader_core.errors import IntegrityError, RefusedError, UploaderError
 from uploader_core.machine.file_calls import sync_folder
 from uploader_core.machine.os_errors import translate_os_error
-from uploader_core.release.manifest_file import NAME, files_in
+from uploader_core.manifest_file import NAME, files_in
 from uploader_core.untrusted_json import parse_json
 
 JOURNAL = NAME + ".journal" + PARTIAL

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from uploader_core.artifact import Artifact
 from uploader_core.contract.step_context import StepContext
 from uploader_core.human_text import size_text
-from uploader_core.release.manifest_file import NAME
+from uploader_core.manifest_file import NAME
 
 
 def write_readme(context: StepContext) -> Artifact:

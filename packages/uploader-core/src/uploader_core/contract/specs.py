@@ -179,15 +179,20 @@ class Spec:
     resources: Resources = field(default_factory=Resources)
 
 
+RELATIONS = ("", "adapter", "finetune", "merge", "quantized")
+"""What a kind can be to the base model, as the Hub calls it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CardFacts:
     """What model cards say of a kind.
 
     Attributes:
-        title: What people call it (``MLX, 4 bit``); "" for its id.
+        title: What people call it (``MLX``), without its variant, which is put behind it; "" for
+            the spec's summary.
         library_name: Library that loads it, as the Hub names it (``mlx``).
-        relation: What it is to the base model: ``adapter``, ``finetune``, ``merge`` or
-            ``quantized``; "" where that is not said.
+        relation: What it is to the base model, one of :data:`RELATIONS`; "" where that is not said.
+            A card shows it where the base has a public name.
         pipeline_tag: Task, as the Hub names it, where it is not that of the base model.
         tags: More of the Hub's tags.
     """

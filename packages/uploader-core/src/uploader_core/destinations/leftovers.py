@@ -18,7 +18,7 @@ from uploader_core.destinations.verify import KEPT, read_manifest
 from uploader_core.disk.safe_write import child, write_json
 from uploader_core.errors import IntegrityError, RefusedError
 from uploader_core.human_text import names_text
-from uploader_core.release.manifest_file import NAME, describe_foreign, is_loaded
+from uploader_core.manifest_file import NAME, describe_foreign, is_loaded
 from uploader_core.untrusted_json import parse_json
 
 

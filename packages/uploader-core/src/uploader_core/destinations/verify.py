@@ -9,7 +9,7 @@ from uploader_core.artifact import ArtifactFile
 from uploader_core.destinations.verification import Problem, Verification
 from uploader_core.disk.safe_write import child, hash_file
 from uploader_core.errors import IntegrityError, UsageError
-from uploader_core.release.manifest_file import LOADS, NAME, SCHEMA, files_in, is_loaded
+from uploader_core.manifest_file import LOADS, NAME, SCHEMA, files_in, is_loaded
 from uploader_core.untrusted_json import expect, parse_json, read_as
 
 KEPT = "kept"

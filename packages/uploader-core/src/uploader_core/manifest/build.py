@@ -14,9 +14,9 @@ import uploader_core
 from uploader_core.artifact import Artifact, ArtifactFile, Json, UploadFile
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError
+from uploader_core.manifest_file import LOADS, NAME, SCHEMA
 from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
 from uploader_core.redact import without_local_paths
-from uploader_core.release.manifest_file import LOADS, NAME, SCHEMA
 from uploader_core.release.record import Record, safe_name
 from uploader_core.release.store import ReleaseStore
 

@@ -218,7 +218,7 @@ class PlanBuilder:
         return step
 
     def _variants(self, plugin: Plugin, spec: MakeSpec) -> tuple[str, ...]:
-        """Return the names of a spec's variants, one that is "" for a spec without.
+        """Return the names of a spec's variants: none is one too, "" that of a spec without.
 
         Raises:
             PluginBrokenError: Something else than different names that can be part of a kind.
@@ -227,7 +227,7 @@ class PlanBuilder:
             return ("",)
         owner = plugin.entry.owner
         found = tuple(call_light(spec.variants, owner, self._settings(plugin, spec)) or ())
-        if not found or not are_names(found):
+        if not are_names(found):
             raise PluginBrokenError(
                 f"{spec.variants} gave {found!r}: variants are different names of lower-case "
                 "letters, digits, dots and dashes",

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from uploader_core.artifact import Artifact, UploadFile
 from uploader_core.contract.specs import CardFacts, DocumentSpec, MakeSpec, UploadSpec
 from uploader_core.contract.step_context import StepData
+from uploader_core.manifest_file import CARD, NAME
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.plugins.registry import Plugin
-from uploader_core.release.manifest_file import CARD, NAME
 from uploader_core.workers.messages import SectionRequest, Settings, StepRequest
 
 S = TypeVar("S", bound=StepRequest[Any])

@@ -19,6 +19,7 @@ from uploader_core import __version__
 from uploader_core.contract import hookspecs
 from uploader_core.contract.settings import Setting, fields_of
 from uploader_core.contract.specs import (
+    RELATIONS,
     SUPPORTED_API,
     ConvertSpec,
     DocumentSpec,
@@ -152,6 +153,8 @@ def _problems(spec: Spec) -> Iterator[str]:
         if dotted is not None and not _DOTTED.fullmatch(dotted):
             yield f"{field}={dotted!r} of spec {spec.name!r} is not of the form package.module:name"
     if isinstance(spec, MakeSpec):
+        if spec.card is not None and spec.card.relation not in RELATIONS:
+            yield f"relation={spec.card.relation!r} of spec {spec.name!r} is none of {RELATIONS}"
         if spec.together and (spec.isolation != "process" or getattr(spec, "virtual", False)):
             yield f"together of spec {spec.name!r} needs a worker process and files"
         if isinstance(spec.consumes, str) or not spec.consumes:

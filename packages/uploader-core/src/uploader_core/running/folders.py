@@ -10,8 +10,8 @@ from uploader_core.artifact import Artifact
 from uploader_core.errors import IntegrityError, PluginError
 from uploader_core.human_text import names_text
 from uploader_core.machine.filesystems import stamp_of
+from uploader_core.manifest_file import files_in
 from uploader_core.planning.plan import PlannedStep
-from uploader_core.release.manifest_file import files_in
 
 _Stamps = dict[Path, tuple[int, int, int] | None]
 
@@ -48,7 +48,7 @@ def left_alone(
 
 
 def check_folder(step: PlannedStep, artifact: Artifact, before: set[str]) -> None:
-    """Refuse an artifact without files, or with files beside those that it lists.
+    """Refuse an artifact without files, without one that was announced, or with files beside it.
 
     Args:
         step: Made it.
@@ -58,9 +58,14 @@ def check_folder(step: PlannedStep, artifact: Artifact, before: set[str]) -> Non
     Raises:
         PluginError: As said.
     """
-    surplus = {*files_in(artifact.path)} - before - {file.name for file in artifact.files}
+    made = {file.name for file in artifact.files}
+    surplus = {*files_in(artifact.path)} - before - made
+    announced = {name for name, _ in step.estimate.files} if step.estimate.exact else set()
     if surplus:
         what = f"{step.id} wrote {names_text(sorted(surplus))} without context.output"
+    elif announced - made:
+        names = names_text(sorted(announced - made))
+        what = f"{step.id} did not make {names}, which its exact estimate names"
     elif not artifact.files:
         what = f"{step.id} made no file"
     else:

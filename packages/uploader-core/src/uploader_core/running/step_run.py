@@ -17,10 +17,10 @@ from uploader_core.artifact import Artifact, Json
 from uploader_core.errors import CancelledError, IntegrityError, SpaceError, UploaderError
 from uploader_core.machine import gpu
 from uploader_core.manifest.build import describe, files_to_upload
+from uploader_core.manifest_file import files_in
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.preflight import open_virtual
 from uploader_core.planning.step_request import make_request
-from uploader_core.release.manifest_file import files_in
 from uploader_core.release.record import Record, safe_name
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.attempts import Attempts
