@@ -71,7 +71,7 @@ _WHERE = {
     "make_console": "cli.render",
     **dict.fromkeys(("Setting", "fields_of"), "contract.settings"),
     **dict.fromkeys(("Finding", "UploadSpec"), "contract.specs"),
-    **dict.fromkeys(("Problem", "Verification"), "contract.verification"),
+    **dict.fromkeys(("Problem", "Verification"), "destinations.verification"),
     "write_json": "disk.safe_write",
     **dict.fromkeys(("count_text", "duration_text", "size_text"), "human_text"),
     **dict.fromkeys(("Plan", "PlannedStep", "Survey"), "planning.plan"),
