@@ -13,6 +13,7 @@ The only way to opt out of a check is to override it with an ``xfail`` that says
 from uploader_kit.conformance import ConformanceError, PluginConformance
 from uploader_kit.destination import Destination
 from uploader_kit.documenting import DocumentConformance
+from uploader_kit.inputs import make_input
 from uploader_kit.making import ConvertConformance, SaveConformance
 from uploader_kit.sending import UploadConformance
 
@@ -24,4 +25,5 @@ __all__ = [
     "PluginConformance",
     "SaveConformance",
     "UploadConformance",
+    "make_input",
 ]

@@ -112,7 +112,7 @@ def _summary(verdicts: Sequence[Verdict]) -> str:
     if count["announced"]:
         said.append(f"{count['announced']} of them will fail in a later version")
     if count["skipped"] > missing:
-        said.append(f"{count['skipped'] - missing} of the rules do not apply")
+        said.append(f"{count['skipped'] - missing} not about this plugin")
     if missing:
         said.append(f"{missing} could not be tried here")
     return ", ".join(said)

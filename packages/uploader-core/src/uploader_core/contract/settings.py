@@ -143,7 +143,8 @@ class Setting:
             raise UsageError(
                 f"{origin}: {text!r} is not a valid {self.item.__name__}",
                 owner=f"option {self.option}",
-                next=f"{self.option}: {self.help}",
+                next=f"{self.option}: {self.help}"
+                + (", such as 5GB, 500MiB or 4096" if self.item is Size else ""),
             ) from error
 
 

@@ -133,6 +133,9 @@ class Registry:
         known = sorted({*self.ids(), *self.names(ARTIFACTS)})
         question = did_you_mean(name, known, most=3)
         hint = f"{question} Otherwise: " if question else ""
+        for kind in known:  # a variant is chosen by an option of its plugin
+            if name.startswith(f"{kind}-") and self.providers(ARTIFACTS, kind):
+                hint = f"--plugins {kind}, and choose its variants by its options. Otherwise: "
         return PluginNotInstalledError(
             f"no installed plugin or format is called {name!r}",
             owner="installed here: " + (", ".join(known) or "none"),
