@@ -186,8 +186,10 @@ def tests_oldest(session: nox.Session) -> None:
     install(session, "core", "kit", "lora", "merged")
     session.install(*OLDEST_TOOLS, "transformers==4.57.*", "peft==0.19.0", *torch_options())
     for name in ("lora", "merged"):
-        session.run("pytest", f"packages/uploader-{name}/tests", *SIDE_BY_SIDE, *session.posargs,
-                    env=ONE_THREAD)  # fmt: skip
+        tests = f"packages/uploader-{name}/tests"
+        # What the kit looks at is how a plugin behaves, and that is no matter of these versions.
+        session.run("pytest", tests, f"--ignore={tests}/test_conformance.py", *SIDE_BY_SIDE,
+                    *session.posargs, env=ONE_THREAD)  # fmt: skip
 
 
 @nox.session
