@@ -76,7 +76,7 @@ CARELESS = (
     [
         (
             *CARELESS,
-            "acme.careless-q8 is not what it is when made alone",
+            "acme.manycareless-q8 is not what it is when made alone",
         ),
         (
             "for context in contexts:",
@@ -85,7 +85,7 @@ CARELESS = (
         ),
         ("for context in contexts)", "for context in reversed(contexts))", "in one call"),
     ],
-    ids=["careless", "alone", "reversed"],
+    ids=["manycareless", "manyfirst", "manyreversed"],
 )
 def test_a_call_that_does_not_make_what_it_is_asked_for(
     old: str, new: str, words: str, install: Callable[..., None], request: pytest.FixtureRequest

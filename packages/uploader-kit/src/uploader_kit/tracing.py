@@ -13,6 +13,9 @@ _CALLS = (
     *("connect", "sendto", "sendmsg"),
 )
 _LINE = re.compile(r"^\d+\s+(\w+)\((.*)\)\s+= (-?\d+|\?)")
+# A call that waited while another process said something stands in two lines.
+_BEGUN = re.compile(r"^(\d+)\s+(\w+\(.*?),? *<unfinished \.\.\.>")
+_RESUMED = re.compile(r"^(\d+)\s+<\.\.\. \w+ resumed>(.*)")
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _FOLDER = re.compile(r"^(?:AT_FDCWD|\d+)<([^>]*)>, ")
 _ADDRESS = re.compile(r"sa_family=AF_INET6?, .*?port=htons\((\d+)\).*?\"([^\"]+)\"")
@@ -70,8 +73,14 @@ def addresses(log: Path) -> list[str]:
 
 def _calls(log: Path) -> Iterator[tuple[str, str]]:
     """Yield name and arguments of every call that succeeded."""
+    begun: dict[str, str] = {}
     with log.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
+            if (first := _BEGUN.match(line)) is not None:
+                begun[first[1]] = first[2]
+                continue
+            if (rest := _RESUMED.match(line)) is not None:
+                line = f"{rest[1]} {begun.pop(rest[1], '')}{rest[2]}"
             match = _LINE.match(line)
             if match is not None and not match[3].startswith("-"):
                 yield match[1], match[2]
