@@ -94,3 +94,9 @@ def test_a_call_that_does_not_make_what_it_is_asked_for(
     assert old in PLUGIN
     case = conformance(install, name, source=PLUGIN.replace(old, new))
     assert words in told(case, "every variant is made alone and together")
+
+
+def test_how_it_is_run_is_said_in_pairs(install: Callable[..., None]) -> None:
+    named = PLUGIN.replace("together=True", 'together=True, use="acme_{name}:use"')
+    case = conformance(install, "mumbles2", "\n\ndef use(context):\n    return ['run it']", named)
+    assert "expected a program and a command" in told(case, "how to run it is said")

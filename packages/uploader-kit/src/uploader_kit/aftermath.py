@@ -11,7 +11,7 @@ from uploader_core.workers.messages import CleanUp, Verify
 from uploader_kit.announcing import does_not_apply
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.sample_release import with_manifest
-from uploader_kit.trial import Result, Trial, addressed
+from uploader_kit.trial import Result, Trial
 
 
 class AftermathConformance(StepConformance):
@@ -60,25 +60,10 @@ class AftermathConformance(StepConformance):
 
 def _verify(trial: Trial) -> Result:
     """Compare what is at the destination with its manifest, as ``uploader verify`` does."""
-    step = trial.request()
-    return trial.send(
-        Verify(
-            **addressed(step),
-            run=str(getattr(trial.spec, "verify", None)),
-            settings=step.settings,
-            context=VerifyContext(target=trial.target or ""),
-        )
-    )
+    return trial.put(Verify, "verify", VerifyContext(target=trial.target or ""))
 
 
 def _clean_up(trial: Trial, why: str) -> Result:
     """Let a destination clean up after an upload, as a run does."""
-    step = trial.request()
-    return trial.send(
-        CleanUp(
-            **addressed(step),
-            run=str(getattr(trial.spec, "clean_up", None)),
-            settings=step.settings,
-            context=CleanUpContext(target=trial.target or "", why=why, state=trial.root / "state"),
-        )
-    )
+    context = CleanUpContext(target=trial.target or "", why=why, state=trial.root / "state")
+    return trial.put(CleanUp, "clean_up", context)

@@ -11,14 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from uploader_core.cli.plugin_file import advertised
 from uploader_core.contract.settings import Setting, fields_of, from_json, to_json
 from uploader_core.contract.specs import (
     SUPPORTED_API,
-    ConvertSpec,
-    DocumentSpec,
-    ReaderSpec,
-    SaveSpec,
-    SourceSpec,
     Spec,
     UploadSpec,
 )
@@ -201,28 +197,14 @@ class PluginConformance:
 
     def test_advertised_names_match(self) -> None:
         """The entry-point groups name exactly what the specs offer."""
-        plugin = self.load()
-        made: set[str] = {s.produces for s in self._specs(SaveSpec, ConvertSpec)}
-        schemes = {s.scheme for s in plugin.of(UploadSpec)}
-        # A section belongs to whoever makes the kind; a plugin of sections alone is loaded always.
-        described = plugin.of(DocumentSpec)
-        measures = [s for s in described if s.measures]
-        documents = [
-            s
-            for s in described
-            if not s.measures and (s.output is not None or not (made or schemes))
-        ]
-        for group, offered in (
-            (ARTIFACTS, made),
-            (SCHEMES, schemes),
-            (SOURCES, {self.plugin} if plugin.of(SourceSpec) else set()),
-            (READERS, {self.plugin} if plugin.of(ReaderSpec) else set()),
-            (DOCUMENTS, {self.plugin} if documents else set()),
-            (MEASURES, {self.plugin} if measures else set()),
-        ):
-            advertised = set(self.registry().advertised(self.plugin, group))
-            both = f"specs offer {sorted(offered)}, metadata says {sorted(advertised)}"
-            expect(advertised == offered, f'[project.entry-points."{group}"]: {both}')
+        offers: dict[str, set[str]] = {}
+        for group, name in advertised(self.plugin, self.load().specs):
+            offers.setdefault(group, set()).add(name)
+        for group in (ARTIFACTS, SCHEMES, SOURCES, READERS, DOCUMENTS, MEASURES):
+            offered = offers.get(group, set())
+            said = set(self.registry().advertised(self.plugin, group))
+            both = f"specs offer {sorted(offered)}, metadata says {sorted(said)}"
+            expect(said == offered, f'[project.entry-points."{group}"]: {both}')
 
     def test_settings_have_help_and_survive_every_way_in(self) -> None:
         """Each setting reads the same from option, variable and file, and crosses to a worker."""

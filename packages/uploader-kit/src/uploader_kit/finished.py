@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from uploader_core.contract.context import UseContext
 from uploader_core.contract.specs import ConvertSpec, SaveSpec
+from uploader_core.page.run_commands import programs_of
 from uploader_kit.announcing import does_not_apply
 from uploader_kit.conformance import StepConformance
 from uploader_kit.passes import check_variants, each_variant
-from uploader_kit.trial import Result, Trial
-from uploader_kit.using import check_use
+from uploader_kit.trial import RELEASE, Result, Trial
 
 
 class FinishedConformance(StepConformance):
@@ -31,7 +32,8 @@ class FinishedConformance(StepConformance):
         if spec.use is None:
             does_not_apply("the spec does not say how its kind is run")
         self._need_reference()
-        check_use(spec.use, self.load().entry.owner, self._reference().artifact)
+        made = UseContext(artifact=self._reference().artifact, release=RELEASE)
+        programs_of(spec.use, self.load().entry.owner, made)
 
     def _need_files(self) -> None:
         raise NotImplementedError

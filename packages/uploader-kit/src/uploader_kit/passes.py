@@ -58,8 +58,8 @@ def check_variants(trial: Trial, steps: list[Trial], place: Callable[[str], Path
     root = place("together")
     beside = [step.at(root / step.kind) for step in steps]
     carrier = trial.at(root)
-    for what, again in (("in one call", beside), ("after a part of it was made", beside)):
-        result = _in_one_call(carrier, again)
+    for what in ("in one call", "after a part of it was made"):
+        result = _in_one_call(carrier, beside)
         expect(result.error is None, f"{what}, the function fails: {result.error}")
         made = _digests(result.value)
         wrong = [kind for kind in alone if made.get(kind) != alone[kind]]

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -176,20 +176,29 @@ class Trial:
             cancel=cancel,
         )  # fmt: skip
 
+    def put(self, question: Callable[..., Request[Any]], function: str, context: object) -> Result:
+        """Ask one of the spec's functions in a worker, with its settings, as core does.
+
+        Args:
+            question: Class of the request.
+            function: Field of the spec that names it.
+            context: What it is given, but for settings and secrets.
+        """
+        step = self.request()
+        run = str(getattr(self.spec, function))
+        return self.send(
+            question(**addressed(step), run=run, settings=step.settings, context=context)
+        )
+
     def still_there(self, receipt: Mapping[str, Any]) -> Result:
         """Ask whether an upload is still there, in a worker, as core does before it keeps it.
 
         Args:
             receipt: What the upload returned, as JSON.
         """
-        step = self.request()
-        request = StillThere(
-            **addressed(step),
-            run=str(getattr(self.spec, "still_there", None)),
-            settings=step.settings,
-            context=ArrivalContext(target=self.target or "", receipt=Receipt.from_json(receipt)),
-        )
-        return self.send(request)
+        known = Receipt.from_json(receipt)
+        context = ArrivalContext(target=self.target or "", receipt=known)
+        return self.put(StillThere, "still_there", context)
 
     def check(self) -> Result:
         """Run the spec's preflight in a worker, as core does for uploads."""

@@ -70,11 +70,7 @@ def _told(report: Report) -> Iterator[tuple[PlannedStep, str]]:
 
 
 def _pairs(report: Report, step: PlannedStep, dotted: str) -> list[tuple[str, str]]:
-    """Ask a plugin for programs and commands.
-
-    Raises:
-        PluginError: It fails, or returns something else.
-    """
+    """Ask the plugin of a step for programs and commands; see :func:`programs_of`."""
     record = report.outcomes[step.id].record
     assert record is not None
     made = record.made
@@ -83,7 +79,20 @@ def _pairs(report: Report, step: PlannedStep, dotted: str) -> list[tuple[str, st
         release=report.plan.release,
         published=_published(report, step),
     )
-    owner = step.plugin.entry.owner
+    return programs_of(dotted, step.plugin.entry.owner, context)
+
+
+def programs_of(dotted: str, owner: str, context: UseContext) -> list[tuple[str, str]]:
+    """Ask a plugin for programs and commands.
+
+    Args:
+        dotted: A spec's ``use``.
+        owner: Whose it is.
+        context: What was made.
+
+    Raises:
+        PluginError: It fails, or returns something else.
+    """
     try:
         pairs = list(call_light(dotted, owner, context))
     except (Exception, SystemExit) as error:
