@@ -52,6 +52,7 @@ class Workers:
         self._running: set[subprocess.Popen[str]] = set()
         self._warm: dict[str, subprocess.Popen[str]] = {}
         self._guard = threading.Lock()
+        self._inline = threading.Lock()
         self.stopped = False
 
     def stop(self) -> None:
@@ -117,7 +118,9 @@ class Workers:
             CancelledError: The run was stopped.
         """
         if inline and not request.secrets:  # what a step says is masked on its way from a worker
-            return child.perform(request, emit, lambda: self.stopped)
+            # One at a time: two that import the same module at once can each see half of it.
+            with self._inline:
+                return child.perform(request, emit, lambda: self.stopped)
         with self._guard:
             if self.stopped:
                 raise _stopped()
