@@ -27,7 +27,18 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 # In the order of their dependencies.
-PACKAGES = ("core", "kit", "lora", "merged", "gguf", "hf", "loopback-hub", "demo", "trainers")
+PACKAGES = (
+    "core",
+    "kit",
+    "kernels",
+    "lora",
+    "merged",
+    "gguf",
+    "hf",
+    "loopback-hub",
+    "demo",
+    "trainers",
+)
 TEST_TOOLS = (
     "accelerate",
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
@@ -128,8 +139,8 @@ def tests(session: nox.Session) -> None:
 @nox.parametrize("name", PACKAGES)
 def tests_of(session: nox.Session, name: str) -> None:
     """Run the tests of one package, with only what it needs installed."""
-    needed = {"merged": ("lora",), "gguf": ("lora", "merged"), "hf": ("loopback-hub",),
-              "loopback-hub": ("hf",), "demo": PACKAGES[1:-1],
+    needed = {"merged": ("kernels", "lora"), "gguf": ("kernels", "lora", "merged"),
+              "hf": ("loopback-hub",), "loopback-hub": ("hf",), "demo": PACKAGES[1:-1],
               "trainers": PACKAGES[1:]}  # fmt: skip
     install(session, *dict.fromkeys(("core", "kit", *needed.get(name, ()), name)))
     session.install(*TEST_TOOLS, *torch_options())
@@ -172,7 +183,7 @@ PATHS = {
 @nox.session
 def plain_path(session: nox.Session) -> None:
     """Run the tests that compare bits as on a processor with nothing, and with AVX2 alone."""
-    install(session, "core", "kit", "lora", "merged", "gguf")
+    install(session, "core", "kit", "kernels", "lora", "merged", "gguf")
     session.install(*TEST_TOOLS, *torch_options())
     for name in session.posargs or PATHS:
         for package in ("merged", "gguf"):
@@ -183,7 +194,7 @@ def plain_path(session: nox.Session) -> None:
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
     """Run the tests of merging with the oldest peft and transformers that they are made for."""
-    install(session, "core", "kit", "lora", "merged")
+    install(session, "core", "kit", "kernels", "lora", "merged")
     session.install(*OLDEST_TOOLS, "transformers==4.57.*", "peft==0.19.0", *torch_options())
     for name in ("lora", "merged"):
         tests = f"packages/uploader-{name}/tests"
@@ -195,7 +206,7 @@ def tests_oldest(session: nox.Session) -> None:
 @nox.session
 def parity_gguf(session: nox.Session) -> None:
     """Compare GGUF files of all architectures and types with llama.cpp's own tools; minutes."""
-    install(session, "core", "kit", "lora", "merged", "gguf")
+    install(session, "core", "kit", "kernels", "lora", "merged", "gguf")
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "packages/uploader-gguf/tests", "-m", "slow", *session.posargs)
 
@@ -203,7 +214,7 @@ def parity_gguf(session: nox.Session) -> None:
 @nox.session
 def tests_oldest_gguf(session: nox.Session) -> None:
     """Run the tests of GGUF with the transformers that trainers pin today."""
-    install(session, "core", "kit", "lora", "merged", "gguf")
+    install(session, "core", "kit", "kernels", "lora", "merged", "gguf")
     session.install(*OLDEST_TOOLS, "transformers==4.57.*", *torch_options())
     session.run("pytest", "packages/uploader-gguf/tests", *session.posargs)
 
@@ -219,7 +230,7 @@ def llama_cpp(session: nox.Session) -> None:
     if count != 1:
         session.error(f"{project} names the release in {count} places, not one")
     project.write_text(text, "utf-8")
-    install(session, "core", "kit", "lora", "merged", "gguf")
+    install(session, "core", "kit", "kernels", "lora", "merged", "gguf")
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "packages/uploader-gguf/tests", "-m", "slow or not slow")
 

@@ -74,6 +74,12 @@ class GgufSettings(ConverterSettings):
     tokenizer_check: bool = setting(
         True, help="compare llama.cpp's tokenisation of many scripts with the tokenizer's own"
     )
+    kernels: str = setting(
+        "auto",
+        help="who quantises: fast kernels with llama.cpp's bytes, or llama.cpp's own (reference)",
+        choices=("auto", "reference"),
+        changes_result=False,
+    )
     lora_type: str = setting(
         "F32", help="how gguf-lora stores values", choices=("F32", "F16", "BF16")
     )

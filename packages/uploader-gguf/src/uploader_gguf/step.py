@@ -22,6 +22,7 @@ from uploader_gguf.importance.imatrix import Importance
 from uploader_gguf.llama_cpp import library, smoke, toolchain
 from uploader_gguf.llama_cpp.converter import Conversion, plan
 from uploader_gguf.llama_cpp.converter_folder import ConverterFolder, prepare_folder
+from uploader_gguf.llama_cpp.encoders import choose
 from uploader_gguf.llama_cpp.heads import refuse_lost_head
 from uploader_gguf.llama_cpp.weights import Weights, open_weights
 from uploader_gguf.settings import GgufSettings
@@ -61,6 +62,7 @@ def convert(context: StepContext) -> Artifact:
             **weights.task().to_json(),
             "llama_cpp": chain.version,
             "library": library.version(),
+            "kernels": choose(settings.kernels, ()).record,
             "parameters": sum(map(prod, shapes)),
             "quants": {
                 name: kind for kind, names in zip(kinds, files, strict=True) for name in names
@@ -131,7 +133,7 @@ def _importance(
         conversion = _plan(context, chain, weights, folder, {"Q8_0"})
         scratch = OutputFolder(context.work / "calibration", context.work / "calibration")
         file = lay_out(QUANTS["Q8_0"], "model.gguf", conversion)
-        write(dataclasses.replace(context, output=scratch), conversion, [file])
+        write(dataclasses.replace(context, output=scratch), conversion, [file], settings.kernels)
         text = calibration.text_path(settings.calibration)
         with context.output.reserve(name, role="other") as target:
             calibration.compute(scratch.path / "model.gguf", text, target, context.progress)
@@ -155,7 +157,7 @@ def _write(
         )
         for quant in _quants(settings)
     ]
-    write(context, conversion, files)
+    write(context, conversion, files, settings.kernels)
     return [tuple(shard.name for shard in file.shards) for file in files]
 
 
@@ -176,7 +178,8 @@ def _projector(
             pre_tokenizer=vocabulary.resolver(None),
             part="mmproj",
         )
-        write(context, conversion, [lay_out(QUANTS[settings.mmproj], name, conversion)])
+        layout = lay_out(QUANTS[settings.mmproj], name, conversion)
+        write(context, conversion, [layout], settings.kernels)
     return context.output.path / name
 
 

@@ -153,6 +153,7 @@ def _unquantised(
         dataclasses.replace(context, output=scratch, settings=GgufSettings()),
         conversion,
         [lay_out(QUANTS[REFERENCE], file, conversion)],
+        "auto",
     )
     return folder / file
 

@@ -58,15 +58,30 @@ def encode(
         length,
         None if weights is None else weights.ctypes.data,
     )
-    if not ggml.ggml_validate_row_data(int(kind), out.ctypes.data, out.nbytes):
-        raise IntegrityError(
-            f"a value is not finite after it was stored as {kind.name}",
-            owner="the model's weights",
-            next="ask for BF16, which holds every value of a bfloat16 model, with --gguf-quants"
-            if kind is TensorType.F16
-            else "look for NaN or infinite values in the adapter and in the base",
-        )
+    validate(out, kind)
     return out
+
+
+def validate(stored: npt.NDArray[np.uint8], kind: TensorType) -> None:
+    """Refuse rows with a number that is not finite.
+
+    Raises:
+        IntegrityError: The type could not hold a value.
+    """
+    ggml = library.load()
+    if not ggml.ggml_validate_row_data(int(kind), stored.ctypes.data, stored.nbytes):
+        raise not_finite(kind)
+
+
+def not_finite(kind: TensorType) -> IntegrityError:
+    """Return the error for a value that a type cannot hold."""
+    return IntegrityError(
+        f"a value is not finite after it was stored as {kind.name}",
+        owner="the model's weights",
+        next="ask for BF16, which holds every value of a bfloat16 model, with --gguf-quants"
+        if kind is TensorType.F16
+        else "look for NaN or infinite values in the adapter and in the base",
+    )
 
 
 def widen(half: npt.NDArray[Any], length: int) -> Rows:

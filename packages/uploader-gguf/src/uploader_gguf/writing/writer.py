@@ -9,19 +9,21 @@ in blocks.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple
 
-from uploader_core.plugin import HashingWriter, StepContext
+from uploader_core.plugin import HashingWriter, IntegrityError, StepContext
 from uploader_gguf.format import gguf_file
 from uploader_gguf.format.gguf_file import TensorInfo
 from uploader_gguf.format.quants import TensorType
-from uploader_gguf.llama_cpp import kernels
 from uploader_gguf.llama_cpp.converter import Conversion, Planned
+from uploader_gguf.llama_cpp.encoders import Encoders, choose
+from uploader_gguf.llama_cpp.kernels import Rows
 from uploader_gguf.llama_cpp.lazy import Array, as_float32
 from uploader_gguf.writing.layout import File
 from uploader_merged.compute.pipeline import in_order, thread_pool
@@ -33,19 +35,30 @@ _AHEAD = 16
 """Pieces that are in work or wait to be written; four blocks."""
 
 
-def write(context: StepContext, conversion: Conversion, files: list[File]) -> None:
+def write(context: StepContext, conversion: Conversion, files: list[File], wanted: str) -> None:
     """Write all files side by side, each tensor of the checkpoint read once.
 
     A file on disk that an interrupted attempt finished is not written again.
+
+    Args:
+        context: Of the step.
+        conversion: What the converter planned.
+        files: Laid out.
+        wanted: Which kernels, see :func:`uploader_gguf.llama_cpp.encoders.choose`.
+
+    Raises:
+        IntegrityError: A value is not finite, or its type cannot hold it.
     """
-    kernels.prepare({tensor.kind for file in files for tensor in file.tensors})
+    encoders = choose(wanted, {tensor.kind for file in files for tensor in file.tensors})
+    for reason in encoders.reasons:
+        context.log.warning("slower than it could be: %s", reason)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(thread_pool(os.cpu_count() or 1))
         sinks = [stack.enter_context(_Sink(context, file)) for file in files]
         open_files = [file for file, sink in zip(files, sinks, strict=True) if sink.total]
         sinks = [sink for sink in sinks if sink.total]
         total = sum(sink.total for sink in sinks)
-        for piece in in_order(_pieces(conversion, open_files, pool), _AHEAD):
+        for piece in in_order(_pieces(conversion, open_files, pool, encoders), _AHEAD):
             for sink, data in zip(sinks, piece, strict=True):
                 sink.write(data)
             context.progress("writing", sum(sink.size for sink in sinks), total)
@@ -118,7 +131,7 @@ def _work(file: File, info: TensorInfo, half: TensorType) -> _Work:
 
 
 def _pieces(
-    conversion: Conversion, files: list[File], pool: ThreadPoolExecutor
+    conversion: Conversion, files: list[File], pool: ThreadPoolExecutor, encoders: Encoders
 ) -> Iterator[Future[_Stored]]:
     """Start the work, piece by piece, on every tensor in order; results are bytes for each file."""
     for index, planned in enumerate(conversion.tensors):
@@ -127,7 +140,10 @@ def _pieces(
             for block in conversion.blocks(planned.fixed):
                 yield _ready([block] * len(files))
         else:
-            yield from _tensor(planned, conversion, files, infos, pool)
+            store = functools.partial(_store, encoders, planned.name)
+            yield from _tensor(
+                planned, conversion, files, infos, functools.partial(pool.submit, store)
+            )
         planned.values = planned.fixed = None
         tails = [gguf_file.padding(info.nbytes, conversion.alignment) for info in infos]
         if any(tails):
@@ -145,7 +161,7 @@ def _tensor(
     conversion: Conversion,
     files: list[File],
     infos: list[TensorInfo],
-    pool: ThreadPoolExecutor,
+    submit: Callable[..., Future[_Stored]],
 ) -> Iterator[Future[_Stored]]:
     half = planned.stored["F16"]
     wanted = [_work(file, info, half) for file, info in zip(files, infos, strict=True)]
@@ -158,19 +174,25 @@ def _tensor(
         rows = as_float32(block)
         for start, end in pairwise(_edges(rows.shape[0], first, height)):
             weights = None if importance is None else importance[(first + start) // height]
-            yield pool.submit(_store, rows[start:end], wanted, weights)
+            yield submit(rows[start:end], wanted, weights)
         first += rows.shape[0]
 
 
-def _store(rows: kernels.Rows, wanted: list[_Work], weights: Array | None) -> _Stored:
+def _store(
+    encoders: Encoders, name: str, rows: Rows, wanted: list[_Work], weights: Array | None
+) -> _Stored:
     """Store rows for each file; runs in a thread."""
-    halved: kernels.Rows | None = None
+    halved: Rows | None = None
     made: dict[_Work, Array] = {}
-    for work in dict.fromkeys(wanted):
-        if work.through_half and halved is None:
-            halved = kernels.widen(kernels.encode(rows, TensorType.F16), rows.shape[1])
-        source = halved if work.through_half and halved is not None else rows
-        made[work] = kernels.encode(source, work.kind, weights if work.weighted else None)
+    try:
+        encoders.require_finite(rows)
+        for work in dict.fromkeys(wanted):
+            if work.through_half and halved is None:
+                halved = encoders.halve(rows)
+            source = halved if work.through_half and halved is not None else rows
+            made[work] = encoders.encode(source, work.kind, weights if work.weighted else None)
+    except IntegrityError as error:
+        raise error.replace(what=f"{name}: {error.what}") from error
     return [made[work] for work in wanted]
 
 

@@ -1,0 +1,26 @@
+"""Fast kernels for what a release computes, with the bytes of the slow ones.
+
+:func:`load` gives the compiled library, or says why there is none. :func:`encode` quantises rows as
+llama.cpp does. What every kernel computes stands beside it in numpy, in
+:mod:`uploader_kernels.encoders`. Importing this imports no numpy: only what computes does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from uploader_kernels.library import KernelsError, Library, load, version
+
+if TYPE_CHECKING:
+    from uploader_kernels.rows import TYPES, all_finite, encode, round_half
+
+__all__ = [
+    "TYPES", "KernelsError", "Library", "all_finite", "encode", "load", "round_half", "version",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("uploader_kernels.rows"), name)
