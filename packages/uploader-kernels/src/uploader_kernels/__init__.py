@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 from uploader_kernels.library import KernelsError, Library, load, version
 
 if TYPE_CHECKING:
+    from uploader_kernels.merge.sums import STORED, add_scaled
     from uploader_kernels.rows import TYPES, all_finite, encode, round_half
 
 __all__ = [
-    "TYPES", "KernelsError", "Library", "all_finite", "encode", "load", "round_half", "version",
+    "STORED", "TYPES", "KernelsError", "Library", "add_scaled", "all_finite", "encode", "load",
+    "round_half", "version",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("uploader_kernels.rows"), name)
+    module = "merge.sums" if name in ("STORED", "add_scaled") else "rows"
+    return getattr(importlib.import_module(f"uploader_kernels.{module}"), name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = "uploader_kernels_native"
-INTERFACE = 1
+INTERFACE = 2
 LEVELS = ("plain", "avx2", "avx512")
 """Sets of instructions, as the library counts them."""
 
@@ -108,3 +108,7 @@ def _declare(functions: ctypes.CDLL) -> None:
     functions.uploader_kernels_finite.restype = number
     functions.uploader_kernels_round_half.argtypes = [number, pointer, pointer, count]
     functions.uploader_kernels_round_half.restype = number
+    functions.uploader_kernels_add_scaled.argtypes = [
+        number, number, pointer, pointer, ctypes.c_float, number, pointer, count,
+    ]  # fmt: skip
+    functions.uploader_kernels_add_scaled.restype = number

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from merged_tools import Merge, edit_json, load_all, same_bits, save_llama
-from uploader_core.plugin import Size, UsageError
+from uploader_core.plugin import Size, SourceError, UsageError
 from uploader_merged.preflight import check, estimate
 
 
@@ -276,3 +276,29 @@ def test_type_that_does_not_hold_the_weights(
     assert json.loads((made.path / "config.json").read_text("utf-8"))["dtype"] == written
     notes = [f for f in check(merge.plan(folder, None)) if "float16 does not hold" in f.what]
     assert len(notes) == (said != written)
+
+
+def test_shards_side_by_side_are_those_of_one_after_the_other(
+    llama: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for cores in (1, 8):
+        monkeypatch.setattr("uploader_merged.sixteen_bit.save.processors", lambda n=cores: n)
+        merge = Merge(tmp_path / str(cores))
+        merge(llama, adapter, shard_size=Size("30KB"))
+        made.append(digests(merge))
+    assert made[0] == made[1]
+
+
+def test_shard_that_fails_stops_those_beside_it(
+    llama: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uploader_merged.sixteen_bit.save.processors", lambda: 8)
+    base = Path(shutil.copytree(llama, tmp_path / "base"))
+    tensors = load_all(llama)
+    tensors["model.layers.0.self_attn.q_proj.weight"][3, 5] = float("nan")
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+    merge = Merge(tmp_path / "release")
+    with pytest.raises(SourceError, match="q_proj.weight would hold NaN or infinity"):
+        merge(base, adapter, shard_size=Size("30KB"))
+    assert not list(merge.root.rglob("*.partial"))

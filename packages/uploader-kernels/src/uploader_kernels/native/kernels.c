@@ -5,6 +5,7 @@
 #include "../encoders/q3_k.h"
 #include "../encoders/q45_k.h"
 #include "../encoders/q6_k.h"
+#include "../merge/add_scaled.h"
 #include "kernels.h"
 
 #define JOIN_(a, b) a##_##b
@@ -95,4 +96,9 @@ int JOIN(round_half, LEVEL)(const float *x, float *out, int64_t count) {
 #endif
     for (; i < count; ++i) out[i] = from_half(to_half(x[i]));
     return JOIN(finite, LEVEL)(out, count);
+}
+
+int JOIN(add_scaled, LEVEL)(int from, const void *x, const float *delta, float scale, int to,
+                            void *out, int64_t count) {
+    return add_all(from, x, delta, scale, to, out, count);
 }

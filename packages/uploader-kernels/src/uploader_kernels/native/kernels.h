@@ -9,14 +9,16 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { Q4_0 = 2, Q5_0 = 6, Q8_0 = 8, Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14,
-       IQ4_NL = 20, IQ4_XS = 23 };
+enum { F32 = 0, F16 = 1, Q4_0 = 2, Q5_0 = 6, Q8_0 = 8, Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13,
+       Q6_K = 14, IQ4_NL = 20, IQ4_XS = 23, BF16 = 30 };
 
 #define DECLARE(level)                                                                             \
     int64_t encode_##level(int type, const float *x, const float *importance, int64_t rows,        \
                            int64_t length, uint8_t *out, int64_t *strange);                        \
     int finite_##level(const float *x, int64_t count);                                             \
-    int round_half_##level(const float *x, float *out, int64_t count);
+    int round_half_##level(const float *x, float *out, int64_t count);                             \
+    int add_scaled_##level(int from, const void *x, const float *delta, float scale, int to,       \
+                           void *out, int64_t count);
 
 DECLARE(plain)
 DECLARE(avx2)

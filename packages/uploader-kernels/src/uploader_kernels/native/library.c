@@ -21,7 +21,7 @@ EXPORT int uploader_kernels_level(void) {
 }
 
 // Number of this interface; Python refuses any other.
-EXPORT int uploader_kernels_interface(void) { return 1; }
+EXPORT int uploader_kernels_interface(void) { return 2; }
 
 // Encode rows. Numbers of blocks that the stock encoder has to do go to `strange`, which has room for
 // all; returns how many, or -1 for a type that is not here.
@@ -53,4 +53,15 @@ EXPORT int uploader_kernels_round_half(int level, const float *x, float *out, in
 #endif
     (void)level;
     return round_half_plain(x, out, count);
+}
+
+// stored + delta * scale, stored again; returns whether all of it is finite.
+EXPORT int uploader_kernels_add_scaled(int level, int from, const void *x, const float *delta,
+                                       float scale, int to, void *out, int64_t count) {
+#if X86
+    if (level == 2) return add_scaled_avx512(from, x, delta, scale, to, out, count);
+    if (level == 1) return add_scaled_avx2(from, x, delta, scale, to, out, count);
+#endif
+    (void)level;
+    return add_scaled_plain(from, x, delta, scale, to, out, count);
 }

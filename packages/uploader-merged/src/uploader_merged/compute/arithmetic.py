@@ -7,7 +7,6 @@ merge in float32 at every scale. DoRA is computed in float64.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,15 +14,12 @@ from typing import Any, NamedTuple
 import torch  # noqa: TID253 - this module computes
 
 from uploader_core.plugin import SourceError
+from uploader_merged.compute.low_rank import FAST, AddLowRank
 from uploader_merged.compute.tensors import DTYPES, ViewLoader, load_rows, row_blocks
 from uploader_merged.merge_plan.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack
 
 BLOCK = 1 << 18
 """Elements of a tensor that are merged at once: all that is computed fits a core's own cache."""
-
-_NARROW = 16
-"""Rows or columns up to which libraries of linear algebra sum in another order than in the middle
-of a large matrix (MKL: 3 rows, 8 columns; 7 rows in two threads)."""
 
 
 class Piece(NamedTuple):
@@ -65,6 +61,11 @@ class Evaluation:
         self._scratch = views.scratch
         self._steps = [_RUNNERS[type(s)](recipe, s, self._compute, views) for s in recipe.steps]
         wanted = dtype or recipe.dtype
+        only = self._steps[0] if len(self._steps) == 1 else None
+        kernels = views.kernels
+        self._in_one_pass: Callable[[torch.Tensor, int, torch.Tensor], bool] | None = None
+        if kernels and isinstance(only, AddLowRank) and {recipe.source.dtype, wanted} <= FAST:
+            self._in_one_pass = functools.partial(only.store, kernels)
         self._as_it_is = not recipe.touched and wanted == recipe.source.dtype
         self._dtype = None if self._as_it_is else DTYPES[wanted]
 
@@ -114,6 +115,8 @@ class Evaluation:
         for low, high in row_blocks(tuple(stored.shape), BLOCK):
             first, last = start + low, start + high
             value = stored[low:high]
+            if self._in_one_pass is not None and self._in_one_pass(value, first, result[low:high]):
+                continue
             for step in self._steps:
                 value = step.apply(value, first, last)
             target = result[low:high].copy_(value)
@@ -122,14 +125,12 @@ class Evaluation:
         return result
 
     def _check_finite(self, value: torch.Tensor, result: torch.Tensor, start: int) -> None:
-        """Refuse NaN and infinity; a sum is not finite when any element is not."""
-        narrow = result.dtype == torch.float16
-        if not (narrow or math.isfinite(value.sum().item())):
-            narrow = True  # or the sum itself was too large: look at every element
-        if narrow and not torch.isfinite(result).all():
+        """Refuse NaN and infinity, in the sums and in what is stored of them."""
+        if not (torch.isfinite(value).all() and torch.isfinite(result).all()):
+            rounded = str(result.dtype).removeprefix("torch.")
             raise SourceError(
                 f"{self._recipe.name} would hold NaN or infinity near row {start}"
-                + (" in float16" if torch.isfinite(value).all() else ""),
+                + (f" in {rounded}" if torch.isfinite(value).all() else ""),
                 owner=f"{self._recipe.source.file.name} and the adapter's tensors for it",
                 safe="no weight file with it was finished",
                 next="--merged-dtype bfloat16, if it was float16; otherwise take an earlier "
@@ -140,67 +141,11 @@ class Evaluation:
 # A step takes rows in any floating type and returns them in the type that is computed in.
 
 
-class _AddLowRank:
-    """``W + (B @ A) * scale``."""
-
-    def __init__(
-        self, recipe: Recipe, step: LowRank, dtype: torch.dtype, views: ViewLoader
-    ) -> None:
-        self._a = views.load(step.a, dtype)
-        self._b = views.load(step.b, dtype)
-        self._scale = step.scale
-        self._transposed = step.transposed
-        self._scratch = views.scratch
-
-    def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        shape = value.shape
-        total = self._scratch.take("sum", shape, self._a.dtype)
-        if total.data_ptr() != value.data_ptr():
-            total.copy_(value)
-        delta = self._product(start, stop)
-        if _is_power_of_two(self._scale):
-            # The product with it is exact, so one rounding less cannot be seen.
-            return total.add_(delta.view(shape), alpha=self._scale)
-        return total.add_(delta.mul_(self._scale).view(shape))
-
-    def _product(self, start: int, stop: int) -> torch.Tensor:
-        """Return rows of ``B @ A``, or of its transpose, with the bits of the whole product."""
-        if self._transposed:
-            low, high = _wide_enough(start, stop, self._a.shape[1], self._b.shape[0])
-            delta = (self._b @ self._a[:, low:high])[:, start - low : stop - low]
-            return delta.T.contiguous()
-        low, high = _wide_enough(start, stop, self._b.shape[0], self._a.shape[1])
-        delta = self._scratch.take("delta", (high - low, self._a.shape[1]), self._a.dtype)
-        torch.mm(self._b[low:high], self._a, out=delta)
-        return delta[start - low : stop - low]
-
-
-def _wide_enough(start: int, stop: int, length: int, other: int) -> tuple[int, int]:
-    """Widen a slice of a product until its bits are those of the whole.
-
-    Args:
-        start: First row that is wanted.
-        stop: The row after the last.
-        length: Rows of the whole product.
-        other: Its columns; of a narrow one, all rows are computed.
-    """
-    if other < _NARROW:
-        return 0, length
-    if stop - start >= _NARROW:
-        return start, stop
-    low = max(0, min(start, length - _NARROW))
-    return low, min(length, max(stop, low + _NARROW))
-
-
-def _is_power_of_two(scale: float) -> bool:
-    return abs(math.frexp(scale)[0]) == 0.5
-
-
 class _Dora:
     """``m / norm(W + dW) * (W + dW)``."""
 
     def __init__(self, recipe: Recipe, step: Dora, dtype: torch.dtype, views: ViewLoader) -> None:
-        self._product = _AddLowRank(recipe, step.product, dtype, views)
+        self._product = AddLowRank(recipe, step.product, dtype, views)
         self._magnitude = views.load(step.magnitude, dtype).flatten()
         self._by_columns = step.by_columns
         self._factor = torch.empty(0)
@@ -253,7 +198,7 @@ class _Stack:
     def __init__(self, recipe: Recipe, step: Stack, dtype: torch.dtype, views: ViewLoader) -> None:
         self._height = recipe.shape[1]
         self._dtype = dtype
-        self._load = functools.partial(_AddLowRank, recipe, dtype=dtype, views=views)
+        self._load = functools.partial(AddLowRank, recipe, dtype=dtype, views=views)
         self._placed = [
             (p.expert * self._height + p.row, p.product.shape[0], p.product) for p in step.placed
         ]
@@ -269,7 +214,7 @@ class _Stack:
 
 
 _RUNNERS: dict[type, Callable[..., Any]] = {
-    LowRank: _AddLowRank,
+    LowRank: AddLowRank,
     Dora: _Dora,
     AddVector: _AddVector,
     PutRows: _PutRows,

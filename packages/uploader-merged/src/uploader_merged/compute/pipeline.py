@@ -1,15 +1,15 @@
 """Do pieces of work ahead in threads and hand them out in order.
 
-Heavy: imports torch. torch, file reads, file writes and hashing all let other threads run, so one
-thread that reads, one that merges and one that hashes keep two processors and the disk busy. A
-second one that merges makes it slower: every small operation of torch takes Python's lock again
-when it is done, and two such threads wait for each other more than they work.
+Heavy: imports torch. The kernels, products of torch, file reads, file writes and hashing all let
+other threads run. A thread that reads, one that merges and one that hashes keep two processors and
+the disk busy.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +19,6 @@ import torch  # noqa: TID253 - this module computes
 
 from uploader_merged.compute.arithmetic import Piece
 
-WORKERS = 1
 _AHEAD = 4
 
 # From glibc's malloc.h.
@@ -66,8 +65,15 @@ def in_order(work: Iterable[Future[T]], ahead: int = _AHEAD) -> Iterator[T]:
             future.cancel()
 
 
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextlib.contextmanager
-def thread_pool(threads: int = WORKERS) -> Iterator[ThreadPoolExecutor]:
+def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
     """Give a pool whose threads, and this one, compute without threads of torch's own.
 
     Args:

@@ -5,6 +5,7 @@ Heavy: imports torch.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 import os
@@ -15,6 +16,7 @@ from dataclasses import replace
 
 import torch
 
+import uploader_kernels
 from uploader_core.plugin import SourceError, read_range
 from uploader_lora import StoredTensor
 from uploader_merged.base.packed import PackedTensor
@@ -159,10 +161,14 @@ class ViewLoader:
 
     Attributes:
         scratch: Memory for what is computed with the parts.
+        kernels: The compiled kernels; None where there are none.
     """
 
     def __init__(self, keep: int = 4) -> None:
         self.scratch = Scratch()
+        self.kernels: uploader_kernels.Library | None = None
+        with contextlib.suppress(uploader_kernels.KernelsError):
+            self.kernels = uploader_kernels.load()
         self._keep = keep
         self._lock = threading.Lock()
         self._kept: OrderedDict[StoredTensor, torch.Tensor] = OrderedDict()

@@ -1,15 +1,20 @@
-"""Write ``merged-16bit``: shards front to back, hashed on the way, one shard the unit of resume."""
+"""Write ``merged-16bit``: shards front to back, hashed on the way, one shard the unit of resume.
+
+A file's SHA-256 cannot be divided, and takes longer than the merge of what is in it. So where there
+are processors for it, several shards are written side by side.
+"""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from uploader_core.plugin import Artifact, Json, StepContext
 from uploader_merged.base.model import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.compute.arithmetic import Piece
-from uploader_merged.compute.pipeline import merged_in_order, thread_pool
+from uploader_merged.compute.pipeline import merged_in_order, processors, thread_pool
 from uploader_merged.compute.tensors import memory
 from uploader_merged.cross_check.engines import merge_with
 from uploader_merged.cross_check.proof import prove
@@ -20,22 +25,24 @@ from uploader_merged.sixteen_bit.layout import INDEX, Shard
 # Elements of one piece: large enough that handing it over costs nothing beside the work.
 _PIECE = 1 << 21
 
+_SIDE_BY_SIDE = 4
+"""Shards at most, of about 100 MB of memory each."""
+
 
 def save(context: StepContext) -> Artifact:
     """Merge and write the model."""
     checkpoint = open_checkpoint(context.input("checkpoint"))
     folder = plan_folder(checkpoint, context.settings)
-    source = _Merged(context, checkpoint)
     progress = _Progress(context, sum(shard.nbytes for shard in folder.shards))
-    with thread_pool() as pool:
-        for shard in folder.shards:
-            if context.output.done(shard.name) is not None:
-                progress.add(shard.nbytes)
-                continue
-            with context.output.create(shard.name) as writer:
-                progress.add(writer.write(shard.header))
-                for block in merged_in_order(pool, _pieces(source.opened, shard)):
-                    progress.add(writer.write(memory(block)))
+    shards = []
+    for shard in folder.shards:
+        if context.output.done(shard.name) is None:
+            shards.append(shard)
+        else:
+            progress.add(shard.nbytes)
+    with thread_pool(processors()) as pool:
+        if shards:
+            _write(context, _merged(context, checkpoint), shards, pool, progress)
         context.progress("proving", 0, 1, "steps")
         # In here, where torch computes in one thread: the rows are short, and waking others for
         # each of them takes longer than the work.
@@ -55,20 +62,46 @@ def save(context: StepContext) -> Artifact:
     return context.artifact({**_describe(checkpoint), "engine": engine, "proof": proof})
 
 
-class _Merged:
-    """What is written: the checkpoint itself, or what another engine made of it when asked."""
+def _merged(context: StepContext, checkpoint: Checkpoint) -> Checkpoint:
+    """Return the checkpoint itself, or what another engine made of it when asked."""
+    engine = context.settings.engine
+    if engine == STREAMING:
+        return checkpoint
+    context.progress(f"merging with {engine}", 0, 1, "models")
+    return merge_with(engine, checkpoint, context.work / "engine")
 
-    def __init__(self, context: StepContext, checkpoint: Checkpoint) -> None:
-        self._context = context
-        self._checkpoint = checkpoint
 
-    @functools.cached_property
-    def opened(self) -> Checkpoint:
-        engine = self._context.settings.engine
-        if engine == STREAMING:
-            return self._checkpoint
-        self._context.progress(f"merging with {engine}", 0, 1, "models")
-        return merge_with(engine, self._checkpoint, self._context.work / "engine")
+def _write(
+    context: StepContext,
+    checkpoint: Checkpoint,
+    shards: Sequence[Shard],
+    pool: ThreadPoolExecutor,
+    progress: _Progress,
+) -> None:
+    """Write shards, as many side by side as there are pairs of processors."""
+    failures: list[BaseException] = []
+
+    def write(shard: Shard) -> None:
+        try:
+            with context.output.create(shard.name) as writer:
+                progress.add(writer.write(shard.header))
+                for block in merged_in_order(pool, _pieces(checkpoint, shard)):
+                    if failures:
+                        raise failures[0]
+                    progress.add(writer.write(memory(block)))
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    count = min(len(shards), _SIDE_BY_SIDE, max(1, processors() // 2))
+    with thread_pool(count) as writers:
+        writing = [writers.submit(write, shard) for shard in shards]
+        try:
+            for future in writing:
+                future.result()
+        except BaseException as error:
+            failures.append(error)
+            raise
 
 
 class _Progress:
@@ -76,11 +109,13 @@ class _Progress:
         self._context = context
         self._total = total
         self._done = 0
+        self._lock = threading.Lock()
         self.add(0)
 
     def add(self, nbytes: int) -> None:
-        self._done += nbytes
-        self._context.progress("merging", self._done, self._total)
+        with self._lock:
+            self._done += nbytes
+            self._context.progress("merging", self._done, self._total)
 
 
 def _pieces(checkpoint: Checkpoint, shard: Shard) -> Iterator[Piece]:
