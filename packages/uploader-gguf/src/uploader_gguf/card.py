@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import Artifact, ArtifactFile, StepContext, UseContext
+from uploader_gguf.format.quants import QUANTS
 from uploader_lora.task import Task
 
 _EMBEDDING = ("sentence-similarity", "feature-extraction")
@@ -131,7 +132,7 @@ def _how_to_run(
         "",
         "or straight from the Hub:",
         "",
-        f"    ollama run hf.co/{model_id or '<owner>/<repo>'}:{kind}",
+        f"    ollama run hf.co/{model_id or '<owner>/<repo>'}:{_tag(kind, name)}",
     ]
 
 
@@ -173,7 +174,7 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
     program = "llama-mtmd-cli" if seeing else "llama-cli"
     if repo is not None:
         return [
-            ("Ollama", f"ollama run hf.co/{repo}:{kind}"),
+            ("Ollama", f"ollama run hf.co/{repo}:{_tag(kind, by_kind[kind][0].name)}"),
             ("llama.cpp", f"{program} -hf {repo}:{kind}"),
         ]
     path = _first(context, by_kind)
@@ -211,6 +212,14 @@ def _by_kind(artifact: Artifact) -> dict[str, list[ArtifactFile]]:
 
 def _favourite(by_kind: dict[str, list[ArtifactFile]]) -> str:
     return next((k for k in _FAVOURITES if k in by_kind), next(iter(by_kind)))
+
+
+def _tag(kind: str, name: str) -> str:
+    """Return what the Hub finds a file by for Ollama: a stock kind, or the file's whole name.
+
+    llama.cpp looks for any part of a name that ends in a dot or a dash.
+    """
+    return kind if kind in QUANTS else name
 
 
 def _size(files: list[ArtifactFile]) -> int:

@@ -18,6 +18,7 @@ from uploader_gguf.llama_cpp.heads import one_matrix
 from uploader_gguf.llama_cpp.pooling import check_pooling
 from uploader_gguf.llama_cpp.weights import Weights, open_weights, tokens_without_rows
 from uploader_gguf.settings import GgufSettings
+from uploader_gguf.target_size.ahead import look_ahead
 from uploader_gguf.writing import sizes
 from uploader_gguf.writing.release_files import file_limit, projector_name
 from uploader_merged import checkpoint_findings, open_checkpoint
@@ -42,12 +43,24 @@ def check(context: PlanContext) -> Iterator[Finding]:
     Raises:
         PluginError: llama.cpp's conversion code or library is not installed.
         UsageError: ``--gguf-llama-cpp`` is not a llama.cpp, or a type is not known.
-        RefusedError: ``--gguf-imatrix`` is not an importance matrix.
+        RefusedError: ``--gguf-imatrix`` is not an importance matrix, or no file can have the
+            target size.
     """
+    settings: GgufSettings = context.settings
+    wish = settings.wish()
+    refused = False
+    for finding in _model_and_options(context):
+        refused |= finding.level == "error"
+        yield finding
+    if wish is not None and not refused:
+        yield from look_ahead(context, wish).findings
+
+
+def _model_and_options(context: PlanContext) -> Iterator[Finding]:
     settings: GgufSettings = context.settings
     chain = toolchain.find(settings.llama_cpp)
     library.locate()
-    for name in settings.quants:
+    for name in settings.kinds():
         has_matrix = settings.imatrix is not None or settings.calibration is not None
         if QUANTS[name].needs_imatrix and not has_matrix:
             yield Finding(
@@ -149,13 +162,20 @@ def estimate(context: PlanContext) -> Estimate:
     """Count bytes with the rules that will choose the types."""
     settings: GgufSettings = context.settings
     weights: Weights = open_weights(context.input("checkpoint"))
-    quants = [QUANTS[name] for name in dict.fromkeys(settings.quants)]
+    quants = [QUANTS[name] for name in settings.kinds()]
+    wish = settings.wish()
     model = sizes.describe(weights)
     files = tuple(
         (file_name(context.release.name, quant.name), sizes.file_bytes(model, quant))
         for quant in quants
     )
     work = sum(sizes.seconds(model, quant) for quant in quants)
+    if wish is not None:
+        known = look_ahead(context, wish)
+        files = (*files, (file_name(context.release.name, wish.label), known.nbytes))
+        # Samples in every type, and then a file that is about as slow as any.
+        work += 2 * sizes.seconds(model, QUANTS["Q4_K_M"])
+    models = files
     if settings.mmproj != "none" and toolchain.find(settings.llama_cpp).has_projector(
         weights.config
     ):
@@ -173,7 +193,7 @@ def estimate(context: PlanContext) -> Estimate:
     tried = 0
     if settings.smoke_test:
         # llama.cpp packs matrices again, in memory of its own, for the processor that it runs on.
-        tried = _LLAMA + max(size for _, size in files[: len(quants)])
+        tried = _LLAMA + max(size for _, size in models)
     return Estimate(
         bytes_scratch=copies + calibrated,
         bytes_peak=copies + max(written, calibrated),

@@ -10,8 +10,11 @@ from pathlib import Path
 from uploader_core.plugin import Size, UsageError, setting
 from uploader_gguf.format.mixture import Overrides
 from uploader_gguf.format.quants import QUANTS, TensorType
+from uploader_gguf.target_size.wish import TargetSize, parse
 
 TYPES = tuple(t.name for t in TensorType if t.is_quantized or t.name in ("F32", "F16", "BF16"))
+
+DEFAULT_QUANTS = ("Q4_K_M", "Q8_0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,9 +36,15 @@ class GgufSettings(ConverterSettings):
     """What the user can choose."""
 
     quants: tuple[str, ...] = setting(
-        ("Q4_K_M", "Q8_0"),
-        help="kinds of file, comma separated; all are made in one pass",
+        (),
+        help="kinds of file, comma separated; all are made in one pass (Q4_K_M,Q8_0 when neither"
+        " kinds nor a target size are given)",
         choices=tuple(QUANTS),
+    )
+    target_size: str | None = setting(
+        None,
+        help="one file of this size (4.0GiB) or of so many bits per weight (4.5bpw): the type of"
+        " each tensor is chosen by what it costs, measured on the model",
     )
     mmproj: str = setting(
         "F16",
@@ -83,6 +92,20 @@ class GgufSettings(ConverterSettings):
     lora_type: str = setting(
         "F32", help="how gguf-lora stores values", choices=("F32", "F16", "BF16")
     )
+
+    def kinds(self) -> tuple[str, ...]:
+        """Return the stock kinds of file that are made, besides the one of a target size."""
+        if not self.quants and self.target_size is None:
+            return DEFAULT_QUANTS
+        return tuple(dict.fromkeys(self.quants))
+
+    def wish(self) -> TargetSize | None:
+        """Return the size that is asked for.
+
+        Raises:
+            UsageError: It is neither a size nor bits per weight.
+        """
+        return None if self.target_size is None else parse(self.target_size)
 
     def overrides(self) -> Overrides:
         """Return the wishes for single tensors.

@@ -26,6 +26,7 @@ from uploader_gguf.llama_cpp.encoders import choose
 from uploader_gguf.llama_cpp.heads import refuse_lost_head
 from uploader_gguf.llama_cpp.weights import Weights, open_weights
 from uploader_gguf.settings import GgufSettings
+from uploader_gguf.target_size.pick import Picked, Problem
 from uploader_gguf.tokenizer import vocabulary
 from uploader_gguf.writing import roundtrip
 from uploader_gguf.writing.layout import lay_out
@@ -45,18 +46,21 @@ def convert(context: StepContext) -> Artifact:
     weights = open_weights(context.input("checkpoint"))
     folder = _prepare(context, weights)
     files = _finished(context)
+    picked = None
     if files is None:
         importance = _importance(context, chain, weights, folder)
         wanted = {quant.name for quant in _quants(settings) if quant.direct}
         conversion = _plan(context, chain, weights, folder, wanted)
         refuse_lost_head(weights, conversion)
-        files = _write(context, conversion, importance)
+        picked = _pick(context, conversion, importance)
+        files = _write(context, conversion, importance, picked)
         shapes = [tensor.shape for tensor in conversion.tensors]
     else:
         shapes = [t.shape for t in gguf_file.read_header(_path(context, files[0])).tensors]
     projector = _projector(context, chain, weights, folder)
     _check(context, [_path(context, names) for names in files], folder, projector)
-    kinds = list(dict.fromkeys(settings.quants))
+    wish = settings.wish()
+    kinds = [*settings.kinds(), *([wish.label] if wish else [])]
     return context.artifact(
         {
             **weights.task().to_json(),
@@ -68,13 +72,14 @@ def convert(context: StepContext) -> Artifact:
                 name: kind for kind, names in zip(kinds, files, strict=True) for name in names
             },
             "mmproj": projector.name if projector else None,
+            **({"target_size": picked.record(wish)} if picked and wish else {}),
         }
     )
 
 
 def _quants(settings: GgufSettings) -> list[Quant]:
     overrides = settings.overrides()
-    return [_wanted(name, overrides) for name in dict.fromkeys(settings.quants)]
+    return [_wanted(name, overrides) for name in settings.kinds()]
 
 
 def _path(context: StepContext, names: tuple[str, ...]) -> Path:
@@ -83,7 +88,12 @@ def _path(context: StepContext, names: tuple[str, ...]) -> Path:
 
 
 def _finished(context: StepContext) -> list[tuple[str, ...]] | None:
-    """Return the names by kind when an interrupted attempt finished all files; else None."""
+    """Return the names by kind when an interrupted attempt finished all files; else None.
+
+    A file of a target size is laid out again, to say how it was chosen, and not written again.
+    """
+    if context.settings.target_size is not None:
+        return None
     names = [file_name(context.release.name, quant.name) for quant in _quants(context.settings)]
     if context.settings.calibration is not None:
         names.append(file_name(context.release.name, "imatrix"))
@@ -141,11 +151,32 @@ def _importance(
     return imatrix.load(context.output.path / name)
 
 
-def _write(
+def _pick(
     context: StepContext, conversion: Conversion, importance: Importance | None
+) -> Picked | None:
+    """Choose the types of the file that was asked for by its size."""
+    settings: GgufSettings = context.settings
+    wish = settings.wish()
+    if wish is None:
+        return None
+    limit = file_limit(settings.split_size)
+    problem = Problem(conversion, importance, settings.overrides(), limit, settings.kernels)
+    picked = problem.pick(
+        wish, lambda done, total: context.progress("choosing types", done, total, "tensors")
+    )
+    context.log.info("%s: %s", wish.label, picked.summary)
+    return picked
+
+
+def _write(
+    context: StepContext,
+    conversion: Conversion,
+    importance: Importance | None,
+    picked: Picked | None,
 ) -> list[tuple[str, ...]]:
     """Write what is not finished yet, and return the names of all files by kind."""
     settings: GgufSettings = context.settings
+    limit = file_limit(settings.split_size)
     files = [
         lay_out(
             quant,
@@ -153,11 +184,17 @@ def _write(
             conversion,
             importance,
             settings.overrides(),
-            file_limit(settings.split_size),
+            limit,
         )
         for quant in _quants(settings)
     ]
-    write(context, conversion, files, settings.kernels)
+    wish = settings.wish()
+    if picked is not None and wish is not None:
+        name = file_name(context.release.name, wish.label)
+        types = picked.overrides()
+        files.append(lay_out(picked.quant, name, conversion, importance, types, limit))
+    if any(context.output.done(shard.name) is None for file in files for shard in file.shards):
+        write(context, conversion, files, settings.kernels)
     return [tuple(shard.name for shard in file.shards) for file in files]
 
 

@@ -233,9 +233,9 @@ class _Rules:
         if not allows_quantization(tensor):
             return tensor.stored
         if self.overrides.embedding is not None and role == "embedding":
-            return _fitting(tensor, self.overrides.embedding)
+            return fitting(tensor, self.overrides.embedding)
         if self.overrides.output is not None and role == "output":
-            return _fitting(tensor, self.overrides.output)
+            return fitting(tensor, self.overrides.output)
         if not self.quant.default.is_quantized:
             return self.quant.default
         for pattern, kind in self.patterns:
@@ -441,7 +441,12 @@ def fallback(tensor: TensorShape, kind: T) -> T:
     return T.F16 if row % other.block else other
 
 
-def _fitting(tensor: TensorShape, kind: T) -> T:
+def fitting(tensor: TensorShape, kind: T) -> T:
+    """Return a type that the user wants, or refuse it.
+
+    Raises:
+        RefusedError: Its blocks do not fit the tensor's rows.
+    """
     # llama-quantize would abort in its kernel here; the user's own choice gets an error instead.
     if tensor.shape[-1] % kind.block:
         raise RefusedError(

@@ -60,6 +60,7 @@ class Conversion:
         model: What the rules for mixtures ask about.
         alignment: Of tensor data, in bytes.
         blocks: Yields a lazy array in blocks of rows.
+        sample: Yields about so many values of a lazy array, see :func:`lazy.sample_rows`.
     """
 
     keys: dict[str, bytes]
@@ -67,6 +68,7 @@ class Conversion:
     model: ModelShape
     alignment: int
     blocks: Callable[[Any], Iterator[Array]]
+    sample: Callable[[Any, int], Iterator[tuple[int, Array]]]
 
 
 def plan(
@@ -138,6 +140,7 @@ def plan(
         model=_shape(main),
         alignment=main.data_alignment,
         blocks=driver.blocks,
+        sample=driver.sample,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from uploader_core.plugin import PluginError, RefusedError
 from uploader_gguf.format.gguf_file import METADATA
 from uploader_gguf.format.quants import QUANTS
-from uploader_gguf.llama_cpp.lazy import Array, row_blocks, source_type
+from uploader_gguf.llama_cpp.lazy import Array, row_blocks, sample_rows, source_type
 from uploader_gguf.llama_cpp.toolchain import Toolchain
 from uploader_gguf.llama_cpp.weights import Weights
 from uploader_gguf.tokenizer.vocabulary import Known
@@ -87,6 +87,10 @@ class Driver:
     def blocks(self, lazy: Any) -> Iterator[Array]:
         """Yield a lazy array in blocks of rows."""
         return row_blocks(lazy, self._gguf.LazyNumpyTensor, self._source)
+
+    def sample(self, lazy: Any, values: int) -> Iterator[tuple[int, Array]]:
+        """Yield rows from all over a lazy array, each range with the number of its first row."""
+        return sample_rows(lazy, self._gguf.LazyNumpyTensor, self._source, values)
 
     def run(self, part: Part, kind: str, *, vocabulary: bool) -> Any:
         """Run the converter and return the writer that it would have used.

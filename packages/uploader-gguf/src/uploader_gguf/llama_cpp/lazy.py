@@ -10,6 +10,8 @@ read in blocks here. Everything else is evaluated whole, which is always right.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,6 +72,12 @@ def source_type(lazy_torch: Any) -> Any:
                 for start in range(0, rows.shape[0], step):
                     yield rows[start : start + step].to(self.dtype).numpy()
 
+        def part(self, start: int, stop: int) -> Array:
+            """Return a range of the first axis as rows."""
+            part = self.weights.read_rows(self.name, start, stop)
+            rows: Array = part.to(self.dtype).numpy().reshape(-1, max(1, self.shape[-1]))
+            return rows
+
     return Source
 
 
@@ -95,6 +103,74 @@ def row_blocks(lazy: Any, lazy_numpy: Any, source: Any) -> Iterator[Array]:
     whole = lazy_numpy.to_eager(lazy).reshape(-1, length)
     for start in range(0, whole.shape[0], step):
         yield whole[start : start + step]
+
+
+_PLACES = 8
+"""Places of a matrix, and experts of a layer, that a sample comes from."""
+
+
+def sample_rows(
+    lazy: Any, lazy_numpy: Any, source: Any, values: int
+) -> Iterator[tuple[int, Array]]:
+    """Yield rows from all over a lazy array, the same ones each time, and leave it lazy.
+
+    Args:
+        lazy: As for :func:`row_blocks`.
+        lazy_numpy: The class ``gguf.LazyNumpyTensor``.
+        source: What :func:`source_type` returned.
+        values: How many values, about; all of a matrix that has no more.
+
+    Yields:
+        The number of the first row, and an array of consecutive rows.
+    """
+    length = max(1, lazy.shape[-1])
+    wanted = max(1, values // length)
+    pieces = _pieces(lazy, source) if isinstance(lazy, lazy_numpy) and len(lazy.shape) > 1 else None
+    if pieces is None:
+        whole = _evaluated(lazy, lazy_numpy).reshape(-1, length)
+        for start, stop in _spread(whole.shape[0], wanted):
+            yield start, whole[start:stop]
+        return
+    firsts = list(accumulate((prod(p.shape[:-1]) for p in pieces), initial=0))
+    some = _some(len(pieces))
+    for number in some:
+        piece, first, share = pieces[number], firsts[number], max(1, wanted // len(some))
+        if len(piece.shape) == 2:
+            for start, stop in _spread(piece.shape[0], share):
+                yield first + start, piece.part(start, stop)
+            continue
+        experts = _some(piece.shape[0])
+        for expert in experts:  # read as a whole: ranges are along the first axis
+            rows = piece.part(expert, expert + 1)
+            for start, stop in _spread(rows.shape[0], max(1, share // len(experts))):
+                yield first + expert * rows.shape[0] + start, rows[start:stop]
+
+
+def _some(count: int) -> list[int]:
+    """Return numbers below ``count``, evenly spread, at most as many as there are places."""
+    places = min(_PLACES, count)
+    return [place * count // places for place in range(places)]
+
+
+def _spread(rows: int, wanted: int) -> list[tuple[int, int]]:
+    """Return ranges of rows, evenly spread, of about so many rows together."""
+    if wanted >= rows:
+        return [(0, rows)]
+    size = wanted // min(_PLACES, wanted)
+    places = wanted // size
+    return [(start, start + size) for start in (n * rows // places for n in range(places))]
+
+
+def _evaluated(lazy: Any, lazy_numpy: Any) -> Any:
+    """Return what ``LazyBase.to_eager`` does, without keeping values in the graph."""
+
+    def value(node: Any) -> Any:
+        if node._data is not None:
+            return node._data
+        arguments = lazy_numpy._recurse_apply(node._args, value)
+        return node._func(*arguments, **node._kwargs)
+
+    return lazy_numpy._recurse_apply(lazy, value)
 
 
 def _pieces(lazy: Any, source: Any) -> list[Any] | None:

@@ -60,6 +60,9 @@ class Weights(Protocol):
     def blocks(self, name: str, elements: int) -> Iterator[torch.Tensor]:
         """Yield the tensor, merged, in blocks along the first axis."""
 
+    def read_rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Return a range of the first axis of the tensor, merged."""
+
     def widened(self) -> Weights:
         """Return the same with sums that are not rounded to 16 bits."""
 
