@@ -1,9 +1,10 @@
 """Write several GGUF files side by side, each tensor of the checkpoint read and merged once.
 
 A block of rows goes to every file that is open, stored in the type that the file has for the
-tensor; equal work for two files is done once. Threads share the pieces of a block. Memory is
-bounded by blocks, not by tensors, as far as :mod:`uploader_gguf.llama_cpp.lazy` can read a tensor
-in blocks.
+tensor; equal work for two files is done once. One thread reads and merges, as many as there are
+processors store the pieces of a block, and one for each file hashes and writes. Memory is bounded
+by blocks, not by tensors, as far as :mod:`uploader_gguf.llama_cpp.lazy` can read a tensor in
+blocks.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ _SPLIT = 4
 _AHEAD = 16
 """Pieces that are in work or wait to be written; four blocks."""
 
+_BEHIND = 8
+"""Pieces that a file may be behind."""
+
+
+_Stored = list["Array | bytes"]
+
 
 def write(context: StepContext, conversion: Conversion, files: list[File], wanted: str) -> None:
     """Write all files side by side, each tensor of the checkpoint read once.
@@ -53,15 +60,38 @@ def write(context: StepContext, conversion: Conversion, files: list[File], wante
     for reason in encoders.reasons:
         context.log.warning("slower than it could be: %s", reason)
     with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(thread_pool(1))
         pool = stack.enter_context(thread_pool(os.cpu_count() or 1))
         sinks = [stack.enter_context(_Sink(context, file)) for file in files]
         open_files = [file for file, sink in zip(files, sinks, strict=True) if sink.total]
         sinks = [sink for sink in sinks if sink.total]
         total = sum(sink.total for sink in sinks)
-        for piece in in_order(_pieces(conversion, open_files, pool, encoders), _AHEAD):
+        pieces = _pieces(conversion, open_files, pool, encoders)
+        for piece in in_order(_read_ahead(pieces, reader), _AHEAD):
             for sink, data in zip(sinks, piece, strict=True):
-                sink.write(data)
+                sink.put(data)
             context.progress("writing", sum(sink.size for sink in sinks), total)
+        for sink in sinks:
+            sink.finish()
+        context.progress("writing", sum(sink.size for sink in sinks), total)
+
+
+def _read_ahead(
+    pieces: Iterator[Future[_Stored]], reader: ThreadPoolExecutor
+) -> Iterator[Future[_Stored]]:
+    """Let a thread of its own go through a generator, which reads and merges, a few steps ahead."""
+    steps: deque[Future[Future[_Stored] | None]] = deque()
+    try:
+        while True:
+            while len(steps) < _SPLIT:
+                steps.append(reader.submit(next, pieces, None))
+            piece = steps.popleft().result()
+            if piece is None:
+                return
+            yield piece
+    finally:
+        for step in steps:
+            step.cancel()
 
 
 class _Sink:
@@ -81,6 +111,8 @@ class _Sink:
         )
         self._left = 0
         self._open: HashingWriter | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writing")
+        self._behind: deque[Future[None]] = deque()
         self.total = sum(shard.nbytes for shard, done in self._shards if not done)
         self.size = 0
 
@@ -88,9 +120,25 @@ class _Sink:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
         self._stack.__exit__(*error)  # type: ignore[arg-type]
 
-    def write(self, data: Array | bytes) -> None:
+    def put(self, data: Array | bytes) -> None:
+        """Let the file's own thread write a piece; waits for it when it is far behind.
+
+        Raises:
+            UploaderError: An earlier piece could not be written.
+        """
+        self._behind.append(self._thread.submit(self._write, data))
+        while len(self._behind) > _BEHIND or (self._behind and self._behind[0].done()):
+            self._behind.popleft().result()
+
+    def finish(self) -> None:
+        """Wait until everything is written; raises what :meth:`put` does."""
+        while self._behind:
+            self._behind.popleft().result()
+
+    def _write(self, data: Array | bytes) -> None:
         """Write a piece of a tensor, or its padding; pieces never reach over two tensors."""
         size = len(data) if isinstance(data, bytes) else data.nbytes
         if size == 0:
@@ -110,9 +158,6 @@ class _Sink:
         if not done:
             self._open = self._stack.enter_context(self._output.create(shard.name))
             self.size += self._open.write(shard.header)
-
-
-_Stored = list["Array | bytes"]
 
 
 class _Work(NamedTuple):
