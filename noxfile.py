@@ -226,6 +226,34 @@ def parity_kernels(session: nox.Session) -> None:
 
 
 @nox.session
+def kernel_wheels(session: nox.Session) -> None:
+    """Build wheels of the kernels for all platforms into ``dist/``, by zig, and try them.
+
+    The one for this machine is compared with llama.cpp, and so is ARM where there is qemu-aarch64.
+    """
+    install(session, "core", "kit", "kernels")
+    session.install("hatchling", "numpy", "pytest", "xllamacpp", "ziglang", *torch_options())
+    package = ROOT / "packages" / "uploader-kernels"
+    targets = re.findall(r'(?m)^    "([\w.-]+)": "\w+",$', (package / "hatch_build.py").read_text())
+    with session.chdir(package):
+        for target in targets:
+            session.run("python", "-m", "hatchling", "build", "-t", "wheel", "-d", str(DIST),
+                        env={"UPLOADER_KERNELS_TARGET": target})  # fmt: skip
+    for wheel in sorted(DIST.glob("uploader_kernels-*-py3-none-*.whl")):
+        with zipfile.ZipFile(wheel) as packed:
+            (name,) = (n for n in packed.namelist() if n.startswith("uploader_kernels_native/"))
+            if b"uploader_kernels_encode" not in packed.read(name):
+                session.error(f"{wheel.name}: {name} does not export its functions")
+            if wheel.name.endswith("manylinux_2_17_x86_64.whl"):
+                packed.extractall(session.create_tmp())
+    tests = package / "tests"
+    session.run("pytest", str(tests / "test_parity.py"), *session.posargs,
+                env={"PYTHONPATH": session.create_tmp()})  # fmt: skip
+    session.run("pytest", str(tests / "test_wheel.py"), str(tests / "test_arm.py"),
+                "-m", "slow or not slow", *session.posargs)  # fmt: skip
+
+
+@nox.session
 def tests_oldest_gguf(session: nox.Session) -> None:
     """Run the tests of GGUF with the transformers that trainers pin today."""
     install(session, "core", "kit", "kernels", "lora", "merged", "gguf")

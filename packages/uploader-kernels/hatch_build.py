@@ -27,7 +27,7 @@ FOLDER = "uploader_kernels_native"
 
 # No fused multiply-add: it rounds once where llama.cpp's own kernels round twice.
 FLAGS = [
-    "-O3", "-std=gnu11", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno",
+    "-O3", "-g0", "-std=gnu11", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno",
     "-fno-trapping-math", "-Wno-psabi",
 ]  # fmt: skip
 LEVELS = {
@@ -85,10 +85,9 @@ class KernelsHook(BuildHookInterface[Any]):
 
 def _compiler() -> list[str]:
     """Return the command of the C compiler, empty for none."""
-    names = shlex.split(os.environ.get("CC", "")) or [
-        name for name in ("gcc", "clang", "cc") if shutil.which(name)
-    ]
-    return names if "CC" in os.environ else names[:1]
+    if os.environ.get("CC"):
+        return shlex.split(os.environ["CC"])
+    return [name for name in ("gcc", "clang", "cc") if shutil.which(name)][:1]
 
 
 def _compile(compiler: list[str], source: Path, library: Path, system: str) -> None:
