@@ -1,8 +1,9 @@
 """Fast kernels for what a release computes, with the bytes of the slow ones.
 
 :func:`load` gives the compiled library, or says why there is none. :func:`encode` quantises rows as
-llama.cpp does. What every kernel computes stands beside it in numpy, in
-:mod:`uploader_kernels.encoders`. Importing this imports no numpy: only what computes does.
+llama.cpp does; :func:`add_product` and :func:`add_scaled` are the sums of a merge. What a kernel
+computes stands beside it in numpy, in :mod:`uploader_kernels.encoders` and
+:mod:`uploader_kernels.merge`. Importing this imports no numpy: only what computes does.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 from uploader_kernels.library import KernelsError, Library, load, version
 
 if TYPE_CHECKING:
-    from uploader_kernels.merge.sums import STORED, add_scaled
+    from uploader_kernels.merge.sums import STORED, add_product, add_scaled, room_for
     from uploader_kernels.rows import TYPES, all_finite, encode, round_half
 
 __all__ = [
-    "STORED", "TYPES", "KernelsError", "Library", "add_scaled", "all_finite", "encode", "load",
-    "round_half", "version",
+    "STORED", "TYPES", "KernelsError", "Library", "add_product", "add_scaled", "all_finite",
+    "encode", "load", "room_for", "round_half", "version",
 ]  # fmt: skip
+
+_OF_MERGE = ("STORED", "add_product", "add_scaled", "room_for")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "merge.sums" if name in ("STORED", "add_scaled") else "rows"
+    module = "merge.sums" if name in _OF_MERGE else "rows"
     return getattr(importlib.import_module(f"uploader_kernels.{module}"), name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = "uploader_kernels_native"
-INTERFACE = 2
+INTERFACE = 3
 LEVELS = ("plain", "avx2", "avx512")
 """Sets of instructions, as the library counts them."""
 
@@ -112,3 +112,8 @@ def _declare(functions: ctypes.CDLL) -> None:
         number, number, pointer, pointer, ctypes.c_float, number, pointer, count,
     ]  # fmt: skip
     functions.uploader_kernels_add_scaled.restype = number
+    functions.uploader_kernels_add_product.argtypes = [
+        number, number, pointer, pointer, pointer, count, count, count, ctypes.c_float, number,
+        pointer, pointer,
+    ]  # fmt: skip
+    functions.uploader_kernels_add_product.restype = number

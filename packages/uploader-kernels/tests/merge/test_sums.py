@@ -7,6 +7,7 @@ import pytest
 
 import uploader_kernels
 from uploader_kernels.library import LEVEL, LEVELS
+from uploader_kernels.merge import add_product as products
 from uploader_kernels.merge import add_scaled as twin
 
 COUNT = 3 * 1024 + 13
@@ -95,3 +96,36 @@ def add(
         COUNT,
     )
     return out, finite
+
+
+@pytest.mark.parametrize("wanted", SPELLED)
+@pytest.mark.parametrize("kind", SPELLED)
+@pytest.mark.parametrize(
+    ("rows", "rank", "columns"), [(1, 1, 1), (6, 16, 512), (13, 8, 1037), (7, 67, 40)]
+)
+def test_product_has_bits_of_numpy(
+    library: object, kind: str, wanted: str, rows: int, rank: int, columns: int
+) -> None:
+    random = np.random.default_rng(rows)
+    values = stored(kind, random.standard_normal((rows, columns)))
+    b = random.standard_normal((rows, rank)).astype(np.float32)
+    a = random.standard_normal((rank, columns)).astype(np.float32)
+    b[-1] = 0  # of a module that was not trained
+    values[-1] = stored(kind, np.full(columns, -0.0))
+    out = twin._narrow(np.zeros((rows, columns), np.float32), wanted)
+    room = np.empty(uploader_kernels.room_for(rank, columns), np.float32)
+    finite = uploader_kernels.add_product(
+        library,
+        (values.ctypes.data, kind),
+        (b.ctypes.data, a.ctypes.data),
+        1.7,
+        (out.ctypes.data, wanted),
+        (rows, rank, columns),
+        room.ctypes.data,
+    )
+    if finite is None:
+        assert library.level == "plain"
+        return
+    expected, _ = products.add_product(values, kind, (b, a), 1.7, wanted)
+    assert finite
+    assert out.tobytes() == expected.tobytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from merged_models import save
 from merged_tools import load_all, same_bits, train
 from uploader_core.plugin import SourceError
 from uploader_kernels.library import LEVEL
+from uploader_lora import read_header
 from uploader_merged import open_checkpoint
+from uploader_merged.compute.arithmetic import Evaluation
+from uploader_merged.merge_plan.recipes import LowRank, Recipe, View
 
 pytestmark = pytest.mark.bits
 
@@ -88,3 +92,22 @@ def test_refuses_what_torch_refuses(
         again().read(Q, wanted)
     with pytest.raises(SourceError, match=message):
         without_kernels(again, Q, wanted)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 8, 16, 64, 300])
+@pytest.mark.parametrize(("rows", "columns"), [(16, 16), (100, 96), (259, 1024), (5000, 48)])
+def test_product_of_any_rank_and_shape_has_the_bits_of_torch(
+    rank: int, rows: int, columns: int, without_kernels: Any, tmp_path: Path
+) -> None:
+    """Where torch sums in another order, as it does for large ranks, torch is asked."""
+    torch.manual_seed(rank)
+    weight = {"w": torch.randn(rows, columns).bfloat16()}
+    factors = {"a": torch.randn(rank, columns), "b": torch.randn(rows, rank)}
+    save_file(weight | factors, tmp_path / "file.safetensors")
+    tensors = read_header(tmp_path / "file.safetensors").tensors
+    step = LowRank(a=View.whole(tensors["a"]), b=View.whole(tensors["b"]), scale=1.3)
+    recipe = replace(Recipe.keep(tensors["w"]), steps=(step,))
+    expected = weight["w"].float() + (factors["b"] @ factors["a"]) * 1.3
+    for wanted in TYPES:
+        merged = Evaluation(recipe, wanted).read()
+        assert same_bits(merged, expected.to(TYPES[wanted])), wanted

@@ -5,7 +5,7 @@
 #include "../encoders/q3_k.h"
 #include "../encoders/q45_k.h"
 #include "../encoders/q6_k.h"
-#include "../merge/add_scaled.h"
+#include "../merge/add_product.h"
 #include "kernels.h"
 
 #define JOIN_(a, b) a##_##b
@@ -101,4 +101,10 @@ int JOIN(round_half, LEVEL)(const float *x, float *out, int64_t count) {
 int JOIN(add_scaled, LEVEL)(int from, const void *x, const float *delta, float scale, int to,
                             void *out, int64_t count) {
     return add_all(from, x, delta, scale, to, out, count);
+}
+
+int JOIN(add_product, LEVEL)(int from, const void *x, const float *b, const float *a, int64_t rows,
+                             int64_t rank, int64_t columns, float scale, int to, void *out,
+                             float *panels) {
+    return add_product(from, x, b, a, rows, rank, columns, scale, to, out, panels);
 }

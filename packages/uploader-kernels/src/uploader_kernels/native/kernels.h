@@ -18,7 +18,10 @@ enum { F32 = 0, F16 = 1, Q4_0 = 2, Q5_0 = 6, Q8_0 = 8, Q2_K = 10, Q3_K = 11, Q4_
     int finite_##level(const float *x, int64_t count);                                             \
     int round_half_##level(const float *x, float *out, int64_t count);                             \
     int add_scaled_##level(int from, const void *x, const float *delta, float scale, int to,       \
-                           void *out, int64_t count);
+                           void *out, int64_t count);                                              \
+    int add_product_##level(int from, const void *x, const float *b, const float *a, int64_t rows, \
+                            int64_t rank, int64_t columns, float scale, int to, void *out,         \
+                            float *panels);
 
 DECLARE(plain)
 DECLARE(avx2)

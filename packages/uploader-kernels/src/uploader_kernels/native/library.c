@@ -13,15 +13,17 @@ EXPORT int uploader_kernels_level(void) {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("f16c"))
+        __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma"))
         return 2;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")) return 1;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") &&
+        __builtin_cpu_supports("fma"))
+        return 1;
 #endif
     return 0;
 }
 
 // Number of this interface; Python refuses any other.
-EXPORT int uploader_kernels_interface(void) { return 2; }
+EXPORT int uploader_kernels_interface(void) { return 3; }
 
 // Encode rows. Numbers of blocks that the stock encoder has to do go to `strange`, which has room for
 // all; returns how many, or -1 for a type that is not here.
@@ -64,4 +66,18 @@ EXPORT int uploader_kernels_add_scaled(int level, int from, const void *x, const
 #endif
     (void)level;
     return add_scaled_plain(from, x, delta, scale, to, out, count);
+}
+
+// stored + (B @ A) * scale, stored again; see merge/add_product.h.
+EXPORT int uploader_kernels_add_product(int level, int from, const void *x, const float *b,
+                                        const float *a, int64_t rows, int64_t rank, int64_t columns,
+                                        float scale, int to, void *out, float *panels) {
+#if X86
+    if (level == 2)
+        return add_product_avx512(from, x, b, a, rows, rank, columns, scale, to, out, panels);
+    if (level == 1)
+        return add_product_avx2(from, x, b, a, rows, rank, columns, scale, to, out, panels);
+#endif
+    (void)level;
+    return add_product_plain(from, x, b, a, rows, rank, columns, scale, to, out, panels);
 }

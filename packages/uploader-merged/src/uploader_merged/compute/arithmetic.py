@@ -14,12 +14,9 @@ from typing import Any, NamedTuple
 import torch  # noqa: TID253 - this module computes
 
 from uploader_core.plugin import SourceError
-from uploader_merged.compute.low_rank import FAST, AddLowRank
+from uploader_merged.compute.low_rank import BLOCK, FAST, AddLowRank
 from uploader_merged.compute.tensors import DTYPES, ViewLoader, load_rows, row_blocks
 from uploader_merged.merge_plan.recipes import AddVector, Dora, LowRank, PutRows, Recipe, Stack
-
-BLOCK = 1 << 18
-"""Elements of a tensor that are merged at once: all that is computed fits a core's own cache."""
 
 
 class Piece(NamedTuple):
@@ -112,11 +109,11 @@ class Evaluation:
         if self._dtype is None:
             return stored
         result = torch.empty(stored.shape, dtype=self._dtype)
+        if self._in_one_pass is not None and self._in_one_pass(stored, start, result):
+            return result
         for low, high in row_blocks(tuple(stored.shape), BLOCK):
             first, last = start + low, start + high
             value = stored[low:high]
-            if self._in_one_pass is not None and self._in_one_pass(value, first, result[low:high]):
-                continue
             for step in self._steps:
                 value = step.apply(value, first, last)
             target = result[low:high].copy_(value)

@@ -5,17 +5,24 @@ Heavy: imports torch. Both give the same bits, those of peft in float32.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch  # noqa: TID253 - this module computes
 
 import uploader_kernels
-from uploader_merged.compute.tensors import DTYPES, ViewLoader
+from uploader_merged.compute.tensors import DTYPES, ViewLoader, row_blocks
 from uploader_merged.merge_plan.recipes import LowRank, Recipe
+
+BLOCK = 1 << 18
+"""Elements of a tensor that are merged at once: all that is computed fits a core's own cache."""
 
 _NARROW = 16
 """Rows or columns up to which libraries of linear algebra sum in another order than in the middle
 of a large matrix (MKL: 3 rows, 8 columns; 7 rows in two threads)."""
+
+_TRIED = 3 * _NARROW + 1
+"""Rows of a product that is compared with torch's."""
 
 _SPELLED = {DTYPES[name]: name for name in uploader_kernels.STORED}
 
@@ -33,6 +40,7 @@ class AddLowRank:
         self._b = views.load(step.b, dtype)
         self._scale = step.scale
         self._transposed = step.transposed
+        self._room = uploader_kernels.room_for(*self._a.shape)
         self._scratch = views.scratch
 
     def apply(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
@@ -61,15 +69,43 @@ class AddLowRank:
             Whether everything is finite; what is stored is of no use otherwise.
         """
         stored = stored.contiguous()
-        delta = self.product(start, start + stored.shape[0])
-        return uploader_kernels.add_scaled(
-            kernels,
-            (stored.data_ptr(), _SPELLED[stored.dtype]),
-            delta.data_ptr(),
-            self._scale,
-            (out.data_ptr(), _SPELLED[out.dtype]),
-            stored.numel(),
+        if self.sums_as(kernels):
+            return self._add_product(kernels, stored, start, out)
+        finite = True
+        for low, high in row_blocks(tuple(stored.shape), BLOCK):
+            delta = self.product(start + low, start + high)
+            finite &= uploader_kernels.add_scaled(
+                kernels,
+                _address(stored[low:high]),
+                delta.data_ptr(),
+                self._scale,
+                _address(out[low:high]),
+                delta.numel(),
+            )
+        return finite
+
+    def _add_product(
+        self, kernels: uploader_kernels.Library, stored: torch.Tensor, start: int, out: torch.Tensor
+    ) -> bool:
+        b = self._b[start : start + stored.shape[0]]
+        room = self._scratch.take("panels", (self._room,), torch.float32)
+        return bool(
+            uploader_kernels.add_product(
+                kernels,
+                _address(stored),
+                (b.data_ptr(), self._a.data_ptr()),
+                self._scale,
+                _address(out),
+                (b.shape[0], *self._a.shape),
+                room.data_ptr(),
+            )
         )
+
+    def sums_as(self, kernels: uploader_kernels.Library) -> bool:
+        """Return whether the kernels' product has the bits of torch's here."""
+        if self._transposed or min(self._b.shape[0], self._a.shape[1]) < _NARROW:
+            return False
+        return _same_product(kernels, *self._a.shape)
 
     def product(self, start: int, stop: int) -> torch.Tensor:
         """Return rows of ``B @ A``, or of its transpose, with the bits of the whole product."""
@@ -98,6 +134,37 @@ def _wide_enough(start: int, stop: int, length: int, other: int) -> tuple[int, i
         return start, stop
     low = max(0, min(start, length - _NARROW))
     return low, min(length, max(stop, low + _NARROW))
+
+
+def _address(tensor: torch.Tensor) -> tuple[int, str]:
+    return tensor.data_ptr(), _SPELLED[tensor.dtype]
+
+
+@functools.cache
+def _same_product(kernels: uploader_kernels.Library, rank: int, columns: int) -> bool:
+    """Ask torch for a product of this width, and compare it bit by bit.
+
+    In which order a library of linear algebra sums depends on its build, the processor, the rank
+    and the columns, so this is found out in every process, on numbers that nearly all round
+    differently in another order.
+    """
+    random = torch.Generator().manual_seed(1)
+    b = torch.randn((_TRIED, rank), generator=random)
+    a = torch.randn((rank, columns), generator=random)
+    # What is added to -0.0 keeps its sign, that of zeros as well.
+    stored = torch.full((_TRIED, columns), -0.0)
+    out = torch.empty_like(stored)
+    room = torch.empty(uploader_kernels.room_for(rank, columns))
+    done = uploader_kernels.add_product(
+        kernels,
+        (stored.data_ptr(), "F32"),
+        (b.data_ptr(), a.data_ptr()),
+        1.0,
+        (out.data_ptr(), "F32"),
+        (_TRIED, rank, columns),
+        room.data_ptr(),
+    )
+    return bool(done) and torch.equal(out.view(torch.int32), (b @ a).view(torch.int32))
 
 
 def _is_power_of_two(scale: float) -> bool:

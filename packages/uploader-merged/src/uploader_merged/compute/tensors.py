@@ -5,8 +5,8 @@ Heavy: imports torch.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import functools
 import math
 import os
 import threading
@@ -161,17 +161,21 @@ class ViewLoader:
 
     Attributes:
         scratch: Memory for what is computed with the parts.
-        kernels: The compiled kernels; None where there are none.
     """
 
     def __init__(self, keep: int = 4) -> None:
         self.scratch = Scratch()
-        self.kernels: uploader_kernels.Library | None = None
-        with contextlib.suppress(uploader_kernels.KernelsError):
-            self.kernels = uploader_kernels.load()
         self._keep = keep
         self._lock = threading.Lock()
         self._kept: OrderedDict[StoredTensor, torch.Tensor] = OrderedDict()
+
+    @functools.cached_property
+    def kernels(self) -> uploader_kernels.Library | None:
+        """The compiled kernels; None where there are none."""
+        try:
+            return uploader_kernels.load()
+        except uploader_kernels.KernelsError:
+            return None
 
     def load(self, view: View, dtype: torch.dtype) -> torch.Tensor:
         """Return a part of a matrix as (rows, columns), contiguous."""
