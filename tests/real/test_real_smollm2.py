@@ -287,3 +287,16 @@ def test_divergence_of_q8_0(
     mean, noise = statistics.mean(draws), statistics.stdev(draws)
     assert noise < 0.1 * mean
     assert card["kl_mean"] == pytest.approx(mean, abs=0.02 * mean + 2.5 * noise)
+
+
+def test_a_mixture_for_the_size_of_q4_k_m_is_nearer_than_it(
+    measured: dict[str, Any], adapter: Path, tmp_path: Path
+) -> None:
+    stock = measured["Q4_K_M"]
+    done = uploader("run", adapter, "--plugins", "gguf", "--gguf-target-size", stock["bytes"],
+                    "--output", tmp_path / "release", "--measure", "--yes")  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    data = json.loads((tmp_path / "release" / "gguf" / "fidelity.json").read_text("utf-8"))
+    (chosen,) = data["models"]
+    assert chosen["bytes"] <= stock["bytes"]
+    assert chosen["kl_mean"] <= stock["kl_mean"]

@@ -7,9 +7,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from gguf_oracles import context
+from gguf_oracles import context, save_imatrix
 from uploader_core.plugin import Artifact, RefusedError, Size
 from uploader_gguf import card, step
 from uploader_gguf.format.gguf_file import read_header
@@ -115,3 +116,16 @@ def test_an_interrupted_attempt_is_finished(llama_folder: Path, tmp_path: Path) 
     assert lost.read_bytes() == before
     assert kept.stat().st_mtime_ns == time
     assert again.metadata == first.metadata
+
+
+def test_few_bits_are_for_tensors_that_a_matrix_knows(llama_folder: Path, tmp_path: Path) -> None:
+    importance = {
+        f"blk.{n}.{role}.weight": np.linspace(0.1, 4, width, dtype=np.float32)
+        for n in range(4)
+        for role, width in (("ffn_down", 512), ("ffn_up", 256), ("ffn_gate", 256))
+    }
+    matrix = save_imatrix(tmp_path / "m.gguf", importance)
+    artifact = release(llama_folder, tmp_path, target_size="3.6bpw", imatrix=matrix)
+    kinds = {t.name: t.kind.name for t in read_header(only_file(artifact)).tensors}
+    assert kinds["blk.0.ffn_up.weight"] in ("IQ2_S", "IQ3_XXS")
+    assert kinds["blk.0.attn_k.weight"] not in ("IQ2_S", "IQ3_XXS")

@@ -8,15 +8,19 @@ from uploader_gguf.format.mixture import Overrides, TensorShape, category, fallb
 from uploader_gguf.format.quants import TensorType
 
 _T = TensorType
-_SHORT_BLOCKS = (_T.Q4_0, _T.IQ4_NL, _T.Q5_0, _T.Q8_0, _T.F16)
-"""Where rows do not divide by 256.
+_SHORT_BLOCKS = (_T.Q4_0, _T.Q5_0, _T.Q8_0, _T.F16)
+"""Where rows do not divide by 256: types that store a weight of zero as zero."""
+_SHORT_WITH_MATRIX = (_T.IQ4_NL, _T.Q4_1, _T.Q5_1)
+"""Types without a zero, for the same rows.
 
-Not Q4_1 and Q5_1: on processors llama.cpp multiplies them with inputs whose sums it rounds to 16
-bits, and the outputs of a model with a few very large inputs are then far off, however near its
-weights are (SmolLM2: divergence 1.2 for Q5_1 where the coarser Q5_0 has 0.1).
+Trained models have a few inputs that are hundreds of times larger than the others, and next to no
+weight on them. What these types make of that weight outweighs all that they do better elsewhere
+(SmolLM2: a divergence of 1.2 with Q5_1 where the coarser Q5_0 gives 0.1), and only an importance
+matrix shows it.
 """
 _LONG_BLOCKS = (_T.Q2_K, _T.Q3_K, _T.IQ4_XS, _T.Q4_K, _T.Q5_K, _T.Q6_K, _T.Q8_0, _T.F16)
-_WITH_MATRIX = (_T.IQ2_S, _T.IQ3_XXS)
+_LONG_WITH_MATRIX = (_T.IQ2_S, _T.IQ3_XXS)
+"""Few bits, for which llama.cpp asks for an importance matrix."""
 
 
 def kinds_of(
@@ -37,8 +41,8 @@ def kinds_of(
     if row % _T.Q8_0.block:
         return (_T.F16,)
     if row % _T.Q4_K.block:
-        return _SHORT_BLOCKS
-    return (*_WITH_MATRIX, *_LONG_BLOCKS) if matrix else _LONG_BLOCKS
+        return (*_SHORT_WITH_MATRIX, *_SHORT_BLOCKS) if matrix else _SHORT_BLOCKS
+    return (*_LONG_WITH_MATRIX, *_LONG_BLOCKS) if matrix else _LONG_BLOCKS
 
 
 def _wanted(tensor: TensorShape, overrides: Overrides, *, tied: bool) -> TensorType | None:
