@@ -214,7 +214,7 @@ def parity_gguf(session: nox.Session) -> None:
 
 @nox.session
 def parity_kernels(session: nox.Session) -> None:
-    """Compare a million blocks of every type, and two trained models, with llama.cpp's; an hour.
+    """Compare a million blocks of every type, and two trained models, with llama.cpp; half an hour.
 
     ``-- -k Q4_K`` for one type. On every processor that differs, once: each has its own kernels.
     """
