@@ -35,3 +35,16 @@ def test_programs_are_those_of_the_task(task: str | None, programs: set[str]) ->
     for text in (render(made, "me/m-GGUF"), ending):
         found = {name for name in ("llama-cli", "llama-embedding", "ollama") if name in text}
         assert found == programs
+
+
+def test_a_file_of_a_size_is_found_by_its_name(tmp_path: Path) -> None:
+    """The Hub knows no such kind, so Ollama asks it for the file; llama.cpp looks at names."""
+    file = ArtifactFile(name="m-4.5bpw.gguf", size=1, sha256="0" * 64)
+    metadata = {"task": "text-generation", "quants": {file.name: "4.5bpw"}, "parameters": 8}
+    made = Artifact(kind="gguf", path=tmp_path, files=(file,), metadata=metadata)
+    published = UseContext(artifact=made, release=RELEASE, published={"hf": "me/m-GGUF"})
+    assert commands(published) == [
+        ("Ollama", "ollama run hf.co/me/m-GGUF:m-4.5bpw.gguf"),
+        ("llama.cpp", "llama-cli -hf me/m-GGUF:4.5bpw"),
+    ]
+    assert "ollama run hf.co/me/m-GGUF:m-4.5bpw.gguf" in render(made, "me/m-GGUF")
