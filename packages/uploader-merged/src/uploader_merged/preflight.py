@@ -29,6 +29,7 @@ from uploader_merged.merge_plan.stacking import AdapterChoice
 from uploader_merged.settings import STREAMING
 from uploader_merged.sixteen_bit.folder import plan_folder
 from uploader_merged.sixteen_bit.layout import INDEX, main_dtype
+from uploader_merged.sixteen_bit.side_by_side import side_by_side
 
 # Private memory of an interpreter with torch loaded, beyond one without (torch 2.13, measured).
 _TORCH = 190 << 20
@@ -176,7 +177,9 @@ def _companions(checkpoint: Checkpoint) -> Iterator[Finding]:
 def estimate(context: PlanContext) -> Estimate:
     """Count bytes exactly from headers."""
     checkpoint = open_checkpoint(context.input("checkpoint"))
-    sizes = plan_folder(checkpoint, context.settings).sizes
+    folder = plan_folder(checkpoint, context.settings)
+    sizes = folder.sizes
+    shards = side_by_side(len(folder.shards))
     whole = 0
     if context.settings.engine != STREAMING:
         whole = 4 * sum(math.prod(checkpoint.shape(name)) for name in checkpoint.names)
@@ -188,7 +191,7 @@ def estimate(context: PlanContext) -> Estimate:
     return Estimate(
         bytes_written=sum(sizes.values()),
         bytes_scratch=whole,
-        peak_memory=_TORCH + _working_memory(checkpoint) + whole,
+        peak_memory=_TORCH + shards * _working_memory(checkpoint) + whole,
         # Unsloth loads the base in 16 bits before it merges.
         gpu_memory=whole // 2 if context.settings.engine == "unsloth" else 0,
         exact=True,

@@ -283,7 +283,9 @@ def test_shards_side_by_side_are_those_of_one_after_the_other(
 ) -> None:
     made = []
     for cores in (1, 8):
-        monkeypatch.setattr("uploader_merged.sixteen_bit.save.processors", lambda n=cores: n)
+        monkeypatch.setattr(
+            "uploader_merged.sixteen_bit.side_by_side.processors", lambda n=cores: n
+        )
         merge = Merge(tmp_path / str(cores))
         merge(llama, adapter, shard_size=Size("30KB"))
         made.append(digests(merge))
@@ -293,7 +295,7 @@ def test_shards_side_by_side_are_those_of_one_after_the_other(
 def test_shard_that_fails_stops_those_beside_it(
     llama: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uploader_merged.sixteen_bit.save.processors", lambda: 8)
+    monkeypatch.setattr("uploader_merged.sixteen_bit.side_by_side.processors", lambda: 8)
     base = Path(shutil.copytree(llama, tmp_path / "base"))
     tensors = load_all(llama)
     tensors["model.layers.0.self_attn.q_proj.weight"][3, 5] = float("nan")
@@ -302,3 +304,16 @@ def test_shard_that_fails_stops_those_beside_it(
     with pytest.raises(SourceError, match="q_proj.weight would hold NaN or infinity"):
         merge(base, adapter, shard_size=Size("30KB"))
     assert not list(merge.root.rglob("*.partial"))
+
+
+def test_shards_side_by_side_are_in_the_estimate_of_memory(
+    llama: Path, adapter: Path, merge: Merge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peaks = []
+    for cores in (1, 8):
+        monkeypatch.setattr(
+            "uploader_merged.sixteen_bit.side_by_side.processors", lambda n=cores: n
+        )
+        plan = merge.plan(llama, adapter, shard_size=Size("30KB"))
+        peaks.append(estimate(plan).peak_memory)
+    assert peaks[1] > peaks[0]

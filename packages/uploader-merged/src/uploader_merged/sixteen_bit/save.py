@@ -14,19 +14,17 @@ from uploader_core.plugin import Artifact, Json, StepContext
 from uploader_merged.base.model import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.compute.arithmetic import Piece
-from uploader_merged.compute.pipeline import merged_in_order, processors, thread_pool
+from uploader_merged.compute.pipeline import merged_in_order, thread_pool
 from uploader_merged.compute.tensors import memory
 from uploader_merged.cross_check.engines import merge_with
 from uploader_merged.cross_check.proof import prove
 from uploader_merged.settings import STREAMING
 from uploader_merged.sixteen_bit.folder import plan_folder
 from uploader_merged.sixteen_bit.layout import INDEX, Shard
+from uploader_merged.sixteen_bit.side_by_side import processors, side_by_side
 
 # Elements of one piece: large enough that handing it over costs nothing beside the work.
 _PIECE = 1 << 21
-
-_SIDE_BY_SIDE = 4
-"""Shards at most, of about 100 MB of memory each."""
 
 
 def save(context: StepContext) -> Artifact:
@@ -93,8 +91,7 @@ def _write(
             failures.append(error)
             raise
 
-    count = min(len(shards), _SIDE_BY_SIDE, max(1, processors() // 2))
-    with thread_pool(count) as writers:
+    with thread_pool(side_by_side(len(shards))) as writers:
         writing = [writers.submit(write, shard) for shard in shards]
         try:
             for future in writing:
