@@ -88,8 +88,7 @@ INLINE int64_t encode_q8_0(const float *x, uint8_t *out, int64_t blocks, int64_t
             memcpy(&part[i], x + LANES * i, sizeof(vf));
             most = larger(most, absolute(part[i]));
         }
-        float amax = most[0];
-        for (int lane = 1; lane < LANES; ++lane) amax = most[lane] > amax ? most[lane] : amax;
+        const float amax = largest(most);
         const float d = amax / 127;
         const float slope = d != 0 ? 1.0f / d : 0.0f;
         if (!(slope <= 3.402823466e+38f)) strange[odd++] = block;

@@ -6,7 +6,7 @@
 #include "affine.h"
 
 INLINE vi encode_q2_k(const Group *group) {
-    vf x[256], w[16];
+    vf x[256], w[32];
     AffineBlocks blocks;
     vi ls[16], lm[16];
     vf size, least;
@@ -18,20 +18,25 @@ INLINE vi encode_q2_k(const Group *group) {
         for (int i = 0; i < 256; ++i) sum += x[i] * x[i];
         sigma = sum / 256.f;
     }
-    for (int j = 0; j < 16; ++j) {
+    for (int j = 0; j < 16; j += 2) {
+        const vf *part = x + 16 * j;
         if (group->importance[0]) {
-            gather(group->importance, 16 * j, 16, w);
-            vf total = splat(0.f);
-            for (int i = 0; i < 16; ++i) {
-                w[i] *= root(sigma + x[16 * j + i] * x[16 * j + i]);
-                total += w[i];
+            gather(group->importance, 16 * j, 32, w);
+            for (int p = 0; p < 2; ++p) {
+                vf total = splat(0.f);
+                for (int i = 16 * p; i < 16 * p + 16; ++i) {
+                    w[i] *= root(sigma + part[i] * part[i]);
+                    total += w[i];
+                }
+                blocks.weight[j + p] = total;
             }
-            blocks.weight[j] = total;
-            blocks.search[j] = search_affine(16, 3, x + 16 * j, w, -0.9f, 0.05f, 36, 0);
+            search_affine(16, 3, part, w, -0.9f, 0.05f, 36, 0, blocks.search + j);
         } else {
-            for (int i = 0; i < 16; ++i) w[i] = absolute(x[16 * j + i]);
-            blocks.search[j] = search_affine(16, 3, x + 16 * j, w, -0.5f, 0.1f, 15, 1);
+            for (int i = 0; i < 32; ++i) w[i] = absolute(part[i]);
+            search_affine(16, 3, part, w, -0.5f, 0.1f, 15, 1, blocks.search + j);
         }
+    }
+    for (int j = 0; j < 16; ++j) {
         blocks.scale[j] = blocks.search[j].scale;
         blocks.offset[j] = blocks.search[j].offset;
         blocks.strange |= blocks.search[j].strange;

@@ -8,35 +8,41 @@
 
 INLINE vi encode_q45_k(const Group *group, int bits) {
     const int nmax = (1 << bits) - 1;
-    vf x[256], w[32];
+    vf x[256], w[64];
     AffineBlocks blocks;
     vi ls[8], lm[8];
     vf size, least;
     gather(group->x, 0, 256, x);
     blocks.strange = splat_int(0);
+    vf sigma = splat(0.f);
     if (group->importance[0]) {
         vf sum = splat(0.f);
         for (int i = 0; i < 256; ++i) sum += x[i] * x[i];
-        vf sigma = 2.f * sum / 256.f;
-        for (int j = 0; j < 8; ++j) {
-            gather(group->importance, 32 * j, 32, w);
-            vf total = splat(0.f);
-            for (int i = 0; i < 32; ++i) {
-                w[i] *= root(sigma + x[32 * j + i] * x[32 * j + i]);
-                total += w[i];
+        sigma = 2.f * sum / 256.f;
+    }
+    for (int j = 0; j < 8; j += 2) {
+        const vf *part = x + 32 * j;
+        if (group->importance[0]) {
+            gather(group->importance, 32 * j, 64, w);
+            for (int p = 0; p < 2; ++p) {
+                vf total = splat(0.f);
+                for (int i = 32 * p; i < 32 * p + 32; ++i) {
+                    w[i] *= root(sigma + part[i] * part[i]);
+                    total += w[i];
+                }
+                blocks.weight[j + p] = total;
             }
-            blocks.weight[j] = total;
-            blocks.search[j] = search_affine(32, nmax, x + 32 * j, w, -0.9f, 0.05f, 36, 0);
+            search_affine(32, nmax, part, w, -0.9f, 0.05f, 36, 0, blocks.search + j);
+            continue;
         }
-    } else {
-        for (int j = 0; j < 8; ++j) {
+        for (int p = 0; p < 2; ++p) {
             vf sum = splat(0.f);
-            for (int i = 0; i < 32; ++i) sum += x[32 * j + i] * x[32 * j + i];
+            for (int i = 32 * p; i < 32 * p + 32; ++i) sum += part[i] * part[i];
             vf mean = root(sum / 32.f);
-            for (int i = 0; i < 32; ++i) w[i] = mean + absolute(x[32 * j + i]);
-            blocks.search[j] = bits == 4 ? search_affine(32, nmax, x + 32 * j, w, -1.f, 0.1f, 20, 0)
-                                         : search_affine(32, nmax, x + 32 * j, w, -0.5f, 0.1f, 15, 0);
+            for (int i = 32 * p; i < 32 * p + 32; ++i) w[i] = mean + absolute(part[i]);
         }
+        if (bits == 4) search_affine(32, nmax, part, w, -1.f, 0.1f, 20, 0, blocks.search + j);
+        else search_affine(32, nmax, part, w, -0.5f, 0.1f, 15, 0, blocks.search + j);
     }
     for (int j = 0; j < 8; ++j) {
         blocks.scale[j] = blocks.search[j].scale;

@@ -138,3 +138,16 @@ INLINE int any(vi mask) {
     return found != 0;
 #endif
 }
+
+// The largest of all lanes.
+INLINE float largest(vf x) {
+#if LANES == 8
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+#else
+    float most = x[0];
+    for (int lane = 1; lane < LANES; ++lane) most = x[lane] > most ? x[lane] : most;
+    return most;
+#endif
+}

@@ -22,68 +22,83 @@ INLINE vf level(vf x, vf slope, vf from, float nmax) {
     return larger(smaller(nearest(slope * (x - from)), splat(nmax)), splat(0.f));
 }
 
-// make_qkx2_quants and make_qkx3_quants.
-INLINE Affine search_affine(int n, int nmax, const vf *x, const vf *w, float rmin, float rdelta,
-                            int nstep, int absolute_error) {
-    vf levels[MOST];
-    vf low = x[0], high = x[0], sum_w = w[0], sum_x = sum_w * x[0];
-    for (int i = 1; i < n; ++i) {
-        low = smaller(x[i], low);
-        high = larger(x[i], high);
-        sum_w += w[i];
-        sum_x += w[i] * x[i];
-    }
-    const vf least = low;
-    vf min = pick(low > 0.f, splat(0.f), low);
-    Affine found;
-    found.flat = high == min;
-    found.from = min;
-    vf slope = (float)nmax / (high - min), best = splat(0.f);
-    found.slope = slope;
-    found.scale = 1.f / slope;
-    found.strange = ~found.flat;
-    found.strange &= ~((absolute(slope * (high - min)) < 4e6f) & (absolute(slope * (least - min)) < 4e6f));
-    for (int i = 0; i < n; ++i) {
-        vf l = level(x[i], slope, min, (float)nmax);
-        vf diff = found.scale * l + min - x[i];
-        best += w[i] * (absolute_error ? absolute(diff) : diff * diff);
-    }
-    for (int step = 0; step <= nstep; ++step) {
-        slope = (rmin + rdelta * (float)step + (float)nmax) / (high - min);
-        found.strange |= ~found.flat & ~((absolute(slope * (high - min)) < 4e6f) &
-                                         (absolute(slope * (least - min)) < 4e6f));
-        vf sum_l = splat(0.f), sum_l2 = splat(0.f), sum_xl = splat(0.f);
-        for (int i = 0; i < n; ++i) {
-            vf l = level(x[i], slope, min, (float)nmax), wl = w[i] * l;
-            levels[i] = l;
-            sum_l += wl;
-            sum_l2 += wl * l;
-            sum_xl += wl * x[i];
+// make_qkx2_quants and make_qkx3_quants, of two sub-blocks at a time: sums wait for their last addend,
+// and meanwhile the processor goes on with the other's. `x` and `w` hold one after the other.
+INLINE void search_affine(int n, int nmax, const vf *x, const vf *w, float rmin, float rdelta, int nstep,
+                          int absolute_error, Affine found[2]) {
+    vf levels[2 * MOST], least[2], high[2], min[2], best[2], sum_w[2], sum_x[2];
+    for (int p = 0; p < 2; ++p) {
+        const vf *xp = x + p * n, *wp = w + p * n;
+        vf low = xp[0], top = xp[0];
+        sum_w[p] = wp[0];
+        sum_x[p] = wp[0] * xp[0];
+        for (int i = 1; i < n; ++i) {
+            low = smaller(xp[i], low);
+            top = larger(xp[i], top);
+            sum_w[p] += wp[i];
+            sum_x[p] += wp[i] * xp[i];
         }
-        vf det = sum_w * sum_l2 - sum_l * sum_l;
-        vf scale = (sum_w * sum_xl - sum_x * sum_l) / det;
-        vf offset = (sum_l2 * sum_x - sum_l * sum_xl) / det;
-        vi above = offset > 0.f;
-        offset = pick(above, splat(0.f), offset);
-        scale = pick(above, sum_xl / sum_l2, scale);
-        vf error = splat(0.f);
-        for (int i = 0; i < n; ++i) {
-            vf diff = scale * levels[i] + offset - x[i];
-            error += w[i] * (absolute_error ? absolute(diff) : diff * diff);
+        least[p] = low;
+        high[p] = top;
+        min[p] = pick(low > 0.f, splat(0.f), low);
+        found[p].flat = top == min[p];
+        found[p].strange = splat_int(0);
+        best[p] = splat(0.f);
+    }
+    // The step before the first is the plain one.
+    for (int step = -1; step <= nstep; ++step) {
+        vf slope[2], sum_l[2], sum_l2[2], sum_xl[2], scale[2], offset[2], error[2];
+        vi valid[2];
+        for (int p = 0; p < 2; ++p) {
+            const float numerator = step < 0 ? (float)nmax : rmin + rdelta * (float)step + (float)nmax;
+            slope[p] = numerator / (high[p] - min[p]);
+            found[p].strange |= ~((absolute(slope[p] * (high[p] - min[p])) < 4e6f) &
+                                  (absolute(slope[p] * (least[p] - min[p])) < 4e6f));
+            sum_l[p] = sum_l2[p] = sum_xl[p] = error[p] = splat(0.f);
         }
-        vi better = (det > 0.f) & (error < best);
-        if (any(better)) {
-            best = pick(better, error, best);
-            found.slope = pick(better, slope, found.slope);
-            found.from = pick(better, min, found.from);
-            found.scale = pick(better, scale, found.scale);
-            min = pick(better, offset, min);
+        for (int i = 0; i < n; ++i)
+            for (int p = 0; p < 2; ++p) {
+                vf xi = x[p * n + i], l = level(xi, slope[p], min[p], (float)nmax), wl = w[p * n + i] * l;
+                levels[p * n + i] = l;
+                sum_l[p] += wl;
+                sum_l2[p] += wl * l;
+                sum_xl[p] += wl * xi;
+            }
+        for (int p = 0; p < 2; ++p) {
+            if (step < 0) {
+                scale[p] = 1.f / slope[p];
+                offset[p] = min[p];
+                valid[p] = splat_int(-1);
+                continue;
+            }
+            vf det = sum_w[p] * sum_l2[p] - sum_l[p] * sum_l[p];
+            vf across = (sum_w[p] * sum_xl[p] - sum_x[p] * sum_l[p]) / det;
+            vf below = (sum_l2[p] * sum_x[p] - sum_l[p] * sum_xl[p]) / det;
+            vi above = below > 0.f;
+            offset[p] = pick(above, splat(0.f), below);
+            scale[p] = pick(above, sum_xl[p] / sum_l2[p], across);
+            valid[p] = det > 0.f;
+        }
+        for (int i = 0; i < n; ++i)
+            for (int p = 0; p < 2; ++p) {
+                vf diff = scale[p] * levels[p * n + i] + offset[p] - x[p * n + i];
+                error[p] += w[p * n + i] * (absolute_error ? absolute(diff) : diff * diff);
+            }
+        for (int p = 0; p < 2; ++p) {
+            vi better = step < 0 ? valid[p] : valid[p] & (error[p] < best[p]);
+            best[p] = pick(better, error[p], best[p]);
+            found[p].slope = pick(better, slope[p], found[p].slope);
+            found[p].from = pick(better, min[p], found[p].from);
+            found[p].scale = pick(better, scale[p], found[p].scale);
+            min[p] = pick(better, offset[p], min[p]);
         }
     }
-    found.scale = pick(found.flat, splat(0.f), found.scale);
-    found.offset = negative(min);
-    found.strange |= not_finite(found.scale) | not_finite(min);
-    return found;
+    for (int p = 0; p < 2; ++p) {
+        found[p].scale = pick(found[p].flat, splat(0.f), found[p].scale);
+        found[p].offset = negative(min[p]);
+        found[p].strange &= ~found[p].flat;
+        found[p].strange |= not_finite(found[p].scale) | not_finite(min[p]);
+    }
 }
 
 // x ~ scale * level, with levels from -nmax to nmax - 1.
