@@ -247,8 +247,11 @@ def kernel_wheels(session: nox.Session) -> None:
             if wheel.name.endswith("manylinux_2_17_x86_64.whl"):
                 packed.extractall(session.create_tmp())
     tests = package / "tests"
-    session.run("pytest", str(tests / "test_parity.py"), *session.posargs,
-                env={"PYTHONPATH": session.create_tmp()})  # fmt: skip
+    level = ("python", "-c", "import uploader_kernels as k; print(k.load().level)")
+    unpacked = {"PYTHONPATH": session.create_tmp()}
+    if session.run(*level, silent=True) != session.run(*level, silent=True, env=unpacked):
+        session.error("the wheel does not see what this processor can")
+    session.run("pytest", str(tests / "test_parity.py"), *session.posargs, env=unpacked)
     session.run("pytest", str(tests / "test_wheel.py"), str(tests / "test_arm.py"),
                 "-m", "slow or not slow", *session.posargs)  # fmt: skip
 

@@ -3,23 +3,37 @@
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define X86 1
+#include <cpuid.h>
 #else
 #define X86 0
 #endif
 
+#if X86
+// Of the operating system, which has to save wide registers: bits of XCR0.
+static uint64_t saved_registers(void) {
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+#endif
+
 // 0 plain, 1 AVX2, 2 AVX-512: the most that this processor can.
+//
+// The processor itself is asked: __builtin_cpu_supports says no to everything in what zig links.
 EXPORT int uploader_kernels_level(void) {
 #if X86
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma"))
-        return 2;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") &&
-        __builtin_cpu_supports("fma"))
-        return 1;
-#endif
+    uint32_t a, b, c, d, features;
+    if (!__get_cpuid(1, &a, &b, &features, &d) || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+    const uint32_t wanted = bit_FMA | bit_OSXSAVE | bit_AVX | bit_F16C;
+    const uint32_t wide = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    if ((features & wanted) != wanted || !(b & bit_AVX2)) return 0;
+    const uint64_t saved = saved_registers();
+    if ((saved & 0x06) != 0x06) return 0;
+    if ((b & wide) == wide && (saved & 0xe6) == 0xe6) return 2;
+    return 1;
+#else
     return 0;
+#endif
 }
 
 // Number of this interface; Python refuses any other.
