@@ -40,7 +40,7 @@ def encode(
     Returns:
         Bytes, shape (n, bytes of a row), and the numbers of the blocks, counted over all rows, that
         the stock encoder has to do: their sums leave the range of floats, and what a processor
-        makes of that is its own.
+        makes of that is its own. Among them is every block whose scale half precision cannot hold.
 
     Raises:
         ValueError: The kind is not known, or its block does not divide the rows.

@@ -56,7 +56,6 @@ class Encoders:
         out, strange = uploader_kernels.encode(self.fast, rows, int(kind), importance)
         for row in {int(block) // (rows.shape[1] // kind.block) for block in strange}:
             out[row] = kernels.encode(rows[row : row + 1], kind, importance)[0]
-        kernels.validate(out, kind)
         return out
 
     def halve(self, rows: Rows) -> Rows:
@@ -66,9 +65,11 @@ class Encoders:
             IntegrityError: F16 cannot hold one.
         """
         if self.fast is None:
+            self.require_finite(rows)
             return kernels.widen(kernels.encode(rows, TensorType.F16), rows.shape[1])
         halved, finite = uploader_kernels.round_half(self.fast, np.ascontiguousarray(rows))
         if not finite:
+            self.require_finite(rows)
             raise kernels.not_finite(TensorType.F16)
         return halved
 

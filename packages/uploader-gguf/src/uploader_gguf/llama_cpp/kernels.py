@@ -58,19 +58,9 @@ def encode(
         length,
         None if weights is None else weights.ctypes.data,
     )
-    validate(out, kind)
-    return out
-
-
-def validate(stored: npt.NDArray[np.uint8], kind: TensorType) -> None:
-    """Refuse rows with a number that is not finite.
-
-    Raises:
-        IntegrityError: The type could not hold a value.
-    """
-    ggml = library.load()
-    if not ggml.ggml_validate_row_data(int(kind), stored.ctypes.data, stored.nbytes):
+    if not ggml.ggml_validate_row_data(int(kind), out.ctypes.data, out.nbytes):
         raise not_finite(kind)
+    return out
 
 
 def not_finite(kind: TensorType) -> IntegrityError:

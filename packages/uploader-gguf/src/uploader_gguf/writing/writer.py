@@ -230,7 +230,8 @@ def _store(
     halved: Rows | None = None
     made: dict[_Work, Array] = {}
     try:
-        encoders.require_finite(rows)
+        if not any(work.through_half for work in wanted):  # halving them looks as well
+            encoders.require_finite(rows)
         for work in dict.fromkeys(wanted):
             if work.through_half and halved is None:
                 halved = encoders.halve(rows)

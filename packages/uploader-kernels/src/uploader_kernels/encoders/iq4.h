@@ -97,9 +97,9 @@ INLINE vi encode_iq4_nl(const Group *group) {
     for (int i = 0; i < 32; ++i) sum += x[i] * x[i];
     iq4_weights(group, 0, x, sum * (2.f / 32), w);
     vf scale = search_iq4(x, w);
-    put_half(group, 0, scale);
+    const vi strange = not_finite(put_half(group, 0, scale));
     put_iq4(group, 2, x, pick(scale != 0.f, 1.f / scale, splat(0.f)));
-    return not_finite(scale);
+    return strange;
 }
 
 INLINE vi encode_iq4_xs(const Group *group) {
@@ -116,7 +116,7 @@ INLINE vi encode_iq4_xs(const Group *group) {
         amax = larger(size, amax);
     }
     vf d = negative(max) / 32.f, slope = pick(d != 0.f, 1.f / d, splat(0.f));
-    put_half(group, 0, d);
+    strange |= not_finite(put_half(group, 0, d));
     vi packed[8];
     vi high = splat_int(0);
     for (int j = 0; j < 8; ++j) {

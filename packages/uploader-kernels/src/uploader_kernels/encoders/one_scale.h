@@ -33,8 +33,7 @@ INLINE vi encode_one_scale(const Group *group, int bits, vf sigma) {
         gather(group->importance, 0, 32, w);
         for (int i = 0; i < 32; ++i) w[i] *= root(sigma + x[i] * x[i]);
         Symmetric found = search_symmetric(32, nmax, x, w);
-        put_half(group, 0, found.scale);
-        strange = found.strange;
+        strange = found.strange | not_finite(put_half(group, 0, found.scale));
         for (int i = 0; i < 32; ++i) l[i] = symmetric_level(&found, x[i], nmax);
     } else {
         vf max = splat(0.f), amax = splat(0.f);
@@ -44,8 +43,7 @@ INLINE vi encode_one_scale(const Group *group, int bits, vf sigma) {
             amax = larger(size, amax);
         }
         vf d = max / (float)-nmax, slope = pick(d != 0.f, 1.f / d, splat(0.f));
-        put_half(group, 0, d);
-        strange = not_finite(slope);
+        strange = not_finite(slope) | not_finite(put_half(group, 0, d));
         for (int i = 0; i < 32; ++i) {
             vi whole = __builtin_convertvector(x[i] * slope + ((float)nmax + 0.5f), vi) << 24 >> 24;
             l[i] = smaller_int(whole & 255, splat_int(2 * nmax - 1));
@@ -91,8 +89,8 @@ INLINE int64_t encode_q8_0(const float *x, uint8_t *out, int64_t blocks, int64_t
         const float amax = largest(most);
         const float d = amax / 127;
         const float slope = d != 0 ? 1.0f / d : 0.0f;
-        if (!(slope <= 3.402823466e+38f)) strange[odd++] = block;
         const uint16_t half = to_half(d);
+        if (!(slope <= 3.402823466e+38f) || half >= 0x7c00) strange[odd++] = block;
         memcpy(out, &half, 2);
         int8_t l[32];
         narrow(part, slope, l);

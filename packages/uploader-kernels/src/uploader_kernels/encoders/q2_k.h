@@ -61,6 +61,7 @@ INLINE vi encode_q2_k(const Group *group) {
     }
     size = put_half(group, 80, size);
     least = put_half(group, 82, least);
+    blocks.strange |= not_finite(size) | not_finite(least);
     vf d[16], dm[16];
     vi packed[16];
     for (int j = 0; j < 16; ++j) {

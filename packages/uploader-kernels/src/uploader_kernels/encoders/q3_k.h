@@ -49,6 +49,7 @@ INLINE vi encode_q3_k(const Group *group) {
         size = pick(some, 1.f / slope, splat(0.f));
     }
     size = put_half(group, 108, size);
+    strange |= not_finite(size);
     vi packed[12];
     for (int j = 0; j < 8; ++j) packed[j] = (ls[j] & 15) | (ls[j + 8] & 15) << 4;
     for (int j = 0; j < 4; ++j)

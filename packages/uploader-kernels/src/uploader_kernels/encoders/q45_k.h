@@ -75,6 +75,7 @@ INLINE vi encode_q45_k(const Group *group, int bits) {
     vf d[8], dm[8];
     size = put_half(group, 0, size);
     least = put_half(group, 2, least);
+    blocks.strange |= not_finite(size) | not_finite(least);
     put_scales_6(group, 4, ls, lm, size, least, d, dm);
     const int qs = bits == 4 ? 16 : 48;
     vi high[32];

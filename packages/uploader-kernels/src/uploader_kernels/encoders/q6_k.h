@@ -22,6 +22,7 @@ INLINE vi encode_q6_k(const Group *group) {
     vi zero = amax < SMALLEST;  // the whole block is zeros
     vf slope = -128.f / max;
     vf size = put_half(group, 208, pick(zero, splat(0.f), 1.f / slope));
+    strange |= not_finite(size);
     vf d[16];
     vi ls[16];
     for (int j = 0; j < 16; ++j) {

@@ -22,6 +22,22 @@ INLINE vf level(vf x, vf slope, vf from, float nmax) {
     return larger(smaller(nearest(slope * (x - from)), splat(nmax)), splat(0.f));
 }
 
+// The levels of two sub-blocks, and their sums.
+INLINE void add_levels(int n, int nmax, const vf *x, const vf *w, const vf *slope, const vf *from,
+                       int low_end, int high_end, vf *levels, vf *sum_l, vf *sum_l2, vf *sum_xl) {
+    for (int i = 0; i < n; ++i)
+        for (int p = 0; p < 2; ++p) {
+            vf xi = x[p * n + i], l = nearest(slope[p] * (xi - from[p]));
+            if (high_end) l = smaller(l, splat((float)nmax));
+            if (low_end) l = larger(l, splat(0.f));
+            vf wl = w[p * n + i] * l;
+            levels[p * n + i] = l;
+            sum_l[p] += wl;
+            sum_l2[p] += wl * l;
+            sum_xl[p] += wl * xi;
+        }
+}
+
 // make_qkx2_quants and make_qkx3_quants, of two sub-blocks at a time: sums wait for their last addend,
 // and meanwhile the processor goes on with the other's. `x` and `w` hold one after the other.
 INLINE void search_affine(int n, int nmax, const vf *x, const vf *w, float rmin, float rdelta, int nstep,
@@ -56,14 +72,16 @@ INLINE void search_affine(int n, int nmax, const vf *x, const vf *w, float rmin,
                                   (absolute(slope[p] * (least[p] - min[p])) < 4e6f));
             sum_l[p] = sum_l2[p] = sum_xl[p] = error[p] = splat(0.f);
         }
-        for (int i = 0; i < n; ++i)
-            for (int p = 0; p < 2; ++p) {
-                vf xi = x[p * n + i], l = level(xi, slope[p], min[p], (float)nmax), wl = w[p * n + i] * l;
-                levels[p * n + i] = l;
-                sum_l[p] += wl;
-                sum_l2[p] += wl * l;
-                sum_xl[p] += wl * xi;
-            }
+        // What cannot pass an end is not held to it.
+        const int high_end = step >= 0 && rmin + rdelta * (float)step > 0.4f;
+        vi below_low = splat_int(0);
+        for (int p = 0; p < 2; ++p) below_low |= slope[p] * (least[p] - min[p]) < -0.5f;
+        if (any(below_low))
+            add_levels(n, nmax, x, w, slope, min, 1, 1, levels, sum_l, sum_l2, sum_xl);
+        else if (high_end)
+            add_levels(n, nmax, x, w, slope, min, 0, 1, levels, sum_l, sum_l2, sum_xl);
+        else
+            add_levels(n, nmax, x, w, slope, min, 0, 0, levels, sum_l, sum_l2, sum_xl);
         for (int p = 0; p < 2; ++p) {
             if (step < 0) {
                 scale[p] = 1.f / slope[p];
