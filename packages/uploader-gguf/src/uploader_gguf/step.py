@@ -22,7 +22,7 @@ from uploader_gguf.importance.imatrix import Importance
 from uploader_gguf.llama_cpp import library, smoke, toolchain
 from uploader_gguf.llama_cpp.converter import Conversion, plan
 from uploader_gguf.llama_cpp.converter_folder import ConverterFolder, prepare_folder
-from uploader_gguf.llama_cpp.encoders import choose
+from uploader_gguf.llama_cpp.encoders import Encoders, choose
 from uploader_gguf.llama_cpp.heads import refuse_lost_head
 from uploader_gguf.llama_cpp.weights import Weights, open_weights
 from uploader_gguf.settings import GgufSettings
@@ -53,10 +53,12 @@ def convert(context: StepContext) -> Artifact:
         conversion = _plan(context, chain, weights, folder, wanted)
         refuse_lost_head(weights, conversion)
         picked = _pick(context, conversion, importance)
-        files = _write(context, conversion, importance, picked)
+        files, encoders = _write(context, conversion, importance, picked)
         shapes = [tensor.shape for tensor in conversion.tensors]
     else:
-        shapes = [t.shape for t in gguf_file.read_header(_path(context, files[0])).tensors]
+        headers = [gguf_file.read_header(_path(context, names)) for names in files]
+        shapes = [t.shape for t in headers[0].tensors]
+        encoders = choose(settings.kernels, {t.kind for h in headers for t in h.tensors})
     projector = _projector(context, chain, weights, folder)
     _check(context, [_path(context, names) for names in files], folder, projector)
     wish = settings.wish()
@@ -66,7 +68,7 @@ def convert(context: StepContext) -> Artifact:
             **weights.task().to_json(),
             "llama_cpp": chain.version,
             "library": library.version(),
-            "kernels": choose(settings.kernels, ()).record,
+            "kernels": encoders.record,
             "parameters": sum(map(prod, shapes)),
             "quants": {
                 name: kind for kind, names in zip(kinds, files, strict=True) for name in names
@@ -173,8 +175,8 @@ def _write(
     conversion: Conversion,
     importance: Importance | None,
     picked: Picked | None,
-) -> list[tuple[str, ...]]:
-    """Write what is not finished yet, and return the names of all files by kind."""
+) -> tuple[list[tuple[str, ...]], Encoders]:
+    """Write what is not finished yet; return the files' names by kind, and who stored them."""
     settings: GgufSettings = context.settings
     limit = file_limit(settings.split_size)
     files = [
@@ -193,9 +195,10 @@ def _write(
         name = file_name(context.release.name, wish.label)
         types = picked.overrides()
         files.append(lay_out(picked.quant, name, conversion, importance, types, limit))
+    names = [tuple(shard.name for shard in file.shards) for file in files]
     if any(context.output.done(shard.name) is None for file in files for shard in file.shards):
-        write(context, conversion, files, settings.kernels)
-    return [tuple(shard.name for shard in file.shards) for file in files]
+        return names, write(context, conversion, files, settings.kernels)
+    return names, choose(settings.kernels, {t.kind for file in files for t in file.tensors})
 
 
 def _projector(

@@ -71,8 +71,9 @@ DISTRIBUTIONS: dict[str, Callable[[Random, tuple[int, int]], Rows]] = {
 }
 """By name; each takes a generator and a shape whose columns divide by 64."""
 
-EXTREME = {"denormal", "tiny", "huge", "mixed magnitudes", "sparse"}
-"""Distributions whose sums leave the range of floats, or leave next to nothing to divide by."""
+EXTREME = {"denormal", "tiny", "huge", "mixed magnitudes", "sparse", "scaled blocks"}
+"""Distributions whose sums leave the range of floats, whose scales leave that of half precision, or
+that leave next to nothing to divide by."""
 
 
 def rows_of(name: str, random: Random, count: int, length: int) -> Rows:

@@ -28,11 +28,13 @@ class Encoders:
     Attributes:
         fast: The library with fast kernels, None to use llama.cpp's own for everything.
         trusted: Types that the fast kernels make with llama.cpp's bytes.
+        distrusted: Names of types that they make otherwise, so that llama.cpp's own do.
         reasons: Why llama.cpp's own are used, a line each; empty where the user wants them.
     """
 
     fast: uploader_kernels.Library | None = None
     trusted: frozenset[TensorType] = frozenset()
+    distrusted: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
 
     @property
@@ -40,7 +42,12 @@ class Encoders:
         """Who made the bytes, for the manifest."""
         if self.fast is None:
             return library.version()
-        return f"uploader-kernels {uploader_kernels.version()}, {self.fast.level}"
+        who = f"uploader-kernels {uploader_kernels.version()}, {self.fast.level}"
+        return (
+            f"{who}; {library.version()} for {', '.join(self.distrusted)}"
+            if self.distrusted
+            else who
+        )
 
     def encode(
         self, rows: Rows, kind: TensorType, importance: npt.NDArray[np.float32] | None = None
@@ -110,6 +117,7 @@ def choose(wanted: str, kinds: Collection[TensorType]) -> Encoders:
     return Encoders(
         fast=fast,
         trusted=trusted,
+        distrusted=tuple(kind.name for kind in sorted(known - trusted)),
         reasons=tuple(
             f"{kind.name}: the fast kernel gives other bytes here than {library.version()}"
             for kind in sorted(known - trusted)

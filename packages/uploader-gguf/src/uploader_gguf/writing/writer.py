@@ -42,7 +42,7 @@ _BEHIND = 8
 _Stored = list["Array | bytes"]
 
 
-def write(context: StepContext, conversion: Conversion, files: list[File], wanted: str) -> None:
+def write(context: StepContext, conversion: Conversion, files: list[File], wanted: str) -> Encoders:
     """Write all files side by side, each tensor of the checkpoint read once.
 
     A file on disk that an interrupted attempt finished is not written again.
@@ -52,6 +52,9 @@ def write(context: StepContext, conversion: Conversion, files: list[File], wante
         conversion: What the converter planned.
         files: Laid out.
         wanted: Which kernels, see :func:`uploader_gguf.llama_cpp.encoders.choose`.
+
+    Returns:
+        Who stored the values.
 
     Raises:
         IntegrityError: A value is not finite, or its type cannot hold it.
@@ -74,6 +77,7 @@ def write(context: StepContext, conversion: Conversion, files: list[File], wante
         for sink in sinks:
             sink.finish()
         context.progress("writing", sum(sink.size for sink in sinks), total)
+    return encoders
 
 
 def _read_ahead(
@@ -230,11 +234,11 @@ def _store(
     halved: Rows | None = None
     made: dict[_Work, Array] = {}
     try:
-        if not any(work.through_half for work in wanted):  # halving them looks as well
+        if any(work.through_half for work in wanted):
+            halved = encoders.halve(rows)  # which looks for NaN and infinities as well
+        else:
             encoders.require_finite(rows)
         for work in dict.fromkeys(wanted):
-            if work.through_half and halved is None:
-                halved = encoders.halve(rows)
             source = halved if work.through_half and halved is not None else rows
             made[work] = encoders.encode(source, work.kind, weights if work.weighted else None)
     except IntegrityError as error:
