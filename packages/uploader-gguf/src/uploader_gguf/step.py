@@ -12,6 +12,9 @@ import dataclasses
 from math import prod
 from pathlib import Path
 
+# llama.cpp's converter imports it; here that is done while the run still checks its plan.
+import transformers.models.auto.tokenization_auto  # noqa: F401, TID253
+
 from uploader_core.plugin import Artifact, OutputFolder, StepContext
 from uploader_gguf.format import gguf_file
 from uploader_gguf.format.gguf_file import file_name

@@ -90,7 +90,10 @@ def run(
     store = ReleaseStore(plan.output)
     store.check_foreign()
     fresh = not store.internal.is_dir()
-    with contextlib.closing(Proofs(environment)) as proofs:
+    with (
+        contextlib.closing(Proofs(environment)) as proofs,
+        contextlib.closing(Workers(environment)) as early,
+    ):
 
         def agree(results: Results, workers: Workers) -> Plan:
             """Refuse what cannot run, all reasons at once, and have the rest confirmed."""
@@ -101,14 +104,15 @@ def run(
             return survey.plan
 
         if fresh:  # before the first byte: nothing is created for a request that cannot run
-            workers = Workers(environment)
-            plan = agree(remembered(plan, store, workers), workers)
+            _warm_up(plan, early)
+            plan = agree(remembered(plan, store, early), early)
         with (
             store.open(),
             contextlib.closing(EventFile(store.internal / "events.jsonl")) as log,
             contextlib.closing(Workers(environment, store.internal / "logs")) as workers,
         ):
             events.listen(log)
+            workers.adopt(early)
             store.sweep()
             attempts = Attempts(
                 store.internal, environment, lambda what: events.emit("warning", "", what=what)
@@ -181,7 +185,7 @@ def _execute(run: StepRun, *, jobs: int, fail_fast: bool) -> Report:
 
 
 def _warm_up(plan: Plan, workers: Workers) -> None:
-    """Let the first step's worker import what it needs while sources are hashed."""
+    """Let the first step's worker import what it needs while the plan is checked and hashed."""
     for step in plan.steps:
         if not (step.is_virtual or step.uploads) and step.spec.isolation == "process":
             workers.warm(step.spec.run, step.plugin.entry.owner)

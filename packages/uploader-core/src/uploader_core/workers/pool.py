@@ -94,6 +94,13 @@ class Workers:
             process = self._warm[run] = self._start(())
         _say(process, messages.Import(run=run, owner=owner))
 
+    def adopt(self, others: Workers) -> None:
+        """Take over the workers that others started for a step to come."""
+        with self._guard:
+            self._warm, others._warm = others._warm, self._warm
+            self._running |= {*self._warm.values()}
+            others._running -= self._running
+
     def close(self) -> None:
         """End what was started for a step that did not come to run."""
         with self._guard:
