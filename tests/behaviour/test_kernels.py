@@ -71,3 +71,11 @@ def test_unknown_choice_of_kernels_is_refused(uploader: Uploader, pristine: Path
     assert result.returncode == 2
     assert "auto" in result.stderr
     assert "reference" in result.stderr
+
+
+def test_plan_says_that_torch_alone_merges(uploader: Uploader, pristine: Path) -> None:
+    uploader.environment["UPLOADER_KERNELS_LEVEL"] = "mmx"
+    result = uploader("plan", pristine / "run" / "final_model", "--plugins", "merged")
+    said = " ".join((result.stdout + result.stderr).split())
+    assert "torch alone merges, with the same bits" in said
+    assert "UPLOADER_KERNELS_LEVEL=mmx is none of plain, avx2, avx512" in said

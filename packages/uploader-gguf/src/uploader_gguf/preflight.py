@@ -81,8 +81,13 @@ def _model_and_options(context: PlanContext) -> Iterator[Finding]:
             )
     if settings.calibration is not None:
         calibration.text_path(settings.calibration)
-    if settings.kernels == "auto":
-        yield from _slow_kernels()
+    reason = _without_fast_kernels()
+    if settings.kernels == "auto" and reason is not None:
+        yield Finding(
+            level="note",
+            what="llama.cpp's own kernels quantise, with the same bytes in five to ten times the"
+            f" time: {reason}",
+        )
     checkpoint = open_checkpoint(context.input("checkpoint"))
     yield from quantization(checkpoint.config)
     yield from _architecture(checkpoint.config, chain)
@@ -92,16 +97,13 @@ def _model_and_options(context: PlanContext) -> Iterator[Finding]:
     yield from check_pooling(checkpoint.auxiliary(), checkpoint.config)
 
 
-def _slow_kernels() -> Iterator[Finding]:
-    """Say when llama.cpp's own kernels will do the work, and what would make it faster."""
+def _without_fast_kernels() -> str | None:
+    """Return why there are no fast kernels and what would change that; None where there are."""
     try:
         uploader_kernels.load()
     except uploader_kernels.KernelsError as error:
-        yield Finding(
-            level="note",
-            what="llama.cpp's own kernels quantise, with the same bytes in five to ten times the"
-            f" time: {error}",
-        )
+        return str(error)
+    return None
 
 
 def quantization(config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -169,12 +171,13 @@ def estimate(context: PlanContext) -> Estimate:
         (file_name(context.release.name, quant.name), sizes.file_bytes(model, quant))
         for quant in quants
     )
-    work = sum(sizes.seconds(model, quant) for quant in quants)
+    fast = settings.kernels == "auto" and _without_fast_kernels() is None
+    work = sum(sizes.seconds(model, quant, fast=fast) for quant in quants)
     if wish is not None:
         known = look_ahead(context, wish)
         files = (*files, (file_name(context.release.name, wish.label), known.nbytes))
         # Samples in every type, and then a file that is about as slow as any.
-        work += 2 * sizes.seconds(model, QUANTS["Q4_K_M"])
+        work += 2 * sizes.seconds(model, QUANTS["Q4_K_M"], fast=fast)
     models = files
     if settings.mmproj != "none" and toolchain.find(settings.llama_cpp).has_projector(
         weights.config

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import uploader_kernels
 from uploader_core.plugin import (
     Artifact,
     Estimate,
@@ -105,6 +106,14 @@ def check(context: PlanContext) -> Iterator[Finding]:
             what="the base model is stored in float32, and so is the merged one",
             next="--merged-dtype bfloat16",
         )
+    if context.settings.engine == STREAMING:
+        try:
+            uploader_kernels.load()
+        except uploader_kernels.KernelsError as error:
+            yield Finding(
+                level="note",
+                what=f"torch alone merges, with the same bits in more processor time: {error}",
+            )
 
 
 def check_4bit(context: PlanContext) -> Iterator[Finding]:

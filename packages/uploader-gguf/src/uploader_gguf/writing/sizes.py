@@ -45,7 +45,21 @@ _IN_BLOCKS = ("token_embd.weight", "output.weight")  # read row by row, never as
 _NOT_TEXT = ("vision", "visual.", "audio", "multi_modal_projector", "mm_projector", "patch_embed")
 
 # Millions of values each second of one thread (two-year-old server cores).
-_SPEED = {
+_FAST = {
+    TensorType.Q4_0: 1800.0,
+    TensorType.Q5_0: 1800.0,
+    TensorType.Q8_0: 600.0,
+    TensorType.Q2_K: 130.0,
+    TensorType.Q3_K: 190.0,
+    TensorType.Q4_K: 110.0,
+    TensorType.Q5_K: 140.0,
+    TensorType.Q6_K: 250.0,
+    TensorType.IQ4_NL: 100.0,
+    TensorType.IQ4_XS: 110.0,
+}
+"""With the fast kernels, which know these types."""
+
+_STOCK = {
     TensorType.Q4_K: 8.4,
     TensorType.Q5_K: 10.6,
     TensorType.Q6_K: 21.0,
@@ -198,16 +212,23 @@ def projector_bytes(weights: Weights, quant: Quant) -> int:
     return total
 
 
-def seconds(described: Described, quant: Quant) -> float:
-    """Return the seconds that one thread needs for a file of a kind, about."""
+def seconds(described: Described, quant: Quant, *, fast: bool) -> float:
+    """Return the seconds that one thread needs for a file of a kind, about.
+
+    Args:
+        described: The model.
+        quant: The kind.
+        fast: By the fast kernels, where they know a type.
+    """
     try:
         chosen = types(described, quant)
     except RefusedError:
         return 0.0
     total = 0.0
+    speed = {**_STOCK, **_FAST} if fast else _STOCK
     for name, tensor in described.tensors.items():
         if allows_quantization(tensor):
             kind = chosen[name]
             slow = _IQ_SPEED if kind.name.startswith("IQ") else _OTHER_SPEED
-            total += prod(tensor.shape) / 1e6 / _SPEED.get(kind, slow)
+            total += prod(tensor.shape) / 1e6 / speed.get(kind, slow)
     return total
