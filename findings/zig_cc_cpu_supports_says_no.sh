@@ -2,7 +2,7 @@
 # ziglang==0.17.1 from PyPI (zig cc), on x86-64 Linux
 #
 # __builtin_cpu_supports("avx2") in a shared library that zig cc linked says 0 on a processor that has AVX2, after
-# __builtin_cpu_init() as well; so does every other feature. CPUID asked by <cpuid.h> tells the truth in the
+# __builtin_cpu_init() as well. CPUID asked by <cpuid.h> tells the truth in the
 # same library. gcc's and clang's own runtimes fill the table behind the builtin.
 #
 # Surprising because everything compiles and links without a word, and a library that chooses its
