@@ -59,7 +59,7 @@ class KernelsHook(BuildHookInterface[Any]):
             return
         self._scratch = tempfile.TemporaryDirectory()
         system = target or sysconfig.get_platform()
-        suffix = "dll" if "win" in system and "darwin" not in system else "so"
+        suffix = "dll" if _is_windows(system) else "so"
         library = Path(self._scratch.name) / f"uploader_kernels.{suffix}"
         try:
             _compile(compiler, Path(self.root) / "src" / "uploader_kernels", library, system)
@@ -83,6 +83,10 @@ class KernelsHook(BuildHookInterface[Any]):
             self._scratch.cleanup()
 
 
+def _is_windows(system: str) -> bool:
+    return "win" in system and "darwin" not in system
+
+
 def _compiler() -> list[str]:
     """Return the command of the C compiler, empty for none."""
     if os.environ.get("CC"):
@@ -93,7 +97,7 @@ def _compiler() -> list[str]:
 def _compile(compiler: list[str], source: Path, library: Path, system: str) -> None:
     """Compile the kernels once for each set of instructions, and link them."""
     x86 = "x86_64" in system or "amd64" in system
-    position = [] if "win" in system and "darwin" not in system else ["-fPIC"]
+    position = [] if _is_windows(system) else ["-fPIC"]
     objects = []
     for level, flags in LEVELS.items():
         if level == "plain" or x86:

@@ -81,7 +81,7 @@ def _model_and_options(context: PlanContext) -> Iterator[Finding]:
             )
     if settings.calibration is not None:
         calibration.text_path(settings.calibration)
-    reason = _without_fast_kernels()
+    reason = uploader_kernels.missing()
     if settings.kernels == "auto" and reason is not None:
         yield Finding(
             level="note",
@@ -95,15 +95,6 @@ def _model_and_options(context: PlanContext) -> Iterator[Finding]:
     yield from checkpoint_findings(checkpoint, context)
     yield from _tokenizer(checkpoint)
     yield from check_pooling(checkpoint.auxiliary(), checkpoint.config)
-
-
-def _without_fast_kernels() -> str | None:
-    """Return why there are no fast kernels and what would change that; None where there are."""
-    try:
-        uploader_kernels.load()
-    except uploader_kernels.KernelsError as error:
-        return str(error)
-    return None
 
 
 def quantization(config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -171,7 +162,7 @@ def estimate(context: PlanContext) -> Estimate:
         (file_name(context.release.name, quant.name), sizes.file_bytes(model, quant))
         for quant in quants
     )
-    fast = settings.kernels == "auto" and _without_fast_kernels() is None
+    fast = settings.kernels == "auto" and uploader_kernels.missing() is None
     work = sum(sizes.seconds(model, quant, fast=fast) for quant in quants)
     if wish is not None:
         known = look_ahead(context, wish)

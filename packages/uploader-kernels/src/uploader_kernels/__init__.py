@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from uploader_kernels.library import KernelsError, Library, load, version
+from uploader_kernels.library import KernelsError, Library, load, missing, version
 
 if TYPE_CHECKING:
     from uploader_kernels.merge.sums import STORED, add_product, add_scaled, room_for
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STORED", "TYPES", "KernelsError", "Library", "add_product", "add_scaled", "all_finite",
-    "encode", "load", "room_for", "round_half", "version",
+    "encode", "load", "missing", "room_for", "round_half", "version",
 ]  # fmt: skip
 
 _OF_MERGE = ("STORED", "add_product", "add_scaled", "room_for")

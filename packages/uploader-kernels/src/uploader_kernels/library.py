@@ -58,6 +58,15 @@ def load() -> Library:
     return _load(_locate(), os.environ.get(LEVEL) or None)
 
 
+def missing() -> str | None:
+    """Return why :func:`load` fails and what to do; None where it does not."""
+    try:
+        load()
+    except KernelsError as error:
+        return str(error)
+    return None
+
+
 def _locate() -> Path:
     spec = importlib.util.find_spec(FOLDER)
     for folder in (spec.submodule_search_locations or ()) if spec else ():

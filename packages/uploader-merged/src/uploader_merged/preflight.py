@@ -106,14 +106,12 @@ def check(context: PlanContext) -> Iterator[Finding]:
             what="the base model is stored in float32, and so is the merged one",
             next="--merged-dtype bfloat16",
         )
-    if context.settings.engine == STREAMING:
-        try:
-            uploader_kernels.load()
-        except uploader_kernels.KernelsError as error:
-            yield Finding(
-                level="note",
-                what=f"torch alone merges, with the same bits in more processor time: {error}",
-            )
+    reason = uploader_kernels.missing()
+    if context.settings.engine == STREAMING and reason is not None:
+        yield Finding(
+            level="note",
+            what=f"torch alone merges, with the same bits in more processor time: {reason}",
+        )
 
 
 def check_4bit(context: PlanContext) -> Iterator[Finding]:

@@ -43,11 +43,9 @@ class Encoders:
         if self.fast is None:
             return library.version()
         who = f"uploader-kernels {uploader_kernels.version()}, {self.fast.level}"
-        return (
-            f"{who}; {library.version()} for {', '.join(self.distrusted)}"
-            if self.distrusted
-            else who
-        )
+        if self.distrusted:
+            who += f"; {library.version()} for {', '.join(self.distrusted)}"
+        return who
 
     def encode(
         self, rows: Rows, kind: TensorType, importance: npt.NDArray[np.float32] | None = None

@@ -10,6 +10,18 @@ typedef struct {
     Affine search[16];
 } AffineBlocks;
 
+// Take scales and offsets over from the searches; puts the largest of both, at least 0, into the last two.
+INLINE void collect(AffineBlocks *blocks, int count, vf *most, vf *lowest) {
+    *most = *lowest = splat(0.f);
+    for (int j = 0; j < count; ++j) {
+        blocks->scale[j] = blocks->search[j].scale;
+        blocks->offset[j] = blocks->search[j].offset;
+        blocks->strange |= blocks->search[j].strange;
+        *most = larger(blocks->scale[j], *most);
+        *lowest = larger(blocks->offset[j], *lowest);
+    }
+}
+
 // One level of the finished block: nearest((x + dm) / d), and what the search found where d is 0.
 INLINE vi affine_level(const AffineBlocks *blocks, int sub, vf x, vf d, vf dm, int nmax) {
     vi l = clamp_int(nearest_int((x + dm) / d), 0, nmax);

@@ -75,8 +75,7 @@ INLINE vf search_iq4(const vf *x, const vf *w) {
 // Weights of 32 values: their squares, or as the importance says.
 INLINE void iq4_weights(const Group *group, int start, const vf *x, vf sigma, vf *w) {
     if (group->importance[0]) {
-        gather(group->importance, start, 32, w);
-        for (int i = 0; i < 32; ++i) w[i] *= root(sigma + x[i] * x[i]);
+        weigh(group, start, 32, x, sigma, w);
     } else {
         for (int i = 0; i < 32; ++i) w[i] = x[i] * x[i];
     }
@@ -92,10 +91,9 @@ INLINE void put_iq4(const Group *group, int offset, const vf *x, vf slope) {
 }
 
 INLINE vi encode_iq4_nl(const Group *group) {
-    vf x[32], w[32], sum = splat(0.f);
+    vf x[32], w[32];
     gather(group->x, 0, 32, x);
-    for (int i = 0; i < 32; ++i) sum += x[i] * x[i];
-    iq4_weights(group, 0, x, sum * (2.f / 32), w);
+    iq4_weights(group, 0, x, sum_of_squares(x, 32) * (2.f / 32), w);
     vf scale = search_iq4(x, w);
     const vi strange = not_finite(put_half(group, 0, scale));
     put_iq4(group, 2, x, pick(scale != 0.f, 1.f / scale, splat(0.f)));
@@ -104,11 +102,11 @@ INLINE vi encode_iq4_nl(const Group *group) {
 
 INLINE vi encode_iq4_xs(const Group *group) {
     vi strange = splat_int(0);
-    vf x[256], w[32], scale[8], sum = splat(0.f), max = splat(0.f), amax = splat(0.f);
+    vf x[256], w[32], scale[8], max = splat(0.f), amax = splat(0.f);
     gather(group->x, 0, 256, x);
-    for (int i = 0; i < 256; ++i) sum += x[i] * x[i];
+    const vf sigma = sum_of_squares(x, 256) * (2.f / 256);
     for (int j = 0; j < 8; ++j) {
-        iq4_weights(group, 32 * j, x + 32 * j, sum * (2.f / 256), w);
+        iq4_weights(group, 32 * j, x + 32 * j, sigma, w);
         scale[j] = search_iq4(x + 32 * j, w);
         strange |= not_finite(scale[j]);
         vf size = absolute(scale[j]);

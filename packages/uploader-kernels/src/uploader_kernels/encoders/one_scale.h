@@ -30,8 +30,7 @@ INLINE vi encode_one_scale(const Group *group, int bits, vf sigma) {
     vi l[32], strange;
     gather(group->x, 0, 32, x);
     if (group->importance[0]) {
-        gather(group->importance, 0, 32, w);
-        for (int i = 0; i < 32; ++i) w[i] *= root(sigma + x[i] * x[i]);
+        weigh(group, 0, 32, x, sigma, w);
         Symmetric found = search_symmetric(32, nmax, x, w);
         strange = found.strange | not_finite(put_half(group, 0, found.scale));
         for (int i = 0; i < 32; ++i) l[i] = symmetric_level(&found, x[i], nmax);

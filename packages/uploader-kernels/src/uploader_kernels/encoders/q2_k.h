@@ -9,47 +9,27 @@ INLINE vi encode_q2_k(const Group *group) {
     vf x[256], w[32];
     AffineBlocks blocks;
     vi ls[16], lm[16];
-    vf size, least;
+    vf size, least, most, lowest;
     gather(group->x, 0, 256, x);
     blocks.strange = splat_int(0);
     vf sigma = splat(0.f);
-    if (group->importance[0]) {
-        vf sum = splat(0.f);
-        for (int i = 0; i < 256; ++i) sum += x[i] * x[i];
-        sigma = sum / 256.f;
-    }
+    if (group->importance[0]) sigma = sum_of_squares(x, 256) / 256.f;
     for (int j = 0; j < 16; j += 2) {
         const vf *part = x + 16 * j;
         if (group->importance[0]) {
-            gather(group->importance, 16 * j, 32, w);
-            for (int p = 0; p < 2; ++p) {
-                vf total = splat(0.f);
-                for (int i = 16 * p; i < 16 * p + 16; ++i) {
-                    w[i] *= root(sigma + part[i] * part[i]);
-                    total += w[i];
-                }
-                blocks.weight[j + p] = total;
-            }
+            for (int p = 0; p < 2; ++p)
+                blocks.weight[j + p] = weigh(group, 16 * (j + p), 16, part + 16 * p, sigma, w + 16 * p);
             search_affine(16, 3, part, w, -0.9f, 0.05f, 36, 0, blocks.search + j);
         } else {
             for (int i = 0; i < 32; ++i) w[i] = absolute(part[i]);
             search_affine(16, 3, part, w, -0.5f, 0.1f, 15, 1, blocks.search + j);
         }
     }
-    for (int j = 0; j < 16; ++j) {
-        blocks.scale[j] = blocks.search[j].scale;
-        blocks.offset[j] = blocks.search[j].offset;
-        blocks.strange |= blocks.search[j].strange;
-    }
+    collect(&blocks, 16, &most, &lowest);
     if (group->importance[0]) {
         size = search_positive(16, 15, blocks.scale, blocks.weight, ls);
         least = search_positive(16, 15, blocks.offset, blocks.weight, lm);
     } else {
-        vf most = splat(0.f), lowest = splat(0.f);
-        for (int j = 0; j < 16; ++j) {
-            most = larger(blocks.scale[j], most);
-            lowest = larger(blocks.offset[j], lowest);
-        }
         vi some = most > 0.f, lower = lowest > 0.f;
         vf over = 15.f / most, under = 15.f / lowest;
         for (int j = 0; j < 16; ++j) {

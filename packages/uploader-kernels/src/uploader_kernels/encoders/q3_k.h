@@ -11,16 +11,9 @@ INLINE vi encode_q3_k(const Group *group) {
     vi levels[256], ls[16], strange = splat_int(0);
     gather(group->x, 0, 256, x);
     if (group->importance[0]) {
-        vf w[16], total[16], sum = splat(0.f);
-        for (int i = 0; i < 256; ++i) sum += x[i] * x[i];
-        vf sigma = 2.f * sum / 256.f;
+        vf w[16], total[16], sigma = 2.f * sum_of_squares(x, 256) / 256.f;
         for (int j = 0; j < 16; ++j) {
-            gather(group->importance, 16 * j, 16, w);
-            total[j] = splat(0.f);
-            for (int i = 0; i < 16; ++i) {
-                w[i] *= root(sigma + x[16 * j + i] * x[16 * j + i]);
-                total[j] += w[i];
-            }
+            total[j] = weigh(group, 16 * j, 16, x + 16 * j, sigma, w);
             Symmetric found = search_symmetric(16, 4, x + 16 * j, w);
             scale[j] = found.scale;
             strange |= found.strange | not_finite(total[j]);

@@ -11,53 +11,31 @@ INLINE vi encode_q45_k(const Group *group, int bits) {
     vf x[256], w[64];
     AffineBlocks blocks;
     vi ls[8], lm[8];
-    vf size, least;
+    vf size, least, most, lowest;
     gather(group->x, 0, 256, x);
     blocks.strange = splat_int(0);
     vf sigma = splat(0.f);
-    if (group->importance[0]) {
-        vf sum = splat(0.f);
-        for (int i = 0; i < 256; ++i) sum += x[i] * x[i];
-        sigma = 2.f * sum / 256.f;
-    }
+    if (group->importance[0]) sigma = 2.f * sum_of_squares(x, 256) / 256.f;
     for (int j = 0; j < 8; j += 2) {
         const vf *part = x + 32 * j;
         if (group->importance[0]) {
-            gather(group->importance, 32 * j, 64, w);
-            for (int p = 0; p < 2; ++p) {
-                vf total = splat(0.f);
-                for (int i = 32 * p; i < 32 * p + 32; ++i) {
-                    w[i] *= root(sigma + part[i] * part[i]);
-                    total += w[i];
-                }
-                blocks.weight[j + p] = total;
-            }
+            for (int p = 0; p < 2; ++p)
+                blocks.weight[j + p] = weigh(group, 32 * (j + p), 32, part + 32 * p, sigma, w + 32 * p);
             search_affine(32, nmax, part, w, -0.9f, 0.05f, 36, 0, blocks.search + j);
             continue;
         }
         for (int p = 0; p < 2; ++p) {
-            vf sum = splat(0.f);
-            for (int i = 32 * p; i < 32 * p + 32; ++i) sum += part[i] * part[i];
-            vf mean = root(sum / 32.f);
+            vf mean = root(sum_of_squares(part + 32 * p, 32) / 32.f);
             for (int i = 32 * p; i < 32 * p + 32; ++i) w[i] = mean + absolute(part[i]);
         }
         if (bits == 4) search_affine(32, nmax, part, w, -1.f, 0.1f, 20, 0, blocks.search + j);
         else search_affine(32, nmax, part, w, -0.5f, 0.1f, 15, 0, blocks.search + j);
     }
-    for (int j = 0; j < 8; ++j) {
-        blocks.scale[j] = blocks.search[j].scale;
-        blocks.offset[j] = blocks.search[j].offset;
-        blocks.strange |= blocks.search[j].strange;
-    }
+    collect(&blocks, 8, &most, &lowest);
     if (group->importance[0]) {
         size = search_positive(8, 63, blocks.scale, blocks.weight, ls);
         least = search_positive(8, 63, blocks.offset, blocks.weight, lm);
     } else {
-        vf most = splat(0.f), lowest = splat(0.f);
-        for (int j = 0; j < 8; ++j) {
-            most = larger(blocks.scale[j], most);
-            lowest = larger(blocks.offset[j], lowest);
-        }
         vf over = pick(most > 0.f, 63.f / most, splat(0.f));
         vf under = pick(lowest > 0.f, 63.f / lowest, splat(0.f));
         for (int j = 0; j < 8; ++j) {

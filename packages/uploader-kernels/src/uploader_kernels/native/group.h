@@ -45,6 +45,23 @@ INLINE void gather(const float *const *from, int start, int count, vf *values) {
 #endif
 }
 
+INLINE vf sum_of_squares(const vf *x, int count) {
+    vf sum = splat(0.f);
+    for (int i = 0; i < count; ++i) sum += x[i] * x[i];
+    return sum;
+}
+
+// w[i] = importance * sqrt(sigma + x[i]^2), for the columns from `start` on; returns their sum.
+INLINE vf weigh(const Group *group, int start, int count, const vf *x, vf sigma, vf *w) {
+    vf total = splat(0.f);
+    gather(group->importance, start, count, w);
+    for (int i = 0; i < count; ++i) {
+        w[i] *= root(sigma + x[i] * x[i]);
+        total += w[i];
+    }
+    return total;
+}
+
 // Four bytes of every block: byte k is in parts[k], 0 to 255.
 INLINE void put_bytes(const Group *group, int offset, const vi parts[4]) {
     vi both = parts[0] | parts[1] << 8 | parts[2] << 16 | parts[3] << 24;
