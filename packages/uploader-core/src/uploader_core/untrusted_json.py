@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+from uploader_core.garbage import uncollected
+
 T = TypeVar("T")
 
 _NAMES = {
@@ -25,7 +27,8 @@ def parse_json(text: str | bytes) -> Any:
             raises RecursionError then, which nobody who reads a file expects.
     """
     try:
-        return json.loads(text)
+        with uncollected():
+            return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

@@ -11,7 +11,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -80,16 +80,25 @@ def read_blocks(path: Path, size: int = 1 << 23) -> Iterator[memoryview]:
     Raises:
         OSError: It cannot be read, or became shorter meanwhile.
     """
-    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as reader:
+    with path.open("rb", buffering=0) as file:
         total = os.fstat(file.fileno()).st_size
+        if total <= min(size, SMALL):
+            # A thread and its blocks would take longer than all of the file.
+            yield memoryview(file.read())
+        else:
+            yield from _read_ahead(file.fileno(), path, total, size)
+
+
+def _read_ahead(handle: int, path: Path, total: int, size: int) -> Iterator[memoryview]:
+    with ThreadPoolExecutor(1) as reader:
         spare = [bytearray(size + 3 * SECTOR) for _ in range(2 if total > size else 1)]
 
         def read(start: int) -> memoryview:
             memory = spare[start // size % len(spare)]
-            return read_range(file.fileno(), start, min(size, total - start), lambda _: memory)
+            return read_range(handle, start, min(size, total - start), lambda _: memory)
 
         # One thread has the descriptor, whatever the caller does.
-        coming = reader.submit(read, 0) if total else None
+        coming: Future[memoryview] | None = reader.submit(read, 0)
         for start in range(0, total, size):
             assert coming is not None
             try:

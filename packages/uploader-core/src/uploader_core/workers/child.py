@@ -28,6 +28,7 @@ from uploader_core.contract.returned import check_artifact, check_receipt, plain
 from uploader_core.contract.specs import Finding
 from uploader_core.contract.step_context import StepContext
 from uploader_core.errors import PluginError, StepFailedError, UploaderError, to_message
+from uploader_core.garbage import uncollected
 from uploader_core.plugins.entry_points import import_dotted
 from uploader_core.workers import messages
 from uploader_core.workers.environment import is_offline, visible_secrets
@@ -93,7 +94,9 @@ def _answer(
 
 def _call(request: messages.Request[Any], context: object, kind: type[T], expected: str) -> T:
     """Call the function that a request names; its result has to be of a type."""
-    result = import_dotted(request.run, request.owner)(context)
+    with uncollected(stays=True):
+        function = import_dotted(request.run, request.owner)
+    result = function(context)
     if not isinstance(result, kind):
         raise PluginError(f"{request.run} did not return {expected}")
     return result
@@ -240,7 +243,7 @@ def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
     request = messages.from_line(sys.stdin.readline(), more)
     if isinstance(request, messages.Import):
         # What is wrong with it is told when the step itself runs.
-        with contextlib.suppress(BaseException):
+        with contextlib.suppress(BaseException), uncollected(stays=True):
             import_dotted(request.run, request.owner)
         line = sys.stdin.readline()
         if not line:
