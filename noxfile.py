@@ -34,6 +34,7 @@ PACKAGES = (
     "lora",
     "merged",
     "gguf",
+    "compressed",
     "hf",
     "loopback-hub",
     "demo",
@@ -41,6 +42,7 @@ PACKAGES = (
 )
 TEST_TOOLS = (
     "accelerate",
+    "compressed-tensors>=0.19",  # the reference of compressed, and what loads it
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
     "cyllama>=0.2.18",  # llama.cpp's own quantiser, the reference of gguf's tests
     "datasets",
@@ -141,6 +143,7 @@ def tests(session: nox.Session) -> None:
 def tests_of(session: nox.Session, name: str) -> None:
     """Run the tests of one package, with only what it needs installed."""
     needed = {"merged": ("kernels", "lora"), "gguf": ("kernels", "lora", "merged"),
+              "compressed": ("kernels", "lora", "merged"),
               "hf": ("loopback-hub",), "loopback-hub": ("hf",), "demo": PACKAGES[1:-1],
               "trainers": PACKAGES[1:]}  # fmt: skip
     install(session, *dict.fromkeys(("core", "kit", *needed.get(name, ()), name)))

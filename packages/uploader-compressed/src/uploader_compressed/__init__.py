@@ -1,0 +1,1 @@
+"""Models in compressed-tensors, straight from base model and adapter."""

@@ -1,0 +1,66 @@
+"""The section of the model card that says what was quantised and how to serve it."""
+
+from __future__ import annotations
+
+import shlex
+
+from uploader_compressed.schemes import SCHEMES, Scheme
+from uploader_core.plugin import Artifact, StepContext, UseContext
+from uploader_lora.snippets import loading
+from uploader_lora.task import Task
+
+_SERVED = ("text-generation", "image-text-to-text")
+
+
+def section(context: StepContext) -> str:
+    """Return Markdown."""
+    name = context.model_id or context.release.name
+    lines: list[str] = []
+    for artifact in context.inputs:
+        scheme = scheme_of(artifact)
+        if scheme is None:
+            continue
+        task = Task.of(artifact.metadata)
+        kept = artifact.metadata.get("kept_in_16_bit")
+        left = f" and {len(kept)} layers besides" if isinstance(kept, list) and kept else ""
+        lines += [
+            f"{scheme.title}: {_words(scheme)}. The output head, norms and embeddings{left} are in "
+            "16 bits. The layout is that of "
+            "[compressed-tensors](https://github.com/vllm-project/compressed-tensors), which has "
+            "to be installed.",
+            "",
+            *loading(task, name),
+        ]
+        if task.tag in _SERVED:
+            lines += ["", "With [vLLM](https://docs.vllm.ai):", "", f"    vllm serve {name}"]
+    return "\n".join(lines)
+
+
+def _words(scheme: Scheme) -> str:
+    """Say what a scheme does to a layer."""
+    numbers = "floats" if scheme.floating else "whole numbers"
+    shared = {
+        "channel": "a scale for each row",
+        "block": "a scale for each block of 128 x 128",
+        "tensor_group": f"scales for {scheme.group} columns and for the whole matrix",
+    }.get(scheme.strategy, f"a scale for {scheme.group} columns")
+    served = "stay in 16 bits"
+    if scheme.activations is not None:
+        served = f"are quantised to {scheme.activations['num_bits']} bits while it is served"
+    return (
+        f"weights of linear layers are {scheme.bits}-bit {numbers} with {shared}; activations "
+        f"{served}"
+    )
+
+
+def commands(context: UseContext) -> list[tuple[str, str]]:
+    """Return how to run the model, from the Hub where it is there; nothing where nobody knows."""
+    place = context.published.get("hf") or str(context.artifact.path)
+    if Task.of(context.artifact.metadata).tag not in _SERVED:
+        return []
+    return [("vLLM", f"vllm serve {shlex.quote(place)}")]
+
+
+def scheme_of(artifact: Artifact) -> Scheme | None:
+    """Return the scheme that an artifact is of, None where it does not say."""
+    return SCHEMES.get(str(artifact.metadata.get("scheme")))

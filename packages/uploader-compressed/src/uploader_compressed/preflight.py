@@ -1,0 +1,120 @@
+"""Checks and estimates: headers and small JSON files, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from uploader_compressed.folder import Folder, plan_folder
+from uploader_compressed.schemes import BLOCK, SCHEMES
+from uploader_compressed.selection import torn
+from uploader_core.plugin import Estimate, Finding, PlanContext
+from uploader_merged import Checkpoint, checkpoint_findings, open_checkpoint
+
+# Private memory of an interpreter with torch loaded, beyond one without, and the blocks in flight
+# (stored, merged, and what is computed with them).
+_TORCH = 190 << 20
+_BLOCKS = 160 << 20
+
+_SHOWN = 3
+
+
+def check(context: PlanContext) -> Iterator[Finding]:
+    """Refuse what cannot be quantised as asked; what cannot be read raises.
+
+    Raises:
+        SourceError: The checkpoint cannot be opened.
+        UsageError: A setting is not usable.
+    """
+    checkpoint = open_checkpoint(context.input("checkpoint"))
+    if checkpoint.base.quantised is not None:
+        yield Finding(
+            level="error",
+            what=f"the base model is quantised already ({checkpoint.base.quantised}), and "
+            f"{context.variant} of it would lose twice",
+            next="name the 16-bit model that it was made from: --base PATH_OR_ID",
+        )
+        return
+    folder = plan_folder(checkpoint, context.variant, context.settings)
+    yield from _stacked(folder)
+    yield from _shapes(checkpoint, folder)
+    yield from _torn(folder)
+    yield from checkpoint_findings(checkpoint, context)
+    if not folder.selection.names and not folder.selection.stacked:
+        yield Finding(
+            level="error",
+            what="no linear layer of this model is known here, so nothing would be quantised",
+            next="leave compressed out of --plugins"
+            + (", or give a narrower --compressed-ignore" if context.settings.ignore else ""),
+        )
+
+
+def _stacked(folder: Folder) -> Iterator[Finding]:
+    found = folder.selection.stacked
+    if found:
+        yield Finding(
+            level="error",
+            what=f"the experts are stored in one tensor for a layer ({found[0]} and "
+            f"{len(found) - 1} more), which no scheme of compressed-tensors stores",
+            next="keep them in 16 bits: --compressed-ignore '.*\\.experts'",
+        )
+
+
+def _shapes(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
+    scheme = folder.scheme
+    odd = []
+    for name in folder.selection.names:
+        rows, columns = checkpoint.shape(name)
+        if not scheme.fits((rows, columns)):
+            odd.append(f"{name} ({rows} x {columns})")
+    if odd:
+        more = f" and {len(odd) - _SHOWN} more" if len(odd) > _SHOWN else ""
+        others = [name for name, other in SCHEMES.items() if not other.group]
+        yield Finding(
+            level="error",
+            what=f"{scheme.name} has a scale for {scheme.group} columns, which do not divide those "
+            f"of {', '.join(odd[:_SHOWN])}{more}",
+            next=f"--compressed-kinds {others[0]}, or leave them in 16 bits: --compressed-ignore "
+            f"'.*{odd[0].partition(' ')[0].removesuffix('.weight').rpartition('.')[2]}$'",
+        )
+    if scheme.strategy == "block":
+        partial = [n for n in folder.selection.names if checkpoint.shape(n)[1] % BLOCK]
+        if partial:
+            yield Finding(
+                level="warning",
+                what=f"the columns of {partial[0]} and {len(partial) - 1} more are no multiple of "
+                f"{BLOCK}, which vLLM's kernels for FP8 in blocks ask for",
+                next="--compressed-kinds fp8-dynamic",
+            )
+
+
+def _torn(folder: Folder) -> Iterator[Finding]:
+    pairs = list(torn(folder.selection))
+    if pairs:
+        quantised, ignored = pairs[0]
+        yield Finding(
+            level="warning",
+            what=f"{ignored} stays in 16 bits and {quantised} does not ({len(pairs)} such pairs): "
+            "servers compute them as one layer, and refuse to load that",
+            next="let --compressed-ignore match all of them, or none",
+        )
+
+
+def estimate(context: PlanContext) -> Estimate:
+    """Count bytes exactly from headers."""
+    checkpoint = open_checkpoint(context.input("checkpoint"))
+    folder = plan_folder(checkpoint, context.variant, context.settings)
+    widest = max((checkpoint.shape(n)[1] for n in folder.selection.names), default=1)
+    tails = max(sum(t.part.nbytes for t in shard.tail) for shard in folder.shards)
+    factors = max(
+        (
+            sum(view.tensor.nbytes for view in checkpoint.recipe(name).consumed)
+            for name in checkpoint.touched
+        ),
+        default=0,
+    )
+    return Estimate(
+        bytes_written=sum(folder.sizes.values()),
+        peak_memory=_TORCH + _BLOCKS + 16 * BLOCK * widest + tails + 4 * factors,
+        exact=True,
+        files=tuple(folder.sizes.items()),
+    )

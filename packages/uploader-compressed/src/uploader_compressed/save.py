@@ -1,0 +1,262 @@
+"""Write all schemes of a run in one pass: each tensor is read and merged once.
+
+Heavy: imports torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch  # noqa: TID253 - this module computes
+
+from uploader_compressed.encode import NotFiniteError, encode, global_scale, largest
+from uploader_compressed.folder import CONFIG, Folder, plan_folder
+from uploader_compressed.layout import INDEX, Shard
+from uploader_compressed.proof import prove_written
+from uploader_compressed.schemes import BLOCK, Scheme
+from uploader_compressed.selection import fused_with
+from uploader_core.plugin import Artifact, HashingWriter, SourceError, StepContext
+from uploader_merged import Checkpoint, open_checkpoint
+from uploader_merged.compute.arithmetic import Piece
+from uploader_merged.compute.pipeline import in_order, thread_pool
+from uploader_merged.compute.tensors import memory
+from uploader_merged.sixteen_bit.side_by_side import processors
+
+# Elements of one piece: large enough that handing it over costs nothing beside the work.
+_PIECE = 1 << 20
+
+_CODES = ("", "weight", "weight_packed")
+"""Endings of what is as long as the matrix: itself, or its codes."""
+
+
+def save(contexts: tuple[StepContext, ...]) -> tuple[Artifact, ...]:
+    """Merge, quantise and write the model, once for each scheme."""
+    checkpoint = open_checkpoint(contexts[0].input("checkpoint"))
+    targets = [
+        _Target(context, plan_folder(checkpoint, context.variant, context.settings))
+        for context in contexts
+    ]
+    with thread_pool(processors()) as pool:
+        work = _Work(checkpoint, pool)
+        # All have the same cuts, because the settings are the same.
+        for number in range(len(targets[0].folder.shards)):
+            work.write(targets, number)
+        for target in targets:
+            target.context.progress("proving", 0, 1, "steps")
+            target.proof = prove_written(checkpoint, target.folder, target.context.output.path)
+            target.context.progress("proving", 1, 1, "steps")
+    return tuple(_finish(checkpoint, target) for target in targets)
+
+
+@dataclass
+class _Target:
+    """One scheme of the run, and how far it is."""
+
+    context: StepContext
+    folder: Folder
+    done: int = 0
+    proof: Mapping[str, int] | None = None
+
+    def progress(self, nbytes: int) -> None:
+        self.done += nbytes
+        total = sum(shard.nbytes for shard in self.folder.shards)
+        self.context.progress("quantising", self.done, total)
+
+
+def _finish(checkpoint: Checkpoint, target: _Target) -> Artifact:
+    context, folder = target.context, target.folder
+    if folder.index is not None:
+        context.output.write(INDEX, folder.index)
+    context.output.write(CONFIG, folder.config)
+    for file in folder.companions:
+        file.put(context.output)
+    return context.artifact(
+        {
+            **checkpoint.task().to_json(),
+            "scheme": folder.scheme.name,
+            "format": folder.scheme.form,
+            "quantised": len(folder.selection.names),
+            "kept_in_16_bit": [*folder.selection.ignored],
+            "parameters": sum(math.prod(checkpoint.shape(name)) for name in checkpoint.names),
+            "proof": dict(target.proof or {}),
+        }
+    )
+
+
+class _Work:
+    """Reads, merges and quantises ahead in threads, and writes what comes, in order."""
+
+    def __init__(self, checkpoint: Checkpoint, pool: ThreadPoolExecutor) -> None:
+        self._checkpoint = checkpoint
+        self._pool = pool
+        self._overall: dict[str, torch.Tensor] = {}
+
+    def write(self, targets: Sequence[_Target], number: int) -> None:
+        """Write one file of each target, unless an interrupted attempt finished it."""
+        with contextlib.ExitStack() as stack:
+            files: list[_File] = []
+            for target in targets:
+                shard = target.folder.shards[number]
+                if target.context.output.done(shard.name) is not None:
+                    target.progress(shard.nbytes)
+                    continue
+                writer = stack.enter_context(target.context.output.create(shard.name))
+                # Hashing takes as long as quantising; each file has a thread for it.
+                storer = stack.enter_context(ThreadPoolExecutor(1))
+                files.append(_File(target, shard, writer, storer))
+            if files:
+                self._fill(files)
+
+    def _fill(self, files: Sequence[_File]) -> None:
+        sources = files[0].shard.sources
+        quantised = frozenset(files[0].target.folder.selection.names)
+        with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
+            for source, results in in_order(self._started(files, sources, quantised, reader)):
+                for file, parts in zip(files, results, strict=True):
+                    file.add(source, parts)
+        for file in files:
+            file.finish({name: self._constant(file, name) for name in file.constants})
+
+    def _constant(self, file: _File, name: str) -> torch.Tensor:
+        """Return what belongs to a whole matrix."""
+        stored = file.constants[name]
+        if stored.part.ending == "weight_shape":
+            return torch.tensor(self._checkpoint.shape(stored.source))
+        return self._overall[stored.source]
+
+    def _started(
+        self,
+        files: Sequence[_File],
+        sources: Sequence[str],
+        quantised: frozenset[str],
+        reader: ThreadPoolExecutor,
+    ) -> Iterator[Future[tuple[str, list[tuple[torch.Tensor, ...]]]]]:
+        schemes = [file.target.folder.scheme for file in files]
+        for source in sources:
+            overall = None
+            if source in quantised and any(s.strategy == "tensor_group" for s in schemes):
+                overall = self._scale_of_all(source, quantised)
+            chosen = schemes if source in quantised else [None] * len(schemes)
+            for piece in self._pieces(source, source in quantised):
+                stored = reader.submit(piece.read)
+                yield self._pool.submit(
+                    functools.partial(self._make, source, piece, stored, chosen, overall)
+                )
+
+    def _make(
+        self,
+        source: str,
+        piece: Piece,
+        stored: Future[torch.Tensor],
+        schemes: Sequence[Scheme | None],
+        overall: torch.Tensor | None,
+    ) -> tuple[str, list[tuple[torch.Tensor, ...]]]:
+        rows = piece.merge(stored.result())
+        try:
+            return source, [
+                (rows,) if scheme is None else encode(scheme, rows, overall) for scheme in schemes
+            ]
+        except NotFiniteError as error:
+            raise self._not_finite(source) from error
+
+    def _pieces(self, source: str, quantised: bool) -> Iterator[Piece]:
+        elements = _PIECE
+        if quantised:
+            columns = self._checkpoint.shape(source)[1]
+            elements = columns * max(BLOCK, _PIECE // columns // BLOCK * BLOCK)
+        return self._checkpoint.pieces(source, elements=elements)
+
+    def _scale_of_all(self, source: str, quantised: frozenset[str]) -> torch.Tensor:
+        """Return the scale of a whole tensor, which has to be known before its first row is."""
+        if source not in self._overall:
+            names = fused_with(source, quantised)
+            with ThreadPoolExecutor(1) as reader:
+                magnitude = functools.reduce(torch.maximum, self._magnitudes(names, reader))
+            self._overall.update(dict.fromkeys(names, global_scale(magnitude)))
+        return self._overall[source]
+
+    def _magnitudes(
+        self, names: Sequence[str], reader: ThreadPoolExecutor
+    ) -> Iterator[torch.Tensor]:
+        for name in names:
+            pieces = self._pieces(name, quantised=True)
+            try:
+                yield from in_order(
+                    self._pool.submit(
+                        lambda p, stored: largest(p.merge(stored.result())),
+                        piece,
+                        reader.submit(piece.read),
+                    )
+                    for piece in pieces
+                )
+            except NotFiniteError as error:
+                raise self._not_finite(name) from error
+
+    def _not_finite(self, name: str) -> SourceError:
+        return SourceError(
+            f"{name} holds NaN or infinity, so it cannot be quantised",
+            owner=str(self._checkpoint.recipe(name).source.file),
+            safe="no weight file with it was finished",
+            next="take another copy of the model, or an earlier checkpoint of the training",
+        )
+
+
+class _File:
+    """A file that is being written.
+
+    Attributes:
+        target: What it is a part of.
+        shard: What it is to hold.
+        constants: Tensors of the tail that say something of a whole matrix, by name.
+    """
+
+    def __init__(
+        self, target: _Target, shard: Shard, writer: HashingWriter, storer: ThreadPoolExecutor
+    ) -> None:
+        self.target = target
+        self.shard = shard
+        self.constants = {
+            stored.name: stored
+            for stored in shard.tail
+            if stored.part.ending in ("weight_shape", "weight_global_scale")
+        }
+        self._writer = writer
+        self._storer = storer
+        self._pending: list[Future[int]] = []
+        self._kept: dict[str, list[torch.Tensor]] = {stored.name: [] for stored in shard.tail}
+        self._codes = {s.source: s.name for s in shard.tail if s.part.ending in _CODES}
+        self._scales = {s.source: s.name for s in shard.tail if s.part.ending == "weight_scale"}
+        self._write(shard.header)
+
+    def add(self, source: str, parts: Sequence[torch.Tensor]) -> None:
+        """Take rows of a tensor, in order: as they are, or codes and scales."""
+        if source in self.shard.streamed:
+            self._write(memory(parts[0].contiguous()))
+        else:
+            self._kept[self._codes[source]].append(parts[0])
+        if source in self._scales:
+            self._kept[self._scales[source]].append(parts[1])
+
+    def finish(self, constants: Mapping[str, torch.Tensor]) -> None:
+        """Write the tail, and wait until all is written.
+
+        Args:
+            constants: Values of :attr:`constants`.
+        """
+        for stored in self.shard.tail:
+            kept = self._kept.pop(stored.name)
+            for part in [constants[stored.name]] if stored.name in constants else kept:
+                self._write(memory(part.contiguous()))
+        while self._pending:
+            self._pending.pop(0).result()
+
+    def _write(self, data: bytes | memoryview) -> None:
+        while len(self._pending) > 1:
+            self._pending.pop(0).result()
+        self._pending.append(self._storer.submit(self._writer.write, data))
+        self.target.progress(len(data))

@@ -1,0 +1,99 @@
+"""What cannot be quantised as asked is refused before the first byte, with what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from compressed_tools import compress, findings
+from uploader_core.plugin import SourceError, UsageError
+
+
+def rewritten(base: Path, folder: Path, change: dict[str, torch.Tensor]) -> Path:
+    shutil.copytree(base, folder)
+    file = folder / "model.safetensors"
+    save_file({**load_file(file), **change}, file, metadata={"format": "pt"})
+    return folder
+
+
+def test_a_sound_model_has_no_errors(llama: Path) -> None:
+    assert not findings(llama, "w4a16")["error"]
+
+
+def test_columns_that_no_group_divides(llama: Path, tmp_path: Path) -> None:
+    odd = torch.zeros(128, 200, dtype=torch.bfloat16)
+    base = rewritten(llama, tmp_path / "odd", {"model.layers.0.mlp.down_proj.weight": odd})
+    (error,) = findings(base, "w4a16")["error"]
+    assert "128 columns" in error.what
+    assert "model.layers.0.mlp.down_proj.weight (128 x 200)" in error.what
+    assert error.next is not None
+    assert "--compressed-kinds fp8-dynamic" in error.next
+    assert not findings(base, "fp8-dynamic")["error"]
+    assert not findings(base, "w4a16", ignore=(r".*layers\.0\.mlp\.down_proj$",))["error"]
+
+
+def test_experts_in_one_tensor(llama: Path, tmp_path: Path) -> None:
+    stacked = {"model.layers.0.mlp.experts.gate_up_proj": torch.zeros(2, 8, 128).bfloat16()}
+    base = rewritten(llama, tmp_path / "stacked", stacked)
+    (error,) = findings(base, "fp8-dynamic")["error"]
+    assert "experts are stored in one tensor" in error.what
+    assert error.next is not None
+    assert "--compressed-ignore" in error.next
+    assert not findings(base, "fp8-dynamic", ignore=(r".*\.experts",))["error"]
+
+
+@pytest.mark.parametrize("method", ["compressed-tensors", "gptq", "awq", "bitsandbytes"])
+def test_a_base_that_is_quantised_already(llama: Path, tmp_path: Path, method: str) -> None:
+    base = Path(shutil.copytree(llama, tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text("utf-8"))
+    config["quantization_config"] = {"quant_method": method}
+    (base / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(SourceError, match="quantised") as refused:
+        findings(base, "fp8-dynamic")
+    assert refused.value.next
+
+
+def test_its_own_output_is_no_base(llama: Path, tmp_path: Path) -> None:
+    compress(tmp_path, llama, None, "fp8-dynamic")
+    with pytest.raises(SourceError, match="compressed-tensors"):
+        findings(tmp_path / "compressed-fp8-dynamic", "w4a16")
+
+
+def test_a_pattern_that_is_none(llama: Path) -> None:
+    with pytest.raises(UsageError, match="not a regular expression"):
+        findings(llama, "w4a16", ignore=("(",))
+
+
+def test_a_pattern_that_matches_nothing(llama: Path) -> None:
+    with pytest.raises(UsageError, match="matches the beginning of no module"):
+        findings(llama, "w4a16", ignore=("down_proj",))
+
+
+def test_a_layer_that_servers_compute_with_one_that_stays(llama: Path) -> None:
+    (warning,) = findings(llama, "w4a16", ignore=(r".*q_proj$",))["warning"]
+    assert "q_proj stays in 16 bits" in warning.what
+
+
+def test_nothing_to_quantise(llama: Path) -> None:
+    (error,) = findings(llama, "w4a16", ignore=("model",))["error"]
+    assert "nothing would be quantised" in error.what
+
+
+def test_a_weight_that_is_not_finite(llama: Path, tmp_path: Path) -> None:
+    name = "model.layers.1.mlp.up_proj.weight"
+    broken = load_file(llama / "model.safetensors")[name]
+    broken[7, 7] = float("inf")
+    base = rewritten(llama, tmp_path / "broken", {name: broken})
+    with pytest.raises(SourceError, match=rf"{name} holds NaN or infinity"):
+        compress(tmp_path, base, None, "w4a16", "nvfp4a16")
+    assert not list(tmp_path.glob("compressed-*/*.safetensors"))
+
+
+def test_a_size_that_is_none(llama: Path) -> None:
+    with pytest.raises(UsageError, match="no size"):
+        findings(llama, "w4a16", shard_size=10)

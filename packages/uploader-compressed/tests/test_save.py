@@ -1,0 +1,131 @@
+"""The files of a run: every tensor is the library's, and transformers loads them complete."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from compressed_tensors.quantization import QuantizationConfig, preset_name_to_scheme
+
+from compressed_models import KINDS, model_class, save, train
+from compressed_tools import (
+    by_the_library,
+    compress,
+    load_all,
+    merged,
+    plan,
+    quantization,
+    same_bits,
+)
+from uploader_compressed.layout import INDEX
+from uploader_compressed.preflight import estimate
+from uploader_compressed.schemes import SCHEMES
+from uploader_compressed.selection import FUSED
+
+pytestmark = pytest.mark.bits  # equal with AVX-512, with AVX2 alone and without either
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """All schemes of a fine-tune in one pass: (architecture, folder, base, adapter)."""
+    kind, root = request.param, tmp_path_factory.mktemp(request.param)
+    base = save(kind, root / "base")
+    adapter = train(kind, base, root / "adapter")
+    compress(root, base, adapter, *SCHEMES)
+    return kind, root, base, adapter
+
+
+def expected(scheme: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The library's own result for every matrix that a recipe of llm-compressor quantises."""
+    found = {}
+    for name, tensor in tensors.items():
+        module = name.removesuffix(".weight")
+        parent, _, last = module.rpartition(".")
+        stays = ("norm", "embed", "lm_head", "visual", ".gate.")
+        if tensor.dim() != 2 or any(word in name for word in stays):
+            found[name] = tensor
+            continue
+        group = next((g for g in FUSED if last in g), ())
+        together = tuple(tensors[f"{parent}.{other}.weight"] for other in group)
+        parts = by_the_library(scheme, tensor, together)
+        found |= {f"{module}.{ending}": part for ending, part in parts.items()}
+    return found
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_tensor_is_the_librarys(release: Any, scheme: str) -> None:
+    _, root, base, adapter = release
+    ours = load_all(root / f"compressed-{scheme}")
+    theirs = expected(scheme, merged(base, adapter))
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not same_bits(ours[name], theirs[name])] == []
+
+
+@pytest.mark.parametrize("scheme", ["fp8-dynamic", "w4a16", "nvfp4a16"])
+def test_transformers_loads_it_complete(release: Any, scheme: str) -> None:
+    kind, root, *_ = release
+    model, info = model_class(kind).from_pretrained(
+        root / f"compressed-{scheme}", output_loading_info=True
+    )
+    assert not any(info.values())
+    logits = model(torch.arange(2, 22).reshape(1, 20)).logits.float()
+    assert logits.isfinite().all()
+    assert logits.std() > 0
+
+
+def test_sizes_of_the_plan_are_exact(release: Any) -> None:
+    _, root, base, adapter = release
+    for scheme in SCHEMES:
+        folder = root / f"compressed-{scheme}"
+        files = {p.name: p.stat().st_size for p in folder.iterdir()}
+        assert dict(estimate(plan(base, adapter, scheme)).files) == files
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_configuration_is_the_preset(scheme: str, llama: Path, tmp_path: Path) -> None:
+    compress(tmp_path, llama, None, scheme)
+    stated = QuantizationConfig.model_validate(quantization(tmp_path / f"compressed-{scheme}"))
+    preset = preset_name_to_scheme(scheme.upper().replace("-", "_"), ["Linear"])
+    found = stated.config_groups["group_0"]
+    assert found.model_dump(exclude={"format"}) == preset.model_dump(exclude={"format"})
+    assert stated.ignore == ["lm_head", r"re:(.*\.)?(lm_head|embed_out|output_projection)$"]
+    assert stated.quantization_status == "compressed"
+
+
+def test_shards_are_cut_where_those_of_the_16_bit_model_are(llama: Path, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    compress(whole, llama, None, "w4a16", "fp8-dynamic")
+    compress(cut, llama, None, "w4a16", "fp8-dynamic", shard_size=200_000)
+    for scheme in ("w4a16", "fp8-dynamic"):
+        folder = cut / f"compressed-{scheme}"
+        index = json.loads((folder / INDEX).read_text("utf-8"))
+        assert len(set(index["weight_map"].values())) > 2
+        assert sorted(index["weight_map"]) == sorted(load_all(folder))
+        ours, theirs = load_all(folder), load_all(whole / f"compressed-{scheme}")
+        assert all(same_bits(ours[name], theirs[name]) for name in theirs)
+
+
+def test_one_scheme_does_not_depend_on_the_others(llama: Path, tmp_path: Path) -> None:
+    compress(tmp_path / "one", llama, None, "w8a16")
+    compress(tmp_path / "all", llama, None, *SCHEMES)
+    one, all_ = (tmp_path / n / "compressed-w8a16" for n in ("one", "all"))
+    assert [p.read_bytes() for p in sorted(one.iterdir())] == [
+        p.read_bytes() for p in sorted(all_.iterdir())
+    ]
+
+
+def test_what_the_user_ignores_stays(llama: Path, tmp_path: Path) -> None:
+    made = compress(tmp_path, llama, None, "fp8-dynamic", ignore=(r".*down_proj$",))
+    folder = tmp_path / "compressed-fp8-dynamic"
+    tensors = load_all(folder)
+    assert tensors["model.layers.0.mlp.down_proj.weight"].dtype == torch.bfloat16
+    assert tensors["model.layers.0.mlp.up_proj.weight"].dtype == torch.float8_e4m3fn
+    assert "re:.*down_proj$" in quantization(folder)["ignore"]
+    kept = made["fp8-dynamic"].metadata["kept_in_16_bit"]
+    assert isinstance(kept, list)
+    assert "model.layers.1.mlp.down_proj" in kept
+    _, info = model_class("llama").from_pretrained(folder, output_loading_info=True)
+    assert not any(info.values())
