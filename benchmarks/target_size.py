@@ -40,20 +40,28 @@ def main() -> None:
     parser.add_argument("--shape", choices=DEMOS, default="tiny")
     parser.add_argument("--rounds", type=int, default=1, help="of no use: the numbers are exact")
     parser.add_argument("--contexts", type=int, default=8, help="of 512 tokens, to measure on")
+    parser.add_argument("--importance", action="store_true", help="weigh errors by a calibration")
     parser.add_argument("--work", type=Path, required=True)
     arguments = parser.parse_args()
-    demo, out = arguments.work / arguments.shape, arguments.work / f"{arguments.shape}-releases"
+    more = ["--gguf-calibration", "builtin"] if arguments.importance else []
+    label = arguments.shape + ("-importance" if more else "")
+    demo, out = arguments.work / arguments.shape, arguments.work / f"{label}-releases"
     adapter, contexts = demo / "run" / "final_model", arguments.contexts
     if not adapter.is_dir():
         uploader("demo", "--dir", demo, *DEMOS[arguments.shape])
-    stock = measured(adapter, out / "stock", contexts, "--gguf-quants", ",".join(STOCK))
+    stock = measured(adapter, out / "stock", contexts, "--gguf-quants", ",".join(STOCK), *more)
     print("| budget: the size of | bytes | KL divergence | chosen, bytes | KL divergence | ratio |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     worse = False
     for name in STOCK:
         theirs = stock[name]
         (ours,) = measured(
-            adapter, out / f"for-{name}", contexts, "--gguf-target-size", str(theirs["bytes"])
+            adapter,
+            out / f"for-{name}",
+            contexts,
+            "--gguf-target-size",
+            str(theirs["bytes"]),
+            *more,
         ).values()
         ratio = ours["kl_mean"] / theirs["kl_mean"]
         worse |= ratio > 1 or ours["bytes"] > theirs["bytes"]

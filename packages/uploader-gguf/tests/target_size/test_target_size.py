@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gguf_models import build
 from gguf_oracles import context, save_imatrix
 from uploader_core.plugin import Artifact, RefusedError, Size
 from uploader_gguf import card, step
@@ -129,3 +130,24 @@ def test_few_bits_are_for_tensors_that_a_matrix_knows(llama_folder: Path, tmp_pa
     kinds = {t.name: t.kind.name for t in read_header(only_file(artifact)).tensors}
     assert kinds["blk.0.ffn_up.weight"] in ("IQ2_S", "IQ3_XXS")
     assert kinds["blk.0.attn_k.weight"] not in ("IQ2_S", "IQ3_XXS")
+
+
+def test_experts_are_weighed_each_by_its_own_importance(tmp_path: Path) -> None:
+    """All experts of a matrix have one type; those that no text reached say nothing about it."""
+    model = build("qwen3-moe", tmp_path)
+    widths = {"ffn_down_exps": 256, "ffn_up_exps": 256, "ffn_gate_exps": 256}
+    importance = {
+        f"blk.{n}.{role}.weight": np.concatenate(
+            [np.full((1, width), 1e-3 if expert else 4.0, np.float32) for expert in range(4)]
+        ).ravel()
+        for n in range(3)
+        for role, width in widths.items()
+    }
+    matrix = save_imatrix(tmp_path / "m.gguf", importance)
+    plain = release(model, tmp_path / "a", target_size="6bpw")
+    weighed = release(model, tmp_path / "b", target_size="6bpw", imatrix=matrix)
+    for artifact in (plain, weighed):
+        said = artifact.metadata["target_size"]
+        assert isinstance(said, dict)
+        assert 0.9 * said["budget"] < only_file(artifact).stat().st_size <= said["budget"]
+    assert only_file(plain).read_bytes() != only_file(weighed).read_bytes()
