@@ -216,6 +216,20 @@ def parity_gguf(session: nox.Session) -> None:
 
 
 @nox.session
+def parity_compressed(session: nox.Session) -> None:
+    """Compare compressed models of all architectures and schemes with llm-compressor; minutes."""
+    install(session, "core", "kit", "kernels", "lora", "merged", "compressed")
+    session.install(*TEST_TOOLS, *torch_options())
+    # In an environment of its own: it pins transformers and compressed-tensors.
+    theirs = Path(session.create_tmp()) / "llm-compressor"
+    session.run("python", "-m", "venv", str(theirs))
+    python = str(next(theirs.glob("[bS]*/python*")))
+    session.run(python, "-m", "pip", "install", "-q", "llmcompressor==0.14.*", external=True)
+    session.run("pytest", "packages/uploader-compressed/tests", "-m", "slow", *session.posargs,
+                env={"UPLOADER_LLM_COMPRESSOR": python})  # fmt: skip
+
+
+@nox.session
 def parity_kernels(session: nox.Session) -> None:
     """Compare a million blocks of every type, and two trained models, with llama.cpp; half an hour.
 

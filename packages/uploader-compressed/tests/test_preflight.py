@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from compressed_models import save
 from compressed_tools import compress, findings
 from uploader_core.plugin import SourceError, UsageError
 
@@ -97,3 +98,18 @@ def test_a_weight_that_is_not_finite(llama: Path, tmp_path: Path) -> None:
 def test_a_size_that_is_none(llama: Path) -> None:
     with pytest.raises(UsageError, match="no size"):
         findings(llama, "w4a16", shard_size=10)
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "nvfp4a16", "fp8-block"])
+def test_experts_in_a_scheme_that_transformers_does_not_read(scheme: str, tmp_path: Path) -> None:
+    base = save("qwen3-moe", tmp_path / "base")
+    (error,) = findings(base, scheme)["error"]
+    assert "transformers does not load" in error.what
+    assert error.next is not None
+    assert "fp8-dynamic" in error.next
+    assert not findings(base, "w4a16")["error"]
+
+
+def test_experts_that_stay_in_16_bits_beside_fp8_in_blocks(tmp_path: Path) -> None:
+    base = save("qwen3-moe", tmp_path / "base")
+    assert not findings(base, "fp8-block", ignore=(r".*\.experts",))["error"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from uploader_compressed.folder import Folder, plan_folder
@@ -16,6 +17,8 @@ _TORCH = 190 << 20
 _BLOCKS = 160 << 20
 
 _SHOWN = 3
+_EXPERT = re.compile(r"\.experts\.\d+\.")
+_UNREAD = ("w8a8", "nvfp4a16")
 
 
 def check(context: PlanContext) -> Iterator[Finding]:
@@ -36,6 +39,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
         return
     folder = plan_folder(checkpoint, context.variant, context.settings)
     yield from _stacked(folder)
+    yield from _experts(checkpoint, folder)
     yield from _shapes(checkpoint, folder)
     yield from _torn(folder)
     yield from checkpoint_findings(checkpoint, context)
@@ -56,6 +60,32 @@ def _stacked(folder: Folder) -> Iterator[Finding]:
             what=f"the experts are stored in one tensor for a layer ({found[0]} and "
             f"{len(found) - 1} more), which no scheme of compressed-tensors stores",
             next="keep them in 16 bits: --compressed-ignore '.*\\.experts'",
+        )
+
+
+def _experts(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
+    """Refuse what transformers takes for something else.
+
+    It holds the experts of a layer in one parameter, and undoes codes when it puts that together
+    (``CompressedTensorsDequantize`` of transformers 5.24). INT8 with a scale for a row stops it,
+    even where the experts themselves are in 16 bits; NVFP4's scale of the whole matrix is left out
+    without a word; scales of blocks are multiplied as if they were those of rows.
+    """
+    scheme, name = folder.scheme, folder.scheme.name
+    quantised = [n for n in folder.selection.names if _EXPERT.search(n)]
+    if name in _UNREAD and any(_EXPERT.search(n) for n in checkpoint.names):
+        yield Finding(
+            level="error",
+            what=f"transformers does not load models with experts in {name}",
+            next="--compressed-kinds fp8-dynamic,w4a16",
+        )
+    elif scheme.strategy == "block" and quantised:
+        yield Finding(
+            level="error",
+            what=f"transformers does not load experts in {name} ({quantised[0]} and "
+            f"{len(quantised) - 1} more)",
+            next="--compressed-kinds fp8-dynamic, or leave them in 16 bits: --compressed-ignore "
+            "'.*\\.experts'",
         )
 
 

@@ -28,6 +28,11 @@ KINDS = (
 )  # fmt: skip
 
 
+EXPERTS = ("mixtral", "qwen3-moe")
+UNREAD = ("w8a8", "nvfp4a16", "fp8-block")
+"""Schemes of experts that transformers does not read; the plan refuses them."""
+
+
 def build(kind: str) -> Any:
     """Return a random model of an architecture."""
     import transformers as t

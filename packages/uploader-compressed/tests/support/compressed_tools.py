@@ -27,6 +27,8 @@ from uploader_core.plugin import (
     StepContext,
 )
 from uploader_merged import open_checkpoint
+from uploader_merged.settings import Merged16Settings
+from uploader_merged.sixteen_bit.save import save as save_sixteen
 
 RELEASE = ReleaseInfo(name="tiny", source="adapter")
 
@@ -62,6 +64,23 @@ def _context(
         produces=f"compressed-{kind}",
         variant=kind,
     )
+
+
+def save_merged(root: Path, base: Path, adapter: Path | None) -> Path:
+    """The merged folder, and where it is."""
+    output = OutputFolder(root / "merged-16bit", root / "scratch" / "merged")
+    save_sixteen(
+        StepContext(
+            step="merged:16bit",
+            inputs=(checkpoint_artifact(base, adapter),),
+            settings=Merged16Settings(),
+            release=RELEASE,
+            output=output,
+            work=root / "scratch" / "merged",
+            produces="merged-16bit",
+        )
+    )
+    return root / "merged-16bit"
 
 
 def plan(base: Path, adapter: Path | None, kind: str, **settings: Any) -> PlanContext:
