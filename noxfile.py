@@ -224,7 +224,9 @@ def parity_compressed(session: nox.Session) -> None:
     theirs = Path(session.create_tmp()) / "llm-compressor"
     session.run("python", "-m", "venv", str(theirs))
     python = str(next(theirs.glob("[bS]*/python*")))
-    session.run(python, "-m", "pip", "install", "-q", "llmcompressor==0.14.*", external=True)
+    session.run(
+        python, "-m", "pip", "install", "-q", "llmcompressor==0.14.*", "torchvision", external=True
+    )
     session.run("pytest", "packages/uploader-compressed/tests", "-m", "slow", *session.posargs,
                 env={"UPLOADER_LLM_COMPRESSOR": python})  # fmt: skip
 

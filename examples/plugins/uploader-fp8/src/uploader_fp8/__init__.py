@@ -1,1 +1,0 @@
-"""FP8 weights in the format of compressed-tensors."""
