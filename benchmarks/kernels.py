@@ -35,6 +35,7 @@ def best_time(work: Callable[[], object], threads: int, rounds: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--types", help="names, all by default")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
@@ -45,7 +46,8 @@ def main() -> None:
     print(f"{library.level}, rows of 4096 values, millions of values a second\n")
     print("| type | importance | threads | stock | ours | ratio |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
-    for kind in map(TensorType, sorted(uploader_kernels.TYPES)):
+    kinds = [TensorType(number) for number in sorted(uploader_kernels.TYPES)]
+    for kind in (k for k in kinds if not options.types or k.name in options.types.split(",")):
         kernels.prepare({kind})
         for importance in (None, weights) if kind is not TensorType.Q8_0 else (None,):
             for threads in map(int, options.threads.split(",")):

@@ -59,7 +59,7 @@ def test_bytes_are_those_of_llama_cpp(name: str, distribution: str, program: Pat
     kind = NAMES[name]
     block, size = uploader_kernels.TYPES[kind]
     random = np.random.default_rng(5)
-    rows = rows_of(distribution, random, 3, 1280)
+    rows = rows_of(distribution, name, random, 3, 1280)
     for weights, importance in importances(random, 1280).items():
         given = rows.tobytes() if importance is None else importance.tobytes() + rows.tobytes()
         told = subprocess.run(

@@ -28,7 +28,7 @@ def test_bytes_are_those_of_llama_cpp(
     name: str, distribution: str, library: uploader_kernels.Library
 ) -> None:
     random = np.random.default_rng(17)
-    rows = rows_of(distribution, random, 5, 1280)
+    rows = rows_of(distribution, name, random, 5, 1280)
     for weights, importance in importances(random, 1280).items():
         truth = stock(rows, NAMES[name], importance)
         wrong, strange = different(library, rows, NAMES[name], importance, truth)
@@ -49,6 +49,17 @@ def test_lanes_that_have_no_block_of_their_own_change_nothing(
     for importance in (None, random.random(length, dtype=np.float32)):
         truth = stock(values, kind, importance)
         assert different(library, values, kind, importance, truth) == (0, 0)
+
+
+def test_scale_below_zero_is_kept_with_the_other_signs(library: uploader_kernels.Library) -> None:
+    # The number of minus signs is made even by the first value of eight, the one that weighs much.
+    eight = np.array([-1] + 7 * [1000], np.float32)
+    importance = np.array([1] + 7 * [1e-6], np.float32)
+    rows, weights = np.tile(eight, (1, 64)), np.tile(importance, 64)
+    truth = stock(rows, NAMES["IQ3_XXS"], weights)
+    assert different(library, rows, NAMES["IQ3_XXS"], weights, truth) == (0, 0)
+    seven_signs = truth[0, 66] & 127
+    assert seven_signs == 127
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -114,7 +125,7 @@ def test_a_million_blocks(
     tally = Tally(name=name, what="importance" if weighted else "plain", levels=every_level)
     while tally.blocks < MILLION:
         for distribution in DISTRIBUTIONS:
-            rows = rows_of(distribution, random, 48, 4096)
+            rows = rows_of(distribution, name, random, 48, 4096)
             choices = [v for v in importances(random, 4096).values() if (v is not None) == weighted]
             tally.count(rows, choices[random.integers(len(choices))])
     with capsys.disabled():

@@ -19,7 +19,9 @@ from uploader_gguf.format.quants import TensorType
 from uploader_gguf.llama_cpp import encoders
 from uploader_kernels.library import LEVEL, LEVELS
 
-KINDS = ("F16", "Q8_0", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "IQ4_XS", "Q4_0", "Q5_0", "TQ2_0")
+KINDS = (
+    "F16", "Q8_0", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "IQ4_XS", "IQ3_M", "Q4_0", "Q5_0", "TQ2_0",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

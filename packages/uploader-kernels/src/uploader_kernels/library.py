@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = "uploader_kernels_native"
-INTERFACE = 3
+INTERFACE = 4
 LEVELS = ("plain", "avx2", "avx512")
 """Sets of instructions, as the library counts them."""
 

@@ -18,7 +18,9 @@ TYPES = {
     12: (256, 144),  # Q4_K
     13: (256, 176),  # Q5_K
     14: (256, 210),  # Q6_K
+    18: (256, 98),  # IQ3_XXS
     20: (32, 18),  # IQ4_NL
+    21: (256, 110),  # IQ3_S
     23: (256, 136),  # IQ4_XS
 }
 """Values and bytes of a block, by ``enum ggml_type``: the types that :func:`encode` knows."""

@@ -21,7 +21,7 @@ def test_every_kernel_has_a_twin() -> None:
 def test_twin_kernel_and_llama_cpp_make_the_same(name: str, distribution: str) -> None:
     kind = NAMES[name]
     random = np.random.default_rng(3)
-    rows = rows_of(distribution, random, 3, 512)
+    rows = rows_of(distribution, name, random, 3, 512)
     for weights, importance in importances(random, 512).items():
         kernel, strange = uploader_kernels.encode(uploader_kernels.load(), rows, kind, importance)
         size = uploader_kernels.TYPES[kind][1]

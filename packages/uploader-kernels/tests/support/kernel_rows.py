@@ -76,9 +76,15 @@ EXTREME = {"denormal", "tiny", "huge", "mixed magnitudes", "sparse", "scaled blo
 that leave next to nothing to divide by."""
 
 
-def rows_of(name: str, random: Random, count: int, length: int) -> Rows:
-    """Draw rows of a distribution."""
-    return np.ascontiguousarray(DISTRIBUTIONS[name](random, (count, length)), np.float32)
+ENDS_ABOVE = {"IQ3_XXS": 1e10, "IQ3_S": 1e10}
+"""Where a type's search comes near the end of floats, at which llama.cpp ends the process."""
+
+
+def rows_of(name: str, kind: str, random: Random, count: int, length: int) -> Rows:
+    """Draw rows of a distribution, for a type that will store them."""
+    rows = np.ascontiguousarray(DISTRIBUTIONS[name](random, (count, length)), np.float32)
+    most = np.float32(ENDS_ABOVE.get(kind, np.inf))
+    return np.clip(rows, -most, most)
 
 
 def importances(random: Random, length: int) -> dict[str, Rows | None]:

@@ -21,7 +21,7 @@ Bytes = npt.NDArray[np.uint8]
 
 NAMES = {
     "Q4_0": 2, "Q5_0": 6, "Q8_0": 8, "Q2_K": 10, "Q3_K": 11, "Q4_K": 12, "Q5_K": 13, "Q6_K": 14,
-    "IQ4_NL": 20, "IQ4_XS": 23,
+    "IQ3_XXS": 18, "IQ3_S": 21, "IQ4_NL": 20, "IQ4_XS": 23,
 }  # fmt: skip
 """``enum ggml_type`` by name, all that there is a kernel for."""
 

@@ -56,6 +56,8 @@ _FAST = {
     TensorType.Q6_K: 250.0,
     TensorType.IQ4_NL: 100.0,
     TensorType.IQ4_XS: 110.0,
+    TensorType.IQ3_S: 18.0,
+    TensorType.IQ3_XXS: 11.0,
 }
 """With the fast kernels, which know these types."""
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from uploader_kernels.encoders import iq4, one_scale, q2_k, q3_k, q6_k, q45_k
+from uploader_kernels.encoders import iq3, iq4, one_scale, q2_k, q3_k, q6_k, q45_k
 from uploader_kernels.encoders.blocks import Bytes, Floats
 
 
@@ -24,7 +24,9 @@ TWINS: dict[int, Callable[[Floats, Floats | None], Bytes]] = {
     12: partial(q45_k.encode, bits=4),
     13: partial(q45_k.encode, bits=5),
     14: q6_k.encode,
+    18: iq3.encode_xxs,
     20: iq4.encode_nl,
+    21: iq3.encode_s,
     23: iq4.encode_xs,
 }
 """By ``enum ggml_type``, for every type of :data:`uploader_kernels.TYPES`."""

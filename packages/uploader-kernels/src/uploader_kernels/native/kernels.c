@@ -1,4 +1,5 @@
 // All kernels for one set of instructions; compiled once for each, with -DLEVEL=name.
+#include "../encoders/iq3.h"
 #include "../encoders/iq4.h"
 #include "../encoders/one_scale.h"
 #include "../encoders/q2_k.h"
@@ -18,6 +19,8 @@ static vi q3_k(const Group *group, vf sigma) { return (void)sigma, encode_q3_k(g
 static vi q4_k(const Group *group, vf sigma) { return (void)sigma, encode_q45_k(group, 4); }
 static vi q5_k(const Group *group, vf sigma) { return (void)sigma, encode_q45_k(group, 5); }
 static vi q6_k(const Group *group, vf sigma) { return (void)sigma, encode_q6_k(group); }
+static vi iq3_s(const Group *group, vf sigma) { return (void)sigma, encode_iq3_s(group); }
+static vi iq3_xxs(const Group *group, vf sigma) { return (void)sigma, encode_iq3_xxs(group); }
 static vi iq4_nl(const Group *group, vf sigma) { return (void)sigma, encode_iq4_nl(group); }
 static vi iq4_xs(const Group *group, vf sigma) { return (void)sigma, encode_iq4_xs(group); }
 static vi q4_0(const Group *group, vf sigma) { return encode_one_scale(group, 4, sigma); }
@@ -39,6 +42,7 @@ int64_t JOIN(encode, LEVEL)(int type, const float *x, const float *importance, i
         {Q4_0, 32, 18, q4_0},     {Q5_0, 32, 22, q5_0},     {Q2_K, 256, 84, q2_k},
         {Q3_K, 256, 110, q3_k},   {Q4_K, 256, 144, q4_k},   {Q5_K, 256, 176, q5_k},
         {Q6_K, 256, 210, q6_k},   {IQ4_NL, 32, 18, iq4_nl}, {IQ4_XS, 256, 136, iq4_xs},
+        {IQ3_S, 256, 110, iq3_s}, {IQ3_XXS, 256, 98, iq3_xxs},
     };
     if (type == Q8_0) return encode_q8_0(x, out, rows * (length / 32), strange);
     for (unsigned t = 0; t < sizeof encoders / sizeof *encoders; ++t) {

@@ -10,7 +10,7 @@
 #endif
 
 enum { F32 = 0, F16 = 1, Q4_0 = 2, Q5_0 = 6, Q8_0 = 8, Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13,
-       Q6_K = 14, IQ4_NL = 20, IQ4_XS = 23, BF16 = 30 };
+       Q6_K = 14, IQ3_XXS = 18, IQ4_NL = 20, IQ3_S = 21, IQ4_XS = 23, BF16 = 30 };
 
 #define DECLARE(level)                                                                             \
     int64_t encode_##level(int type, const float *x, const float *importance, int64_t rows,        \

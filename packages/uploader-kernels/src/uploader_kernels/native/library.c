@@ -37,7 +37,7 @@ EXPORT int uploader_kernels_level(void) {
 }
 
 // Number of this interface; Python refuses any other.
-EXPORT int uploader_kernels_interface(void) { return 3; }
+EXPORT int uploader_kernels_interface(void) { return 4; }
 
 // Encode rows. Numbers of blocks that the stock encoder has to do go to `strange`, which has room for
 // all; returns how many, or -1 for a type that is not here.
