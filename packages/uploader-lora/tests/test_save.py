@@ -11,8 +11,11 @@ import pytest
 
 from lora_tools import edit_json, plan_context, save_adapter, step_context
 from uploader_core.plugin import SourceError
+from uploader_lora import read_adapter
 from uploader_lora.card import section
 from uploader_lora.save import check, estimate, save
+from uploader_lora.task import Task
+from uploader_lora.where_it_runs import Described, of_adapter, recorded
 
 STAYS_BEHIND = [
     "README.md",
@@ -132,12 +135,14 @@ def test_whole_module_that_is_not_stored(adapter: Path, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "base")
     here = {"base": tmp_path / "base"}
     edit_json(adapter / "adapter_config.json", modules_to_save=["wte"])
-    (finding,) = check(plan_context(adapter))
+    finding, *_ = check(plan_context(adapter))
     assert finding.level == "warning"
     assert "'wte'" in finding.what
-    assert not list(check(replace(plan_context(adapter), sources=here)))
+    served, *others = check(replace(plan_context(adapter), sources=here))
+    assert served.what.endswith("does not load it: it has modules that are stored whole (wte)")
+    assert not others
     edit_json(adapter / "adapter_config.json", modules_to_save=["norm"])
-    (finding,) = check(replace(plan_context(adapter), sources=here))
+    finding, *_ = check(replace(plan_context(adapter), sources=here))
     assert finding.level == "error"
     assert "input_layernorm" in finding.what
 
@@ -174,18 +179,15 @@ def test_card_names_a_public_base_only(adapter: Path, tmp_path: Path) -> None:
     assert "/home/me" not in section(private)
 
 
-@pytest.mark.parametrize(
-    ("changes", "option"),
-    [
-        ({"r": 16}, ""),
-        ({"r": 20}, " --max-lora-rank 32"),
-        ({"r": 8, "rank_pattern": {"q_proj": 128}}, " --max-lora-rank 128"),
-        ({"r": None}, ""),
-    ],
-)
-def test_card_serves_the_adapter_with_the_rank_that_it_has(
-    adapter: Path, tmp_path: Path, changes: dict[str, object], option: str
+def test_card_serves_the_adapter_with_the_option_that_it_needs(
+    adapter: Path, tmp_path: Path
 ) -> None:
-    edit_json(adapter / "adapter_config.json", **changes)
-    context = step_context(adapter, tmp_path, base_model="someone/tiny", base_is_hub_id=True)
-    assert f"vllm serve someone/tiny --enable-lora{option} --lora-modules " in section(context)
+    context = step_context(adapter, tmp_path / "out", base_model="a/tiny", base_is_hub_id=True)
+    made = save(context)
+    wide = replace(read_adapter(adapter), config=replace(read_adapter(adapter).config, r=20))
+    needed = recorded(of_adapter(wide, Described()), Task.of(made.metadata))
+    for metadata, option in ((made.metadata, ""), (needed, " --max-lora-rank 32")):
+        artifact = replace(made, metadata={**made.metadata, **metadata})
+        text = section(replace(context, inputs=(artifact,)))
+        assert f"vllm serve a/tiny --enable-lora{option} --lora-modules " in text
+        assert "| vLLM 0." in text

@@ -12,6 +12,7 @@ from uploader_core.plugin import Artifact, ReleaseInfo, UseContext
 from uploader_lora.card import commands
 from uploader_lora.snippets import loading
 from uploader_lora.task import Task, adapter_task, task_of
+from uploader_lora.where_it_runs import Verdict, recorded
 
 VISION: dict[str, Any] = {"vision_config": {}}
 ENCODER: dict[str, Any] = {"is_encoder_decoder": True}
@@ -108,19 +109,20 @@ def test_a_class_that_is_unknown_is_not_made_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "features", "served"),
+    ("task", "state", "served"),
     [
-        ("text-generation", [], True),
-        ("text-generation", ["rslora"], True),
-        ("text-generation", ["dora"], False),
-        ("text-generation", ["modules_to_save"], False),
-        ("text-classification", [], False),
-        (None, [], False),
+        ("text-generation", "runs", True),
+        ("text-generation", "with", True),
+        ("text-generation", "not", False),
+        ("text-generation", "unknown", False),
+        ("text-classification", "runs", False),
+        (None, "runs", False),
     ],
 )
 def test_vllm_is_named_for_adapters_that_it_loads(
-    tmp_path: Path, task: str | None, features: list[Any], served: bool
+    tmp_path: Path, task: str | None, state: Any, served: bool
 ) -> None:
-    artifact = Artifact(kind="lora", path=tmp_path, metadata={"task": task, "features": features})
+    where = recorded([Verdict(engine="vLLM", state=state)], Task(tag=task))
+    artifact = Artifact(kind="lora", path=tmp_path, metadata={"task": task, **where})
     release = ReleaseInfo(name="x", source="adapter", base_model="a/b", base_is_hub_id=True)
     assert bool(commands(UseContext(artifact=artifact, release=release))) is served

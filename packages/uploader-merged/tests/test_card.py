@@ -6,18 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from uploader_core.plugin import Artifact, OutputFolder, ReleaseInfo, StepContext, UseContext
+from uploader_core.plugin import Artifact, Json, OutputFolder, ReleaseInfo, StepContext, UseContext
 from uploader_lora.task import Task, task_of
+from uploader_lora.where_it_runs import Described, Form, of_model, recorded
 from uploader_merged.card import commands, section
 
 RELEASE = ReleaseInfo(name="tiny", source="adapter")
+
+
+def metadata(kind: str, task: Task, architecture: str = "LlamaForCausalLM") -> dict[str, Json]:
+    form: Form = "16-bit" if kind == "merged-16bit" else "bitsandbytes"
+    where = of_model(form, Described(architectures=(architecture,)))
+    return {**task.to_json(), **recorded(where, task)}
 
 
 def card(tmp_path: Path, kind: str, task: Task) -> str:
     return section(
         StepContext(
             step="merged:x",
-            inputs=(Artifact(kind=kind, path=tmp_path, metadata=task.to_json()),),
+            inputs=(Artifact(kind=kind, path=tmp_path, metadata=metadata(kind, task)),),
             settings=None,
             release=RELEASE,
             output=OutputFolder(tmp_path, tmp_path),
@@ -27,7 +34,7 @@ def card(tmp_path: Path, kind: str, task: Task) -> str:
 
 
 def programs(tmp_path: Path, kind: str, task: Task) -> list[str]:
-    artifact = Artifact(kind=kind, path=tmp_path, metadata=task.to_json())
+    artifact = Artifact(kind=kind, path=tmp_path, metadata=metadata(kind, task))
     return [name for name, _ in commands(UseContext(artifact=artifact, release=RELEASE))]
 
 
@@ -53,7 +60,8 @@ def test_class_and_programs_are_those_of_the_task(
 
 def test_no_vllm_for_four_bits(tmp_path: Path) -> None:
     task = task_of({"architectures": ["LlamaForCausalLM"]}, {})
-    assert "vllm" not in card(tmp_path, "merged-4bit", task)
+    assert "vllm serve" not in card(tmp_path, "merged-4bit", task)
+    assert "yes, with `vllm-bnb-plugin`" in card(tmp_path, "merged-4bit", task)
     assert programs(tmp_path, "merged-4bit", task) == ["transformers"]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from uploader_core.plugin import Artifact, ArtifactFile, StepContext, UseContext
 from uploader_gguf.format.quants import QUANTS
 from uploader_lora.task import Task
+from uploader_lora.where_it_runs import shown
 
 _EMBEDDING = ("sentence-similarity", "feature-extraction")
 _GENERATING = ("text-generation", "image-text-to-text", "text2text-generation", "translation")
@@ -92,6 +93,7 @@ def render(
         lines += ["", *(f"![size against quality]({name})\n" for name in pictures)]
         lines.append(_method(fidelity))
     lines += _how_to_run(artifact, by_kind, model_id, projector)
+    lines += shown(artifact.metadata)
     return "\n".join(lines)
 
 

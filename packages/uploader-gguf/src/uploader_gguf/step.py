@@ -35,6 +35,7 @@ from uploader_gguf.writing import roundtrip
 from uploader_gguf.writing.layout import lay_out
 from uploader_gguf.writing.release_files import file_limit, projector_name
 from uploader_gguf.writing.writer import write
+from uploader_lora.where_it_runs import Described, of_model, recorded
 
 
 def convert(context: StepContext) -> Artifact:
@@ -69,6 +70,7 @@ def convert(context: StepContext) -> Artifact:
     return context.artifact(
         {
             **weights.task().to_json(),
+            **recorded(of_model("gguf", Described()), weights.task()),
             "llama_cpp": chain.version,
             "library": library.version(),
             "kernels": encoders.record,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
-from uploader_core.plugin import Artifact, ReleaseInfo, StepContext, UseContext, parse_json
+from uploader_core.plugin import Artifact, ReleaseInfo, StepContext, UseContext
 from uploader_lora.snippets import loading, preparing
 from uploader_lora.task import SENTENCES, Task, adapter_task
-
-_RANKS = (32, 64, 128, 256, 320, 512)
-"""What vLLM takes as the highest rank, beyond its default of 16."""
+from uploader_lora.where_it_runs import Verdict, on_engine, shown
 
 
 def section(context: StepContext) -> str:
@@ -22,8 +19,8 @@ def section(context: StepContext) -> str:
     served: list[str] = []
     artifact = context.inputs[0] if context.inputs else None
     task = _task(context)
-    if base and artifact is not None and _is_served(artifact, task):
-        command = _serve(release, f"{release.name}={name}", artifact.path)
+    if base and artifact is not None and (served_by := _served_by(artifact, task)):
+        command = _serve(release, f"{release.name}={name}", served_by.needs)
         served = ["", "With [vLLM](https://docs.vllm.ai):", "", f"    {command}"]
     return "\n".join(
         [
@@ -32,6 +29,7 @@ def section(context: StepContext) -> str:
             "",
             *_loading(task, base or "BASE_MODEL", at, name),
             *served,
+            *(shown(artifact.metadata) if artifact is not None else []),
         ]
     )
 
@@ -67,40 +65,25 @@ def _task(context: StepContext) -> Task:
     return adapter_task(folder, context.sources.get("base"))
 
 
-def _is_served(artifact: Artifact, task: Task) -> bool:
-    """Return whether vLLM loads it: plain low-rank matrices on a model that generates text."""
-    features = artifact.metadata.get("features")
-    return task.tag == "text-generation" and (
-        not isinstance(features, list) or not {*map(str, features)} - {"rslora"}
-    )
+def _served_by(artifact: Artifact, task: Task) -> Verdict | None:
+    """Return what is said of vLLM where it loads the adapter."""
+    found = on_engine(artifact.metadata, "vLLM")
+    return found if found and found.runs and task.tag == "text-generation" else None
 
 
 def commands(context: UseContext) -> list[tuple[str, str]]:
     """Return how to serve base and adapter; nothing where nobody else has the base."""
-    task = Task.of(context.artifact.metadata)
-    if not context.release.base_is_hub_id or not _is_served(context.artifact, task):
+    served_by = _served_by(context.artifact, Task.of(context.artifact.metadata))
+    if not context.release.base_is_hub_id or served_by is None:
         return []
     place = context.published.get("hf") or str(context.artifact.path)
-    module = f"{context.release.name}={place}"
-    command = _serve(context.release, module, context.artifact.path)
+    command = _serve(context.release, f"{context.release.name}={place}", served_by.needs)
     return [("vLLM, base and adapter", command)]
 
 
-def _serve(release: ReleaseInfo, module: str, folder: Path) -> str:
+def _serve(release: ReleaseInfo, module: str, option: str) -> str:
     """Return the command; vLLM wants to be told of ranks above 16, and of a pinned revision."""
-    rank = _rank(folder)
-    fitting = next((allowed for allowed in _RANKS if rank <= allowed), rank)
-    more = f" --max-lora-rank {fitting}" if rank > 16 else ""
     at = f" --revision {release.base_revision}" if release.base_pinned else ""
+    more = f" {option}" if option else ""
     base, module = shlex.quote(str(release.base_model)), shlex.quote(module)
     return f"vllm serve {base}{at} --enable-lora{more} --lora-modules {module}"
-
-
-def _rank(folder: Path) -> int:
-    """Return the highest rank of an adapter, 0 when its configuration does not say."""
-    try:
-        config = parse_json((folder / "adapter_config.json").read_text("utf-8"))
-        ranks = [config.get("r", 0), *(config.get("rank_pattern") or {}).values()]
-    except (OSError, ValueError, AttributeError):
-        return 0
-    return max((rank for rank in ranks if isinstance(rank, int)), default=0)

@@ -32,6 +32,7 @@ from uploader_lora.stored import has_weights, read_json, read_stored, weight_fil
 from uploader_lora.targets import TASK_HEADS, is_saved
 from uploader_lora.task import adapter_task
 from uploader_lora.templates import check_templates
+from uploader_lora.where_it_runs import Described, of_adapter, recorded
 
 
 def save(context: StepContext) -> Artifact:
@@ -51,7 +52,9 @@ def save(context: StepContext) -> Artifact:
         done += path.stat().st_size
     context.progress("copying", done, total)
     task = adapter_task(folder)
-    return context.artifact({**_describe(adapter), **task.to_json()})
+    base = Described.in_folder(context.sources.get("base"))
+    where = recorded(of_adapter(adapter, base), task)
+    return context.artifact({**_describe(adapter), **task.to_json(), **where})
 
 
 def check(context: PlanContext) -> Iterator[Finding]:
@@ -71,6 +74,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _positions(folder, context.sources.get("base"))
     yield from check_templates(companion_files(folder))
     yield from module_findings(companion_files(folder), (folder,))
+    yield from _not_served(adapter, context.sources.get("base"))
     base = adapter.config.base_model
     if CONFIG in _texts(folder, adapter.config, context.release):
         yield Finding(
@@ -96,6 +100,16 @@ def _texts(folder: Path, config: AdapterConfig, release: ReleaseInfo) -> dict[st
         public = {**config.raw, "base_model_name_or_path": release.base_model}
         texts[CONFIG] = json.dumps(public, indent=2, ensure_ascii=False) + "\n"
     return texts
+
+
+def _not_served(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
+    """Say which servers of adapters will not load this one, before it is published for them."""
+    if adapter_task(adapter.folder, base).tag == "text-generation":
+        for verdict in of_adapter(adapter, Described.in_folder(base)):
+            if verdict.engine in ("vLLM", "SGLang") and verdict.refusal:
+                yield Finding(
+                    level="note", what=verdict.refusal, next="--plugins lora,merged makes both"
+                )
 
 
 def _positions(folder: Path, base: Path | None) -> Iterator[Finding]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import shlex
 
-from uploader_core.plugin import StepContext, UseContext
+from uploader_core.plugin import Artifact, StepContext, UseContext
 from uploader_lora.snippets import loading
 from uploader_lora.task import SENTENCES, Task
-
-_SERVED = ("text-generation", "image-text-to-text")
-"""Tasks whose models ``vllm serve`` takes as they are. Not in 4 bits: bitsandbytes left its tree
-with 0.28."""
+from uploader_lora.where_it_runs import on_engine, shown
 
 _PIPELINES = {
     "text-generation": "('Hello')[0]['generated_text']",
@@ -39,11 +36,18 @@ def section(context: StepContext) -> str:
             *loading(task, name),
             *(
                 ["", "With [vLLM](https://docs.vllm.ai):", "", f"    vllm serve {name}"]
-                if task.tag in _SERVED and not four_bit
+                if context.inputs and _is_served(context.inputs[0])
                 else []
             ),
+            *(shown(context.inputs[0].metadata) if context.inputs else []),
         ]
     )
+
+
+def _is_served(artifact: Artifact) -> bool:
+    """Return whether ``vllm serve`` takes it with nothing installed besides."""
+    found = on_engine(artifact.metadata, "vLLM")
+    return found is not None and found.state == "runs"
 
 
 def commands(context: UseContext) -> list[tuple[str, str]]:
@@ -61,7 +65,7 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
         what = _PIPELINES[task.tag]
         code = f"from transformers import pipeline; print(pipeline({task.tag!r}, {place!r}){what})"
         found.append(("transformers", _python(code)))
-    if task.tag in _SERVED and context.artifact.kind != "merged-4bit":
+    if _is_served(context.artifact):
         found.append(("vLLM", f"vllm serve {shlex.quote(place)}"))
     return found
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from uploader_core.plugin import Artifact, Json, SourceError, StepContext
 from uploader_lora import StoredTensor, read_header
+from uploader_lora.where_it_runs import Described, of_model, recorded
 from uploader_merged.base.model import CONFIG
 from uploader_merged.base.orientation import is_conv1d
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
@@ -74,6 +75,7 @@ def save(context: StepContext) -> Artifact:
     return context.artifact(
         {
             **checkpoint.task().to_json(),
+            **recorded(of_model("bitsandbytes", Described.of(config)), checkpoint.task()),
             "quantised": len(selection.names),
             "kept_in_16_bit": skipped,
             "type": settings.bnb_type,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from uploader_core.plugin import Artifact, Json, StepContext
+from uploader_lora.where_it_runs import Described, of_model, recorded
 from uploader_merged.base.model import CONFIG
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.compute.arithmetic import Piece
@@ -126,6 +127,7 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Json]:
         "tensors": len(checkpoint.names),
         "config_changed": checkpoint.config_changed,
         **checkpoint.task().to_json(),
+        **recorded(of_model("16-bit", Described.of(checkpoint.config)), checkpoint.task()),
         "from_base": [
             file.name
             for file in checkpoint.companions()

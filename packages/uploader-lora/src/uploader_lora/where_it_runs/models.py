@@ -1,0 +1,104 @@
+"""Which engines load a full model, by the form of its files and its architecture."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from uploader_lora.where_it_runs.described import Described
+from uploader_lora.where_it_runs.verdicts import Verdict, verdict
+
+Form = Literal["16-bit", "bitsandbytes", "gguf", "gguf-lora", "compressed"]
+
+_FULL = "Release `merged-16bit` for it"
+_GGUF = "Release `gguf` for it"
+_LORA = "Release `lora` for it"
+
+_PACKAGES = {
+    ("transformers", "bitsandbytes"): "bitsandbytes, accelerate",
+    ("transformers", "compressed"): "compressed-tensors",
+    # Out of vLLM's tree: vllm#39583, vllm#43529.
+    ("vLLM", "bitsandbytes"): "vllm-bnb-plugin",
+}
+"""What an engine needs besides, by engine and form."""
+
+_REFUSED_BY_SGLANG = ("mxfp4",)
+"""Kinds for whose dense layers its ``CompressedTensorsConfig`` has no scheme
+(sglang/srt/layers/quantization/compressed_tensors/compressed_tensors.py). vLLM's has one for each
+that is made here."""
+
+
+def of_model(form: Form, model: Described) -> tuple[Verdict, ...]:
+    """Return a verdict for each engine.
+
+    Args:
+        form: Of the files.
+        model: Its architecture.
+    """
+    if form == "gguf":
+        return _of_gguf()
+    if form == "gguf-lora":
+        return _of_gguf_adapter()
+    return (
+        _loaded("transformers", form),
+        _served("vLLM", form, model),
+        _served("SGLang", form, model),
+        _tgi(form, model),
+        verdict("llama.cpp", "not", because="it reads GGUF", instead=_GGUF),
+        verdict("Ollama", "not", because="it runs GGUF", instead=_GGUF),
+        _mlx(form, model),
+    )
+
+
+def _loaded(engine: str, form: Form) -> Verdict:
+    package = _PACKAGES.get((engine, form))
+    return verdict(engine, "with", needs=package) if package else verdict(engine, "runs")
+
+
+def _served(engine: str, form: Form, model: Described) -> Verdict:
+    if engine == "SGLang" and model.scheme in _REFUSED_BY_SGLANG:
+        return verdict(engine, "not", because=f"it has no code for {model.scheme}", instead=_FULL)
+    missing = model.unknown_to(engine)
+    return verdict(engine, "unknown", because=missing) if missing else _loaded(engine, form)
+
+
+def _tgi(form: Form, model: Described) -> Verdict:
+    """Hugging Face keeps it in maintenance only since January 2026."""
+    missing = model.unknown_to("TGI")
+    if form != "16-bit":
+        missing = "nobody looked at it with this form"
+    return verdict("TGI", "unknown", because=missing) if missing else verdict("TGI", "runs")
+
+
+def _mlx(form: Form, model: Described) -> Verdict:
+    """``load_model`` of mlx_lm/utils.py."""
+    if form == "bitsandbytes":
+        return verdict("MLX", "not", because="it does not read bitsandbytes", instead=_FULL)
+    if form == "compressed":
+        why = "it takes compressed-tensors with other groups and scales than these"
+        return verdict("MLX", "not", because=why, instead=_FULL)
+    missing = model.unknown_to("MLX")
+    return verdict("MLX", "unknown", because=missing) if missing else verdict("MLX", "runs")
+
+
+def _of_gguf() -> tuple[Verdict, ...]:
+    again = "it makes 16 bits of it again, for some architectures"
+    return (
+        verdict("transformers", "not", because=again, instead=_FULL),
+        # Out of its tree since 0.24: vllm#39583, vllm#39612.
+        verdict("vLLM", "with", needs="vllm-gguf-plugin"),
+        verdict("SGLang", "unknown", because="nobody looked at which architectures it takes"),
+        verdict("TGI", "not", because="its default engine does not read GGUF", instead=_FULL),
+        verdict("llama.cpp", "runs"),
+        verdict("Ollama", "runs"),
+        verdict("MLX", "not", because="mlx-lm does not read GGUF", instead=_FULL),
+    )
+
+
+def _of_gguf_adapter() -> tuple[Verdict, ...]:
+    readers = ("transformers", "vLLM", "SGLang", "TGI")
+    return (
+        *(verdict(e, "not", because="it reads PEFT's layout", instead=_LORA) for e in readers),
+        verdict("llama.cpp", "runs"),
+        verdict("Ollama", "runs"),
+        verdict("MLX", "not", because="it has a layout of its own", instead=_FULL),
+    )
