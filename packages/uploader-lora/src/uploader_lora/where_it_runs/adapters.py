@@ -16,6 +16,10 @@ _MERGE = "Release `merged-16bit` for it"
 _RANKS = (16, 32, 64, 128, 256, 320, 512)
 """``MaxLoRARanks`` of vllm/config/lora.py; 16 without an option."""
 
+_INITIAL = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
+"""``init_lora_weights`` that vLLM takes besides true and false
+(``PEFTHelper._init_is_supported``)."""
+
 
 def of_adapter(adapter: Adapter, base: Described) -> tuple[Verdict, ...]:
     """Return a verdict for each engine.
@@ -73,6 +77,9 @@ def _vllm(adapter: Adapter) -> Iterator[str]:
         yield f"it has modules that are stored whole ({', '.join(saved)})"
     if config.lora_bias or config.bias != "none":
         yield "biases are not supported"
+    how = config.raw.get("init_lora_weights")
+    if config.initialisation is None and isinstance(how, str) and how.lower() not in _INITIAL:
+        yield f"it takes no adapter that was initialised by {how}"
     if highest_rank(adapter) > _RANKS[-1]:
         yield f"ranks above {_RANKS[-1]} are not supported"
     yield from _beyond_lora(config)
