@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import uploader_kernels
 from compressed_tools import by_the_library, same_bits
 from uploader_compressed.encode import NotFiniteError, encode, global_scale, largest
 from uploader_compressed.schemes import SCHEMES
@@ -30,19 +31,22 @@ def weights(distribution: str, shape: tuple[int, int]) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", SCHEMES)
 @pytest.mark.parametrize("dtype", SPELLED, ids=str)
-@pytest.mark.parametrize("shape", [(256, 256), (200, 384)], ids=["blocks", "part of a block"])
+@pytest.mark.parametrize("shape", [(256, 256), (200, 1152)], ids=["blocks", "part of a block"])
 def test_bits_are_those_of_the_library(
     kind: str, dtype: torch.dtype, shape: tuple[int, int]
 ) -> None:
     scheme = SCHEMES[kind]
+    kernels = uploader_kernels.load()
     for distribution in ("normal", "heavy tails", "tiny", "zero groups", "negative zeros",
                          "constant", "halfway"):  # fmt: skip
         matrix = weights(distribution, shape).to(dtype)
         overall = global_scale(largest(matrix)) if scheme.strategy == "tensor_group" else None
-        codes, scales = encode(scheme, matrix.clone(), overall)
         theirs = by_the_library(kind, matrix)
-        assert same_bits(codes, theirs[scheme.parts(SPELLED[dtype], shape)[0].ending])
-        assert same_bits(scales, theirs["weight_scale"]), distribution
+        for compiled in (None, kernels):
+            codes, scales = encode(scheme, matrix.clone(), overall, compiled)
+            ending = scheme.parts(SPELLED[dtype], shape)[0].ending
+            assert same_bits(codes, theirs[ending]), distribution
+            assert same_bits(scales, theirs["weight_scale"]), distribution
         if overall is not None:
             assert same_bits(overall, theirs["weight_global_scale"])
 
@@ -61,8 +65,9 @@ def test_types_and_shapes_are_those_that_are_planned(kind: str) -> None:
 def test_what_is_not_finite_has_no_scale(kind: str, value: float) -> None:
     matrix = weights("normal", (128, 128)).bfloat16()
     matrix[100, 100] = value
-    with pytest.raises(NotFiniteError):
-        encode(SCHEMES[kind], matrix, torch.ones(1))
+    for compiled in (None, uploader_kernels.load()):
+        with pytest.raises(NotFiniteError):
+            encode(SCHEMES[kind], matrix, torch.ones(1), compiled)
 
 
 def test_rows_of_a_block_that_is_cut_off_are_padded_with_nothing() -> None:

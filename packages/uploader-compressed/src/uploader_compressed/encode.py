@@ -1,8 +1,8 @@
 """Quantise rows of a matrix, with the bits of compressed-tensors and llm-compressor.
 
 Heavy: imports torch. Every step is rounded to the type of the weights, as theirs is: a scale in
-bfloat16 is the quotient rounded to bfloat16, and so is the weight divided by it. The tests compare
-every byte.
+bfloat16 is the quotient rounded to bfloat16, and so is the weight divided by it. The compiled
+kernels do the same in one pass over the memory. The tests compare every byte.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch  # noqa: TID253 - this module computes
 
+import uploader_kernels
 from uploader_compressed.schemes import BLOCK, Scheme
 
 _FP8 = torch.float8_e4m3fn
@@ -26,7 +27,10 @@ class NotFiniteError(ValueError):
 
 
 def encode(
-    scheme: Scheme, rows: torch.Tensor, global_scale: torch.Tensor | None = None
+    scheme: Scheme,
+    rows: torch.Tensor,
+    global_scale: torch.Tensor | None = None,
+    kernels: uploader_kernels.Library | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return codes and scales of rows, as they are stored.
 
@@ -34,10 +38,13 @@ def encode(
         scheme: How.
         rows: In 16 or 32 bits; of ``fp8-block`` whole blocks, but for the last of a matrix.
         global_scale: Of :func:`global_scale`, for schemes that have one.
+        kernels: The compiled ones, for the schemes that they know.
 
     Raises:
         NotFiniteError: A weight is NaN or infinite.
     """
+    if kernels is not None and scheme.form in _COMPILED and scheme.strategy != "block":
+        return _in_one_pass(kernels, scheme, rows.contiguous())
     return _ENCODERS[scheme.form](scheme, rows, global_scale)
 
 
@@ -60,6 +67,28 @@ def global_scale(magnitude: torch.Tensor) -> torch.Tensor:
     smallest = torch.finfo(magnitude.dtype).tiny
     scale = _FP8_MAX * _FP4_MAX / torch.clamp(magnitude, min=smallest)
     return torch.nan_to_num(scale, nan=1.0, posinf=1.0, neginf=1.0).to(torch.float32).reshape(1)
+
+
+def _in_one_pass(
+    kernels: uploader_kernels.Library, scheme: Scheme, rows: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    shape = (rows.shape[0], rows.shape[1])
+    codes = torch.empty(rows.numel() * (4 if scheme.bits == 4 else 8) // 8, dtype=torch.uint8)
+    scales = torch.empty(scheme.scales(shape), dtype=rows.dtype)
+    finite = uploader_kernels.compress(
+        kernels,
+        (rows.data_ptr(), _SPELLED[rows.dtype]),
+        shape,
+        scheme.group or shape[1],
+        codes.data_ptr(),
+        scales.data_ptr(),
+        floating=scheme.floating,
+        bits=scheme.bits,
+        offset=2 ** (scheme.bits - 1) if scheme.packed else 0,
+    )
+    if not finite:
+        raise NotFiniteError
+    return codes.view(_COMPILED[scheme.form]).view(shape[0], -1), scales
 
 
 def _floats(
@@ -182,6 +211,14 @@ _FP4_BOUNDS = (
     (5.0, False),
 )
 """Between neighbours, and whether the upper one gets what is in the middle."""
+
+_SPELLED = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
+_COMPILED = {
+    "float-quantized": _FP8,
+    "int-quantized": torch.int8,
+    "pack-quantized": torch.int32,
+}
+"""Types of the codes of the schemes that have kernels, but for FP8 in blocks."""
 
 _ENCODERS: dict[str, Callable[..., tuple[torch.Tensor, torch.Tensor]]] = {
     "float-quantized": _floats,

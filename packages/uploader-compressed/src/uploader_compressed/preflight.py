@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import uploader_kernels
 from uploader_compressed.folder import Folder, plan_folder
 from uploader_compressed.schemes import BLOCK, SCHEMES
 from uploader_compressed.selection import torn
@@ -43,6 +44,12 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _shapes(checkpoint, folder)
     yield from _torn(folder)
     yield from checkpoint_findings(checkpoint, context)
+    reason = uploader_kernels.missing()
+    if reason is not None:
+        yield Finding(
+            level="note",
+            what=f"torch alone quantises, with the same bits in more processor time: {reason}",
+        )
     if not folder.selection.names and not folder.selection.stacked:
         yield Finding(
             level="error",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch  # noqa: TID253 - this module computes
 
+import uploader_kernels
 from uploader_compressed.encode import NotFiniteError, encode, global_scale, largest
 from uploader_compressed.folder import CONFIG, Folder, plan_folder
 from uploader_compressed.layout import INDEX, Shard
@@ -94,6 +95,7 @@ class _Work:
     def __init__(self, checkpoint: Checkpoint, pool: ThreadPoolExecutor) -> None:
         self._checkpoint = checkpoint
         self._pool = pool
+        self._kernels = _kernels()
         self._overall: dict[str, torch.Tensor] = {}
 
     def write(self, targets: Sequence[_Target], number: int) -> None:
@@ -159,7 +161,8 @@ class _Work:
         rows = piece.merge(stored.result())
         try:
             return source, [
-                (rows,) if scheme is None else encode(scheme, rows, overall) for scheme in schemes
+                (rows,) if how is None else encode(how, rows, overall, self._kernels)
+                for how in schemes
             ]
         except NotFiniteError as error:
             raise self._not_finite(source) from error
@@ -204,6 +207,14 @@ class _Work:
             safe="no weight file with it was finished",
             next="take another copy of the model, or an earlier checkpoint of the training",
         )
+
+
+def _kernels() -> uploader_kernels.Library | None:
+    """Return the compiled kernels; None where there are none."""
+    try:
+        return uploader_kernels.load()
+    except uploader_kernels.KernelsError:
+        return None
 
 
 class _File:

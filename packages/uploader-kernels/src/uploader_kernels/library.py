@@ -126,3 +126,8 @@ def _declare(functions: ctypes.CDLL) -> None:
         pointer, pointer,
     ]  # fmt: skip
     functions.uploader_kernels_add_product.restype = number
+    functions.uploader_kernels_compress.argtypes = [
+        number, number, pointer, count, count, count, number, number, number, ctypes.c_float,
+        pointer, pointer,
+    ]  # fmt: skip
+    functions.uploader_kernels_compress.restype = number

@@ -26,7 +26,7 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def stored(kind: str, values: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
-        return twin._narrow(values.astype(np.float32), kind)
+        return twin.narrow(values.astype(np.float32), kind)
 
 
 def distributions(kind: str, random: np.random.Generator) -> dict[str, np.ndarray]:
@@ -57,7 +57,7 @@ def test_bits_of_numpy(library: object, kind: str, wanted: str, scale: float) ->
         out, finite = add(library, values, kind, delta, scale, wanted)
         expected, all_finite = twin.add_scaled(values, kind, delta, scale, wanted)
         assert finite == all_finite, name
-        keep = np.isfinite(twin._widen(expected, wanted))
+        keep = np.isfinite(twin.widen(expected, wanted))
         assert out[keep].tobytes() == expected[keep].tobytes(), name
 
 
@@ -86,7 +86,7 @@ def test_every_value_that_is_not_finite_is_seen(
 def add(
     library: object, values: np.ndarray, kind: str, delta: np.ndarray, scale: float, wanted: str
 ) -> tuple[np.ndarray, bool]:
-    out = twin._narrow(np.zeros(COUNT, np.float32), wanted)
+    out = twin.narrow(np.zeros(COUNT, np.float32), wanted)
     finite = uploader_kernels.add_scaled(
         library,
         (values.ctypes.data, kind),
@@ -112,7 +112,7 @@ def test_product_has_bits_of_numpy(
     a = random.standard_normal((rank, columns)).astype(np.float32)
     b[-1] = 0  # of a module that was not trained
     values[-1] = stored(kind, np.full(columns, -0.0))
-    out = twin._narrow(np.zeros((rows, columns), np.float32), wanted)
+    out = twin.narrow(np.zeros((rows, columns), np.float32), wanted)
     room = np.empty(uploader_kernels.room_for(rank, columns), np.float32)
     finite = uploader_kernels.add_product(
         library,

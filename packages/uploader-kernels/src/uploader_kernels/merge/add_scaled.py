@@ -25,19 +25,20 @@ def add_scaled(
         wanted: Type of the result, spelled the same.
     """
     with np.errstate(all="ignore"):
-        sums = _widen(stored, stored_type) + delta * np.float32(scale)
-        out = _narrow(sums, wanted)
-        finite = np.isfinite(sums) & np.isfinite(_widen(out, wanted))
+        sums = widen(stored, stored_type) + delta * np.float32(scale)
+        out = narrow(sums, wanted)
+        finite = np.isfinite(sums) & np.isfinite(widen(out, wanted))
     return out, bool(finite.all())
 
 
-def _widen(values: Array, kind: str) -> npt.NDArray[np.float32]:
+def widen(values: Array, kind: str) -> npt.NDArray[np.float32]:
+    """Return values of a type in float32; of BF16 they are bits."""
     if kind == "BF16":
         return (values.astype(np.uint32) << 16).view(np.float32)
     return values.astype(np.float32)
 
 
-def _narrow(sums: npt.NDArray[np.float32], kind: str) -> Array:
+def narrow(sums: npt.NDArray[np.float32], kind: str) -> Array:
     """Round to nearest, to the even one of two that are as near."""
     if kind != "BF16":
         return sums.astype({"F32": np.float32, "F16": np.float16}[kind])

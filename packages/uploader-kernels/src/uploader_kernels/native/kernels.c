@@ -1,4 +1,5 @@
 // All kernels for one set of instructions; compiled once for each, with -DLEVEL=name.
+#include "../compressed/scaled.h"
 #include "../encoders/iq3.h"
 #include "../encoders/iq4.h"
 #include "../encoders/one_scale.h"
@@ -111,4 +112,9 @@ int JOIN(add_product, LEVEL)(int from, const void *x, const float *b, const floa
                              int64_t rank, int64_t columns, float scale, int to, void *out,
                              float *panels) {
     return add_product(from, x, b, a, rows, rank, columns, scale, to, out, panels);
+}
+
+int JOIN(compress, LEVEL)(int from, const void *x, int64_t rows, int64_t columns, int64_t group,
+                          int type, int bits, int offset, float top, uint8_t *codes, void *scales) {
+    return compress_all(from, x, rows, columns, group, type, bits, offset, top, codes, scales);
 }

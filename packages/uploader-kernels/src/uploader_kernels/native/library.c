@@ -95,3 +95,17 @@ EXPORT int uploader_kernels_add_product(int level, int from, const void *x, cons
     (void)level;
     return add_product_plain(from, x, b, a, rows, rank, columns, scale, to, out, panels);
 }
+
+// Codes and scales of rows; see compressed/scaled.h.
+EXPORT int uploader_kernels_compress(int level, int from, const void *x, int64_t rows,
+                                     int64_t columns, int64_t group, int type, int bits, int offset,
+                                     float top, uint8_t *codes, void *scales) {
+#if X86
+    if (level == 2)
+        return compress_avx512(from, x, rows, columns, group, type, bits, offset, top, codes, scales);
+    if (level == 1)
+        return compress_avx2(from, x, rows, columns, group, type, bits, offset, top, codes, scales);
+#endif
+    (void)level;
+    return compress_plain(from, x, rows, columns, group, type, bits, offset, top, codes, scales);
+}

@@ -1,0 +1,1 @@
+"""Codes with a scale for a row or a group of columns, as compressed-tensors rounds them."""
