@@ -12,7 +12,7 @@ _EPS = {"BF16": 2.0**-7, "F16": 2.0**-10, "F32": 2.0**-23}
 
 def compress(
     stored: Array, kind: str, group: int, *, floating: bool, bits: int, offset: int
-) -> tuple[npt.NDArray[np.uint8], Array] | None:
+) -> tuple[Array, Array] | None:
     """Return codes and scales of rows, or None where a weight is not finite.
 
     Args:
@@ -34,18 +34,17 @@ def compress(
     if floating:
         codes = _fp8((quotients + np.float32(0)).clip(-448, 448))
     else:
-        codes = (
-            (np.rint(quotients.clip(-half, half - 1)) + offset).astype(np.int32).astype(np.uint8)
-        )
-    codes = codes.reshape(stored.shape[0], -1)
+        codes = np.rint(quotients.clip(-half, half - 1)) + offset
+    stored_codes: Array = codes.astype(np.int32).astype(np.uint8).reshape(stored.shape[0], -1)
     if bits == 4:
-        codes = codes[:, ::2] | codes[:, 1::2] << 4
-    return codes, narrow(scales, kind)
+        stored_codes = stored_codes[:, ::2] | (stored_codes[:, 1::2] << 4)
+    return stored_codes, narrow(scales, kind)
 
 
-def _fp8(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+def _fp8(values: npt.NDArray[np.float32]) -> Array:
     """Round to the nearest of E4M3, the even one of two: three bits behind the point."""
     size = np.abs(values)
     exponent = np.where(size < 2.0**-6, -6, np.frexp(size)[1] - 1)
     steps = np.rint(size * np.exp2(3.0 - exponent)).astype(np.int32)
-    return (((exponent + 6) * 8 + steps) | np.signbit(values) * 128).astype(np.uint8)
+    codes: Array = ((exponent + 6) * 8 + steps) | np.signbit(values) * 128
+    return codes
