@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uploader_kernels.encoders.blocks import Floats, Ints, ordered_sum
+from uploader_kernels.encoders.blocks import Floats, Ints
 
-SHIFTS = np.arange(0, 12, 3)
+SHIFTS = np.arange(0, 12, 3, dtype=np.int16)
 """Where the levels of a cell are."""
 
 POINTS_256 = """
@@ -90,10 +90,14 @@ class Grid:
             w: Their weights.
             scale: Shape (lanes,).
         """
+        q = np.arange(1, 16, 2, dtype=np.float32)
+        off = scale[:, None, None, None] * q - x[..., None]
+        error = w[..., None] * off * off  # of each of the eight levels
         listed = self.neighbours[cells]
-        q = (2 * levels_of(listed) + 1).astype(np.float32)
-        off = scale[:, None, None, None] * q - x[:, :, None]
-        best = ordered_sum(w[:, :, None] * off * off).argmin(axis=-1)
+        total = np.take_along_axis(error[:, :, 0], listed & 7, axis=-1)
+        for i in range(1, 4):
+            total = total + np.take_along_axis(error[:, :, i], listed >> 3 * i & 7, axis=-1)
+        best = total.argmin(axis=-1)
         moved: Ints = np.take_along_axis(listed, best[..., None], axis=-1)[..., 0]
         return moved
 
@@ -107,21 +111,16 @@ def levels_of(cells: Ints) -> Ints:
 @functools.cache
 def grid_of(size: int) -> Grid:
     """Return the grid with 256 points, or that with 512."""
-    points = np.array((POINTS_512 if size == 512 else POINTS_256).split(), dtype=np.int32)
+    points = np.array((POINTS_512 if size == 512 else POINTS_256).split(), dtype=np.int16)
     number = np.full(4096, -1)
     number[points] = np.arange(size)
-    shells = 3 if size == 512 else 2
-    lists = [
-        _neighbours(cell, points, shells) if number[cell] < 0 else [cell] for cell in range(4096)
-    ]
-    most = max(map(len, lists))
-    filled = [[*near, *[near[-1]] * (most - len(near))] for near in lists]
-    return Grid(number=number, neighbours=np.array(filled, dtype=np.int32))
-
-
-def _neighbours(cell: int, points: Ints, shells: int) -> list[int]:
-    apart = levels_of(points) - levels_of(np.array(cell))
+    apart = levels_of(np.arange(4096, dtype=np.int16))[:, None] - levels_of(points)
     distance = (apart * apart).sum(axis=-1)
-    farthest = np.unique(distance)[shells - 1]
-    nearer_first = np.argsort(distance, kind="stable")
-    return [int(points[j]) for j in nearer_first if distance[j] <= farthest]
+    nearer_first = distance.argsort(axis=-1, kind="stable")
+    distance = np.take_along_axis(distance, nearer_first, axis=-1)
+    # How many smaller distances there are; a point is at none from itself, and listed alone.
+    shell = np.cumsum(np.diff(distance, axis=-1, prepend=distance[:, :1]) > 0, axis=-1)
+    wanted = np.where(number >= 0, 1, 3 if size == 512 else 2)
+    count = (shell < wanted[:, None]).sum(axis=-1, keepdims=True)
+    places = np.minimum(np.arange(count.max()), count - 1)
+    return Grid(number=number, neighbours=points[np.take_along_axis(nearer_first, places, axis=-1)])
