@@ -210,13 +210,16 @@ def tests_oldest(session: nox.Session) -> None:
 @nox.session
 def engines(session: nox.Session) -> None:
     """Ask vLLM's own code, without a GPU, about what is released; its wheel has 340 MB."""
-    install(session, "core", "kit", "lora")
+    install(session, "core", "kit", "kernels", "lora", "merged", "compressed")
     session.install(*TEST_TOOLS, *torch_options())
     # What it imports on the way to its checks; its own requirements bring CUDA.
-    session.install("--no-deps", "vllm==0.33.0", "apache-tvm-ffi", "cachetools", "cbor2", "openai",
-                    "openai-harmony", "partial-json-parser", "prometheus-client", "py-cpuinfo",
-                    "pybase64", "sniffio", "uvloop", "xgrammar")  # fmt: skip
-    session.run("pytest", "packages/uploader-lora/tests/where_it_runs", *session.posargs)
+    session.install("--no-deps", "vllm==0.33.0", "apache-tvm-ffi", "cachetools", "cbor2", "einops",
+                    "fastapi", "llguidance", "openai", "openai-harmony",
+                    "partial-json-parser", "prometheus-client", "py-cpuinfo", "pybase64", "sniffio",
+                    "starlette", "uvloop", "xgrammar")  # fmt: skip
+    session.install("opentelemetry-sdk", "opentelemetry-semantic-conventions-ai")
+    session.run("pytest", "packages/uploader-lora/tests/where_it_runs",
+                "packages/uploader-compressed/tests/test_vllm.py", *session.posargs)  # fmt: skip
 
 
 @nox.session

@@ -8,8 +8,7 @@ from uploader_compressed.schemes import SCHEMES, Scheme
 from uploader_core.plugin import Artifact, StepContext, UseContext
 from uploader_lora.snippets import loading
 from uploader_lora.task import Task
-
-_SERVED = ("text-generation", "image-text-to-text")
+from uploader_lora.where_it_runs import runs_alone, shown
 
 
 def section(context: StepContext) -> str:
@@ -31,8 +30,9 @@ def section(context: StepContext) -> str:
             "",
             *loading(task, name),
         ]
-        if task.tag in _SERVED:
+        if runs_alone(artifact.metadata, "vLLM"):
             lines += ["", "With [vLLM](https://docs.vllm.ai):", "", f"    vllm serve {name}"]
+        lines += shown(artifact.metadata)
     return "\n".join(lines)
 
 
@@ -56,7 +56,7 @@ def _words(scheme: Scheme) -> str:
 def commands(context: UseContext) -> list[tuple[str, str]]:
     """Return how to run the model, from the Hub where it is there; nothing where nobody knows."""
     place = context.published.get("hf") or str(context.artifact.path)
-    if Task.of(context.artifact.metadata).tag not in _SERVED:
+    if not runs_alone(context.artifact.metadata, "vLLM"):
         return []
     return [("vLLM", f"vllm serve {shlex.quote(place)}")]
 

@@ -22,6 +22,7 @@ from uploader_compressed.proof import prove_written
 from uploader_compressed.schemes import BLOCK, Scheme
 from uploader_compressed.selection import fused_with
 from uploader_core.plugin import Artifact, HashingWriter, SourceError, StepContext
+from uploader_lora.where_it_runs import Described, of_model, recorded
 from uploader_merged import Checkpoint, open_checkpoint
 from uploader_merged.compute.arithmetic import Piece
 from uploader_merged.compute.pipeline import in_order, thread_pool
@@ -71,6 +72,7 @@ class _Target:
 
 def _finish(checkpoint: Checkpoint, target: _Target) -> Artifact:
     context, folder = target.context, target.folder
+    described = Described.of(checkpoint.config, folder.scheme.name)
     if folder.index is not None:
         context.output.write(INDEX, folder.index)
     context.output.write(CONFIG, folder.config)
@@ -79,6 +81,7 @@ def _finish(checkpoint: Checkpoint, target: _Target) -> Artifact:
     return context.artifact(
         {
             **checkpoint.task().to_json(),
+            **recorded(of_model("compressed", described), checkpoint.task()),
             "scheme": folder.scheme.name,
             "format": folder.scheme.form,
             "quantised": len(folder.selection.names),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 
-from uploader_core.plugin import Artifact, StepContext, UseContext
+from uploader_core.plugin import StepContext, UseContext
 from uploader_lora.snippets import loading
 from uploader_lora.task import SENTENCES, Task
-from uploader_lora.where_it_runs import on_engine, shown
+from uploader_lora.where_it_runs import runs_alone, shown
 
 _PIPELINES = {
     "text-generation": "('Hello')[0]['generated_text']",
@@ -36,18 +36,12 @@ def section(context: StepContext) -> str:
             *loading(task, name),
             *(
                 ["", "With [vLLM](https://docs.vllm.ai):", "", f"    vllm serve {name}"]
-                if context.inputs and _is_served(context.inputs[0])
+                if context.inputs and runs_alone(context.inputs[0].metadata, "vLLM")
                 else []
             ),
             *(shown(context.inputs[0].metadata) if context.inputs else []),
         ]
     )
-
-
-def _is_served(artifact: Artifact) -> bool:
-    """Return whether ``vllm serve`` takes it with nothing installed besides."""
-    found = on_engine(artifact.metadata, "vLLM")
-    return found is not None and found.state == "runs"
 
 
 def commands(context: UseContext) -> list[tuple[str, str]]:
@@ -65,7 +59,7 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
         what = _PIPELINES[task.tag]
         code = f"from transformers import pipeline; print(pipeline({task.tag!r}, {place!r}){what})"
         found.append(("transformers", _python(code)))
-    if _is_served(context.artifact):
+    if runs_alone(context.artifact.metadata, "vLLM"):
         found.append(("vLLM", f"vllm serve {shlex.quote(place)}"))
     return found
 

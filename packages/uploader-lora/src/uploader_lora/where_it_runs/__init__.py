@@ -8,7 +8,13 @@ in the source that says so. What nobody looked at is said to be unknown, and get
 from uploader_lora.where_it_runs.adapters import of_adapter
 from uploader_lora.where_it_runs.described import Described
 from uploader_lora.where_it_runs.models import Form, of_model
-from uploader_lora.where_it_runs.verdicts import Verdict, on_engine, recorded, shown
+from uploader_lora.where_it_runs.verdicts import (
+    Verdict,
+    on_engine,
+    recorded,
+    runs_alone,
+    shown,
+)
 
 __all__ = [
     "Described",
@@ -18,5 +24,6 @@ __all__ = [
     "of_model",
     "on_engine",
     "recorded",
+    "runs_alone",
     "shown",
 ]

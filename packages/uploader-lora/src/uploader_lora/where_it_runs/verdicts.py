@@ -100,6 +100,12 @@ def on_engine(metadata: Mapping[str, Any], engine: str) -> Verdict | None:
     return next((one for one in _read(metadata) if one.engine == engine), None)
 
 
+def runs_alone(metadata: Mapping[str, Any], engine: str) -> bool:
+    """Return whether an engine takes an artifact with nothing installed besides."""
+    found = on_engine(metadata, engine)
+    return found is not None and found.state == "runs"
+
+
 def shown(metadata: Mapping[str, Any]) -> list[str]:
     """Return lines of Markdown for a card, a row for each engine; none without verdicts."""
     rows = [
