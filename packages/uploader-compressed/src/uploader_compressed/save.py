@@ -25,7 +25,7 @@ from uploader_core.plugin import Artifact, HashingWriter, SourceError, StepConte
 from uploader_lora.where_it_runs import Described, of_model, recorded
 from uploader_merged import Checkpoint, open_checkpoint
 from uploader_merged.compute.arithmetic import Piece
-from uploader_merged.compute.pipeline import in_order, thread_pool
+from uploader_merged.compute.pipeline import in_order, keep_freed_memory, thread_pool
 from uploader_merged.compute.tensors import memory
 from uploader_merged.sixteen_bit.side_by_side import processors
 
@@ -43,6 +43,7 @@ def save(contexts: tuple[StepContext, ...]) -> tuple[Artifact, ...]:
         _Target(context, plan_folder(checkpoint, context.variant, context.settings))
         for context in contexts
     ]
+    keep_freed_memory()
     with thread_pool(processors()) as pool:
         work = _Work(checkpoint, pool)
         # All have the same cuts, because the settings are the same.

@@ -34,7 +34,7 @@ def merged_in_order(pool: ThreadPoolExecutor, pieces: Iterable[Piece]) -> Iterat
         pool: Merges them.
         pieces: Taken one by one, only as far as needed, so memory stays at a few pieces.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
 
         def start(piece: Piece) -> Future[torch.Tensor]:
@@ -81,7 +81,7 @@ def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(before)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc use freed blocks again, which it gives back to the system when they are large.
 
     Every piece would begin with fresh pages then: a tenth of a merge's time.
