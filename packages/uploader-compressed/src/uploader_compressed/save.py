@@ -17,7 +17,7 @@ import torch  # noqa: TID253 - this module computes
 import uploader_kernels
 from uploader_compressed.encode import NotFiniteError, encode, global_scale, largest
 from uploader_compressed.folder import CONFIG, Folder, plan_folder
-from uploader_compressed.layout import INDEX, Shard
+from uploader_compressed.layout import INDEX, Shard, Stored
 from uploader_compressed.proof import prove_written
 from uploader_compressed.schemes import BLOCK, Scheme
 from uploader_compressed.selection import fused_with
@@ -221,6 +221,15 @@ def _kernels() -> uploader_kernels.Library | None:
         return None
 
 
+def _starts(tail: Sequence[Stored]) -> dict[str, int]:
+    """Return where in the tail each tensor begins."""
+    starts, position = {}, 0
+    for stored in tail:
+        starts[stored.name] = position
+        position += stored.part.nbytes
+    return starts
+
+
 class _File:
     """A file that is being written.
 
@@ -243,7 +252,10 @@ class _File:
         self._writer = writer
         self._storer = storer
         self._pending: list[Future[int]] = []
-        self._kept: dict[str, list[torch.Tensor]] = {stored.name: [] for stored in shard.tail}
+        # One block for all that is kept: small tensors that stay where large ones come and go
+        # would keep the allocator from using the memory between them again.
+        self._tail = bytearray(sum(stored.part.nbytes for stored in shard.tail))
+        self._ends = _starts(shard.tail)
         self._codes = {s.source: s.name for s in shard.tail if s.part.ending in _CODES}
         self._scales = {s.source: s.name for s in shard.tail if s.part.ending == "weight_scale"}
         self._write(shard.header)
@@ -253,9 +265,9 @@ class _File:
         if source in self.shard.streamed:
             self._write(memory(parts[0].contiguous()))
         else:
-            self._kept[self._codes[source]].append(parts[0])
+            self._keep(self._codes[source], parts[0])
         if source in self._scales:
-            self._kept[self._scales[source]].append(parts[1])
+            self._keep(self._scales[source], parts[1])
 
     def finish(self, constants: Mapping[str, torch.Tensor]) -> None:
         """Write the tail, and wait until all is written.
@@ -263,14 +275,19 @@ class _File:
         Args:
             constants: Values of :attr:`constants`.
         """
-        for stored in self.shard.tail:
-            kept = self._kept.pop(stored.name)
-            for part in [constants[stored.name]] if stored.name in constants else kept:
-                self._write(memory(part.contiguous()))
+        for name, value in constants.items():
+            self._keep(name, value)
+        self._write(self._tail)
         while self._pending:
             self._pending.pop(0).result()
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def _keep(self, name: str, part: torch.Tensor) -> None:
+        """Put rows of a tensor of the tail behind those that are there."""
+        data, start = memory(part.contiguous()), self._ends[name]
+        self._tail[start : start + len(data)] = data
+        self._ends[name] = start + len(data)
+
+    def _write(self, data: bytes | bytearray | memoryview) -> None:
         while len(self._pending) > 1:
             self._pending.pop(0).result()
         self._pending.append(self._storer.submit(self._writer.write, data))
