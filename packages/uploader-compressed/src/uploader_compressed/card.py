@@ -20,11 +20,9 @@ def section(context: StepContext) -> str:
         if scheme is None:
             continue
         task = Task.of(artifact.metadata)
-        kept = artifact.metadata.get("kept_in_16_bit")
-        left = f" and {len(kept)} layers besides" if isinstance(kept, list) and kept else ""
         lines += [
-            f"{scheme.title}: {_words(scheme)}. The output head, norms and embeddings{left} are in "
-            "16 bits. The layout is that of "
+            f"{scheme.title}: {_words(scheme)}. Embeddings, norms and the output head are in "
+            f"16 bits{_besides(artifact)}. The layout is that of "
             "[compressed-tensors](https://github.com/vllm-project/compressed-tensors), which has "
             "to be installed.",
             "",
@@ -34,6 +32,15 @@ def section(context: StepContext) -> str:
             lines += ["", "With [vLLM](https://docs.vllm.ai):", "", f"    vllm serve {name}"]
         lines += shown(artifact.metadata)
     return "\n".join(lines)
+
+
+def _besides(artifact: Artifact) -> str:
+    """Name what else stays in 16 bits, which is hundreds of layers where there is a tower."""
+    kept = artifact.metadata.get("kept_in_16_bit")
+    others = [str(m) for m in kept if m != "lm_head"] if isinstance(kept, list) else []
+    if len(others) < 2:
+        return f", and so is `{others[0]}`" if others else ""
+    return f", and so are {len(others)} other layers (`{others[0]}`, ...)"
 
 
 def _words(scheme: Scheme) -> str:

@@ -28,7 +28,7 @@ def test_a_plain_adapter_runs_on_every_server(adapter: Path) -> None:
         "vLLM", "SGLang", "TGI",
     }  # fmt: skip
     assert found["transformers"].needs == "peft"
-    assert found["llama.cpp"].instead == "Release `gguf-lora` for it"
+    assert found["llama.cpp"].instead == "release `gguf-lora` for it"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from uploader_lora.config import AdapterConfig
 from uploader_lora.where_it_runs.described import Described
 from uploader_lora.where_it_runs.verdicts import Verdict, verdict
 
-_MERGE = "Release `merged-16bit` for it"
+_MERGE = "release `merged-16bit` for it"
 _RANKS = (16, 32, 64, 128, 256, 320, 512)
 """``MaxLoRARanks`` of vllm/config/lora.py; 16 without an option."""
 
@@ -33,8 +33,8 @@ def of_adapter(adapter: Adapter, base: Described) -> tuple[Verdict, ...]:
         _judged("vLLM", list(_vllm(adapter)), base, _rank_option(adapter)),
         _judged("SGLang", list(_sglang(adapter)), base),
         _judged("TGI", list(_tgi(adapter)), base),
-        verdict("llama.cpp", "not", because="it reads GGUF", instead="Release `gguf-lora` for it"),
-        verdict("Ollama", "not", because="it reads GGUF", instead="Release `gguf-lora` for it"),
+        verdict("llama.cpp", "not", because="it reads GGUF", instead="release `gguf-lora` for it"),
+        verdict("Ollama", "not", because="it reads GGUF", instead="release `gguf-lora` for it"),
         verdict(
             "MLX",
             "not",

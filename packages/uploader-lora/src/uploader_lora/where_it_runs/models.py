@@ -9,9 +9,9 @@ from uploader_lora.where_it_runs.verdicts import Verdict, verdict
 
 Form = Literal["16-bit", "bitsandbytes", "gguf", "gguf-lora", "compressed"]
 
-_FULL = "Release `merged-16bit` for it"
-_GGUF = "Release `gguf` for it"
-_LORA = "Release `lora` for it"
+_FULL = "release `merged-16bit` for it"
+_GGUF = "release `gguf` for it"
+_LORA = "release `lora` for it"
 
 _PACKAGES = {
     ("transformers", "bitsandbytes"): "bitsandbytes, accelerate",

@@ -37,7 +37,7 @@ class Verdict:
         state: ``runs``, ``with`` something besides, ``not``, or ``unknown``: nobody looked.
         needs: Package or option, for ``with``.
         because: Why not, or what is not known.
-        instead: What to release for this engine: a plugin, or what to type.
+        instead: What to release for this engine, as a clause.
     """
 
     engine: str
@@ -120,5 +120,4 @@ def _answer(one: Verdict) -> str:
 
 
 def _reason(one: Verdict) -> str:
-    because = one.because[:1].upper() + one.because[1:]
-    return ". ".join(part for part in (because, one.instead) if part)
+    return ": ".join(part for part in (one.because, one.instead) if part)
