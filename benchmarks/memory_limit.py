@@ -1,4 +1,4 @@
-"""A merge and a GGUF of a 3B model in processes that may not have more than 2 GB each.
+"""A merge, two compressed models and a GGUF of a 3B model in processes that may not have more than 2 GB each.
 
     python benchmarks/memory_limit.py --shape 3b --limit 2 --work /big/disk
 
@@ -31,6 +31,7 @@ from gguf_pipeline import SHAPES, build
 LIMITS = {"address": resource.RLIMIT_AS, "data": resource.RLIMIT_DATA}
 REQUESTS = {
     "merged-16bit": ["--plugins", "merged"],
+    "compressed, two kinds": ["--plugins", "compressed", "--compressed-kinds", "w4a16,fp8-dynamic"],
     "gguf Q4_K_M": ["--plugins", "gguf", "--gguf-quants", "Q4_K_M"],
 }
 
@@ -75,7 +76,7 @@ def main() -> int:
     parser.add_argument("--shape", choices=SHAPES, default="3b")
     parser.add_argument("--limit", type=float, default=2.0, help="GiB of each process")
     parser.add_argument("--kind", choices=LIMITS, action="append", help="default: both")
-    parser.add_argument("--request", choices=REQUESTS, action="append", help="default: both")
+    parser.add_argument("--request", choices=REQUESTS, action="append", help="default: all")
     parser.add_argument("--rounds", type=int, default=1, help="ignored; for `nox -s bench`")
     parser.add_argument("--work", type=Path, required=True)
     options = parser.parse_args()
