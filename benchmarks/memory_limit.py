@@ -1,4 +1,4 @@
-"""A merge, two compressed models and a GGUF of a 3B model in processes that may not have more than 2 GB each.
+"""A merge, compressed models and a GGUF of a 3B model in processes that may not have 2 GB each.
 
     python benchmarks/memory_limit.py --shape 3b --limit 2 --work /big/disk
 
