@@ -18,6 +18,12 @@ class Test4Bit(ConvertConformance):
     spec = "4bit"
 
 
+@pytest.mark.slow
+class TestServing(ConvertConformance):
+    plugin = "merged"
+    spec = "serving"
+
+
 class TestOpen(ConvertConformance):
     plugin = "merged"
     spec = "open"

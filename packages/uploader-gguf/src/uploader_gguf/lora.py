@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,35 +152,26 @@ def plain_copy(source: Path, target: Path) -> float:
     Returns:
         The alpha of the copy.
     """
-    import torch
-    from safetensors import safe_open
     from safetensors.torch import save_file
 
     from uploader_lora import read_adapter
+    from uploader_merged.serving import one_scale, pairs
 
     adapter = read_adapter(source)
-    # llama.cpp multiplies with alpha / rank, so a pair's alpha is its scale times its rank.
-    alphas = [u.scale * u.rank for u in adapter.updates]
-    # Alpha 0 means a scale of 1 to llama.cpp.
-    alpha = Counter(alphas).most_common(1)[0][0] or 1.0
-    tensors: dict[str, torch.Tensor] = {}
-    for update, own in zip(adapter.updates, alphas, strict=True):
-        with safe_open(update.a.file, "pt") as handle:
-            a = handle.get_tensor(update.a.name)
-        with safe_open(update.b.file, "pt") as handle:
-            b = handle.get_tensor(update.b.name)
-        if own != alpha:
-            b = (b.to(torch.float64) * (own / alpha)).to(torch.float32)
+    # llama.cpp divides alpha by the rank of each pair.
+    scale = one_scale(adapter, padded=False)
+    tensors = {}
+    for update, a, b in pairs(adapter, scale):
         kind = ("lora_embedding_A", "lora_embedding_B")
         if update.form == "matrix":
             kind = ("lora_A.weight", "lora_B.weight")
         for suffix, tensor in zip(kind, (a, b), strict=True):
-            tensors[f"base_model.model.{update.module}.{suffix}"] = tensor.contiguous()
+            tensors[f"base_model.model.{update.module}.{suffix}"] = tensor
     target.mkdir(parents=True)
     save_file(tensors, target / "adapter_model.safetensors")
-    plain = {"peft_type": "LORA", "r": adapter.config.r, "lora_alpha": alpha}
+    plain = {"peft_type": "LORA", "r": adapter.config.r, "lora_alpha": scale.alpha}
     (target / "adapter_config.json").write_text(json.dumps(plain), "utf-8")
-    return alpha
+    return scale.alpha
 
 
 def _small_files(folder: Path) -> list[Path]:

@@ -40,7 +40,7 @@ def save(context: StepContext) -> Artifact:
     folder = context.input("adapter").path
     adapter = read_adapter(folder)
     files = _files(folder, context.release.leave_behind)
-    texts = _texts(folder, adapter.config, context.release)
+    texts = changed_texts(folder, adapter.config, context.release)
     total = sum(path.stat().st_size for path, _ in files.values())
     done = 0
     for name, (path, role) in files.items():
@@ -76,7 +76,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from module_findings(companion_files(folder), (folder,))
     yield from _not_served(adapter, context.sources.get("base"))
     base = adapter.config.base_model
-    if CONFIG in _texts(folder, adapter.config, context.release):
+    if CONFIG in changed_texts(folder, adapter.config, context.release):
         yield Finding(
             level="note",
             what=f"adapter_config.json names the base model by a path of this machine ({base}); "
@@ -92,8 +92,8 @@ def check(context: PlanContext) -> Iterator[Finding]:
         )
 
 
-def _texts(folder: Path, config: AdapterConfig, release: ReleaseInfo) -> dict[str, str]:
-    """Return new contents of the files that are not published as they are."""
+def changed_texts(folder: Path, config: AdapterConfig, release: ReleaseInfo) -> dict[str, str]:
+    """Return new contents of the files that are not published as they are, by name."""
     texts = published_texts(companion_files(folder))
     local = config.base_model is not None and is_local_path(config.base_model)
     if local and release.base_is_hub_id and release.base_model:
@@ -107,9 +107,7 @@ def _not_served(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
     if adapter_task(adapter.folder, base).tag == "text-generation":
         for verdict in of_adapter(adapter, Described.in_folder(base)):
             if verdict.engine in ("vLLM", "SGLang") and verdict.refusal:
-                yield Finding(
-                    level="note", what=verdict.refusal, next="--plugins lora,merged makes both"
-                )
+                yield Finding(level="note", what=verdict.refusal, next=verdict.instead)
 
 
 def _positions(folder: Path, base: Path | None) -> Iterator[Finding]:
@@ -158,7 +156,7 @@ def _unstored(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
 def estimate(context: PlanContext) -> Estimate:
     """Count the bytes of the files; a copy is exact."""
     folder = context.input("adapter").path
-    texts = _texts(folder, read_adapter(folder).config, context.release)
+    texts = changed_texts(folder, read_adapter(folder).config, context.release)
     sizes = tuple(
         (name, len(texts[name].encode()) if name in texts else path.stat().st_size)
         for name, (path, _) in _files(folder, context.release.leave_behind).items()

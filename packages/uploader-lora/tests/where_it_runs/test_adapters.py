@@ -79,3 +79,10 @@ def test_a_base_that_an_engine_has_no_code_for_is_not_claimed(adapter: Path) -> 
     found = judged(adapter, Described(architectures=("SomeNewForCausalLM",), model_type="new"))
     assert {found[engine].state for engine in ("vLLM", "SGLang", "TGI")} == {"unknown"}
     assert found["vLLM"].because == "it has no code of its own for SomeNewForCausalLM"
+
+
+def test_what_one_scale_mends_is_not_merged_for_it(adapter: Path) -> None:
+    found = judged(adapter, use_rslora=True, rank_pattern={"q_proj": 4})["SGLang"]
+    assert found.instead == "release `lora-serving` for it"
+    found = judged(adapter, use_rslora=True, bias="all")["SGLang"]
+    assert found.instead == "release `merged-16bit` for it"

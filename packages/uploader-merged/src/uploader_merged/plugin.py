@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import CardFacts, ConvertSpec, Diagnosis, DocumentSpec, hookimpl
-from uploader_lora.loads import MODEL
+from uploader_lora.loads import ADAPTER, MODEL
 from uploader_merged.settings import Merged4Settings, Merged16Settings, OpenSettings
 
 
@@ -67,6 +67,24 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         use="uploader_merged.card:commands",
         loads=MODEL,
     )
+    yield ConvertSpec(
+        name="serving",
+        summary="the adapter with one rank and one alpha, as servers of adapters read it",
+        consumes=("adapter",),
+        produces="lora-serving",
+        card=CardFacts(
+            title="LoRA adapter for servers",
+            library_name="peft",
+            relation="adapter",
+            tags=("lora",),
+        ),
+        default=False,
+        run="uploader_merged.serving.save:save",
+        check="uploader_merged.serving.save:check",
+        estimate="uploader_merged.serving.save:estimate",
+        use="uploader_lora.card:commands",
+        loads=ADAPTER,
+    )
 
 
 @hookimpl
@@ -79,6 +97,15 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         order=10,
         isolation="inline",
         run="uploader_merged.card:section",
+    )
+    yield DocumentSpec(
+        name="serving-use",
+        summary="how to load and serve the adapter",
+        section="How to use",
+        describes=("lora-serving",),
+        order=10,
+        isolation="inline",
+        run="uploader_lora.card:section",
     )
 
 

@@ -13,6 +13,13 @@ from uploader_lora.where_it_runs.described import Described
 from uploader_lora.where_it_runs.verdicts import Verdict, verdict
 
 _MERGE = "release `merged-16bit` for it"
+_SERVING = "release `lora-serving` for it"
+_RSLORA = "it scales by alpha / r, and not by alpha / sqrt(r) as rsLoRA does"
+_ONE_SCALE = "it knows one rank and one alpha for all modules"
+_BEGUN = "it takes no adapter that was initialised by"
+_MENDED = (_RSLORA, _ONE_SCALE, _BEGUN)
+"""Reasons that ``lora-serving`` does away with."""
+
 _RANKS = (16, 32, 64, 128, 256, 320, 512)
 """``MaxLoRARanks`` of vllm/config/lora.py; 16 without an option."""
 
@@ -46,7 +53,9 @@ def of_adapter(adapter: Adapter, base: Described) -> tuple[Verdict, ...]:
 
 def _judged(engine: str, reasons: list[str], base: Described, option: str = "") -> Verdict:
     if reasons:
-        return verdict(engine, "not", because="; ".join(reasons), instead=_MERGE)
+        mended = all(reason.startswith(_MENDED) for reason in reasons)
+        instead = _SERVING if mended else _MERGE
+        return verdict(engine, "not", because="; ".join(reasons), instead=instead)
     missing = base.unknown_to(engine)
     if missing:
         return verdict(engine, "unknown", because=missing)
@@ -79,7 +88,7 @@ def _vllm(adapter: Adapter) -> Iterator[str]:
         yield "biases are not supported"
     how = config.raw.get("init_lora_weights")
     if config.initialisation is None and isinstance(how, str) and how.lower() not in _INITIAL:
-        yield f"it takes no adapter that was initialised by {how}"
+        yield f"{_BEGUN} {how}"
     if highest_rank(adapter) > _RANKS[-1]:
         yield f"ranks above {_RANKS[-1]} are not supported"
     yield from _beyond_lora(config)
@@ -93,7 +102,7 @@ def _sglang(adapter: Adapter) -> Iterator[str]:
     lora.py beside it.
     """
     if adapter.config.use_rslora:
-        yield "it scales by alpha / r, and not by alpha / sqrt(r) as rsLoRA does"
+        yield _RSLORA
     yield from _left_out(adapter)
     yield from _beyond_lora(adapter.config)
     yield from _ends(adapter, low_rank=False)
@@ -109,7 +118,7 @@ def _tgi(adapter: Adapter) -> Iterator[str]:
 def _left_out(adapter: Adapter) -> Iterator[str]:
     config = adapter.config
     if config.rank_pattern or config.alpha_pattern:
-        yield "it knows one rank and one alpha for all modules"
+        yield _ONE_SCALE
     if any(full.reason == "modules_to_save" for full in adapter.replacements):
         yield "it leaves out modules that are stored whole"
     if config.lora_bias or config.bias != "none":

@@ -1,0 +1,79 @@
+"""One alpha and one rank in place of many."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from uploader_lora.adapter import Adapter, LoraUpdate
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneScale:
+    """What takes the place of ranks and alphas by module.
+
+    Attributes:
+        rank: Of every pair; None where each keeps its own.
+        alpha: Numerator of the one scale ``alpha / rank``.
+        factors: What B of each update is multiplied with, in the adapter's order.
+    """
+
+    rank: int | None
+    alpha: float
+    factors: tuple[float, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether no value is rounded: every factor is a power of two."""
+        return all(abs(math.frexp(factor)[0]) == 0.5 for factor in self.factors)
+
+
+def one_scale(adapter: Adapter, *, padded: bool) -> OneScale:
+    """Find the alpha that fits most updates, so that their matrices stay as they are.
+
+    Args:
+        adapter: With updates.
+        padded: Give all pairs the highest rank; otherwise a reader divides by the rank of each.
+    """
+    rank = max(update.rank for update in adapter.updates)
+    wanted = [u.scale * (rank if padded else u.rank) for u in adapter.updates]
+    # An alpha of 0 means a scale of 1 to llama.cpp.
+    alpha = Counter(wanted).most_common(1)[0][0] or 1.0
+    return OneScale(
+        rank=rank if padded else None,
+        alpha=alpha,
+        factors=tuple(own / alpha for own in wanted),
+    )
+
+
+def pairs(
+    adapter: Adapter, scale: OneScale
+) -> Iterator[tuple[LoraUpdate, torch.Tensor, torch.Tensor]]:
+    """Yield updates with their A, shape (rank, in), and B, shape (out, rank), for one scale.
+
+    A factor of a power of two keeps the type of B; with another one B is float32. What a rank is
+    padded with is zero.
+    """
+    import torch
+    from safetensors import safe_open
+
+    for update, factor in zip(adapter.updates, scale.factors, strict=True):
+        with safe_open(update.a.file, "pt") as handle:
+            a = handle.get_tensor(update.a.name)
+        with safe_open(update.b.file, "pt") as handle:
+            b = handle.get_tensor(update.b.name)
+        if factor != 1.0:
+            folded = b.to(torch.float64) * factor
+            same = folded.to(b.dtype)
+            b = same if torch.equal(same.to(torch.float64), folded) else folded.to(torch.float32)
+        if scale.rank is not None and update.rank < scale.rank:
+            more = scale.rank - update.rank
+            a = torch.cat([a, a.new_zeros(more, *a.shape[1:])])
+            b = torch.cat([b, b.new_zeros(b.shape[0], more, *b.shape[2:])], dim=1)
+        yield update, a.contiguous(), b.contiguous()
