@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from pathlib import Path
@@ -15,13 +16,15 @@ from uploader_core.workers.messages import RunStep, Settings
 from uploader_core.workers.pool import Workers
 
 STEP = """
+import gc
 import os
 from pathlib import Path
 
-Path(os.environ["SEEN"]).open("a").write(f"{os.getpid()}\\n")
+with Path(os.environ["SEEN"]).open("a") as seen:
+    seen.write(f"{os.getpid()}\\n")
 
 def step(context):
-    return context.artifact(metadata={"pid": os.getpid()})
+    return context.artifact(metadata={"pid": os.getpid(), "frozen": gc.get_freeze_count()})
 """
 
 
@@ -60,6 +63,28 @@ def test_step_runs_where_its_module_was_imported(tmp_path: Path, workers: Worker
     workers.warm("acme_step:step", "acme 1.0")
     result = workers.perform(request(tmp_path, "acme_step:step"), lambda _: None)
     assert imported_by(tmp_path) == [result.metadata["pid"]]
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_what_a_worker_imports_is_not_walked_by_the_collector(
+    tmp_path: Path, workers: Workers, warm: bool
+) -> None:
+    if warm:
+        workers.warm("acme_step:step", "acme 1.0")
+    result = workers.perform(request(tmp_path, "acme_step:step"), lambda _: None)
+    assert result.metadata["frozen"] > 0
+
+
+def test_what_others_let_go_of_is_still_collected_in_the_process_of_a_run(
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a notebook, whose model would keep the GPU's memory."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
+    before = gc.get_freeze_count()
+    result = workers.perform(request(tmp_path, "acme_step:step"), lambda _: None, inline=True)
+    assert result.metadata["pid"] == os.getpid()
+    assert gc.get_freeze_count() == before
 
 
 def test_another_step_gets_a_worker_of_its_own(tmp_path: Path, workers: Workers) -> None:

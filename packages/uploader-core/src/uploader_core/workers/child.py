@@ -94,9 +94,7 @@ def _answer(
 
 def _call(request: messages.Request[Any], context: object, kind: type[T], expected: str) -> T:
     """Call the function that a request names; its result has to be of a type."""
-    with uncollected(stays=True):
-        function = import_dotted(request.run, request.owner)
-    result = function(context)
+    result = import_dotted(request.run, request.owner)(context)
     if not isinstance(result, kind):
         raise PluginError(f"{request.run} did not return {expected}")
     return result
@@ -242,9 +240,7 @@ def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
 
     request = messages.from_line(sys.stdin.readline(), more)
     if isinstance(request, messages.Import):
-        # What is wrong with it is told when the step itself runs.
-        with contextlib.suppress(BaseException), uncollected(stays=True):
-            import_dotted(request.run, request.owner)
+        _load(request)
         line = sys.stdin.readline()
         if not line:
             return 0
@@ -252,6 +248,7 @@ def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
     cancelled = threading.Event()
     threading.Thread(target=_listen, args=(cancelled,), daemon=True).start()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
+    _load(request)
     try:
         result = _answer(request, emit, cancelled.is_set, more)
     except UploaderError as error:
@@ -259,6 +256,16 @@ def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
         return error.exit_code
     emit(messages.Answer(result=result))
     return 0
+
+
+def _load(request: messages.Import | messages.Request[Any]) -> None:
+    """Import what a step needs, as what stays until this process ends.
+
+    What is wrong with it is told when the step itself runs. Never done in the process of a run,
+    which may be somebody's notebook: what they let go of would stay as well.
+    """
+    with contextlib.suppress(BaseException), uncollected(stays=True):
+        import_dotted(request.run, request.owner)
 
 
 def _listen(cancelled: threading.Event) -> None:
