@@ -36,4 +36,11 @@ class TestOpenStack(ConvertConformance):
 
 class TestSection(DocumentConformance):
     plugin = "merged"
+    spec = "merged-use"
     kinds = ("merged-16bit",)
+
+
+class TestServingSection(DocumentConformance):
+    plugin = "merged"
+    spec = "serving-use"
+    kinds = ("lora-serving",)
