@@ -44,6 +44,7 @@ TEST_TOOLS = (
     "accelerate",
     "compressed-tensors>=0.19",  # the reference of compressed, and what loads it
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
+    "cryptography>=42",  # the kit's extra, for reports that are signed
     "cyllama>=0.2.18",  # llama.cpp's own quantiser, the reference of gguf's tests
     "datasets",
     "editables",
@@ -459,7 +460,7 @@ def types(session: nox.Session) -> None:
     """Check the types of every package, strictly, against the libraries that they call."""
     # With everything installed: what mypy reports depends on whether it sees torch's own types.
     install(session, *PACKAGES)
-    session.install("mypy>=1.15", "tomli", "types-requests")
+    session.install("cryptography>=42", "mypy>=1.15", "tomli", "types-requests")
     for name in PACKAGES:
         session.run("mypy", f"packages/uploader-{name}/src")
 
