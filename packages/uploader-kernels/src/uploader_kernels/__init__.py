@@ -12,7 +12,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from uploader_kernels.library import KernelsError, Library, load, missing, version
+from uploader_kernels.library import (
+    KernelsError,
+    Library,
+    load,
+    load_if_there,
+    missing,
+    version,
+)
 
 if TYPE_CHECKING:
     from uploader_kernels.compressed.codes import compress
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STORED", "TYPES", "KernelsError", "Library", "add_product", "add_scaled", "all_finite",
-    "compress", "encode", "load", "missing", "room_for", "round_half", "version",
+    "compress", "encode", "load", "load_if_there", "missing", "room_for", "round_half", "version",
 ]  # fmt: skip
 
 _OF_MERGE = ("STORED", "add_product", "add_scaled", "room_for")

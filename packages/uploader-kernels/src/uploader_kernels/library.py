@@ -58,6 +58,14 @@ def load() -> Library:
     return _load(_locate(), os.environ.get(LEVEL) or None)
 
 
+def load_if_there() -> Library | None:
+    """Return what :func:`load` does; None where it fails."""
+    try:
+        return load()
+    except KernelsError:
+        return None
+
+
 def missing() -> str | None:
     """Return why :func:`load` fails and what to do; None where it does not."""
     try:

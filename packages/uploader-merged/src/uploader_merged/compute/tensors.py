@@ -172,10 +172,7 @@ class ViewLoader:
     @functools.cached_property
     def kernels(self) -> uploader_kernels.Library | None:
         """The compiled kernels; None where there are none."""
-        try:
-            return uploader_kernels.load()
-        except uploader_kernels.KernelsError:
-            return None
+        return uploader_kernels.load_if_there()
 
     def load(self, view: View, dtype: torch.dtype) -> torch.Tensor:
         """Return a part of a matrix as (rows, columns), contiguous."""
