@@ -21,10 +21,10 @@ from compressed_tools import (
     same_bits,
     save_merged,
 )
-from uploader_compressed.layout import INDEX
 from uploader_compressed.preflight import estimate
 from uploader_compressed.schemes import SCHEMES
 from uploader_compressed.selection import FUSED
+from uploader_merged.weight_files import INDEX
 
 pytestmark = pytest.mark.bits  # equal with AVX-512, with AVX2 alone and without either
 

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from uploader_compressed.layout import INDEX, Shard, index_json, plan_shards
+from uploader_compressed.layout import Shard, plan_shards
 from uploader_compressed.schemes import SCHEMES, Scheme
 from uploader_compressed.selection import Selection, select
 from uploader_compressed.settings import Settings
 from uploader_merged import Checkpoint, CompanionFile
-
-CONFIG = "config.json"
+from uploader_merged.base.model import CONFIG
+from uploader_merged.settings import shard_limit
+from uploader_merged.weight_files import INDEX, index_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +52,10 @@ def plan_folder(checkpoint: Checkpoint, scheme: str, settings: Settings) -> Fold
     """
     how = SCHEMES[scheme]
     selection = select(checkpoint, settings.ignore)
-    shards = plan_shards(checkpoint, how, frozenset(selection.names), settings.shard_size)
-    index = index_json(shards) if len(shards) > 1 else None
+    limit = shard_limit(settings.shard_size, "--compressed-shard-size")
+    shards = plan_shards(checkpoint, how, frozenset(selection.names), limit)
+    stored = ((t.name, shard.name, t.part.nbytes) for shard in shards for t in shard.tensors)
+    index = index_json(stored) if len(shards) > 1 else None
     config = {**checkpoint.config, "quantization_config": how.config([*selection.ignore])}
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     companions = checkpoint.companions()

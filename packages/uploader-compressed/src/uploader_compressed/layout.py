@@ -11,18 +11,15 @@ then read the same tensors in the same order, and none depends on which others a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from uploader_compressed.schemes import Part, Scheme
-from uploader_core.plugin import UsageError
 from uploader_lora import DTYPE_BITS, tensor_bytes
 from uploader_merged import Checkpoint
+from uploader_merged.weight_files import cut, file_name, header, one_after_another
 
-INDEX = "model.safetensors.index.json"
 _BOUNDARY = 8
-_SMALLEST = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,39 +76,16 @@ def plan_shards(
         scheme: How it is quantised.
         names: Tensors that are.
         shard_size: Most bytes of the 16-bit model in a file; a larger tensor gets one for itself.
-
-    Raises:
-        UsageError: The size is too small to be meant.
     """
-    if shard_size < _SMALLEST:
-        raise UsageError(
-            f"{shard_size} is no size for a weight file",
-            owner="option --compressed-shard-size",
-            next="--compressed-shard-size 5GB",
-        )
-    groups: list[list[str]] = [[]]
-    filled = 0
-    for name in checkpoint.names:
-        size = tensor_bytes(checkpoint.dtype(name), checkpoint.shape(name))
-        if groups[-1] and filled + size > shard_size:
-            groups.append([])
-            filled = 0
-        groups[-1].append(name)
-        filled += size
+    sizes = (
+        (name, tensor_bytes(checkpoint.dtype(name), checkpoint.shape(name)))
+        for name in checkpoint.names
+    )
+    groups = cut(sizes, shard_size)
     return tuple(
-        _shard(checkpoint, scheme, names, group, n, len(groups))
+        _shard(checkpoint, scheme, names, group, file_name(n, len(groups)))
         for n, group in enumerate(groups, 1)
     )
-
-
-def index_json(shards: tuple[Shard, ...]) -> str:
-    """Return the index of several shards; ``total_size`` is in bytes of tensors."""
-    where = {stored.name: shard.name for shard in shards for stored in shard.tensors}
-    index = {
-        "metadata": {"total_size": sum(t.part.nbytes for shard in shards for t in shard.tensors)},
-        "weight_map": dict(sorted(where.items())),
-    }
-    return json.dumps(index, indent=2) + "\n"
 
 
 def _shard(
@@ -119,8 +93,7 @@ def _shard(
     scheme: Scheme,
     names: frozenset[str],
     group: list[str],
-    number: int,
-    count: int,
+    name: str,
 ) -> Shard:
     # What stays as it is first: then all codes follow each other, whatever is between them.
     sources = sorted(group, key=lambda name: name in names)
@@ -134,25 +107,16 @@ def _shard(
             streamed[source] = first
         tail += others
     tail.sort(key=lambda stored: -DTYPE_BITS[stored.part.dtype])
-    name = "model.safetensors" if count == 1 else f"model-{number:05d}-of-{count:05d}.safetensors"
-    # transformers refuses a file that does not say which framework wrote it.
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    position = 0
-    for stored in (*streamed.values(), *tail):
-        header[stored.name] = {
-            "dtype": stored.part.dtype,
-            "shape": list(stored.part.shape),
-            "data_offsets": [position, position + stored.part.nbytes],
-        }
-        position += stored.part.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _BOUNDARY)
+    placed = one_after_another(
+        (stored.name, stored.part.dtype, stored.part.shape, stored.part.nbytes)
+        for stored in (*streamed.values(), *tail)
+    )
     return Shard(
         name=name,
         sources=tuple(sources),
         streamed=streamed,
         tail=tuple(tail),
-        header=len(text).to_bytes(8, "little") + text,
+        header=header(placed),
     )
 
 

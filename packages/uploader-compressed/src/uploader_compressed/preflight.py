@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import uploader_kernels
 from uploader_compressed.folder import Folder, plan_folder
 from uploader_compressed.schemes import BLOCK, SCHEMES
-from uploader_compressed.selection import torn
+from uploader_compressed.selection import listed, torn
 from uploader_core.plugin import Estimate, Finding, PlanContext
 from uploader_merged import Checkpoint, checkpoint_findings, open_checkpoint
 
@@ -17,7 +17,6 @@ from uploader_merged import Checkpoint, checkpoint_findings, open_checkpoint
 _TORCH = 190 << 20
 _BLOCKS = 160 << 20
 
-_SHOWN = 3
 _EXPERT = re.compile(r"\.experts\.\d+\.")
 _UNREAD = ("w8a8", "nvfp4a16")
 
@@ -104,12 +103,11 @@ def _shapes(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
         if not scheme.fits((rows, columns)):
             odd.append(f"{name} ({rows} x {columns})")
     if odd:
-        more = f" and {len(odd) - _SHOWN} more" if len(odd) > _SHOWN else ""
         others = [name for name, other in SCHEMES.items() if not other.group]
         yield Finding(
             level="error",
             what=f"{scheme.name} has a scale for {scheme.group} columns, which do not divide those "
-            f"of {', '.join(odd[:_SHOWN])}{more}",
+            f"of {listed(odd)}",
             next=f"--compressed-kinds {others[0]}, or leave them in 16 bits: --compressed-ignore "
             f"'.*{odd[0].partition(' ')[0].removesuffix('.weight').rpartition('.')[2]}$'",
         )

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from uploader_compressed.folder import Folder
 from uploader_compressed.schemes import BLOCK, SCHEMES, Scheme
-from uploader_compressed.selection import Selection, select
+from uploader_compressed.selection import Selection, listed, select
 from uploader_core.plugin import Finding, PlanContext
 from uploader_lora import StoredTensor, read_header
 from uploader_merged import Checkpoint, open_checkpoint
@@ -26,7 +26,6 @@ _PROVED = SCHEMES["fp8-dynamic"]
 
 _SEED = 1
 _TENSORS = 24
-_SHOWN = 3
 
 
 def prove(context: PlanContext) -> Iterator[Finding]:
@@ -87,16 +86,11 @@ def _wrong(outcome: Outcome) -> str | None:
         "has another shape": [misfit.name for misfit in outcome.misfits],
         "cannot be put together": [name for name, _ in outcome.failed],
     }
-    told = "; ".join(f"{_some(names)} {why}" for why, names in reasons.items() if names)
+    told = "; ".join(f"{listed(names)} {why}" for why, names in reasons.items() if names)
     return (
         f"{outcome.loader} would not load the compressed {outcome.model_class} complete: "
         f"{told or outcome.trouble}"
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    listed = ", ".join(names[:_SHOWN])
-    return listed + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _version(name: str) -> str:

@@ -16,18 +16,20 @@ import torch  # noqa: TID253 - this module computes
 
 import uploader_kernels
 from uploader_compressed.encode import NotFiniteError, encode, global_scale, largest
-from uploader_compressed.folder import CONFIG, Folder, plan_folder
-from uploader_compressed.layout import INDEX, Shard, Stored
+from uploader_compressed.folder import Folder, plan_folder
+from uploader_compressed.layout import Shard, Stored
 from uploader_compressed.proof import prove_written
 from uploader_compressed.schemes import BLOCK, Scheme
 from uploader_compressed.selection import fused_with
 from uploader_core.plugin import Artifact, HashingWriter, SourceError, StepContext
 from uploader_lora.where_it_runs import Described, of_model, recorded
 from uploader_merged import Checkpoint, open_checkpoint
+from uploader_merged.base.model import CONFIG
 from uploader_merged.compute.arithmetic import Piece
 from uploader_merged.compute.pipeline import in_order, keep_freed_memory, thread_pool
 from uploader_merged.compute.tensors import memory
 from uploader_merged.sixteen_bit.side_by_side import processors
+from uploader_merged.weight_files import INDEX
 
 # Elements of one piece: large enough that handing it over costs nothing beside the work.
 _PIECE = 1 << 20
@@ -79,10 +81,11 @@ def _finish(checkpoint: Checkpoint, target: _Target) -> Artifact:
     context.output.write(CONFIG, folder.config)
     for file in folder.companions:
         file.put(context.output)
+    task = checkpoint.task()
     return context.artifact(
         {
-            **checkpoint.task().to_json(),
-            **recorded(of_model("compressed", described), checkpoint.task()),
+            **task.to_json(),
+            **recorded(of_model("compressed", described), task),
             "scheme": folder.scheme.name,
             "format": folder.scheme.form,
             "quantised": len(folder.selection.names),
@@ -99,7 +102,7 @@ class _Work:
     def __init__(self, checkpoint: Checkpoint, pool: ThreadPoolExecutor) -> None:
         self._checkpoint = checkpoint
         self._pool = pool
-        self._kernels = _kernels()
+        self._kernels = uploader_kernels.load_if_there()
         self._overall: dict[str, torch.Tensor] = {}
 
     def write(self, targets: Sequence[_Target], number: int) -> None:
@@ -211,14 +214,6 @@ class _Work:
             safe="no weight file with it was finished",
             next="take another copy of the model, or an earlier checkpoint of the training",
         )
-
-
-def _kernels() -> uploader_kernels.Library | None:
-    """Return the compiled kernels; None where there are none."""
-    try:
-        return uploader_kernels.load()
-    except uploader_kernels.KernelsError:
-        return None
 
 
 def _starts(tail: Sequence[Stored]) -> dict[str, int]:

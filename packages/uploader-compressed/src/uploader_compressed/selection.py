@@ -8,7 +8,7 @@ folder of tensors does not say which modules those are, so names decide here, an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from uploader_core.plugin import UsageError
@@ -124,6 +124,12 @@ def fused_with(name: str, names: frozenset[str]) -> tuple[str, ...]:
             if names.issuperset(siblings):
                 return siblings
     return (name,)
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Write the first of several names, and how many there are besides."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _kind(checkpoint: Checkpoint, name: str) -> str | None:

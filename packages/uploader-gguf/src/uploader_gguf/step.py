@@ -67,10 +67,11 @@ def convert(context: StepContext) -> Artifact:
     _check(context, [_path(context, names) for names in files], folder, projector)
     wish = settings.wish()
     kinds = [*settings.kinds(), *([wish.label] if wish else [])]
+    task = weights.task()
     return context.artifact(
         {
-            **weights.task().to_json(),
-            **recorded(of_model("gguf", Described()), weights.task()),
+            **task.to_json(),
+            **recorded(of_model("gguf", Described()), task),
             "llama_cpp": chain.version,
             "library": library.version(),
             "kernels": encoders.record,

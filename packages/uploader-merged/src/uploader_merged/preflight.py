@@ -29,8 +29,9 @@ from uploader_merged.four_bit.layout import select
 from uploader_merged.merge_plan.stacking import AdapterChoice
 from uploader_merged.settings import STREAMING
 from uploader_merged.sixteen_bit.folder import plan_folder
-from uploader_merged.sixteen_bit.layout import INDEX, main_dtype
+from uploader_merged.sixteen_bit.layout import main_dtype
 from uploader_merged.sixteen_bit.side_by_side import side_by_side
+from uploader_merged.weight_files import INDEX
 
 # Private memory of an interpreter with torch loaded, beyond one without (torch 2.13, measured).
 _TORCH = 190 << 20

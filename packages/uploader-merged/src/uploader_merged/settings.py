@@ -56,8 +56,12 @@ class Merged4Settings:
     )
 
 
-def shard_limit(size: Size) -> int:
+def shard_limit(size: Size, option: str = "--merged-shard-size") -> int:
     """Return the bytes of the largest weight file.
+
+    Args:
+        size: As the user gave it.
+        option: Where.
 
     Raises:
         UsageError: Too small to be meant.
@@ -65,7 +69,7 @@ def shard_limit(size: Size) -> int:
     if size < 1024:
         raise UsageError(
             f"{size} is no size for a weight file",
-            owner="option --merged-shard-size",
-            next="--merged-shard-size 5GB",
+            owner=f"option {option}",
+            next=f"{option} 5GB",
         )
     return int(size)

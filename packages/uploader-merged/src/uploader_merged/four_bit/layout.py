@@ -16,9 +16,11 @@ from typing import Any
 
 from uploader_core.plugin import UsageError
 from uploader_lora import DTYPE_BITS, tensor_bytes
+from uploader_merged import weight_files
 from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.settings import Merged4Settings, shard_limit
 from uploader_merged.sixteen_bit.layout import TensorLayout, main_dtype
+from uploader_merged.weight_files import Placed, cut, file_name
 
 BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 NESTED_BLOCK = 256
@@ -124,17 +126,13 @@ def plan_shards(
             owner="option --merged-bnb-block-size",
             next="--merged-bnb-block-size 64   (or " + ", ".join(map(str, BLOCK_SIZES)) + ")",
         )
-    groups: list[list[str]] = [[]]
-    filled = 0
-    for name in checkpoint.names:
-        size = checkpoint.recipe(name).nbytes
+
+    def size(name: str) -> int:
         if name in selection.names:
-            size = sum(p.nbytes for _, p in quantised_parts(checkpoint, name, settings))
-        if groups[-1] and filled + size > limit:
-            groups.append([])
-            filled = 0
-        groups[-1].append(name)
-        filled += size
+            return sum(p.nbytes for _, p in quantised_parts(checkpoint, name, settings))
+        return checkpoint.recipe(name).nbytes
+
+    groups = cut(((name, size(name)) for name in checkpoint.names), limit)
     return tuple(
         _shard(checkpoint, selection, settings, group, n, len(groups))
         for n, group in enumerate(groups, 1)
@@ -226,9 +224,7 @@ def _shard(
     quantised = tuple(name for name in names if name in selection.names)
     states = {n: _state_room(checkpoint.shape(n), settings) for n in quantised}
     shard = FourBitShard(
-        name="model.safetensors"
-        if count == 1
-        else f"model-{number:05d}-of-{count:05d}.safetensors",
+        name=file_name(number, count),
         room=0,
         plain=plain,
         parts=parts,
@@ -258,22 +254,16 @@ def header_json(shard: FourBitShard, states: Mapping[str, int], settings: Merged
         states: Bytes of each state, in the order of ``shard.states``.
         settings: For the name of the states.
     """
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    for layout, start in [*shard.plain.values(), *shard.parts.values()]:
-        header[layout.name] = {
-            "dtype": layout.dtype,
-            "shape": list(layout.shape),
-            "data_offsets": [start, start + layout.nbytes],
-        }
+    ending = state_ending(settings)
     position = shard.tail
+    placed: list[Placed] = [
+        (layout.name, layout.dtype, layout.shape, start, layout.nbytes)
+        for layout, start in [*shard.plain.values(), *shard.parts.values()]
+    ]
     for name in shard.states:
-        header[f"{name}.{state_ending(settings)}"] = {
-            "dtype": "U8",
-            "shape": [states[name]],
-            "data_offsets": [position, position + states[name]],
-        }
+        placed.append((f"{name}.{ending}", "U8", [states[name]], position, states[name]))
         position += states[name]
-    return json.dumps(header, separators=(",", ":")).encode()
+    return weight_files.header_json(placed)
 
 
 def quantisation_config(

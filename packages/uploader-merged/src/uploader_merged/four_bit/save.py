@@ -32,7 +32,7 @@ from uploader_merged.four_bit.quantise import Quantised, Quantiser, best_device
 from uploader_merged.load_proof.subject import describe
 from uploader_merged.load_proof.written import compare_headers
 from uploader_merged.settings import Merged4Settings
-from uploader_merged.sixteen_bit.layout import INDEX
+from uploader_merged.weight_files import INDEX, index_json
 
 _THREADS = 2  # bitsandbytes lets other threads run
 
@@ -65,17 +65,19 @@ def save(context: StepContext) -> Artifact:
         compare_headers(describe(checkpoint), written, packed)
         proof = prove(checkpoint, written, settings)
     if len(shards) > 1:
-        context.output.write(INDEX, _index(written))
+        stored = ((name, tensor.file.name, tensor.nbytes) for name, tensor in written.items())
+        context.output.write(INDEX, index_json(stored))
     config = {**checkpoint.config}
     config["quantization_config"] = quantisation_config(checkpoint, selection, settings)
     context.output.write(CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     for file in checkpoint.companions():
         file.put(context.output)
     skipped: list[Json] = list(selection.skipped or ["lm_head"])
+    task = checkpoint.task()
     return context.artifact(
         {
-            **checkpoint.task().to_json(),
-            **recorded(of_model("bitsandbytes", Described.of(config)), checkpoint.task()),
+            **task.to_json(),
+            **recorded(of_model("bitsandbytes", Described.of(config)), task),
             "quantised": len(selection.names),
             "kept_in_16_bit": skipped,
             "type": settings.bnb_type,
@@ -141,11 +143,3 @@ def _read_back(context: StepContext, shards: tuple[FourBitShard, ...]) -> dict[s
     for shard in shards:
         written.update(read_header(context.output.path / shard.name).tensors)
     return written
-
-
-def _index(written: dict[str, StoredTensor]) -> str:
-    index = {
-        "metadata": {"total_size": sum(tensor.nbytes for tensor in written.values())},
-        "weight_map": {name: written[name].file.name for name in sorted(written)},
-    }
-    return json.dumps(index, indent=2) + "\n"

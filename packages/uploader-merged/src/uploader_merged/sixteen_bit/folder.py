@@ -12,13 +12,12 @@ from uploader_merged.base.model import CONFIG
 from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.settings import Merged16Settings, shard_limit
 from uploader_merged.sixteen_bit.layout import (
-    INDEX,
     Shard,
-    index_json,
     main_dtype,
     plan_shards,
     target_dtypes,
 )
+from uploader_merged.weight_files import INDEX, index_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +43,8 @@ def plan_folder(checkpoint: Checkpoint, settings: Merged16Settings) -> MergedFol
     """Lay out the folder from headers alone."""
     dtypes = target_dtypes(checkpoint, settings.dtype)
     shards = plan_shards(checkpoint, dtypes, shard_limit(settings.shard_size))
-    index = index_json(shards) if len(shards) > 1 else None
+    stored = ((t.name, shard.name, t.nbytes) for shard in shards for t in shard.tensors)
+    index = index_json(stored) if len(shards) > 1 else None
     config = _config(checkpoint, settings.dtype)
     companions = checkpoint.companions()
     sizes = {shard.name: shard.nbytes for shard in shards}

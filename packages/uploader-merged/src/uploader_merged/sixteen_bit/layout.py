@@ -1,15 +1,14 @@
-"""How a checkpoint is laid out in files: shards, headers, index. Sizes to the byte, no torch."""
+"""How a checkpoint is laid out in files, to the byte. No torch."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from uploader_lora import DTYPE_BITS, tensor_bytes
 from uploader_merged.checkpoint import Checkpoint
+from uploader_merged.weight_files import cut, file_name, header, one_after_another
 
-INDEX = "model.safetensors.index.json"
 _CONVERTIBLE = ("F64", "F32", "F16", "BF16")
 _SETTING_DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 
@@ -87,49 +86,24 @@ def plan_shards(
         dtypes: Each tensor's type in the file.
         shard_size: Largest number of tensor bytes in a file; a larger tensor gets one for itself.
     """
-    groups: list[list[TensorLayout]] = [[]]
-    filled = 0
-    for name in checkpoint.names:
-        shape = checkpoint.shape(name)
-        tensor = TensorLayout(
+    layouts = {
+        name: TensorLayout(
             name=name,
             dtype=dtypes[name],
-            shape=shape,
-            nbytes=tensor_bytes(dtypes[name], shape),
+            shape=checkpoint.shape(name),
+            nbytes=tensor_bytes(dtypes[name], checkpoint.shape(name)),
         )
-        if groups[-1] and filled + tensor.nbytes > shard_size:
-            groups.append([])
-            filled = 0
-        groups[-1].append(tensor)
-        filled += tensor.nbytes
-    return tuple(_shard(group, n, len(groups)) for n, group in enumerate(groups, 1))
-
-
-def index_json(shards: tuple[Shard, ...]) -> str:
-    """Return the index of several shards; ``total_size`` is in bytes of tensors."""
-    tensors = [tensor for shard in shards for tensor in shard.tensors]
-    weight_map = {tensor.name: shard.name for shard in shards for tensor in shard.tensors}
-    index = {
-        "metadata": {"total_size": sum(tensor.nbytes for tensor in tensors)},
-        "weight_map": dict(sorted(weight_map.items())),
+        for name in checkpoint.names
     }
-    return json.dumps(index, indent=2) + "\n"
+    groups = cut(((name, layout.nbytes) for name, layout in layouts.items()), shard_size)
+    return tuple(
+        _shard([layouts[name] for name in group], file_name(n, len(groups)))
+        for n, group in enumerate(groups, 1)
+    )
 
 
-def _shard(group: list[TensorLayout], number: int, count: int) -> Shard:
+def _shard(group: list[TensorLayout], name: str) -> Shard:
     # Wide types first, so that every tensor is aligned to its element.
     tensors = tuple(sorted(group, key=lambda tensor: -DTYPE_BITS[tensor.dtype]))
-    name = "model.safetensors" if count == 1 else f"model-{number:05d}-of-{count:05d}.safetensors"
-    # transformers refuses a file that does not say which framework wrote it.
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    position = 0
-    for tensor in tensors:
-        header[tensor.name] = {
-            "dtype": tensor.dtype,
-            "shape": list(tensor.shape),
-            "data_offsets": [position, position + tensor.nbytes],
-        }
-        position += tensor.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return Shard(name=name, tensors=tensors, header=len(text).to_bytes(8, "little") + text)
+    placed = one_after_another((t.name, t.dtype, t.shape, t.nbytes) for t in tensors)
+    return Shard(name=name, tensors=tensors, header=header(placed))

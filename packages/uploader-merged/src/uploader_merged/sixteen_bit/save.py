@@ -21,8 +21,9 @@ from uploader_merged.cross_check.engines import merge_with
 from uploader_merged.cross_check.proof import prove
 from uploader_merged.settings import STREAMING
 from uploader_merged.sixteen_bit.folder import plan_folder
-from uploader_merged.sixteen_bit.layout import INDEX, Shard
+from uploader_merged.sixteen_bit.layout import Shard
 from uploader_merged.sixteen_bit.side_by_side import processors, side_by_side
+from uploader_merged.weight_files import INDEX
 
 # Elements of one piece: large enough that handing it over costs nothing beside the work.
 _PIECE = 1 << 21
@@ -123,11 +124,12 @@ def _pieces(checkpoint: Checkpoint, shard: Shard) -> Iterator[Piece]:
 
 
 def _describe(checkpoint: Checkpoint) -> dict[str, Json]:
+    task = checkpoint.task()
     return {
         "tensors": len(checkpoint.names),
         "config_changed": checkpoint.config_changed,
-        **checkpoint.task().to_json(),
-        **recorded(of_model("16-bit", Described.of(checkpoint.config)), checkpoint.task()),
+        **task.to_json(),
+        **recorded(of_model("16-bit", Described.of(checkpoint.config)), task),
         "from_base": [
             file.name
             for file in checkpoint.companions()
