@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from lora_tools import edit_json, save_adapter
+from lora_tools import edit_json, save_adapter, tiny_llama
 from uploader_core.plugin import SourceError
 from uploader_lora import read_adapter
 
@@ -41,22 +41,13 @@ def test_ranks_and_scales_follow_the_patterns(tmp_path: Path) -> None:
 
 def test_scales_are_those_of_peft(tmp_path: Path) -> None:
     from peft import PeftModel
-    from transformers import LlamaConfig, LlamaForCausalLM
 
     patterns: dict[str, Any] = {
         "rank_pattern": {".*q_proj": 5, "v_proj": 3},
         "alpha_pattern": {"self_attn.q_proj": 7, r"layers\.1\..*v_proj": 9},
     }
     folder = save_adapter(tmp_path, target_modules=["q_proj", "v_proj"], **patterns)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
-    model = PeftModel.from_pretrained(LlamaForCausalLM(config), folder)
+    model = PeftModel.from_pretrained(tiny_llama(), folder)
     for update in read_adapter(folder).updates:
         layer = model.get_submodule(f"base_model.model.{update.module}")
         assert update.scale == layer.scaling["default"]

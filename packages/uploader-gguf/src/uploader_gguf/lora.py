@@ -69,23 +69,11 @@ def _has_output(names: Iterable[str]) -> bool:
 
 def cannot_say(adapter: Adapter) -> Iterator[str]:
     """Name what of an adapter has no place in a GGUF adapter."""
-    config = adapter.config
-    if config.use_dora:
-        yield "DoRA's magnitudes"
-    if adapter.replacements:
-        yield f"whole tensors ({adapter.replacements[0].module})"
-    if adapter.token_rows:
-        yield f"trained tokens ({adapter.token_rows[0].module})"
-    if config.lora_bias:
-        yield "biases of B (lora_bias)"
-    if config.layer_replication is not None:
-        yield "replicated layers"
-    if config.initialisation is not None:
-        yield f"an adapter whose training changed the base ({config.initialisation})"
-    if config.fan_in_fan_out:
+    from uploader_merged.serving import without_plain_form
+
+    yield from without_plain_form(adapter)
+    if adapter.config.fan_in_fan_out:
         yield "transposed layers (fan_in_fan_out)"
-    if any(u.experts > 1 or u.parameter != "weight" for u in adapter.updates):
-        yield "changes of fused experts (target_parameters)"
     if any(len(u.a.shape) > 2 for u in adapter.updates):
         yield "changes of convolutions"
 
@@ -155,20 +143,13 @@ def plain_copy(source: Path, target: Path) -> float:
     from safetensors.torch import save_file
 
     from uploader_lora import read_adapter
-    from uploader_merged.serving import one_scale, pairs
+    from uploader_merged.serving import one_scale, rescaled
 
     adapter = read_adapter(source)
     # llama.cpp divides alpha by the rank of each pair.
     scale = one_scale(adapter, padded=False)
-    tensors = {}
-    for update, a, b in pairs(adapter, scale):
-        kind = ("lora_embedding_A", "lora_embedding_B")
-        if update.form == "matrix":
-            kind = ("lora_A.weight", "lora_B.weight")
-        for suffix, tensor in zip(kind, (a, b), strict=True):
-            tensors[f"base_model.model.{update.module}.{suffix}"] = tensor
     target.mkdir(parents=True)
-    save_file(tensors, target / "adapter_model.safetensors")
+    save_file(rescaled(adapter, scale), target / "adapter_model.safetensors")
     plain = {"peft_type": "LORA", "r": adapter.config.r, "lora_alpha": scale.alpha}
     (target / "adapter_config.json").write_text(json.dumps(plain), "utf-8")
     return scale.alpha

@@ -8,7 +8,7 @@ again, go along.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from uploader_core.plugin import (
@@ -16,6 +16,7 @@ from uploader_core.plugin import (
     Estimate,
     Finding,
     Json,
+    OutputFolder,
     PlanContext,
     ReleaseInfo,
     StepContext,
@@ -45,10 +46,7 @@ def save(context: StepContext) -> Artifact:
     done = 0
     for name, (path, role) in files.items():
         context.progress("copying", done, total)
-        if name in texts:
-            context.output.write(name, texts[name], role=role)
-        elif context.output.done(name) is None:
-            context.output.copy(path, name, role=role)
+        put(context.output, name, path, role, texts)
         done += path.stat().st_size
     context.progress("copying", done, total)
     task = adapter_task(folder)
@@ -169,18 +167,36 @@ def estimate(context: PlanContext) -> Estimate:
     )
 
 
+def beside(folder: Path) -> dict[str, tuple[Path, str]]:
+    """Return (path, role) by name of what belongs to an adapter besides itself.
+
+    Raises:
+        SourceError: One of them is a link that leads out of the folder.
+    """
+    files = companion_files(folder)
+    for path in files.values():
+        check_inside(folder, path)
+    return {name: (path, companion_role(name) or "other") for name, path in files.items()}
+
+
+def put(output: OutputFolder, name: str, path: Path, role: str, texts: Mapping[str, str]) -> None:
+    """Copy a file, unless it is there already, or write its new content."""
+    if name in texts:
+        output.write(name, texts[name], role=role)
+    elif output.done(name) is None:
+        output.copy(path, name, role=role)
+
+
 def _files(folder: Path, leave_behind: Collection[str]) -> dict[str, tuple[Path, str]]:
     """Return (path, role) by name: configuration, weights and what is next to them."""
     files = {CONFIG: (folder / CONFIG, "config")}
     for name in weight_files(folder, STEM):
         files[name] = (folder / name, "weights" if name.endswith(".safetensors") else "config")
-    for name, path in companion_files(folder).items():
-        files[name] = (path, companion_role(name) or "other")
-    for name, path in unread.carried(folder, leave_behind).items():
-        files[name] = (path, "weights")
-    for path, _ in files.values():
+    carried = unread.carried(folder, leave_behind)
+    along = {name: (path, "weights") for name, path in carried.items()}
+    for path, _ in (*files.values(), *along.values()):
         check_inside(folder, path)
-    return files
+    return files | beside(folder) | along
 
 
 def _describe(adapter: Adapter) -> dict[str, Json]:

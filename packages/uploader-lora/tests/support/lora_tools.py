@@ -9,9 +9,8 @@ from typing import Any
 from uploader_core.plugin import Artifact, OutputFolder, PlanContext, ReleaseInfo, StepContext
 
 
-def save_adapter(folder: Path, base: str | None = "someone/tiny", **flags: Any) -> Path:
-    """Save an untrained adapter of a two-layer Llama."""
-    from peft import LoraConfig, get_peft_model
+def tiny_llama() -> Any:
+    """A two-layer Llama."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -22,7 +21,14 @@ def save_adapter(folder: Path, base: str | None = "someone/tiny", **flags: Any) 
         num_attention_heads=4,
         num_key_value_heads=2,
     )
-    model = get_peft_model(LlamaForCausalLM(config), LoraConfig(task_type="CAUSAL_LM", **flags))
+    return LlamaForCausalLM(config)
+
+
+def save_adapter(folder: Path, base: str | None = "someone/tiny", **flags: Any) -> Path:
+    """Save an untrained adapter of a two-layer Llama."""
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(tiny_llama(), LoraConfig(task_type="CAUSAL_LM", **flags))
     model.save_pretrained(folder, save_embedding_layers=False)
     edit_json(folder / "adapter_config.json", base_model_name_or_path=base)
     return folder

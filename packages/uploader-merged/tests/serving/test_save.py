@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
-from lora_tools import plan_context, step_context
-from uploader_core.plugin import Artifact
+from lora_tools import plan_context, step_context, tiny_llama
+from uploader_core.plugin import Artifact, SourceError
 from uploader_lora.where_it_runs import on_engine
 from uploader_merged.serving.save import WEIGHTS, check, estimate, save
 
@@ -23,16 +23,8 @@ Trained = Callable[..., Path]
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
     folder = tmp_path_factory.mktemp("base")
-    LlamaForCausalLM(config).save_pretrained(folder)
+    tiny_llama().save_pretrained(folder)
     return folder
 
 
@@ -133,3 +125,11 @@ def test_the_plan_does_not_promise_less_than_is_written(trained: Trained, tmp_pa
     written = (artifact.path / WEIGHTS).stat().st_size
     planned = estimate(plan_context(folder)).bytes_written
     assert written <= planned < 1.5 * written + 8192
+
+
+def test_a_link_that_leads_out_of_the_folder_is_refused(trained: Trained, tmp_path: Path) -> None:
+    folder = trained()
+    (tmp_path / "private.json").write_text("{}")
+    (folder / "tokenizer_config.json").symlink_to(tmp_path / "private.json")
+    with pytest.raises(SourceError, match="outside the folder"):
+        list(check(plan_context(folder)))

@@ -40,8 +40,8 @@ def of_model(form: Form, model: Described) -> tuple[Verdict, ...]:
         return _of_gguf_adapter()
     return (
         _loaded("transformers", form),
-        _served("vLLM", form, model),
-        _served("SGLang", form, model),
+        _by_architecture("vLLM", form, model),
+        _sglang(form, model),
         _tgi(form, model),
         verdict("llama.cpp", "not", because="it reads GGUF", instead=_GGUF),
         verdict("Ollama", "not", because="it runs GGUF", instead=_GGUF),
@@ -54,19 +54,22 @@ def _loaded(engine: str, form: Form) -> Verdict:
     return verdict(engine, "with", needs=package) if package else verdict(engine, "runs")
 
 
-def _served(engine: str, form: Form, model: Described) -> Verdict:
-    if engine == "SGLang" and model.scheme in _REFUSED_BY_SGLANG:
-        return verdict(engine, "not", because=f"it has no code for {model.scheme}", instead=_FULL)
+def _by_architecture(engine: str, form: Form, model: Described) -> Verdict:
     missing = model.unknown_to(engine)
     return verdict(engine, "unknown", because=missing) if missing else _loaded(engine, form)
 
 
+def _sglang(form: Form, model: Described) -> Verdict:
+    if model.scheme in _REFUSED_BY_SGLANG:
+        return verdict("SGLang", "not", because=f"it has no code for {model.scheme}", instead=_FULL)
+    return _by_architecture("SGLang", form, model)
+
+
 def _tgi(form: Form, model: Described) -> Verdict:
     """Hugging Face keeps it in maintenance only since January 2026."""
-    missing = model.unknown_to("TGI")
     if form != "16-bit":
-        missing = "nobody looked at it with this form"
-    return verdict("TGI", "unknown", because=missing) if missing else verdict("TGI", "runs")
+        return verdict("TGI", "unknown", because="nobody looked at it with this form")
+    return _by_architecture("TGI", form, model)
 
 
 def _mlx(form: Form, model: Described) -> Verdict:
@@ -76,8 +79,7 @@ def _mlx(form: Form, model: Described) -> Verdict:
     if form == "compressed":
         why = "it takes compressed-tensors with other groups and scales than these"
         return verdict("MLX", "not", because=why, instead=_FULL)
-    missing = model.unknown_to("MLX")
-    return verdict("MLX", "unknown", because=missing) if missing else verdict("MLX", "runs")
+    return _by_architecture("MLX", form, model)
 
 
 def _of_gguf() -> tuple[Verdict, ...]:

@@ -1,4 +1,4 @@
-"""One alpha and one rank in place of many."""
+"""One alpha and one rank in place of many, and which adapters that is possible for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from uploader_lora.adapter import Adapter, LoraUpdate
+from uploader_lora.adapter import Adapter
 
 if TYPE_CHECKING:
     import torch
@@ -52,17 +52,16 @@ def one_scale(adapter: Adapter, *, padded: bool) -> OneScale:
     )
 
 
-def pairs(
-    adapter: Adapter, scale: OneScale
-) -> Iterator[tuple[LoraUpdate, torch.Tensor, torch.Tensor]]:
-    """Yield updates with their A, shape (rank, in), and B, shape (out, rank), for one scale.
+def rescaled(adapter: Adapter, scale: OneScale) -> dict[str, torch.Tensor]:
+    """Return the matrices of an adapter for one scale, by the names that PEFT gives them.
 
-    A factor of a power of two keeps the type of B; with another one B is float32. What a rank is
-    padded with is zero.
+    A is of shape (rank, in), B (out, rank). A factor of a power of two keeps the type of B; with
+    another one B is float32. What a rank is padded with is zero.
     """
     import torch
     from safetensors import safe_open
 
+    found = {}
     for update, factor in zip(adapter.updates, scale.factors, strict=True):
         with safe_open(update.a.file, "pt") as handle:
             a = handle.get_tensor(update.a.name)
@@ -76,4 +75,28 @@ def pairs(
             more = scale.rank - update.rank
             a = torch.cat([a, a.new_zeros(more, *a.shape[1:])])
             b = torch.cat([b, b.new_zeros(b.shape[0], more, *b.shape[2:])], dim=1)
-        yield update, a.contiguous(), b.contiguous()
+        kinds = ("lora_embedding_A", "lora_embedding_B")
+        if update.form == "matrix":
+            kinds = ("lora_A.weight", "lora_B.weight")
+        for kind, tensor in zip(kinds, (a, b), strict=True):
+            found[f"base_model.model.{update.module}.{kind}"] = tensor.contiguous()
+    return found
+
+
+def without_plain_form(adapter: Adapter) -> Iterator[str]:
+    """Name what of an adapter is no pair of low-rank matrices with a scale."""
+    config = adapter.config
+    if config.use_dora:
+        yield "DoRA's magnitudes"
+    if adapter.replacements:
+        yield f"whole tensors ({adapter.replacements[0].module})"
+    if adapter.token_rows:
+        yield f"trained tokens ({adapter.token_rows[0].module})"
+    if config.lora_bias:
+        yield "biases of B (lora_bias)"
+    if config.layer_replication is not None:
+        yield "replicated layers"
+    if config.initialisation is not None:
+        yield f"an adapter whose training changed the base ({config.initialisation})"
+    if any(u.experts > 1 or u.parameter != "weight" for u in adapter.updates):
+        yield "changes of fused experts (target_parameters)"

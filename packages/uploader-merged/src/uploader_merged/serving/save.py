@@ -6,6 +6,7 @@ Exact conversions only. What has no plain low-rank form is refused, with the adv
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,13 +20,17 @@ from uploader_core.plugin import (
     parse_json,
 )
 from uploader_lora import unread
-from uploader_lora.adapter import Adapter, LoraUpdate
-from uploader_lora.companions import companion_files, companion_role
+from uploader_lora.adapter import Adapter
 from uploader_lora.reading import CONFIG, read_adapter
-from uploader_lora.save import changed_texts
+from uploader_lora.save import beside, changed_texts, put
 from uploader_lora.task import adapter_task
 from uploader_lora.where_it_runs import Described, of_adapter, recorded
-from uploader_merged.serving.one_scale import one_scale, pairs
+from uploader_merged.serving.one_scale import (
+    OneScale,
+    one_scale,
+    rescaled,
+    without_plain_form,
+)
 
 WEIGHTS = "adapter_model.safetensors"
 _ADVICE = "merge it instead: --plugins merged"
@@ -33,9 +38,11 @@ _ADVICE = "merge it instead: --plugins merged"
 
 def check(context: PlanContext) -> Iterator[Finding]:
     """Refuse what has no plain low-rank form; an adapter that cannot be read raises."""
-    adapter = read_adapter(context.input("adapter").path)
+    folder = context.input("adapter").path
+    adapter = read_adapter(folder)
+    beside(folder)
     yield from unread.refusals_of_adapter(context, alone=True)
-    for what in _without_plain_form(adapter):
+    for what in without_plain_form(adapter):
         yield Finding(
             level="error", what=f"a plain adapter for servers cannot hold {what}", next=_ADVICE
         )
@@ -48,24 +55,6 @@ def check(context: PlanContext) -> Iterator[Finding]:
         )
 
 
-def _without_plain_form(adapter: Adapter) -> Iterator[str]:
-    config = adapter.config
-    if config.use_dora:
-        yield "DoRA's magnitudes"
-    if adapter.replacements:
-        yield f"whole tensors ({adapter.replacements[0].module})"
-    if adapter.token_rows:
-        yield f"trained tokens ({adapter.token_rows[0].module})"
-    if config.lora_bias:
-        yield "biases of B (lora_bias)"
-    if config.layer_replication is not None:
-        yield "replicated layers"
-    if config.initialisation is not None:
-        yield f"an adapter whose training changed the base ({config.initialisation})"
-    if any(u.experts > 1 or u.parameter != "weight" for u in adapter.updates):
-        yield "changes of fused experts (target_parameters)"
-
-
 def save(context: StepContext) -> Artifact:
     """Write the adapter with one rank and one alpha, and what belongs to it."""
     from safetensors.torch import save_file
@@ -75,22 +64,14 @@ def save(context: StepContext) -> Artifact:
     scale = one_scale(adapter, padded=True)
     if context.output.done(WEIGHTS) is None:
         context.progress("writing the adapter", 0, None, "steps")
-        tensors = {}
-        for update, a, b in pairs(adapter, scale):
-            for name, tensor in zip(_names(update), (a, b), strict=True):
-                tensors[f"base_model.model.{update.module}.{name}"] = tensor
         with context.output.reserve(WEIGHTS) as target:
-            save_file(tensors, target, metadata={"format": "pt"})
+            save_file(rescaled(adapter, scale), target, metadata={"format": "pt"})
     texts = changed_texts(folder, adapter.config, context.release)
     raw = parse_json(texts[CONFIG]) if CONFIG in texts else adapter.config.raw
-    config = _plain_config(raw, adapter)
+    config = _plain_config(raw, adapter, scale)
     context.output.write(CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    for name, path in companion_files(folder).items():
-        role = companion_role(name) or "other"
-        if name in texts:
-            context.output.write(name, texts[name], role=role)
-        elif context.output.done(name) is None:
-            context.output.copy(path, name, role=role)
+    for name, (path, role) in beside(folder).items():
+        put(context.output, name, path, role, texts)
     task = adapter_task(folder)
     base = Described.in_folder(context.sources.get("base"))
     written = read_adapter(context.output.path)
@@ -106,15 +87,8 @@ def save(context: StepContext) -> Artifact:
     )
 
 
-def _names(update: LoraUpdate) -> tuple[str, str]:
-    if update.form == "embedding":
-        return "lora_embedding_A", "lora_embedding_B"
-    return "lora_A.weight", "lora_B.weight"
-
-
-def _plain_config(raw: Mapping[str, Any], adapter: Adapter) -> dict[str, Json]:
+def _plain_config(raw: Mapping[str, Any], adapter: Adapter, scale: OneScale) -> dict[str, Json]:
     """Return the configuration without what servers do not know, or would be wrong now."""
-    scale = one_scale(adapter, padded=True)
     targets = raw.get("target_modules")
     if not isinstance(targets, list):
         # A regular expression, or "all-linear", which servers do not resolve.
@@ -134,19 +108,16 @@ def _plain_config(raw: Mapping[str, Any], adapter: Adapter) -> dict[str, Json]:
 
 def estimate(context: PlanContext) -> Estimate:
     """Count the values of A and B at the one rank, in the widest type that they may take."""
-    adapter = read_adapter(context.input("adapter").path)
+    folder = context.input("adapter").path
+    adapter = read_adapter(folder)
     rank = max(update.rank for update in adapter.updates)
-    values = sum(rank * _width(u.a, u.rank) + rank * _width(u.b, u.rank) for u in adapter.updates)
-    files = companion_files(context.input("adapter").path).values()
+    values = rank * sum(
+        math.prod(tensor.shape) // update.rank
+        for update in adapter.updates
+        for tensor in (update.a, update.b)
+    )
     size = 4 * values + 256 * len(adapter.updates) + 4096
     return Estimate(
-        bytes_written=size + sum(path.stat().st_size for path in files),
+        bytes_written=size + sum(path.stat().st_size for path, _ in beside(folder).values()),
         peak_memory=(300 << 20) + 12 * values,
     )
-
-
-def _width(tensor: Any, rank: int) -> int:
-    total = 1
-    for axis in tensor.shape:
-        total *= axis
-    return total // rank
