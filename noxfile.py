@@ -460,7 +460,7 @@ def types(session: nox.Session) -> None:
     """Check the types of every package, strictly, against the libraries that they call."""
     # With everything installed: what mypy reports depends on whether it sees torch's own types.
     install(session, *PACKAGES)
-    session.install("cryptography>=42", "mypy>=1.15", "tomli", "types-requests")
+    session.install("cryptography>=42", "mypy>=1.15", "tomli", "types-greenlet", "types-requests")
     for name in PACKAGES:
         session.run("mypy", f"packages/uploader-{name}/src")
 

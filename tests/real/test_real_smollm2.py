@@ -210,7 +210,7 @@ def pieces(base: Path, size: int, count: int) -> list[torch.Tensor]:
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(base)
-    text = resources.files("uploader_gguf.importance").joinpath("heldout.txt").read_text("utf-8")
+    text = resources.files("uploader_merged.texts").joinpath("heldout.txt").read_text("utf-8")
     tokens = tokenizer(text, add_special_tokens=False).input_ids
     return [torch.tensor([tokens[n * size : (n + 1) * size]]) for n in range(count)]
 

@@ -184,7 +184,7 @@ def test_folders_with_spaces_and_letters_of_all_kinds(llama_folder: Path, tmp_pa
     place = tmp_path / "mein Ordner — 模型 ñ"
     shutil.copytree(llama_folder, place / "Tiny Llama ü")
     text = place / "mein Text.txt"
-    text.write_text(calibration.text_path("builtin").read_text("utf-8")[:3000], "utf-8")
+    text.write_text(calibration.text_of("builtin").read_text("utf-8")[:3000], "utf-8")
     files = convert(place / "Tiny Llama ü", place, ("Q8_0",), calibration=str(text))
     assert files["Q8_0"].name == "Tiny-Llama-Q8_0.gguf"
     assert generate(files["Q8_0"], "The", 4) != ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from uploader_compressed.schemes import SCHEMES, Scheme
+from uploader_compressed.schemes import SCHEMES, Scheme, scheme_of
 from uploader_core.plugin import Artifact, StepContext, UseContext
 from uploader_lora.snippets import loading
 from uploader_lora.task import Task
@@ -16,13 +16,13 @@ def section(context: StepContext) -> str:
     name = context.model_id or context.release.name
     lines: list[str] = []
     for artifact in context.inputs:
-        scheme = scheme_of(artifact)
+        scheme = _scheme(artifact)
         if scheme is None:
             continue
         task = Task.of(artifact.metadata)
         lines += [
             f"{scheme.title}: {_words(scheme)}. Embeddings, norms and the output head are in "
-            f"16 bits{_besides(artifact)}. The layout is that of "
+            f"16 bits{_besides(artifact)}.{_calibration(artifact)} The layout is that of "
             "[compressed-tensors](https://github.com/vllm-project/compressed-tensors), which has "
             "to be installed.",
             "",
@@ -68,6 +68,21 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
     return [("vLLM", f"vllm serve {shlex.quote(place)}")]
 
 
-def scheme_of(artifact: Artifact) -> Scheme | None:
+def _scheme(artifact: Artifact) -> Scheme | None:
     """Return the scheme that an artifact is of, None where it does not say."""
-    return SCHEMES.get(str(artifact.metadata.get("scheme")))
+    name, group = artifact.metadata.get("scheme"), artifact.metadata.get("group_size")
+    if not isinstance(name, str) or name not in SCHEMES:
+        return None
+    return scheme_of(name, group) if isinstance(group, int) else SCHEMES[name]
+
+
+def _calibration(artifact: Artifact) -> str:
+    """Say what codes were fitted to; "" where they were not."""
+    found = artifact.metadata.get("calibration")
+    if not isinstance(found, dict):
+        return ""
+    name = "`" + " ".join(str(found["text"]).replace("`", "").split()) + "`"
+    return (
+        f" Codes were fitted by GPTQ to what the model computes on {name} ({found['tokens']:,} "
+        "tokens)."
+    )

@@ -58,6 +58,15 @@ def largest(rows: torch.Tensor) -> torch.Tensor:
     return _finite(torch.maximum(-low, high))
 
 
+def scales_of(scheme: Scheme, rows: torch.Tensor) -> torch.Tensor:
+    """Return the scales of whole numbers, in the type of the rows.
+
+    Raises:
+        NotFiniteError: A weight is NaN or infinite.
+    """
+    return _scale(_magnitudes(rows, scheme.group), (2**scheme.bits - 1) / 2)
+
+
 def global_scale(magnitude: torch.Tensor) -> torch.Tensor:
     """Return NVFP4's scale of a whole tensor.
 
@@ -116,15 +125,25 @@ def _integers(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Whole numbers, packed into 32 bits where several fit."""
     half = 2 ** (scheme.bits - 1)
-    scale = _scale(_magnitudes(rows, scheme.group), (2**scheme.bits - 1) / 2)
+    scale = scales_of(scheme, rows)
     groups = rows.view(rows.shape[0], scale.shape[1], -1)
     codes = groups.div(scale[:, :, None]).clamp_(-half, half - 1).round_()
+    return pack(scheme, codes.view(rows.shape)), scale
+
+
+def pack(scheme: Scheme, codes: torch.Tensor) -> torch.Tensor:
+    """Return whole numbers as they are stored.
+
+    Args:
+        scheme: Of whole numbers.
+        codes: Shape (rows, columns), of any type; they may be changed.
+    """
     if not scheme.packed:
-        return codes.to(torch.int8).view(rows.shape), scale
-    whole = codes.add_(half).to(torch.uint8).view(rows.shape)
+        return codes.to(torch.int8)
+    whole = codes.add_(2 ** (scheme.bits - 1)).to(torch.uint8)
     if scheme.bits == 4:
         whole = _nibbles(whole)
-    return whole.view(torch.int32), scale
+    return whole.view(torch.int32)
 
 
 def _nibbles(codes: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from uploader_compressed.layout import Shard, plan_shards
-from uploader_compressed.schemes import SCHEMES, Scheme
+from uploader_compressed.schemes import Scheme, scheme_of
 from uploader_compressed.selection import Selection, select
 from uploader_compressed.settings import Settings
 from uploader_merged import Checkpoint, CompanionFile
@@ -50,7 +50,7 @@ def plan_folder(checkpoint: Checkpoint, scheme: str, settings: Settings) -> Fold
     Raises:
         UsageError: A setting is not usable.
     """
-    how = SCHEMES[scheme]
+    how = scheme_of(scheme, settings.group_size)
     selection = select(checkpoint, settings.ignore)
     limit = shard_limit(settings.shard_size, "--compressed-shard-size")
     shards = plan_shards(checkpoint, how, frozenset(selection.names), limit)

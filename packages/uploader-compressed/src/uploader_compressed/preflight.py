@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import uploader_kernels
 from uploader_compressed.folder import Folder, plan_folder
-from uploader_compressed.schemes import BLOCK, SCHEMES
+from uploader_compressed.schemes import BLOCK, GROUPS, SCHEMES
 from uploader_compressed.selection import listed, torn
+from uploader_compressed.settings import CALIBRATION_OPTION
 from uploader_core.plugin import Estimate, Finding, PlanContext
 from uploader_merged import Checkpoint, checkpoint_findings, open_checkpoint
+from uploader_merged.texts import CALIBRATION, text_path
 
 # Private memory of an interpreter with torch loaded, beyond one without, and the blocks in flight
 # (stored, merged, and what is computed with them).
@@ -18,7 +20,7 @@ _TORCH = 190 << 20
 _BLOCKS = 160 << 20
 
 _EXPERT = re.compile(r"\.experts\.\d+\.")
-_UNREAD = ("w8a8", "nvfp4a16")
+_UNREAD = ("w8a8", "w8a8-gptq", "nvfp4a16")
 
 
 def check(context: PlanContext) -> Iterator[Finding]:
@@ -27,6 +29,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     Raises:
         SourceError: The checkpoint cannot be opened.
         UsageError: A setting is not usable.
+        RefusedError: There is no text to calibrate on.
     """
     checkpoint = open_checkpoint(context.input("checkpoint"))
     if checkpoint.base.quantised is not None:
@@ -38,6 +41,8 @@ def check(context: PlanContext) -> Iterator[Finding]:
         )
         return
     folder = plan_folder(checkpoint, context.variant, context.settings)
+    if folder.scheme.calibrated:
+        text_path(context.settings.calibration, CALIBRATION_OPTION, CALIBRATION)
     yield from _stacked(folder)
     yield from _experts(checkpoint, folder)
     yield from _shapes(checkpoint, folder)
@@ -103,12 +108,18 @@ def _shapes(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
         if not scheme.fits((rows, columns)):
             odd.append(f"{name} ({rows} x {columns})")
     if odd:
+        widths = [checkpoint.shape(n)[1] for n in folder.selection.names]
+        smaller = [g for g in GROUPS if all(width % g == 0 for width in widths)]
+        group = scheme.form == "pack-quantized" and smaller
         others = [name for name, other in SCHEMES.items() if not other.group]
+        first = (
+            f"--compressed-group-size {smaller[0]}" if group else f"--compressed-kinds {others[0]}"
+        )
         yield Finding(
             level="error",
             what=f"{scheme.name} has a scale for {scheme.group} columns, which do not divide those "
             f"of {listed(odd)}",
-            next=f"--compressed-kinds {others[0]}, or leave them in 16 bits: --compressed-ignore "
+            next=f"{first}, or leave them in 16 bits: --compressed-ignore "
             f"'.*{odd[0].partition(' ')[0].removesuffix('.weight').rpartition('.')[2]}$'",
         )
     if scheme.strategy == "block":

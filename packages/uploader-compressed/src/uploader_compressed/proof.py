@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uploader_compressed.folder import Folder
 from uploader_compressed.schemes import BLOCK, SCHEMES, Scheme
@@ -21,8 +22,14 @@ from uploader_merged.failed_proof import failed_proof
 from uploader_merged.load_proof import Outcome, Subject, prove_checkpoint
 from uploader_merged.load_proof.check import outcome_of
 
+if TYPE_CHECKING:
+    from uploader_compressed.calibration.codes import Calibrated
+
 _PROVED = SCHEMES["fp8-dynamic"]
 """Which layers are quantised is the same for all schemes, and this one fits every shape."""
+
+_FAR = 0.5
+"""Most that fitted codes may be away from weights, as a share of these; 4 bits come to 0.15."""
 
 _SEED = 1
 _TENSORS = 24
@@ -100,13 +107,16 @@ def _version(name: str) -> str:
         return ""
 
 
-def prove_written(checkpoint: Checkpoint, folder: Folder, path: Path) -> dict[str, int]:
+def prove_written(
+    checkpoint: Checkpoint, folder: Folder, path: Path, calibrated: Calibrated | None = None
+) -> dict[str, int]:
     """Check finished files: every header, and a sample of rows merged again.
 
     Args:
         checkpoint: What was quantised.
         folder: What was to be written.
         path: Where the files are.
+        calibrated: Codes that were fitted to a text, and so are not the nearest ones.
 
     Returns:
         The proof, for the record and the manifest.
@@ -129,7 +139,11 @@ def prove_written(checkpoint: Checkpoint, folder: Folder, path: Path) -> dict[st
         height = checkpoint.shape(name)[0]
         start = choose.randrange(0, height, BLOCK)
         stop = min(height, start + 4)
-        _compare(checkpoint, folder.scheme, written, name, (start, stop))
+        fitted = None if calibrated is None else calibrated.rows(name, start, stop)
+        if calibrated is None or fitted is None:
+            _compare(checkpoint, folder.scheme, written, name, (start, stop))
+        else:
+            _compare_fitted(checkpoint, calibrated, written, name, (start, stop))
         rows += stop - start
     return {"headers": len(folder.shards), "recomputed_tensors": len(chosen),
             "recomputed_rows": rows, "seed": _SEED}  # fmt: skip
@@ -154,4 +168,26 @@ def _compare(
         raise failed_proof(
             f"the proof of {scheme.name} failed at {name}, rows from {rows[0]}: a weight is "
             f"{worst:.3g} times as far off as its code can be"
+        )
+
+
+def _compare_fitted(
+    checkpoint: Checkpoint,
+    calibrated: Calibrated,
+    written: Mapping[str, StoredTensor],
+    name: str,
+    rows: tuple[int, int],
+) -> None:
+    """See that rows are the fitted ones, and that they still resemble the weights."""
+    from uploader_compressed.decode import decode
+
+    scheme = calibrated.scheme
+    weights = checkpoint.read_rows(name, *rows).double()
+    found, _ = decode(scheme, written, name, rows)
+    fitted, _ = decode(scheme, calibrated.tensors, name, rows)
+    off = float((found - weights).norm() / weights.norm().clamp(min=1e-12))
+    if not bool((found == fitted).all()) or off > _FAR:
+        raise failed_proof(
+            f"the proof of {scheme.name} failed at {name}, rows from {rows[0]}: they are "
+            f"{off:.3g} of their size away from the weights"
         )

@@ -11,17 +11,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch  # noqa: TID253 - this module computes
 
 import uploader_kernels
+from uploader_compressed.calibration.codes import Calibrated
 from uploader_compressed.encode import NotFiniteError, encode, global_scale, largest
 from uploader_compressed.folder import Folder, plan_folder
 from uploader_compressed.layout import Shard, Stored
 from uploader_compressed.proof import prove_written
-from uploader_compressed.schemes import BLOCK, Scheme
+from uploader_compressed.schemes import BLOCK
 from uploader_compressed.selection import fused_with
-from uploader_core.plugin import Artifact, HashingWriter, SourceError, StepContext
+from uploader_core.plugin import Artifact, HashingWriter, Json, SourceError, StepContext
 from uploader_lora.where_it_runs import Described, of_model, recorded
 from uploader_merged import Checkpoint, open_checkpoint
 from uploader_merged.base.model import CONFIG
@@ -46,6 +48,8 @@ def save(contexts: tuple[StepContext, ...]) -> tuple[Artifact, ...]:
         for context in contexts
     ]
     keep_freed_memory()
+    for target in targets:
+        target.calibrate(checkpoint)
     with thread_pool(processors()) as pool:
         work = _Work(checkpoint, pool)
         # All have the same cuts, because the settings are the same.
@@ -53,9 +57,29 @@ def save(contexts: tuple[StepContext, ...]) -> tuple[Artifact, ...]:
             work.write(targets, number)
         for target in targets:
             target.context.progress("proving", 0, 1, "steps")
-            target.proof = prove_written(checkpoint, target.folder, target.context.output.path)
+            target.proof = prove_written(
+                checkpoint, target.folder, target.context.output.path, target.calibrated
+            )
             target.context.progress("proving", 1, 1, "steps")
     return tuple(_finish(checkpoint, target) for target in targets)
+
+
+class _Rows(NamedTuple):
+    """Rows of a tensor that are still to be merged.
+
+    Attributes:
+        source: Name of the tensor.
+        start: Number of the first row.
+        piece: The work.
+        quantised: Whether codes are made of them.
+        overall: Scale of the whole matrix, for schemes that have one.
+    """
+
+    source: str
+    start: int
+    piece: Piece
+    quantised: bool
+    overall: torch.Tensor | None
 
 
 @dataclass
@@ -65,7 +89,44 @@ class _Target:
     context: StepContext
     folder: Folder
     done: int = 0
+    calibrated: Calibrated | None = None
+    calibration: Mapping[str, Json] | None = None
     proof: Mapping[str, int] | None = None
+
+    def calibrate(self, checkpoint: Checkpoint) -> None:
+        """Find codes on real text, where the scheme asks for it."""
+        scheme, context = self.folder.scheme, self.context
+        if not scheme.calibrated:
+            return
+        # transformers is needed by these schemes alone.
+        from uploader_compressed.calibration.calibrate import calibrate
+        from uploader_compressed.calibration.text import describe, windows
+
+        texts = windows(checkpoint, context.settings)
+        names = frozenset(self.folder.selection.names)
+        self.calibrated = calibrate(
+            checkpoint,
+            scheme,
+            names,
+            texts,
+            context.work / "calibrated",
+            lambda done, total: context.progress("calibrating", done, total, "layers"),
+        )
+        self.calibration = {
+            **describe(context.settings, texts),
+            "matrices": len(self.calibrated.names),
+            "not_reached": [*sorted(names - self.calibrated.names)],
+        }
+
+    def encode(
+        self, rows: _Rows, merged: torch.Tensor, kernels: uploader_kernels.Library | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return codes and scales of merged rows."""
+        if self.calibrated is not None:
+            found = self.calibrated.rows(rows.source, rows.start, rows.start + len(merged))
+            if found is not None:
+                return found
+        return encode(self.folder.scheme, merged, rows.overall, kernels)
 
     def progress(self, nbytes: int) -> None:
         self.done += nbytes
@@ -88,6 +149,8 @@ def _finish(checkpoint: Checkpoint, target: _Target) -> Artifact:
             **recorded(of_model("compressed", described), task),
             "scheme": folder.scheme.name,
             "format": folder.scheme.form,
+            "group_size": folder.scheme.group or None,
+            **({} if target.calibration is None else {"calibration": dict(target.calibration)}),
             "quantised": len(folder.selection.names),
             "kept_in_16_bit": [*folder.selection.ignored],
             "parameters": sum(math.prod(checkpoint.shape(name)) for name in checkpoint.names),
@@ -145,41 +208,37 @@ class _Work:
         quantised: frozenset[str],
         reader: ThreadPoolExecutor,
     ) -> Iterator[Future[tuple[str, list[tuple[torch.Tensor, ...]]]]]:
-        schemes = [file.target.folder.scheme for file in files]
+        targets = [file.target for file in files]
         for source in sources:
             overall = None
-            if source in quantised and any(s.strategy == "tensor_group" for s in schemes):
+            if source in quantised and any(
+                target.folder.scheme.strategy == "tensor_group" for target in targets
+            ):
                 overall = self._scale_of_all(source, quantised)
-            chosen = schemes if source in quantised else [None] * len(schemes)
-            for piece in self._pieces(source, source in quantised):
-                stored = reader.submit(piece.read)
-                yield self._pool.submit(
-                    functools.partial(self._make, source, piece, stored, chosen, overall)
-                )
+            for rows in self._rows(source, source in quantised, overall):
+                stored = reader.submit(rows.piece.read)
+                yield self._pool.submit(functools.partial(self._make, targets, rows, stored))
 
     def _make(
-        self,
-        source: str,
-        piece: Piece,
-        stored: Future[torch.Tensor],
-        schemes: Sequence[Scheme | None],
-        overall: torch.Tensor | None,
+        self, targets: Sequence[_Target], rows: _Rows, stored: Future[torch.Tensor]
     ) -> tuple[str, list[tuple[torch.Tensor, ...]]]:
-        rows = piece.merge(stored.result())
+        merged = rows.piece.merge(stored.result())
+        if not rows.quantised:
+            return rows.source, [(merged,)] * len(targets)
         try:
-            return source, [
-                (rows,) if how is None else encode(how, rows, overall, self._kernels)
-                for how in schemes
-            ]
+            return rows.source, [target.encode(rows, merged, self._kernels) for target in targets]
         except NotFiniteError as error:
-            raise self._not_finite(source) from error
+            raise self._not_finite(rows.source) from error
 
-    def _pieces(self, source: str, quantised: bool) -> Iterator[Piece]:
-        elements = _PIECE
-        if quantised:
-            columns = self._checkpoint.shape(source)[1]
-            elements = columns * max(BLOCK, _PIECE // columns // BLOCK * BLOCK)
-        return self._checkpoint.pieces(source, elements=elements)
+    def _rows(
+        self, source: str, quantised: bool, overall: torch.Tensor | None = None
+    ) -> Iterator[_Rows]:
+        """Yield a tensor as work; what is quantised in whole blocks of rows."""
+        columns = self._checkpoint.shape(source)[1] if quantised else 1
+        height = max(BLOCK, _PIECE // columns // BLOCK * BLOCK)
+        pieces = self._checkpoint.pieces(source, elements=columns * height)
+        for number, piece in enumerate(pieces):
+            yield _Rows(source, number * height, piece, quantised, overall)
 
     def _scale_of_all(self, source: str, quantised: frozenset[str]) -> torch.Tensor:
         """Return the scale of a whole tensor, which has to be known before its first row is."""
@@ -194,15 +253,14 @@ class _Work:
         self, names: Sequence[str], reader: ThreadPoolExecutor
     ) -> Iterator[torch.Tensor]:
         for name in names:
-            pieces = self._pieces(name, quantised=True)
             try:
                 yield from in_order(
                     self._pool.submit(
                         lambda p, stored: largest(p.merge(stored.result())),
-                        piece,
-                        reader.submit(piece.read),
+                        rows.piece,
+                        reader.submit(rows.piece.read),
                     )
-                    for piece in pieces
+                    for rows in self._rows(name, quantised=True)
                 )
             except NotFiniteError as error:
                 raise self._not_finite(name) from error

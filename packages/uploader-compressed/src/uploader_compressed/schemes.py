@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from uploader_core.plugin import Json
 from uploader_lora import tensor_bytes
@@ -51,6 +51,7 @@ class Scheme:
         group: Columns that share a scale; 0 for a whole row.
         scale: Type of the scales, None for that of the weights.
         activations: How a server quantises inputs, None where they stay in 16 bits.
+        calibrated: Whether codes fit what the model computes on real text.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Scheme:
     group: int = 0
     scale: str | None = None
     activations: Mapping[str, Json] | None = None
+    calibrated: bool = False
 
     @property
     def packed(self) -> bool:
@@ -157,7 +159,7 @@ def _inputs(bits: int, kind: str, strategy: str, **more: Json) -> dict[str, Json
     }
 
 
-SCHEMES = {
+_PLAIN = {
     scheme.name: scheme
     for scheme in (
         Scheme(
@@ -228,4 +230,33 @@ SCHEMES = {
         ),
     )
 }
+SCHEMES = {
+    **_PLAIN,
+    **{
+        f"{name}-gptq": replace(
+            _PLAIN[name],
+            name=f"{name}-gptq",
+            title=f"{_PLAIN[name].title}, calibrated",
+            calibrated=True,
+        )
+        for name in ("w4a16", "w8a8")
+    },
+}
 """By name."""
+
+DATA_FREE = tuple(_PLAIN)
+"""Names of those that need no text."""
+
+GROUPS = (128, 64, 32)
+"""Columns that may share a scale of INT weights; what vLLM's kernels take."""
+
+
+def scheme_of(name: str, group: int = GROUPS[0]) -> Scheme:
+    """Return a scheme.
+
+    Args:
+        name: Of a kind.
+        group: Columns that share a scale, for those schemes that leave it open.
+    """
+    found = SCHEMES[name]
+    return replace(found, group=group) if found.form == "pack-quantized" else found

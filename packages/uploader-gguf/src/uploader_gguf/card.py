@@ -11,6 +11,7 @@ from uploader_core.plugin import Artifact, ArtifactFile, StepContext, UseContext
 from uploader_gguf.format.quants import QUANTS
 from uploader_lora.task import Task
 from uploader_lora.where_it_runs import shown
+from uploader_merged.fidelity.card import HEADS, RULES, cells, measured, method
 
 _EMBEDDING = ("sentence-similarity", "feature-extraction")
 _GENERATING = ("text-generation", "image-text-to-text", "text2text-generation", "translation")
@@ -28,30 +29,6 @@ def section(context: StepContext) -> str:
             ]
             return render(artifact, context.model_id, measured(context), pictures)
     return ""
-
-
-def fidelity_section(context: StepContext) -> str:
-    """Return how near the 4-bit model is, or "" when that was not measured."""
-    found = measured(context)
-    if not found:
-        return ""
-    (model,) = found["models"]
-    rows = [
-        "| | perplexity | KL divergence | same next token | tokens/s |",
-        "| --- | ---: | ---: | ---: | ---: |",
-        f"| {model['name']} | {_numbers(model)} |",
-        f"| base and adapter | {found['reference']['perplexity']:.4g} | | | |",
-    ]
-    return "\n".join([*rows, "", _method(found)])
-
-
-def measured(context: StepContext) -> Mapping[str, Any]:
-    """Return the content of ``fidelity.json``, empty when nothing was measured."""
-    for measurement in context.measurements:
-        found = measurement.metadata.get("fidelity")
-        if isinstance(found, dict):
-            return found
-    return {}
 
 
 def render(
@@ -75,8 +52,8 @@ def render(
     models = {m["name"]: m for m in fidelity["models"]} if fidelity else {}
     lines = ["| file | kind | size | bits per weight |", "| --- | --- | ---: | ---: |"]
     if models:
-        lines[0] += " perplexity | KL divergence | same next token | tokens/s |"
-        lines[1] += " ---: | ---: | ---: | ---: |"
+        lines[0] += HEADS
+        lines[1] += RULES
     for kind, files in sorted(by_kind.items(), key=lambda item: _size(item[1])):
         # The first of several: it leads llama.cpp to the others.
         first = f"[`{files[0].name}`]({files[0].name})"
@@ -84,14 +61,14 @@ def render(
         size = _size(files)
         bits = f"{8 * size / weights:.2f}" if isinstance(weights, int) and weights else ""
         text = f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-        numbers = f" {_numbers(models[kind])} |" if kind in models else ""
+        numbers = f" {cells(models[kind])} |" if kind in models else ""
         lines.append(f"| {first}{more} | {kind} | {text} | {bits} |{numbers}")
     projector = artifact.metadata.get("mmproj")
     if isinstance(projector, str):
         lines.append(f"| [`{projector}`]({projector}) | for images and sound | | |")
     if fidelity:
         lines += ["", *(f"![size against quality]({name})\n" for name in pictures)]
-        lines.append(_method(fidelity))
+        lines.append(method(fidelity))
     lines += _how_to_run(artifact, by_kind, model_id, projector)
     lines += shown(artifact.metadata)
     return "\n".join(lines)
@@ -136,26 +113,6 @@ def _how_to_run(
         "",
         f"    ollama run hf.co/{model_id or '<owner>/<repo>'}:{_tag(kind, name)}",
     ]
-
-
-def _numbers(model: Mapping[str, Any]) -> str:
-    """Return a model's cells: perplexity, divergence, agreement, speed."""
-    return (
-        f"{model['perplexity']:.4g} ± {model['perplexity_error']:.2g} | {model['kl_mean']:.3g} "
-        f"| {model['top1']:.1%} | {model['generation_tokens_per_second']:.3g}"
-    )
-
-
-def _method(fidelity: Mapping[str, Any]) -> str:
-    text, reference = fidelity["text"], fidelity["reference"]
-    name = "`" + " ".join(text["name"].replace("`", "").split()) + "`"
-    return (
-        f"Measured with llama.cpp against {reference['name']} (perplexity "
-        f"{reference['perplexity']:.4g}) on {name}: {text['tokens']:,} tokens in "
-        f"{text['contexts']} contexts of {text['context_length']}. KL divergence is in nats, the "
-        "mean over tokens; speed is that of the machine that made the release. All numbers are in "
-        "`fidelity.json`."
-    )
 
 
 def commands(context: UseContext) -> list[tuple[str, str]]:

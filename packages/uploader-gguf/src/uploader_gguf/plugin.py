@@ -78,7 +78,7 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         describes=("merged-4bit",),
         order=25,
         isolation="inline",
-        run="uploader_gguf.card:fidelity_section",
+        run="uploader_merged.fidelity.card:section",
     )
 
 

@@ -80,7 +80,7 @@ def _model_and_options(context: PlanContext) -> Iterator[Finding]:
                 next="leave --gguf-imatrix or --gguf-calibration away",
             )
     if settings.calibration is not None:
-        calibration.text_path(settings.calibration)
+        calibration.text_of(settings.calibration)
     reason = uploader_kernels.missing()
     if settings.kernels == "auto" and reason is not None:
         yield Finding(

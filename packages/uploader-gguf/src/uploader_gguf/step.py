@@ -152,7 +152,7 @@ def _importance(
         scratch = OutputFolder(context.work / "calibration", context.work / "calibration")
         file = lay_out(QUANTS["Q8_0"], "model.gguf", conversion)
         write(dataclasses.replace(context, output=scratch), conversion, [file], settings.kernels)
-        text = calibration.text_path(settings.calibration)
+        text = calibration.text_of(settings.calibration)
         with context.output.reserve(name, role="other") as target:
             calibration.compute(scratch.path / "model.gguf", text, target, context.progress)
         (scratch.path / "model.gguf").unlink()

@@ -29,7 +29,7 @@ from uploader_gguf.llama_cpp.runtime import Llama
 from uploader_gguf.settings import MeasureSettings
 
 KINDS = ("F32", "Q8_0", "Q4_K_M", "Q2_K")
-HELD_OUT = resources.files("uploader_gguf.importance").joinpath("heldout.txt")
+HELD_OUT = resources.files("uploader_merged.texts").joinpath("heldout.txt")
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_card_shows_the_numbers(numbers: dict[str, Any], files: dict[str, Path])
     assert "| perplexity | KL divergence | same next token | tokens/s |" in text
     assert f"| {q4['perplexity']:.4g} ± " in text
     assert "![size against quality](fidelity.png)" in text
-    assert "held-out text of uploader-gguf" in text
+    assert "held-out text of uploader" in text
 
 
 def test_a_text_of_the_user(sharp: Path, files: dict[str, Path], tmp_path: Path) -> None:

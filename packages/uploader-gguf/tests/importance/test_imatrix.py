@@ -144,7 +144,7 @@ def test_what_is_added_up_are_the_squares_of_the_inputs(odd_folder: Path, tmp_pa
     from tokenizers import Tokenizer
     from transformers import AutoModelForCausalLM
 
-    text = calibration.text_path("builtin")
+    text = calibration.text_of("builtin")
     model = convert(odd_folder, tmp_path, ("F32",), smoke_test=False)["F32"]
     calibration.compute(model, text, tmp_path / "matrix.gguf", lambda *_: None)
     ours = imatrix.load(tmp_path / "matrix.gguf").entries["blk.0.attn_q.weight"]
@@ -161,4 +161,4 @@ def test_what_is_added_up_are_the_squares_of_the_inputs(odd_folder: Path, tmp_pa
 def test_a_text_that_is_too_short_is_refused(llama_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("Hello", "utf-8")
     with pytest.raises(RefusedError, match="is not a text of at least"):
-        calibration.text_path(str(tmp_path / "short.txt"))
+        calibration.text_of(str(tmp_path / "short.txt"))

@@ -156,7 +156,7 @@ def _quality(report: Report) -> Iterator[Markup]:
                 f"{m['perplexity']:.4g}",
                 f"{m['kl_mean']:.3g}",
                 f"{m['top1']:.1%}",
-                _speed(m["generation_tokens_per_second"]),
+                _speed(m.get("generation_tokens_per_second")),
             )
             for m in models
         ),
@@ -171,13 +171,15 @@ def _quality(report: Report) -> Iterator[Markup]:
     )
 
 
-def _speed(value: float) -> str:
+def _speed(value: Any) -> str:
+    """Write tokens for each second; nothing where generating was not timed."""
+    if not _is_finite(value):
+        return ""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _is_model(model: Any) -> bool:
-    needed = ("bytes", "bits_per_weight", "perplexity", "kl_mean", "top1")
-    numbers = (*needed, "generation_tokens_per_second")
+    numbers = ("bytes", "bits_per_weight", "perplexity", "kl_mean", "top1")
     return (
         isinstance(model, dict)
         and isinstance(model.get("name"), str)

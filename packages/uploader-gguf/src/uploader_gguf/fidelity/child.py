@@ -11,82 +11,24 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np  # noqa: TID253 - the module runs in a child process of its own
-import numpy.typing as npt  # noqa: TID253
 
 from uploader_core.plugin import IntegrityError, RefusedError
 from uploader_gguf.llama_cpp.counting_child import say_progress
 from uploader_gguf.llama_cpp.runtime import Batch, Context, Llama
+from uploader_merged.fidelity.sums import Logits, Sums
 
 CONTEXT = 512
 """Tokens of a context; fewer when a model takes fewer."""
 
 GENERATED = 24
 """Tokens that are generated to time it."""
-
-_ROWS = 32  # whose probabilities are in memory at once, in float64
-
-Logits = npt.NDArray[np.float32]
-
-
-@dataclass
-class Sums:
-    """What was seen of one model so far: one number for each token that counts.
-
-    Attributes:
-        surprise: Negative log likelihood of the text's own token.
-        divergence: Kullback-Leibler divergence from the reference, in nats.
-        same: Whether the most likely token is the reference's.
-        seconds: What computing the contexts took, without the first, which warms up.
-        tokens: Tokens of those contexts.
-    """
-
-    surprise: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    divergence: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    same: list[npt.NDArray[np.bool_]] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-
-    def numbers(self) -> dict[str, Any]:
-        """Return perplexity, divergence and agreement."""
-        surprise = np.concatenate(self.surprise)
-        count, mean = surprise.size, float(surprise.mean())
-        # The error of a mean, carried through the exponential.
-        error = math.sqrt(float(surprise.var()) / max(1, count - 1))
-        found: dict[str, Any] = {
-            "perplexity": math.exp(mean),
-            "perplexity_error": math.exp(mean) * error,
-        }
-        if self.divergence:
-            divergence = np.concatenate(self.divergence)
-            found["kl_mean"] = float(divergence.mean())
-            found["kl_p99"] = float(np.quantile(divergence, 0.99))
-            found["top1"] = float(np.concatenate(self.same).mean())
-        warm = slice(1, None) if len(self.tokens) > 1 else slice(None)
-        found["prompt_tokens_per_second"] = sum(self.tokens[warm]) / sum(self.seconds[warm])
-        return found
-
-
-def log_softmax(logits: Logits) -> npt.NDArray[np.float64]:
-    """Return log probabilities in float64, row by row.
-
-    Raises:
-        IntegrityError: A logit is NaN or infinite.
-    """
-    if not np.isfinite(logits).all():
-        raise IntegrityError("the model computes NaN or infinity")
-    wide = logits.astype(np.float64)
-    shifted = wide - wide.max(axis=1, keepdims=True)
-    likely: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return likely
 
 
 def compare(
@@ -134,7 +76,7 @@ def compare(
                 progress(done, total)
                 done += 1
                 found = _logits(llama, context, piece, seen)
-                _count(found, ours, piece, seen)
+                seen.count(found, ours, np.array(piece[len(piece) // 2 + 1 :]))
                 ours = found if ours is None else ours
         numbers = []
         for llama, context, seen in zip(every, contexts, sums, strict=True):
@@ -181,28 +123,6 @@ def _logits(llama: Llama, context: Context, piece: list[int], seen: Sums) -> Log
     # The last one predicts what comes after the context, which nobody knows.
     outputs: Logits = np.ctypeslib.as_array(context.logits(), shape)[:-1].copy()
     return outputs
-
-
-def _count(found: Logits, ours: Logits | None, piece: list[int], seen: Sums) -> None:
-    """Add the tokens of one context up.
-
-    Args:
-        found: Outputs of the model.
-        ours: Those of the reference; None for the reference itself.
-        piece: Tokens of the context.
-        seen: Where to.
-    """
-    following = np.array(piece[len(piece) // 2 + 1 :])
-    if ours is not None and ours.shape != found.shape:
-        raise IntegrityError("a model has another vocabulary than the reference")
-    for start in range(0, following.size, _ROWS):
-        rows = slice(start, start + _ROWS)
-        likely = log_softmax(found[rows])
-        seen.surprise.append(-likely[np.arange(len(likely)), following[rows]])
-        if ours is not None:
-            theirs = log_softmax(ours[rows])
-            seen.divergence.append((np.exp(theirs) * (theirs - likely)).sum(axis=1))
-            seen.same.append(theirs.argmax(axis=1) == likely.argmax(axis=1))
 
 
 def _generation_speed(llama: Llama, context: Context, piece: list[int]) -> float:

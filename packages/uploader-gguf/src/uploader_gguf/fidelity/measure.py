@@ -9,7 +9,6 @@ goes on without the numbers.
 from __future__ import annotations
 
 import dataclasses
-import json
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,11 @@ from uploader_core.plugin import (
     PluginError,
     StepContext,
     UploaderError,
-    hash_file,
     parse_json,
 )
-from uploader_gguf.fidelity.picture import draw
 from uploader_gguf.fidelity.plan import FOUR_BIT, REFERENCE, held_out
 from uploader_gguf.format import gguf_file
 from uploader_gguf.format.quants import QUANTS
-from uploader_gguf.importance import calibration
 from uploader_gguf.llama_cpp import library, toolchain
 from uploader_gguf.llama_cpp.converter import plan
 from uploader_gguf.llama_cpp.converter_folder import prepare_folder
@@ -37,10 +33,8 @@ from uploader_gguf.settings import GgufSettings, MeasureSettings
 from uploader_gguf.tokenizer import vocabulary
 from uploader_gguf.writing.layout import lay_out
 from uploader_gguf.writing.writer import write
-
-NAME = "fidelity.json"
-PICTURE = "fidelity.png"
-SCHEMA = "uploader.fidelity/1"
+from uploader_merged.fidelity.record import Text, record
+from uploader_merged.texts import BUILTIN
 
 
 def measure(context: StepContext) -> Artifact:
@@ -84,26 +78,13 @@ def _measure(context: StepContext) -> Artifact:
                 **numbers,
             }
         )
-    builtin = settings.measure_text == calibration.BUILTIN
-    data: dict[str, Any] = {
-        "schema": SCHEMA,
-        "text": {
-            "name": "held-out text of uploader-gguf" if builtin else text.name,
-            "sha256": hash_file(text)[1],
-            "tokens": found["tokens"],
-            "contexts": found["contexts"],
-            "context_length": found["context_length"],
-        },
-        "reference": {"name": f"base and adapter, {REFERENCE}", **found["reference"]},
-        "models": models,
-        "llama_cpp": library.version(),
-    }
-    data = _rounded(data)
-    context.output.write(NAME, json.dumps(data, indent=2, ensure_ascii=False) + "\n", role="other")
-    picture = draw(data["models"], context.work)
-    if picture is not None:
-        context.output.write(PICTURE, picture, role="picture")
-    return context.artifact({"fidelity": data})
+    return record(
+        context,
+        Text.of(text, builtin=settings.measure_text == BUILTIN, counted=found),
+        {"name": f"base and adapter, {REFERENCE}", **found["reference"]},
+        models,
+        {"llama_cpp": library.version()},
+    )
 
 
 def _files_of(subject: Artifact) -> dict[str, list[str]]:
@@ -188,12 +169,3 @@ def _ask(
     if not isinstance(answer, dict):
         raise PluginError(f"the measuring process answered {last.strip()[:60]!r}", owner=str(log))
     return answer
-
-
-def _rounded(value: Any) -> Any:
-    """Keep as many digits as mean something."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list) else value

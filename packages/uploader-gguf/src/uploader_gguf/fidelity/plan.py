@@ -9,11 +9,11 @@ from pathlib import Path
 
 from uploader_core.plugin import Estimate, Finding, PlanContext
 from uploader_gguf.format.quants import QUANTS
-from uploader_gguf.importance import calibration
 from uploader_gguf.llama_cpp.weights import open_weights
 from uploader_gguf.preflight import quantization
 from uploader_gguf.settings import MeasureSettings
 from uploader_gguf.writing import sizes
+from uploader_merged.texts import HELD_OUT, text_path
 
 FOUR_BIT = "merged-4bit"
 
@@ -65,4 +65,4 @@ def held_out(settings: MeasureSettings) -> Path:
     Raises:
         RefusedError: There is no such file, or next to nothing in it.
     """
-    return calibration.text_path(settings.measure_text, "--gguf-measure-text", "heldout.txt")
+    return text_path(settings.measure_text, "--gguf-measure-text", HELD_OUT)

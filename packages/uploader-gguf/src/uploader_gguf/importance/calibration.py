@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 
-from uploader_core.plugin import PluginError, RefusedError
+from uploader_core.plugin import PluginError
 from uploader_gguf.llama_cpp.counting_child import last_of, run_counting
-
-BUILTIN = "builtin"
-"""``--gguf-calibration builtin``: the short text that comes with this package."""
-
-_FEWEST_BYTES = 1000
+from uploader_merged.texts import CALIBRATION, text_path
 
 
-def text_path(
-    chosen: str, option: str = "--gguf-calibration", file: str = "calibration.txt"
-) -> Path:
-    """Return the text that was asked for.
-
-    Args:
-        chosen: A file, or :data:`BUILTIN`.
-        option: That asked.
-        file: The text that comes with this package for it.
+def text_of(chosen: str) -> Path:
+    """Return the text of ``--gguf-calibration``.
 
     Raises:
         RefusedError: There is no such file, or next to nothing in it.
     """
-    if chosen == BUILTIN:
-        return Path(str(resources.files("uploader_gguf.importance").joinpath(file)))
-    path = Path(chosen).expanduser()
-    if not path.is_file() or path.stat().st_size < _FEWEST_BYTES:
-        raise RefusedError(
-            f"{path} is not a text of at least {_FEWEST_BYTES} bytes",
-            owner=f"option {option}",
-            safe="nothing was written",
-            next=f"name a text like the model's task, or {BUILTIN}",
-        )
-    return path
+    return text_path(chosen, "--gguf-calibration", CALIBRATION)
 
 
 def compute(

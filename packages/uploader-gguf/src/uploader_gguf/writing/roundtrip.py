@@ -13,11 +13,11 @@ from pathlib import Path
 
 from uploader_core.plugin import IntegrityError
 from uploader_gguf.format.gguf_file import read_header
-from uploader_gguf.importance import calibration
 from uploader_gguf.llama_cpp.smoke import Probe
 from uploader_gguf.tokenizer.own_tokenizer import OwnTokenizer
 from uploader_gguf.tokenizer.sentencepiece_model import is_sentencepiece
 from uploader_gguf.tokenizer.vocabulary_keys import MERGED_BY_SCORE, PREFIX
+from uploader_merged.texts import BUILTIN, CALIBRATION, text_path
 
 TEXTS = (
     "The quick brown fox jumps over the lazy dog, and it's 7:45 o'clock.",
@@ -63,7 +63,7 @@ def probes_for(own: OwnTokenizer, folder: Path) -> tuple[Probe, ...]:
         # Scores stand for the order of merges there, so more than the pre-tokenizer is at stake.
         # Runs of spaces that are added tokens are found longest first, and not merged.
         texts += () if any(t.text == "▁▁" for t in own.added.values()) else _RUNS
-        texts += calibration.text_path(calibration.BUILTIN).read_text("utf-8").splitlines()
+        texts += text_path(BUILTIN, "", CALIBRATION).read_text("utf-8").splitlines()
         texts = [text for text in texts if text.strip() and not text.startswith(" ")]
     return (*(Probe(text=text) for text in texts), *_with_added_tokens(own))
 

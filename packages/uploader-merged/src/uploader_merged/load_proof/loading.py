@@ -8,19 +8,21 @@ weights take no memory. Works with transformers 4.57 and 5.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import json
-import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch  # noqa: TID253 - this module loads models
-import transformers  # noqa: TID253
 
+from uploader_merged.load_proof.model_class import (
+    UnknownModelError,
+    class_for,
+    loader,
+    own_code,
+    quiet,
+    read_config,
+)
 from uploader_merged.load_proof.subject import Misfit, Outcome, Stray, Subject
 
 # As transformers.modeling_utils.str_to_torch_dtype, and the types that it does not list.
@@ -33,19 +35,6 @@ _DTYPES = {
 }  # fmt: skip
 _WIDE = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 
-# How attention is computed is a matter of the machine; a missing flash_attn stops no proof.
-_OF_THE_MACHINE = ("attn_implementation", "_attn_implementation", "_experts_implementation")
-_AUTO_CLASSES = (
-    "MODEL_FOR_CAUSAL_LM_MAPPING", "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING",
-    "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING", "MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING",
-    "MODEL_FOR_MASKED_LM_MAPPING", "MODEL_MAPPING",
-)  # fmt: skip
-
-
-def loader() -> str:
-    """Return the library that loads, with its version."""
-    return f"transformers {transformers.__version__}"
-
 
 def load(subject: Subject) -> Outcome:
     """Load a subject as ``from_pretrained`` would, without a weight.
@@ -53,20 +42,20 @@ def load(subject: Subject) -> Outcome:
     Args:
         subject: Configuration and headers.
     """
-    with _quiet():
+    with quiet():
         try:
-            config = _config(subject.config)
-        except _Unknown as unknown:
+            config = read_config(subject.config)
+        except UnknownModelError as unknown:
             return Outcome(loader=loader(), unproved=str(unknown))
         except Exception as error:
             return _not_built(error)
-        chosen, named = _class_for(config)
+        chosen, named = class_for(config)
         if chosen is None or (named is not None and "auto_map" in subject.config):
             what = f"no class {named}" if named else f"no model of the type {config.model_type}"
             return Outcome(
                 loader=loader(),
                 named_class=named,
-                unproved=f"{loader()} has {what}{_own_code(subject.config)}",
+                unproved=f"{loader()} has {what}{own_code(subject.config)}",
             )
         outcome = {"loader": loader(), "model_class": chosen.__name__, "named_class": named}
         try:
@@ -132,56 +121,6 @@ def _load(
     )
 
 
-class _Unknown(Exception):
-    """transformers does not know the type of a model."""
-
-
-def _config(said: Mapping[str, Any]) -> Any:
-    """Make the configuration object as ``from_pretrained`` does, from a file.
-
-    Raises:
-        _Unknown: The model type is not known; code of its own is never run.
-    """
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-    kind = said.get("model_type")
-    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
-        what = f"does not know the model type {kind}" if kind else "finds no model_type"
-        raise _Unknown(f"{loader()} {what}{_own_code(said)}")
-    with tempfile.TemporaryDirectory(prefix="uploader-load-proof-") as folder:
-        text = json.dumps(_plain(said), ensure_ascii=False)
-        (Path(folder) / "config.json").write_text(text, "utf-8")
-        return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-
-
-def _plain(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without code of its own and without the machine's affairs."""
-    return {
-        key: _plain(value) if isinstance(value, dict) else value
-        for key, value in said.items()
-        if key != "auto_map" and key not in _OF_THE_MACHINE
-    }
-
-
-def _own_code(said: Mapping[str, Any]) -> str:
-    return ", and its own code (auto_map) is not run here" if "auto_map" in said else ""
-
-
-def _class_for(config: Any) -> tuple[Any, str | None]:
-    """Return the class to build, None when there is none, and the one named in vain."""
-    named = next(iter(config.architectures or ()), None)
-    if isinstance(named, str):
-        with contextlib.suppress(AttributeError, ImportError):
-            chosen = getattr(transformers, named)
-            if isinstance(config, chosen.config_class or ()):
-                return chosen, None
-    for mapping in _AUTO_CLASSES:
-        found = getattr(transformers, mapping, {}).get(type(config), None)
-        if found is not None:
-            return (found[0] if isinstance(found, tuple) else found), named
-    return None, named
-
-
 def _build(chosen: Any, config: Any) -> Any:
     """Build the class on the meta device; what fails here is not the weights' fault."""
     with torch.device("meta"):
@@ -241,23 +180,3 @@ def _place(model: Any, name: str) -> str:
             return "top" if shallow else "module"
         module = child
     return "parameter" if path else "top"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' own report of the same from the log."""
-    from transformers.utils import logging
-
-    settings: Any = logging
-    before = settings.get_verbosity()
-    settings.set_verbosity(settings.CRITICAL)
-    bars = settings.is_progress_bar_enabled()
-    settings.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        settings.set_verbosity(before)
-        if bars:
-            settings.enable_progress_bar()

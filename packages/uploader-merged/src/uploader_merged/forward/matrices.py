@@ -1,0 +1,104 @@
+"""Which matrix of the checkpoint a product in a block is with. Heavy.
+
+A product is known by where its matrix lies in memory. What lies there is found out by filling the
+block once with numbers that say which tensor they are from: transformers stacks and joins tensors
+in ways of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch  # noqa: TID253 - this module computes
+from torch.overrides import TorchFunctionMode  # noqa: TID253
+
+from uploader_merged.forward.empty_model import EmptyModel
+from uploader_merged.forward.filling import Filler
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """Where a matrix of the checkpoint lies in a model.
+
+    Attributes:
+        source: Its name in the checkpoint.
+        parameter: Name of the parameter.
+        matrix: Number of the matrix in a stack of them; 0 where there is no stack.
+    """
+
+    source: str
+    parameter: str
+    matrix: int
+
+
+def placed_in(empty: EmptyModel, filler: Filler, block: int, shapes: Any) -> tuple[Placed, ...]:
+    """Find the matrices of a block; fills it, and leaves it empty.
+
+    Args:
+        empty: The model.
+        filler: Of the same.
+        block: Number of the block.
+        shapes: Returns the shape of a tensor of the checkpoint by its name.
+
+    Returns:
+        All matrices that lie in the model as in the checkpoint, (out, in), in their own rows.
+    """
+    prefix = empty.prefixes[block]
+    numbers = {name: number for number, name in enumerate(filler.sources(prefix), 1)}
+    filler.fill(
+        prefix, lambda name: torch.tensor(float(numbers[name])).expand(shapes(name)).clone()
+    )
+    names = {number: name for name, number in numbers.items()}
+    found = []
+    for name, parameter in empty.blocks[block].named_parameters():
+        if parameter.dim() not in (2, 3):
+            continue
+        stack = parameter.detach().reshape(-1, *parameter.shape[-2:])
+        for number, matrix in enumerate(stack):
+            tags, counts = torch.unique_consecutive(matrix[:, 0], return_counts=True)
+            for tag, count in zip(tags.tolist(), counts.tolist(), strict=True):
+                source = names.get(int(tag))
+                if source is not None and shapes(source) == (count, matrix.shape[1]):
+                    found.append(Placed(source=source, parameter=prefix + name, matrix=number))
+    filler.empty(prefix)
+    return tuple(found)
+
+
+class Products(TorchFunctionMode):
+    """Sees every product of a text with a matrix of a block.
+
+    Args:
+        model: Whose block is computed; filled.
+        placed: The matrices.
+        see: Given the names of all matrices of the checkpoint that a product is with, and its
+            input, shape (tokens, in), returns what to compute with instead, or None.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        placed: Sequence[Placed],
+        see: Callable[[tuple[str, ...], torch.Tensor], torch.Tensor | None],
+    ) -> None:
+        super().__init__()
+        self._see = see
+        known: dict[int, list[str]] = {}
+        for one in placed:
+            parameter = model.get_parameter(one.parameter)
+            matrix = parameter[one.matrix] if parameter.dim() == 3 else parameter
+            known.setdefault(matrix.data_ptr(), []).append(one.source)
+        self._known = {address: tuple(names) for address, names in known.items()}
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function is torch.nn.functional.linear and len(args) > 1:
+            names = self._known.get(args[1].data_ptr())
+            if names is not None:
+                instead = self._see(names, args[0].detach().flatten(0, -2))
+                if instead is not None:
+                    args = (instead.view(args[0].shape), *args[1:])
+        return function(*args, **kwargs)
