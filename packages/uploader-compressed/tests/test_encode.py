@@ -8,7 +8,7 @@ import torch
 import uploader_kernels
 from compressed_tools import by_the_library, same_bits
 from uploader_compressed.encode import NotFiniteError, encode, global_scale, largest
-from uploader_compressed.schemes import SCHEMES
+from uploader_compressed.schemes import DATA_FREE, SCHEMES
 
 pytestmark = pytest.mark.bits  # equal with AVX-512, with AVX2 alone and without either
 
@@ -29,7 +29,7 @@ def weights(distribution: str, shape: tuple[int, int]) -> torch.Tensor:
     }[distribution]
 
 
-@pytest.mark.parametrize("kind", SCHEMES)
+@pytest.mark.parametrize("kind", DATA_FREE)
 @pytest.mark.parametrize("dtype", SPELLED, ids=str)
 @pytest.mark.parametrize("shape", [(128, 256), (72, 1152)], ids=["blocks", "part of a block"])
 def test_bits_are_those_of_the_library(
@@ -51,7 +51,7 @@ def test_bits_are_those_of_the_library(
             assert same_bits(overall, theirs["weight_global_scale"])
 
 
-@pytest.mark.parametrize("kind", SCHEMES)
+@pytest.mark.parametrize("kind", DATA_FREE)
 def test_types_and_shapes_are_those_that_are_planned(kind: str) -> None:
     planned = {p.ending: (p.dtype, p.shape) for p in SCHEMES[kind].parts("BF16", (200, 384))}
     theirs = by_the_library(kind, weights("normal", (200, 384)).bfloat16())
@@ -60,7 +60,7 @@ def test_types_and_shapes_are_those_that_are_planned(kind: str) -> None:
     assert {n: (names[t.dtype], tuple(t.shape)) for n, t in theirs.items()} == planned
 
 
-@pytest.mark.parametrize("kind", SCHEMES)
+@pytest.mark.parametrize("kind", DATA_FREE)
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_has_no_scale(kind: str, value: float) -> None:
     matrix = weights("normal", (128, 128)).bfloat16()

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from compressed_models import EXPERTS, KINDS, UNREAD, build, model_class, save, train
 from compressed_tools import compress, load_all, quantization, same_bits, save_merged
-from uploader_compressed.schemes import SCHEMES
+from uploader_compressed.schemes import DATA_FREE
 
 PYTHON = os.environ.get("UPLOADER_LLM_COMPRESSOR")
 """The Python of an environment with llm-compressor."""
@@ -38,12 +38,12 @@ def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     kind, root = request.param, tmp_path_factory.mktemp(request.param)
     base = save(kind, root / "base")
     adapter = train(kind, base, root / "adapter")
-    compress(root, base, adapter, *SCHEMES)
+    compress(root, base, adapter, *DATA_FREE)
     merged = save_merged(root, base, adapter)
     jobs = [
         [type(build(kind)).__name__, str(merged), str(root / f"theirs-{scheme}"),
          scheme.upper().replace("-", "_")]
-        for scheme in SCHEMES
+        for scheme in DATA_FREE
     ]  # fmt: skip
     done = subprocess.run(
         [str(PYTHON), str(SCRIPT), json.dumps(jobs)],
@@ -53,7 +53,7 @@ def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return kind, root
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", DATA_FREE)
 def test_every_tensor_is_that_of_llm_compressor(folders: Any, scheme: str) -> None:
     kind, root = folders
     ours, theirs = load_all(root / f"compressed-{scheme}"), renamed(root / f"theirs-{scheme}")
@@ -65,7 +65,7 @@ def test_every_tensor_is_that_of_llm_compressor(folders: Any, scheme: str) -> No
     assert differing == []
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", DATA_FREE)
 def test_logits_are_those_of_the_folder_of_llm_compressor(folders: Any, scheme: str) -> None:
     kind, root = folders
     if kind in EXPERTS and scheme in UNREAD:

@@ -12,7 +12,7 @@ from compressed_models import KINDS, save
 from compressed_tools import compress, plan
 from uploader_compressed.folder import plan_folder
 from uploader_compressed.proof import prove, prove_written
-from uploader_compressed.schemes import SCHEMES
+from uploader_compressed.schemes import DATA_FREE
 from uploader_compressed.settings import Settings
 from uploader_core.plugin import IntegrityError
 from uploader_merged import open_checkpoint
@@ -36,7 +36,7 @@ def test_a_layer_that_is_not_linear_refuses_the_plan(tmp_path: Path) -> None:
     assert "transformer.w" in errors[0].what
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", DATA_FREE)
 def test_a_code_that_changed_is_found(scheme: str, llama: Path, tmp_path: Path) -> None:
     compress(tmp_path, llama, None, scheme)
     path = tmp_path / f"compressed-{scheme}"

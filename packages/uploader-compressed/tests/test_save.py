@@ -22,7 +22,7 @@ from compressed_tools import (
     save_merged,
 )
 from uploader_compressed.preflight import estimate
-from uploader_compressed.schemes import SCHEMES
+from uploader_compressed.schemes import DATA_FREE, SCHEMES
 from uploader_compressed.selection import FUSED
 from uploader_merged.weight_files import INDEX
 
@@ -35,7 +35,7 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     kind, root = request.param, tmp_path_factory.mktemp(request.param)
     base = save(kind, root / "base")
     adapter = train(kind, base, root / "adapter")
-    compress(root, base, adapter, *SCHEMES)
+    compress(root, base, adapter, *DATA_FREE)
     save_merged(root, base, adapter)
     return kind, root, base, adapter
 
@@ -57,7 +57,7 @@ def expected(scheme: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.T
     return found
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", DATA_FREE)
 def test_every_tensor_is_the_librarys(release: Any, scheme: str) -> None:
     _, root, base, adapter = release
     ours = load_all(root / f"compressed-{scheme}")
@@ -70,7 +70,7 @@ def test_transformers_loads_it_and_says_nearly_the_same(release: Any) -> None:
     kind, root, *_ = release
     tokens = torch.arange(2, 42).reshape(2, 20)
     reference = logits(kind, root / "merged-16bit", tokens)
-    for scheme in SCHEMES if kind in ("llama", "qwen3-moe") else ("fp8-dynamic", "w4a16"):
+    for scheme in DATA_FREE if kind in ("llama", "qwen3-moe") else ("fp8-dynamic", "w4a16"):
         if kind in EXPERTS and scheme in UNREAD:
             continue  # refused by the plan
         found = logits(kind, root / f"compressed-{scheme}", tokens)
@@ -88,13 +88,13 @@ def logits(kind: str, folder: Path, tokens: torch.Tensor) -> torch.Tensor:
 
 def test_sizes_of_the_plan_are_exact(release: Any) -> None:
     _, root, base, adapter = release
-    for scheme in SCHEMES:
+    for scheme in DATA_FREE:
         folder = root / f"compressed-{scheme}"
         files = {p.name: p.stat().st_size for p in folder.iterdir()}
         assert dict(estimate(plan(base, adapter, scheme)).files) == files
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", DATA_FREE)
 def test_configuration_is_the_preset(scheme: str, llama: Path, tmp_path: Path) -> None:
     compress(tmp_path, llama, None, scheme)
     stated = QuantizationConfig.model_validate(quantization(tmp_path / f"compressed-{scheme}"))
@@ -120,7 +120,7 @@ def test_shards_are_cut_where_those_of_the_16_bit_model_are(llama: Path, tmp_pat
 
 def test_one_scheme_does_not_depend_on_the_others(llama: Path, tmp_path: Path) -> None:
     compress(tmp_path / "one", llama, None, "w8a16")
-    compress(tmp_path / "all", llama, None, *SCHEMES)
+    compress(tmp_path / "all", llama, None, *DATA_FREE)
     one, all_ = (tmp_path / n / "compressed-w8a16" for n in ("one", "all"))
     assert [p.read_bytes() for p in sorted(one.iterdir())] == [
         p.read_bytes() for p in sorted(all_.iterdir())

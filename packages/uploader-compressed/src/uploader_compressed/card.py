@@ -16,7 +16,7 @@ def section(context: StepContext) -> str:
     name = context.model_id or context.release.name
     lines: list[str] = []
     for artifact in context.inputs:
-        scheme = _scheme(artifact)
+        scheme = scheme_in(artifact)
         if scheme is None:
             continue
         task = Task.of(artifact.metadata)
@@ -68,7 +68,7 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
     return [("vLLM", f"vllm serve {shlex.quote(place)}")]
 
 
-def _scheme(artifact: Artifact) -> Scheme | None:
+def scheme_in(artifact: Artifact) -> Scheme | None:
     """Return the scheme that an artifact is of, None where it does not say."""
     name, group = artifact.metadata.get("scheme"), artifact.metadata.get("group_size")
     if not isinstance(name, str) or name not in SCHEMES:

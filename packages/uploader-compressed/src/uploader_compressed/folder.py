@@ -28,6 +28,7 @@ class Folder:
         config: Text of ``config.json``.
         companions: Files that are copied.
         sizes: Bytes by file name, exact.
+        windows: Most pieces of text to calibrate on.
     """
 
     scheme: Scheme
@@ -37,6 +38,7 @@ class Folder:
     config: str = field(repr=False)
     companions: tuple[CompanionFile, ...]
     sizes: Mapping[str, int]
+    windows: int
 
 
 def plan_folder(checkpoint: Checkpoint, scheme: str, settings: Settings) -> Folder:
@@ -72,4 +74,5 @@ def plan_folder(checkpoint: Checkpoint, scheme: str, settings: Settings) -> Fold
         config=text,
         companions=companions,
         sizes=sizes,
+        windows=settings.calibration_windows,
     )

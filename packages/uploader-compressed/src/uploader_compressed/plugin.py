@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_compressed.settings import Settings
+from uploader_compressed.settings import MeasureSettings, Settings
 from uploader_core.plugin import CardFacts, ConvertSpec, DocumentSpec, hookimpl
 from uploader_lora.loads import MODEL
 
@@ -44,4 +44,25 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         order=10,
         isolation="inline",
         run="uploader_compressed.card:section",
+    )
+    yield DocumentSpec(
+        name="compressed-fidelity",
+        summary="perplexity and divergence from base and adapter, measured with transformers",
+        output="fidelity.json",
+        describes=("compressed",),
+        consumes=("checkpoint",),
+        measures=True,
+        run="uploader_compressed.fidelity.measure:measure",
+        settings=MeasureSettings,
+        check="uploader_compressed.fidelity.plan:check",
+        estimate="uploader_compressed.fidelity.plan:estimate",
+    )
+    yield DocumentSpec(
+        name="compressed-fidelity-section",
+        summary="how near the compressed model is to base and adapter",
+        section="Fidelity",
+        describes=("compressed",),
+        order=25,
+        isolation="inline",
+        run="uploader_merged.fidelity.card:section",
     )

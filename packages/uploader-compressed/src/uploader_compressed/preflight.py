@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import uploader_kernels
 from uploader_compressed.folder import Folder, plan_folder
 from uploader_compressed.schemes import BLOCK, GROUPS, SCHEMES
 from uploader_compressed.selection import listed, torn
-from uploader_compressed.settings import CALIBRATION_OPTION
+from uploader_compressed.settings import CALIBRATION_OPTION, Settings
 from uploader_core.plugin import Estimate, Finding, PlanContext
 from uploader_merged import Checkpoint, checkpoint_findings, open_checkpoint
+from uploader_merged.forward.size import window_size
 from uploader_merged.texts import CALIBRATION, text_path
 
 # Private memory of an interpreter with torch loaded, beyond one without, and the blocks in flight
 # (stored, merged, and what is computed with them).
 _TORCH = 190 << 20
 _BLOCKS = 160 << 20
+
+_TRANSFORMERS = 500 << 20
+"""Of an interpreter with transformers loaded, beyond one with torch."""
+
+_PACE = 8e9
+"""Multiplications of one processor in a second."""
+
+_LONG = 64
+"""Characters of a text that hold a token, and more."""
 
 _EXPERT = re.compile(r"\.experts\.\d+\.")
 _UNREAD = ("w8a8", "w8a8-gptq", "nvfp4a16")
@@ -42,7 +53,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
         return
     folder = plan_folder(checkpoint, context.variant, context.settings)
     if folder.scheme.calibrated:
-        text_path(context.settings.calibration, CALIBRATION_OPTION, CALIBRATION)
+        yield from _text(checkpoint, context.settings)
     yield from _stacked(folder)
     yield from _experts(checkpoint, folder)
     yield from _shapes(checkpoint, folder)
@@ -60,6 +71,26 @@ def check(context: PlanContext) -> Iterator[Finding]:
             what="no linear layer of this model is known here, so nothing would be quantised",
             next="leave compressed out of --plugins"
             + (", or give a narrower --compressed-ignore" if context.settings.ignore else ""),
+        )
+
+
+def _text(checkpoint: Checkpoint, settings: Settings) -> Iterator[Finding]:
+    """Refuse a text that is shorter than a window, as far as that is quickly known."""
+    path = text_path(settings.calibration, CALIBRATION_OPTION, CALIBRATION)
+    tokenizer = checkpoint.auxiliary().get("tokenizer.json")
+    if tokenizer is None or path.suffix == ".jsonl":
+        return  # counted when the step opens it, before it writes
+    from tokenizers import Tokenizer
+
+    text = path.read_text("utf-8")
+    size = window_size(checkpoint.config)
+    # A token is no longer than this in any language that the text may be in.
+    count = len(Tokenizer.from_file(str(tokenizer)).encode(text[: size * _LONG]).ids)
+    if count < size:
+        yield Finding(
+            level="error",
+            what=f"the text to calibrate on has {count} tokens, and a window has {size}",
+            next=f"take a longer text with {CALIBRATION_OPTION}",
         )
 
 
@@ -158,9 +189,31 @@ def estimate(context: PlanContext) -> Estimate:
         ),
         default=0,
     )
-    return Estimate(
+    plain = Estimate(
         bytes_written=sum(folder.sizes.values()),
         peak_memory=_TORCH + _BLOCKS + 16 * BLOCK * widest + tails + 4 * factors,
         exact=True,
         files=tuple(folder.sizes.items()),
+    )
+    return _calibrating(checkpoint, folder, plain) if folder.scheme.calibrated else plain
+
+
+def _calibrating(checkpoint: Checkpoint, folder: Folder, plain: Estimate) -> Estimate:
+    """Add what calibration needs: codes in the scratch folder, a layer, activations, time."""
+    shapes = [checkpoint.shape(name) for name in folder.selection.names]
+    weights = sum(rows * columns for rows, columns in shapes)
+    layers = max(1, int(checkpoint.config.get("num_hidden_layers") or len(shapes) // 7))
+    widest = max((columns for _, columns in shapes), default=1)
+    narrowest = min((columns for _, columns in shapes), default=1)
+    tokens = folder.windows * window_size(checkpoint.config)
+    return replace(
+        plain,
+        bytes_scratch=plain.bytes_written,
+        peak_memory=(plain.peak_memory or 0)
+        + _TRANSFORMERS
+        # A layer in float32, what its texts are, and products of the widest input.
+        + 8 * weights // layers
+        + 8 * tokens * narrowest
+        + 20 * widest**2,
+        seconds=20 + 4 * tokens * weights / _PACE,
     )

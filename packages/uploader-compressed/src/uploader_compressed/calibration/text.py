@@ -11,7 +11,8 @@ import torch  # noqa: TID253 - windows are tensors
 from uploader_compressed.settings import CALIBRATION_OPTION, Settings
 from uploader_core.plugin import Json, hash_file
 from uploader_merged import Checkpoint
-from uploader_merged.forward.windows import cut, open_tokenizer, texts_in, window_size
+from uploader_merged.forward.size import window_size
+from uploader_merged.forward.windows import cut, open_tokenizer, texts_in
 from uploader_merged.texts import BUILTIN, CALIBRATION, text_path
 
 

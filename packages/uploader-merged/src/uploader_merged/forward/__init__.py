@@ -6,5 +6,6 @@ and measuring are built on it.
 
 Modules: ``empty_model`` builds the model without weights and finds its blocks, ``filling`` puts
 weights of the checkpoint where transformers has them, ``in_step`` lets texts wait for each other,
-``matrices`` tells which matrix of the checkpoint a product is with, ``windows`` cuts texts.
+``matrices`` tells which matrix of the checkpoint a product is with, ``windows`` cuts texts, and
+``logits`` puts it together.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,6 @@ import torch  # noqa: TID253 - windows are tensors
 
 from uploader_core.plugin import RefusedError, parse_json
 from uploader_merged.load_proof.model_class import quiet
-
-WINDOW = 512
-"""Tokens that are read at once, from an empty context; fewer where a model takes fewer."""
-
-_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 
 
 def open_tokenizer(folder: Path) -> Any:
@@ -72,18 +67,6 @@ def _text(path: Path, number: int, line: str, tokenizer: Any) -> str:
         owner=str(path),
         next="write a JSON object with one of them on each line, or give a plain text",
     )
-
-
-def window_size(config: Mapping[str, Any]) -> int:
-    """Return how many tokens a window has.
-
-    Args:
-        config: ``config.json`` of the model.
-    """
-    text = config.get("text_config")
-    said = text if isinstance(text, dict) else config
-    known: list[int] = [said[key] for key in _POSITIONS if isinstance(said.get(key), int)]
-    return min(WINDOW, *known)
 
 
 def cut(

@@ -1,0 +1,84 @@
+"""Measure a finished folder against base and adapter: ``fidelity.json`` beside it.
+
+Weights are what the stored codes stand for, and inputs are quantised where servers quantise them,
+by compressed-tensors' own functions; all else is computed in float32, so what is measured is what
+the scheme costs. A model that transformers cannot compute with is released without the numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+
+from uploader_compressed.card import scheme_in
+from uploader_compressed.fidelity.inputs import served_inputs
+from uploader_compressed.fidelity.plan import MEASURE_OPTION, held_out
+from uploader_compressed.fidelity.weights import CompressedWeights
+from uploader_compressed.settings import MeasureSettings
+from uploader_core.plugin import Artifact, PluginError, StepContext, UploaderError
+from uploader_merged import open_checkpoint
+from uploader_merged.fidelity.compare import compare
+from uploader_merged.fidelity.record import Text, record
+from uploader_merged.forward.size import window_size
+from uploader_merged.forward.windows import cut, open_tokenizer, texts_in
+from uploader_merged.texts import BUILTIN
+
+
+def measure(context: StepContext) -> Artifact:
+    """Measure what an artifact holds, and write the numbers next to it."""
+    try:
+        return _measure(context)
+    except UploaderError as error:
+        # What is released is whole without it.
+        context.log.warning("not measured: %s", error.what)
+        return context.artifact({"not_measured": error.what})
+
+
+def _measure(context: StepContext) -> Artifact:
+    import transformers
+
+    settings: MeasureSettings = context.settings
+    subject = context.inputs[0]
+    scheme = scheme_in(subject)
+    if scheme is None:
+        raise PluginError("the record of the folder does not say which scheme it is of")
+    text = held_out(settings)
+    checkpoint = open_checkpoint(context.input("checkpoint"))
+    tokenizer = open_tokenizer(subject.path)
+    windows = cut(
+        texts_in(text, tokenizer),
+        tokenizer,
+        window_size(checkpoint.config),
+        settings.measure_contexts,
+        owner=str(text),
+        option=MEASURE_OPTION,
+    )
+    weights = CompressedWeights(checkpoint, scheme, subject.path)
+    scratch = context.work / "logits"
+    found = compare(
+        checkpoint.widened(),
+        weights,
+        windows,
+        scratch,
+        lambda done, total: context.progress("measuring", done, total, "layers"),
+        served_inputs(scheme, weights.quantised),
+    )
+    shutil.rmtree(scratch)
+    files = [file for file in subject.files if file.name.endswith(".safetensors")]
+    size = sum(file.size for file in files)
+    parameters = sum(math.prod(checkpoint.shape(name)) for name in checkpoint.names)
+    model = {
+        "kind": subject.kind,
+        "name": scheme.name,
+        "file": files[0].name,
+        "bytes": size,
+        "bits_per_weight": 8 * size / parameters,
+        **found["model"],
+    }
+    return record(
+        context,
+        Text.of(text, builtin=settings.measure_text == BUILTIN, counted=found),
+        {"name": "base and adapter, F32", **found["reference"]},
+        [model],
+        {"transformers": transformers.__version__},
+    )

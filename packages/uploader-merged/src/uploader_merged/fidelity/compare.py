@@ -1,0 +1,69 @@
+"""Measure a model against base and adapter with transformers, block by block. Heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np  # noqa: TID253 - this module computes
+import torch  # noqa: TID253
+
+from uploader_merged.fidelity.sums import Sums
+from uploader_merged.forward.logits import Instead, NamedWeights, predict
+
+
+def compare(
+    reference: NamedWeights,
+    model: NamedWeights,
+    windows: Sequence[torch.Tensor],
+    scratch: Path,
+    progress: Callable[[int, int], None],
+    instead: Instead | None = None,
+) -> dict[str, Any]:
+    """Compute both, and count what differs.
+
+    Args:
+        reference: Base and adapter.
+        model: What was made of them, with the same vocabulary.
+        windows: Token ids, each of shape (1, tokens); of each the second half counts.
+        scratch: Folder for the reference's logits, as large as vocabulary times tokens.
+        progress: Told (blocks done, blocks in all), of both.
+        instead: What inputs of the model's products become first.
+
+    Returns:
+        ``tokens``, ``contexts``, ``context_length``; numbers of ``reference`` and ``model``.
+
+    Raises:
+        RefusedError: transformers cannot compute with this model.
+        IntegrityError: It computes NaN, or has another vocabulary.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    ours, theirs = Sums(), Sums()
+
+    def keep(number: int, logits: torch.Tensor) -> None:
+        found, following = _counted(windows[number], logits)
+        ours.count(found, None, following)
+        np.save(scratch / f"{number}.npy", found)
+
+    def count(number: int, logits: torch.Tensor) -> None:
+        found, following = _counted(windows[number], logits)
+        path = scratch / f"{number}.npy"
+        theirs.count(found, np.load(path, mmap_mode="r"), following)
+        path.unlink()
+
+    predict(reference, windows, keep, lambda done, total: progress(done, 2 * total))
+    predict(model, windows, count, lambda done, total: progress(done + total, 2 * total), instead)
+    return {
+        "tokens": sum(part.size for part in ours.surprise),
+        "contexts": len(windows),
+        "context_length": windows[0].shape[1],
+        "reference": ours.numbers(),
+        "model": theirs.numbers(),
+    }
+
+
+def _counted(window: torch.Tensor, logits: torch.Tensor) -> Any:
+    """Return predictions, without the last one, and what follows in the text."""
+    following = window[0, window.shape[1] // 2 + 1 :].numpy()
+    return logits[:-1].float().numpy(), following

@@ -1,0 +1,33 @@
+"""Which text is meant, and that it is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from uploader_core.plugin import RefusedError
+from uploader_merged.texts import CALIBRATION, HELD_OUT, text_path
+
+
+def test_what_is_measured_on_is_not_what_is_calibrated_on() -> None:
+    calibration, held_out = (
+        text_path("builtin", "--text", name).read_text("utf-8") for name in (CALIBRATION, HELD_OUT)
+    )
+    lines = {line for line in calibration.splitlines() if len(line) > 40}
+    assert lines
+    assert not lines.intersection(held_out.splitlines())
+
+
+def test_a_file_of_the_user(tmp_path: Path) -> None:
+    file = tmp_path / "mine.txt"
+    file.write_text("words " * 400, "utf-8")
+    assert text_path(str(file), "--text", CALIBRATION) == file
+
+
+def test_next_to_nothing_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "short.txt"
+    file.write_text("short", "utf-8")
+    for wrong in (file, tmp_path / "nowhere.txt"):
+        with pytest.raises(RefusedError, match=wrong.name):
+            text_path(str(wrong), "--text", CALIBRATION)
