@@ -218,9 +218,11 @@ def engines(session: nox.Session) -> None:
                     "fastapi", "llguidance", "openai", "openai-harmony",
                     "partial-json-parser", "prometheus-client", "py-cpuinfo", "pybase64", "sniffio",
                     "starlette", "uvloop", "xgrammar")  # fmt: skip
-    session.install("opentelemetry-sdk", "opentelemetry-semantic-conventions-ai")
+    session.install("aiohttp", "opentelemetry-sdk", "opentelemetry-semantic-conventions-ai")
     session.run("pytest", "packages/uploader-lora/tests/where_it_runs",
-                "packages/uploader-compressed/tests/test_vllm.py", *session.posargs)  # fmt: skip
+                "packages/uploader-compressed/tests/test_vllm.py",
+                "packages/uploader-merged/tests/original_names/test_vllm.py",
+                *session.posargs)  # fmt: skip
 
 
 @nox.session

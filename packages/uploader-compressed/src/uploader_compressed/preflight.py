@@ -101,7 +101,9 @@ def _stacked(folder: Folder) -> Iterator[Finding]:
             level="error",
             what=f"the experts are stored in one tensor for a layer ({found[0]} and "
             f"{len(found) - 1} more), which no scheme of compressed-tensors stores",
-            next="keep them in 16 bits: --compressed-ignore '.*\\.experts'",
+            next="keep them in 16 bits: --compressed-ignore '.*\\.experts', or, where the "
+            "architecture was released with single experts, release merged-16bit with "
+            "--merged-names original, and compress that folder",
         )
 
 

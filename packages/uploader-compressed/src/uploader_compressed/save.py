@@ -136,7 +136,7 @@ class _Target:
 
 def _finish(checkpoint: Checkpoint, target: _Target) -> Artifact:
     context, folder = target.context, target.folder
-    described = Described.of(checkpoint.config, folder.scheme.name)
+    described = Described.of(checkpoint.config, folder.scheme.name, checkpoint.names)
     if folder.index is not None:
         context.output.write(INDEX, folder.index)
     context.output.write(CONFIG, folder.config)

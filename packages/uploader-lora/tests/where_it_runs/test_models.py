@@ -52,3 +52,37 @@ def test_nothing_is_said_of_other_tasks_and_of_older_releases() -> None:
     verdicts = [Verdict(engine="vLLM", state="runs")]
     assert recorded(verdicts, Task(tag="text-classification")) == {}
     assert shown({}) == []
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name", "engine"),
+    [
+        ("MixtralForCausalLM", "model.layers.0.mlp.experts.gate_up_proj", "vLLM"),
+        ("DeepseekV3ForCausalLM", "model.layers.1.mlp.experts.down_proj", "vLLM"),
+        ("Gemma3ForConditionalGeneration", "vision_tower.embeddings.patch_embedding.bias", "vLLM"),
+        ("Qwen3MoeForCausalLM", "model.layers.0.mlp.experts.gate_up_proj", "SGLang"),
+    ],
+)
+def test_names_that_an_engine_does_not_load_are_not_claimed(
+    architecture: str, name: str, engine: str
+) -> None:
+    described = Described(architectures=(architecture,), names=("lm_head.weight", name))
+    found = {verdict.engine: verdict for verdict in of_model("16-bit", described)}
+    assert found[engine].because == f"it does not load names such as {name}"
+    assert found[engine].instead == "release `merged-16bit` with `--merged-names original`"
+    assert found["MLX"].because.endswith(f"loads names such as {name}")
+
+
+def test_released_names_are_loaded() -> None:
+    name = "model.layers.0.block_sparse_moe.experts.3.w2.weight"
+    found = states("16-bit", Described(architectures=("MixtralForCausalLM",), names=(name,)))
+    assert (found["vLLM"], found["SGLang"]) == ("runs", "runs")
+
+
+def test_names_that_no_rename_mends_come_without_that_advice() -> None:
+    described = Described(
+        architectures=("OlmoHybridForCausalLM",),
+        names=("model.layers.0.attention_layer_norm.weight",),
+    )
+    found = {verdict.engine: verdict for verdict in of_model("16-bit", described)}
+    assert (found["vLLM"].state, found["vLLM"].instead) == ("not", "")

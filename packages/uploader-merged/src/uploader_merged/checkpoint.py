@@ -72,6 +72,10 @@ class Checkpoint:
         other._widened = True
         return other
 
+    def on(self, base: BaseModel) -> Checkpoint:
+        """Return the same adapters on another base, such as the same one under other names."""
+        return Checkpoint(base, self._adapters, self._model_id)
+
     @property
     def base(self) -> BaseModel:
         """The base model."""

@@ -27,7 +27,8 @@ from uploader_merged.findings import checkpoint_findings
 from uploader_merged.four_bit.layout import plan_shards as plan_4bit
 from uploader_merged.four_bit.layout import select
 from uploader_merged.merge_plan.stacking import AdapterChoice
-from uploader_merged.settings import STREAMING
+from uploader_merged.original_names import settled_bytes
+from uploader_merged.settings import ORIGINAL, STREAMING
 from uploader_merged.sixteen_bit.folder import plan_folder
 from uploader_merged.sixteen_bit.layout import main_dtype
 from uploader_merged.sixteen_bit.side_by_side import side_by_side
@@ -97,6 +98,12 @@ def check(context: PlanContext) -> Iterator[Finding]:
     checkpoint = open_checkpoint(context.input("checkpoint"))
     plan_folder(checkpoint, context.settings)
     yield from check_engine(context.settings.engine, checkpoint)
+    if context.settings.engine != STREAMING and context.settings.names == ORIGINAL:
+        yield Finding(
+            level="error",
+            what=f"{context.settings.engine} saves under names of its own",
+            next="leave out --merged-names or --merged-engine",
+        )
     yield from _losses(context, checkpoint)
     yield from _companions(checkpoint)
     yield from checkpoint_findings(checkpoint, context)
@@ -186,7 +193,9 @@ def estimate(context: PlanContext) -> Estimate:
     """Count bytes exactly from headers."""
     checkpoint = open_checkpoint(context.input("checkpoint"))
     folder = plan_folder(checkpoint, context.settings)
-    sizes = folder.sizes
+    sizes = dict(folder.sizes)
+    renamed = settled_bytes(checkpoint, context.settings.names)
+    sizes[CONFIG] += renamed
     shards = side_by_side(len(folder.shards))
     whole = 0
     if context.settings.engine != STREAMING:
@@ -202,7 +211,7 @@ def estimate(context: PlanContext) -> Estimate:
         peak_memory=_TORCH + shards * _working_memory(checkpoint) + whole,
         # Unsloth loads the base in 16 bits before it merges.
         gpu_memory=whole // 2 if context.settings.engine == "unsloth" else 0,
-        exact=True,
+        exact=not renamed,
         files=tuple(sizes.items()),
         levers=tuple(levers),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uploader_core.plugin import Size, UsageError, setting
 
 STREAMING = "streaming"
+STORED, ORIGINAL = "stored", "original"
 ENGINES = (STREAMING, "peft", "unsloth")
 
 
@@ -35,6 +36,13 @@ class Merged16Settings:
         "auto",
         help="type of the weights; auto keeps the one of the base model",
         choices=("auto", "bfloat16", "float16", "float32"),
+    )
+
+    names: str = setting(
+        STORED,
+        help="tensor names; original are those that the architecture was released with, which "
+        "servers load, where a trainer saved others",
+        choices=(STORED, ORIGINAL),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from uploader_lora.stored import read_json
+from uploader_lora.where_it_runs.names import unread, unread_by_any
 from uploader_lora.where_it_runs.verdicts import facts
 
 _BY_MODEL_TYPE = ("MLX", "TGI")
@@ -22,11 +23,13 @@ class Described:
         architectures: Of ``config.json``; none when it is not known.
         model_type: Of the same; "" when it is not known.
         scheme: Kind of compressed-tensors, such as ``w4a16``.
+        names: Of the stored tensors, of a full model; none when they do not matter.
     """
 
     architectures: tuple[str, ...] = ()
     model_type: str = ""
     scheme: str = ""
+    names: tuple[str, ...] = ()
 
     @classmethod
     def in_folder(cls, folder: Path | None) -> Described:
@@ -35,13 +38,16 @@ class Described:
         return cls.of(read_json(file) if file is not None and file.is_file() else {})
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], scheme: str = "") -> Described:
+    def of(
+        cls, config: Mapping[str, Any], scheme: str = "", names: Iterable[str] = ()
+    ) -> Described:
         """Take what counts from a configuration."""
-        names = config.get("architectures")
+        known = config.get("architectures")
         return cls(
-            architectures=tuple(map(str, names)) if isinstance(names, list) else (),
+            architectures=tuple(map(str, known)) if isinstance(known, list) else (),
             model_type=str(config.get("model_type") or ""),
             scheme=scheme,
+            names=tuple(names),
         )
 
     def unknown_to(self, engine: str) -> str:
@@ -54,3 +60,13 @@ class Described:
         known = facts()[engine]["architectures"]
         missing = [] if by_type and not self.model_type else [n for n in names if n not in known]
         return f"it has no code of its own for {missing[0]}" if missing else ""
+
+    def unread_by(self, engine: str) -> str:
+        """Return why an engine does not load tensors of these names, as a clause; "" for none."""
+        found = unread(engine, self.architectures, self.names)
+        return f"it does not load names such as {found}" if found else ""
+
+    def in_doubt(self) -> str:
+        """Return why an engine that nobody looked at may not load these names; "" for none."""
+        found = unread_by_any(self.architectures, self.names)
+        return f"nobody looked whether it loads names such as {found}" if found else ""

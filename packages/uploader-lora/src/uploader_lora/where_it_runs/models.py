@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from uploader_lora.where_it_runs.described import Described
+from uploader_lora.where_it_runs.names import mends
 from uploader_lora.where_it_runs.verdicts import Verdict, verdict
 
 Form = Literal["16-bit", "bitsandbytes", "gguf", "gguf-lora", "compressed"]
 
 _FULL = "release `merged-16bit` for it"
+_RENAMED = "release `merged-16bit` with `--merged-names original`"
 _GGUF = "release `gguf` for it"
 _LORA = "release `lora` for it"
 
@@ -20,6 +22,9 @@ _PACKAGES = {
     ("vLLM", "bitsandbytes"): "vllm-bnb-plugin",
 }
 """What an engine needs besides, by engine and form."""
+
+_UNTRIED = ("TGI", "MLX")
+"""Engines whose names of tensors nobody looked at."""
 
 _REFUSED_BY_SGLANG = ("mxfp4",)
 """Kinds for whose dense layers its ``CompressedTensorsConfig`` has no scheme
@@ -55,8 +60,16 @@ def _loaded(engine: str, form: Form) -> Verdict:
 
 
 def _by_architecture(engine: str, form: Form, model: Described) -> Verdict:
-    missing = model.unknown_to(engine)
+    unread = model.unread_by(engine)
+    if unread:
+        instead = _renamed(form) if mends(model.architectures) else ""
+        return verdict(engine, "not", because=unread, instead=instead)
+    missing = model.unknown_to(engine) or (model.in_doubt() if engine in _UNTRIED else "")
     return verdict(engine, "unknown", because=missing) if missing else _loaded(engine, form)
+
+
+def _renamed(form: Form) -> str:
+    return _RENAMED if form == "16-bit" else f"{_RENAMED}, and make this one of that folder"
 
 
 def _sglang(form: Form, model: Described) -> Verdict:

@@ -77,7 +77,9 @@ def save(context: StepContext) -> Artifact:
     return context.artifact(
         {
             **task.to_json(),
-            **recorded(of_model("bitsandbytes", Described.of(config)), task),
+            **recorded(
+                of_model("bitsandbytes", Described.of(config, names=checkpoint.names)), task
+            ),
             "quantised": len(selection.names),
             "kept_in_16_bit": skipped,
             "type": settings.bnb_type,

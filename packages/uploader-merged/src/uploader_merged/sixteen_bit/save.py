@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from uploader_core.plugin import Artifact, Json, StepContext
 from uploader_lora.where_it_runs import Described, of_model, recorded
 from uploader_merged.base.model import CONFIG
-from uploader_merged.checkpoint import Checkpoint, open_checkpoint
+from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.compute.arithmetic import Piece
 from uploader_merged.compute.pipeline import merged_in_order, thread_pool
 from uploader_merged.compute.tensors import memory
 from uploader_merged.cross_check.engines import merge_with
 from uploader_merged.cross_check.proof import prove
+from uploader_merged.original_names import settled
 from uploader_merged.settings import STREAMING
 from uploader_merged.sixteen_bit.folder import plan_folder
 from uploader_merged.sixteen_bit.layout import Shard
@@ -31,7 +32,7 @@ _PIECE = 1 << 21
 
 def save(context: StepContext) -> Artifact:
     """Merge and write the model."""
-    checkpoint = open_checkpoint(context.input("checkpoint"))
+    checkpoint = settled(context.input("checkpoint"), context.settings.names)
     folder = plan_folder(checkpoint, context.settings)
     progress = _Progress(context, sum(shard.nbytes for shard in folder.shards))
     shards = []
@@ -129,7 +130,9 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Json]:
         "tensors": len(checkpoint.names),
         "config_changed": checkpoint.config_changed,
         **task.to_json(),
-        **recorded(of_model("16-bit", Described.of(checkpoint.config)), task),
+        **recorded(
+            of_model("16-bit", Described.of(checkpoint.config, names=checkpoint.names)), task
+        ),
         "from_base": [
             file.name
             for file in checkpoint.companions()
