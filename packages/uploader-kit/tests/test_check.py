@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kit_plugins import saver
 from uploader_core.plugins.registry import Registry
 from uploader_kit import ConvertConformance
-from uploader_kit.check import check, classes_of, run
+from uploader_kit.check import check, run
 from uploader_kit.making import FULL, LAZY
 
 pytestmark = pytest.mark.usefixtures("home")
-
-
-def test_upload_that_nobody_has_a_server_for_is_not_left_out_in_silence() -> None:
-    verdicts = run(classes_of("dir", Registry()), lambda _: None)
-    (arrives,) = (v for v in verdicts if v.check == "everything arrives")
-    assert arrives.outcome == "skipped"
-    assert "only the author of uploader-core knows a server" in arrives.why
-    assert "uploader plugins check ." in arrives.why
-
-
-def test_command_counts_what_could_not_be_tried(uploader: Any) -> None:
-    result = uploader("plugins", "check", "dir")
-    assert result.returncode == 0, result.stderr
-    assert "could not be tried here" in result.stdout.splitlines()[-1]
 
 
 def test_base_of_an_authors_classes_is_not_run(

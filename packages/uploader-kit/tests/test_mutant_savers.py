@@ -63,8 +63,8 @@ WRONGS = {
         "same input gives the same bytes",
         "process numbers",
     ),
-    "minute": (
-        "data += time.strftime('%H:%M').encode()",
+    "hour": (
+        "data += time.strftime('%H').encode()",
         "same input gives the same bytes",
         "only the clock was another",
     ),

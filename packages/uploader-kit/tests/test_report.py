@@ -39,7 +39,9 @@ def keys(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_command_writes_versions_and_every_outcome(uploader: Any, tmp_path: Path) -> None:
+def test_command_writes_versions_and_every_outcome_also_of_what_could_not_be_tried(
+    uploader: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "report.json"
     result = uploader("plugins", "check", "dir", "--report", path)
     assert result.returncode == 0, result.stderr
@@ -48,7 +50,9 @@ def test_command_writes_versions_and_every_outcome(uploader: Any, tmp_path: Path
     assert {*data["versions"]} == {"uploader-core", "uploader-kit", "python"}
     arrives = next(rule for rule in data["rules"] if rule["rule"] == "R401")
     assert arrives["outcome"] == "skipped"
-    assert "only the author" in arrives["why"]
+    assert "only the author of uploader-core knows a server" in arrives["why"]
+    assert "uploader plugins check ." in arrives["why"]
+    assert "could not be tried here" in result.stdout
     assert data["tier"] == "none"  # there was no server
     assert "tier none" in result.stdout
     told = uploader("plugins", "check", "--verify-report", path)

@@ -56,12 +56,17 @@ def test_from_new_to_green_in_three_commands_and_a_minute(stranger: Stranger, so
     assert time.process_time() + sum(os.times()[2:4]) - started < 60
     assert sources(CORE) == core
     assert [path.name for path in stranger.cwd.iterdir()] == ["uploader-shapes"]
+
+
+def test_check_of_a_new_format_takes_seconds(stranger: Stranger) -> None:
+    stranger("uploader_core", "plugins", "new", "shapes", *SORTS["format"])
+    project = stranger.cwd / "uploader-shapes"
+    stranger.install(project)
     started = sum(os.times()[2:4])
     last = stranger("uploader_core", "plugins", "check", project).splitlines()[-1]
     assert "checks are fine" in last
     assert "later version" not in last
-    if sort == "format":
-        assert sum(os.times()[2:4]) - started < 20
+    assert sum(os.times()[2:4]) - started < 20
 
 
 def test_converter_of_checkpoints_makes_its_format_from_an_adapter(stranger: Stranger) -> None:
