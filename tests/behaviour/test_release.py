@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,7 +107,7 @@ def test_gguf_alone_needs_no_merged_copy(uploader: Any, fine_tune: Path, release
 def test_second_run_runs_no_step_and_imports_nothing_heavy(
     uploader: Any, pristine: Path, released: Path
 ) -> None:
-    arguments = command(pristine, released)
+    arguments = command(pristine, shutil.copytree(released, uploader.cwd / "tiny"))
     assert set(statuses(uploader(*arguments, "--json")).values()) == {"kept"}
     # A warm run has to be over in two seconds, so it may neither import torch nor start a worker.
     code = (
@@ -129,11 +130,20 @@ def test_killed_in_one_step_after_another_gives_the_same_digests(
 ) -> None:
     output = uploader.cwd / "killed"
     arguments = command(pristine, output)
-    for step in ("lora:lora", "merged:16bit", "gguf:gguf", "hf:card@gguf"):
+    steps = {"lora:lora", "merged:16bit", "gguf:gguf", "hf:card@gguf"}
+    in_turn = [step for step in started(released) if step in steps]
+    assert {*in_turn} == steps
+    for step in in_turn:
         kill_in(uploader, step, arguments)
     result = uploader(*arguments)
     assert result.returncode == 0, result.stderr
     assert digests(output) == digests(released)
+
+
+def started(release: Path) -> list[str]:
+    """Return the steps of the last run in the order in which they were started."""
+    lines = (release / ".uploader" / "events.jsonl").read_text("utf-8").splitlines()
+    return [e["step"] for e in map(json.loads, lines) if e["type"] == "step_started"]
 
 
 def kill_in(uploader: Any, step: str, arguments: tuple[object, ...]) -> None:
