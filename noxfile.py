@@ -180,14 +180,13 @@ PATHS = {
 
 
 @nox.session
-def plain_path(session: nox.Session) -> None:
+@nox.parametrize("path", [nox.param(name, id=name) for name in PATHS])
+def plain_path(session: nox.Session, path: str) -> None:
     """Run the tests that compare bits as on a processor with nothing, and with AVX2 alone."""
     install(session, "core", "kit", "kernels", "lora", "merged", "gguf")
     session.install(*TEST_TOOLS, *torch_options())
-    for name in session.posargs or PATHS:
-        for package in ("merged", "gguf"):
-            session.run("pytest", f"packages/uploader-{package}/tests", "-m", "bits and not slow",
-                        "-q", env=PATHS[name])  # fmt: skip
+    suites = [f"packages/uploader-{name}/tests" for name in ("merged", "gguf")]
+    session.run("pytest", *suites, "-m", "bits and not slow", *session.posargs, env=PATHS[path])
 
 
 @nox.session
@@ -195,11 +194,10 @@ def tests_oldest(session: nox.Session) -> None:
     """Run the tests of merging with the oldest peft and transformers that they are made for."""
     install(session, "core", "kit", "kernels", "lora", "merged")
     session.install(*OLDEST_TOOLS, "transformers==4.57.*", "peft==0.19.0", *torch_options())
-    for name in ("lora", "merged"):
-        tests = f"packages/uploader-{name}/tests"
-        # What the kit looks at is how a plugin behaves, and that is no matter of these versions.
-        session.run("pytest", tests, f"--ignore={tests}/test_conformance.py", *SIDE_BY_SIDE,
-                    *session.posargs, env=ONE_THREAD)  # fmt: skip
+    # What the kit looks at is how a plugin behaves, and that is no matter of these versions.
+    session.run("pytest", *(f"packages/uploader-{name}/tests" for name in ("lora", "merged")),
+                "--ignore-glob=*/test_conformance.py", *SIDE_BY_SIDE, *session.posargs,
+                env=ONE_THREAD)  # fmt: skip
 
 
 @nox.session
@@ -457,8 +455,7 @@ def types(session: nox.Session) -> None:
     # With everything installed: what mypy reports depends on whether it sees torch's own types.
     install(session, *PACKAGES)
     session.install("cryptography>=42", "mypy>=1.15", "tomli", "types-greenlet", "types-requests")
-    for name in PACKAGES:
-        session.run("mypy", f"packages/uploader-{name}/src")
+    session.run("mypy", *(f"packages/uploader-{name}/src" for name in PACKAGES))
 
 
 @nox.session
