@@ -129,7 +129,11 @@ def test_what_a_gguf_adapter_cannot_hold_is_refused(
     attention_bias = LlamaConfig.from_pretrained(llama_folder, attention_bias=True)
     model = AutoModelForCausalLM.from_config(attention_bias)
     kept = {"target_modules": "all-linear", **config}
-    get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **kept)).save_pretrained(tmp_path)
+    model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **kept))
+    for name, parameter in model.named_parameters():
+        if name.endswith("lora_B.default.bias"):
+            parameter.data += 1
+    model.save_pretrained(tmp_path)
     context = PlanContext(
         inputs=inputs(llama_folder, tmp_path),
         settings=GgufSettings(),

@@ -24,6 +24,12 @@ class TestServing(ConvertConformance):
     spec = "serving"
 
 
+@pytest.mark.slow
+class TestServingLossy(ConvertConformance):
+    plugin = "merged"
+    spec = "serving-lossy"
+
+
 class TestOpen(ConvertConformance):
     plugin = "merged"
     spec = "open"
@@ -44,3 +50,9 @@ class TestServingSection(DocumentConformance):
     plugin = "merged"
     spec = "serving-use"
     kinds = ("lora-serving",)
+
+
+class TestServingLossySection(DocumentConformance):
+    plugin = "merged"
+    spec = "serving-lossy-use"
+    kinds = ("lora-serving-lossy",)

@@ -84,5 +84,7 @@ def test_a_base_that_an_engine_has_no_code_for_is_not_claimed(adapter: Path) -> 
 def test_what_one_scale_mends_is_not_merged_for_it(adapter: Path) -> None:
     found = judged(adapter, use_rslora=True, rank_pattern={"q_proj": 4})["SGLang"]
     assert found.instead == "release `lora-serving` for it"
+    found = judged(adapter, use_rslora=True, use_dora=True)["SGLang"]
+    assert "`lora-serving-lossy`, which is near it" in found.instead
     found = judged(adapter, use_rslora=True, bias="all")["SGLang"]
     assert found.instead == "release `merged-16bit` for it"

@@ -6,7 +6,12 @@ from collections.abc import Iterable
 
 from uploader_core.plugin import CardFacts, ConvertSpec, Diagnosis, DocumentSpec, hookimpl
 from uploader_lora.loads import ADAPTER, MODEL
-from uploader_merged.settings import Merged4Settings, Merged16Settings, OpenSettings
+from uploader_merged.settings import (
+    Merged4Settings,
+    Merged16Settings,
+    OpenSettings,
+    ServingLossySettings,
+)
 
 
 @hookimpl
@@ -85,6 +90,25 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         use="uploader_lora.card:commands",
         loads=ADAPTER,
     )
+    yield ConvertSpec(
+        name="serving-lossy",
+        summary="a plain adapter near one with DoRA or whole modules, for servers; measured",
+        consumes=("adapter", "base"),
+        produces="lora-serving-lossy",
+        card=CardFacts(
+            title="LoRA adapter for servers, near the trained one",
+            library_name="peft",
+            relation="adapter",
+            tags=("lora",),
+        ),
+        default=False,
+        settings=ServingLossySettings,
+        run="uploader_merged.serving.lossy_save:save",
+        check="uploader_merged.serving.lossy:check",
+        estimate="uploader_merged.serving.lossy:estimate",
+        use="uploader_lora.card:commands",
+        loads=ADAPTER,
+    )
 
 
 @hookimpl
@@ -106,6 +130,15 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         order=10,
         isolation="inline",
         run="uploader_lora.card:section",
+    )
+    yield DocumentSpec(
+        name="serving-lossy-use",
+        summary="how to load the adapter, and how near the trained one it is",
+        section="How to use",
+        describes=("lora-serving-lossy",),
+        order=10,
+        isolation="inline",
+        run="uploader_merged.serving.card:section",
     )
 
 

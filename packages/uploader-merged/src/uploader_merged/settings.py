@@ -64,6 +64,20 @@ class Merged4Settings:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServingLossySettings:
+    """What the user can choose for the adapter that is near the trained one."""
+
+    serving_rank: int = setting(
+        0, help="rank of all modules of lora-serving-lossy; 0 is the adapter's own highest"
+    )
+    serving_contexts: int = setting(
+        4,
+        help="most contexts of 512 tokens that lora-serving-lossy is measured on; 0 measures "
+        "nothing",
+    )
+
+
 def shard_limit(size: Size, option: str = "--merged-shard-size") -> int:
     """Return the bytes of the largest weight file.
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
 from lora_tools import plan_context, step_context, tiny_llama
@@ -133,3 +134,17 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(trained: Trained, tmp_pa
     (folder / "tokenizer_config.json").symlink_to(tmp_path / "private.json")
     with pytest.raises(SourceError, match="outside the folder"):
         list(check(plan_context(folder)))
+
+
+def test_biases_of_zero_are_left_out(base: Path, trained: Trained, tmp_path: Path) -> None:
+    folder = trained(lora_bias=True)
+    tensors = load_file(folder / WEIGHTS)
+    tensors |= {n: torch.zeros_like(t) for n, t in tensors.items() if n.endswith("lora_B.bias")}
+    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+    assert [f.what for f in check(plan_context(folder))] == [
+        "biases of B are all zero, and are left out"
+    ]
+    artifact = made(folder, tmp_path)
+    config = json.loads((artifact.path / "adapter_config.json").read_text("utf-8"))
+    assert config["lora_bias"] is False
+    torch.testing.assert_close(logits(base, artifact.path), logits(base, folder), rtol=0, atol=2e-6)

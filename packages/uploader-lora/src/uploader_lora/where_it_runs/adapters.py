@@ -14,6 +14,8 @@ from uploader_lora.where_it_runs.verdicts import Verdict, verdict
 
 _MERGE = "release `merged-16bit` for it"
 _SERVING = "release `lora-serving` for it"
+_NEAR = f"{_MERGE}, or `lora-serving-lossy`, which is near it"
+_DORA = "DoRA is not supported"
 _RSLORA = "it scales by alpha / r, and not by alpha / sqrt(r) as rsLoRA does"
 _ONE_SCALE = "it knows one rank and one alpha for all modules"
 _BEGUN = "it takes no adapter that was initialised by"
@@ -53,8 +55,11 @@ def of_adapter(adapter: Adapter, base: Described) -> tuple[Verdict, ...]:
 
 def _judged(engine: str, reasons: list[str], base: Described, option: str = "") -> Verdict:
     if reasons:
-        mended = all(reason.startswith(_MENDED) for reason in reasons)
-        instead = _SERVING if mended else _MERGE
+        instead = _MERGE
+        if all(reason.startswith(_MENDED) for reason in reasons):
+            instead = _SERVING
+        elif all(reason.startswith((*_MENDED, _DORA)) for reason in reasons):
+            instead = _NEAR
         return verdict(engine, "not", because="; ".join(reasons), instead=instead)
     missing = base.unknown_to(engine)
     if missing:
@@ -127,7 +132,7 @@ def _left_out(adapter: Adapter) -> Iterator[str]:
 
 def _beyond_lora(config: AdapterConfig) -> Iterator[str]:
     if config.use_dora:
-        yield "DoRA is not supported"
+        yield _DORA
     if config.initialisation is not None:
         yield f"{config.initialisation} changed the base's weights"
     if config.layer_replication is not None:

@@ -45,10 +45,15 @@ def read_config(said: Mapping[str, Any]) -> Any:
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         what = f"does not know the model type {kind}" if kind else "finds no model_type"
         raise UnknownModelError(f"{loader()} {what}{own_code(said)}")
-    with tempfile.TemporaryDirectory(prefix="uploader-load-proof-") as folder:
-        text = json.dumps(_plain(said), ensure_ascii=False)
-        (Path(folder) / "config.json").write_text(text, "utf-8")
+    folder = Path(tempfile.mkdtemp(prefix="uploader-load-proof-"))
+    file = folder / "config.json"
+    try:
+        file.write_text(json.dumps(_plain(said), ensure_ascii=False), "utf-8")
         return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    finally:
+        # By its whole path, so that whoever watches a step sees where it was.
+        file.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _plain(said: Mapping[str, Any]) -> dict[str, Any]:

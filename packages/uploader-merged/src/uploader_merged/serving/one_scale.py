@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from uploader_lora import StoredTensor
 from uploader_lora.adapter import Adapter
 
 if TYPE_CHECKING:
@@ -34,14 +35,15 @@ class OneScale:
         return all(abs(math.frexp(factor)[0]) == 0.5 for factor in self.factors)
 
 
-def one_scale(adapter: Adapter, *, padded: bool) -> OneScale:
+def one_scale(adapter: Adapter, *, padded: bool, least: int = 0) -> OneScale:
     """Find the alpha that fits most updates, so that their matrices stay as they are.
 
     Args:
         adapter: With updates.
         padded: Give all pairs the highest rank; otherwise a reader divides by the rank of each.
+        least: That rank is at least this.
     """
-    rank = max(update.rank for update in adapter.updates)
+    rank = max(least, *(update.rank for update in adapter.updates))
     wanted = [u.scale * (rank if padded else u.rank) for u in adapter.updates]
     # An alpha of 0 means a scale of 1 to llama.cpp.
     alpha = Counter(wanted).most_common(1)[0][0] or 1.0
@@ -92,7 +94,7 @@ def without_plain_form(adapter: Adapter) -> Iterator[str]:
         yield f"whole tensors ({adapter.replacements[0].module})"
     if adapter.token_rows:
         yield f"trained tokens ({adapter.token_rows[0].module})"
-    if config.lora_bias:
+    if not all(map(_is_zero, biases_of(adapter))):
         yield "biases of B (lora_bias)"
     if config.layer_replication is not None:
         yield "replicated layers"
@@ -100,3 +102,14 @@ def without_plain_form(adapter: Adapter) -> Iterator[str]:
         yield f"an adapter whose training changed the base ({config.initialisation})"
     if any(u.experts > 1 or u.parameter != "weight" for u in adapter.updates):
         yield "changes of fused experts (target_parameters)"
+
+
+def biases_of(adapter: Adapter) -> tuple[StoredTensor, ...]:
+    """Return the biases of B; they have no place in a plain adapter, and need none when zero."""
+    return tuple(update.bias for update in adapter.updates if update.bias is not None)
+
+
+def _is_zero(tensor: StoredTensor) -> bool:
+    with tensor.file.open("rb") as handle:
+        handle.seek(tensor.offset)
+        return not any(handle.read(tensor.nbytes))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from uploader_core.plugin import (
@@ -27,6 +27,7 @@ from uploader_lora.task import adapter_task
 from uploader_lora.where_it_runs import Described, of_adapter, recorded
 from uploader_merged.serving.one_scale import (
     OneScale,
+    biases_of,
     one_scale,
     rescaled,
     without_plain_form,
@@ -46,6 +47,8 @@ def check(context: PlanContext) -> Iterator[Finding]:
         yield Finding(
             level="error", what=f"a plain adapter for servers cannot hold {what}", next=_ADVICE
         )
+    if biases_of(adapter):
+        yield Finding(level="note", what="biases of B are all zero, and are left out")
     scale = one_scale(adapter, padded=True)
     if not scale.exact:
         yield Finding(
@@ -66,12 +69,7 @@ def save(context: StepContext) -> Artifact:
         context.progress("writing the adapter", 0, None, "steps")
         with context.output.reserve(WEIGHTS) as target:
             save_file(rescaled(adapter, scale), target, metadata={"format": "pt"})
-    texts = changed_texts(folder, adapter.config, context.release)
-    raw = parse_json(texts[CONFIG]) if CONFIG in texts else adapter.config.raw
-    config = _plain_config(raw, adapter, scale)
-    context.output.write(CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    for name, (path, role) in beside(folder).items():
-        put(context.output, name, path, role, texts)
+    write_beside(context, adapter, scale, [update.module for update in adapter.updates])
     task = adapter_task(folder)
     base = Described.in_folder(context.sources.get("base"))
     written = read_adapter(context.output.path)
@@ -87,17 +85,49 @@ def save(context: StepContext) -> Artifact:
     )
 
 
-def _plain_config(raw: Mapping[str, Any], adapter: Adapter, scale: OneScale) -> dict[str, Json]:
+def write_beside(
+    context: StepContext, adapter: Adapter, scale: OneScale, modules: Iterable[str]
+) -> None:
+    """Write everything but the weights: the configuration, tokenizer and template.
+
+    Args:
+        context: Of the step.
+        adapter: That was trained.
+        scale: Of the adapter that is written.
+        modules: Paths of the modules that it changes.
+    """
+    texts = changed_texts(adapter.folder, adapter.config, context.release)
+    raw = parse_json(texts[CONFIG]) if CONFIG in texts else adapter.config.raw
+    config = _plain_config(raw, scale, frozenset(modules))
+    context.output.write(CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    for name, (path, role) in beside(adapter.folder).items():
+        put(context.output, name, path, role, texts)
+
+
+def _plain_config(
+    raw: Mapping[str, Any], scale: OneScale, modules: frozenset[str]
+) -> dict[str, Json]:
     """Return the configuration without what servers do not know, or would be wrong now."""
-    targets = raw.get("target_modules")
-    if not isinstance(targets, list):
-        # A regular expression, or "all-linear", which servers do not resolve.
-        targets = sorted({update.module.rpartition(".")[2] for update in adapter.updates})
+    named = raw.get("target_modules")
+    # A regular expression, and "all-linear", servers do not resolve.
+    targets = set(named) if isinstance(named, list) else set()
+    for module in modules:
+        if not any(f".{module}".endswith(f".{target}") for target in targets):
+            targets.add(module.rpartition(".")[2])
+    if raw.get("layers_to_transform") is not None or raw.get("exclude_modules"):
+        targets = set(modules)
     return {
         **raw,
         "r": scale.rank,
         "lora_alpha": int(scale.alpha) if scale.alpha.is_integer() else scale.alpha,
-        "target_modules": targets,
+        "target_modules": sorted(targets),
+        "layers_to_transform": None,
+        "layers_pattern": None,
+        "exclude_modules": None,
+        "bias": "none",
+        "lora_bias": False,
+        "use_dora": False,
+        "trainable_token_indices": None,
         "use_rslora": False,
         "rank_pattern": {},
         "alpha_pattern": {},
