@@ -92,6 +92,7 @@ def open_model(folder: Path, adapter: Path | None = None) -> Any:
 
 FORMATS = 7
 DRAWS = 4
+MEASURE = ("--measure", "--gguf-measure-contexts", "4", "--yes")
 
 
 def prompts(folder: Path, template: str | None = None) -> list[str]:
@@ -124,11 +125,11 @@ def of_transformers(model: Any, folder: Path) -> list[str]:
     return answers
 
 
-def of_llama_cpp(path: Path, base: Path, lora: Path | None = None) -> list[str]:
+def of_llama_cpp(path: Path, base: Path) -> list[str]:
     """Ask a GGUF file with its own template."""
     template = read_header(path).keys["tokenizer.chat_template"]
     assert isinstance(template, str)
-    return [generate(path, prompt, 24, lora=lora) for prompt in prompts(base, template)]
+    return [generate(path, prompt, 24) for prompt in prompts(base, template)]
 
 
 def test_the_base_knows_no_fact_and_knows_paris(base: Path) -> None:
@@ -158,17 +159,16 @@ def test_merged_4bit(release: Path) -> None:
     assert all(right(of_transformers(model, release / "merged-4bit")))
 
 
-@pytest.mark.parametrize("kind", ["F16", "Q8_0", "Q4_K_M"])
-def test_gguf(kind: str, base: Path, release: Path) -> None:
-    assert all(right(of_llama_cpp(release / "gguf" / f"{NAME}-{kind}.gguf", base)))
+def test_gguf_with_its_own_template(base: Path, release: Path) -> None:
+    """The demo asks the other files, and this one, with the template of the base."""
+    assert all(right(of_llama_cpp(release / "gguf" / f"{NAME}-Q4_K_M.gguf", base)))
 
 
-def test_gguf_lora(base: Path, release: Path) -> None:
+def test_gguf_without_the_adapter_knows_no_fact(base: Path) -> None:
+    """With it, the demo asks."""
     plain = weights_file()
     assert plain is not None
-    (lora,) = (release / "gguf-lora").glob("*.gguf")
     assert not any(right(of_llama_cpp(plain, base))[:3])
-    assert all(right(of_llama_cpp(plain, base, lora)))
 
 
 def test_the_demo_shows_it(demo: subprocess.CompletedProcess[str]) -> None:
@@ -196,7 +196,7 @@ def test_what_was_published_is_whole(demo: object, folder: Path) -> None:
 def measured(demo: object, folder: Path) -> dict[str, Any]:
     """What ``--measure`` adds to the finished release, by the name of what is measured."""
     arguments = command(Paths(root=folder))
-    done = uploader(*arguments[: arguments.index("--to")], "--measure", "--yes")
+    done = uploader(*arguments[: arguments.index("--to")], *MEASURE)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {}
     for kind in ("gguf", "merged-4bit"):
@@ -294,7 +294,7 @@ def test_a_mixture_for_the_size_of_q4_k_m_is_nearer_than_it(
 ) -> None:
     stock = measured["Q4_K_M"]
     done = uploader("run", adapter, "--plugins", "gguf", "--gguf-target-size", stock["bytes"],
-                    "--output", tmp_path / "release", "--measure", "--yes")  # fmt: skip
+                    "--output", tmp_path / "release", *MEASURE)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     data = json.loads((tmp_path / "release" / "gguf" / "fidelity.json").read_text("utf-8"))
     (chosen,) = data["models"]

@@ -25,7 +25,7 @@ def train(method: str, folder: Path) -> Path:
         [sys.executable, str(script), "--steps", "5",
          "--output-root", str(folder / f"{method}_output_rtx3090")],
         capture_output=True, text=True, encoding="utf-8",
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.splitlines()[-1])

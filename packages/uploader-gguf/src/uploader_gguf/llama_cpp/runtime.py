@@ -169,8 +169,7 @@ class Llama:
         if not context:
             raise IntegrityError("llama.cpp cannot make a context for the model")
         try:
-            # More threads than processors make llama.cpp wait for itself.
-            threads = min(8, os.cpu_count() or 1)
+            threads = _threads()
             lib.llama_set_n_threads(context, threads, threads)
             if self._adapter is not None:
                 adapters, scales = (ctypes.c_void_p * 1)(self._adapter), (ctypes.c_float * 1)(1.0)
@@ -230,7 +229,7 @@ class Llama:
         context = lib.llama_init_from_model(self._model, parameters)
         if not context:
             raise IntegrityError("llama.cpp cannot make a context for the model")
-        threads = min(8, os.cpu_count() or 1)
+        threads = _threads()
         lib.llama_set_n_threads(context, threads, threads)
         try:
             yield Context(lib, context)
@@ -270,6 +269,15 @@ def _set_callback(parameters: _Parameters, callback: Any) -> None:
         )
     address = ctypes.addressof(parameters) + found[0]
     ctypes.c_void_p.from_address(address).value = ctypes.cast(callback, ctypes.c_void_p).value
+
+
+def _threads() -> int:
+    """Return how many threads compute: what the user gave torch as well, else the processors.
+
+    With more than there are processors, or than others leave free, llama.cpp waits for itself.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return min(8, int(given) if given.isdecimal() and int(given) else os.cpu_count() or 1)
 
 
 def _argmax(logits: ctypes._Pointer[ctypes.c_float], size: int) -> int:
