@@ -48,3 +48,15 @@ def test_a_file_of_a_size_is_found_by_its_name(tmp_path: Path) -> None:
         ("llama.cpp", "llama-cli -hf me/m-GGUF:4.5bpw"),
     ]
     assert "ollama run hf.co/me/m-GGUF:m-4.5bpw.gguf" in render(made, "me/m-GGUF")
+
+
+def test_ollama_is_left_out_of_a_file_that_is_split(tmp_path: Path) -> None:
+    names = [f"m-Q8_0-0000{number}-of-00002.gguf" for number in (1, 2)]
+    files = tuple(ArtifactFile(name=name, size=1, sha256="0" * 64) for name in names)
+    quants = dict.fromkeys(names, "Q8_0")
+    metadata = {"task": "text-generation", "quants": quants, "parameters": 8}
+    made = Artifact(kind="gguf", path=tmp_path, files=files, metadata=metadata)
+    for published in ({}, {"hf": "me/m-GGUF"}):
+        context = UseContext(artifact=made, release=RELEASE, published=published)
+        assert [name for name, _ in commands(context)] == ["llama.cpp"]
+    assert "ollama" not in render(made, "me/m-GGUF")

@@ -139,7 +139,7 @@ def test_whole_module_that_is_not_stored(adapter: Path, tmp_path: Path) -> None:
     assert finding.level == "warning"
     assert "'wte'" in finding.what
     served, *others = check(replace(plan_context(adapter), sources=here))
-    assert served.what.endswith("does not load it: it has modules that are stored whole (wte)")
+    assert served.what.endswith("will not load lora: it has modules that are stored whole (wte)")
     assert not others
     edit_json(adapter / "adapter_config.json", modules_to_save=["norm"])
     finding, *_ = check(replace(plan_context(adapter), sources=here))

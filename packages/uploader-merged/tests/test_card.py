@@ -62,7 +62,9 @@ def test_no_vllm_for_four_bits(tmp_path: Path) -> None:
     task = task_of({"architectures": ["LlamaForCausalLM"]}, {})
     assert "vllm serve" not in card(tmp_path, "merged-4bit", task)
     assert "yes, with `vllm-bnb-plugin`" in card(tmp_path, "merged-4bit", task)
-    assert programs(tmp_path, "merged-4bit", task) == ["transformers"]
+    assert programs(tmp_path, "merged-4bit", task) == [
+        "transformers, with bitsandbytes, accelerate"
+    ]
 
 
 def test_nothing_is_claimed_of_an_unknown_task(tmp_path: Path) -> None:

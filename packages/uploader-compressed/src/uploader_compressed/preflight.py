@@ -12,6 +12,7 @@ from uploader_compressed.schemes import BLOCK, GROUPS, SCHEMES
 from uploader_compressed.selection import listed, torn
 from uploader_compressed.settings import CALIBRATION_OPTION, Settings
 from uploader_core.plugin import Estimate, Finding, PlanContext
+from uploader_lora.where_it_runs import Described, of_model, planned
 from uploader_merged import Checkpoint, checkpoint_findings, open_checkpoint
 from uploader_merged.forward.size import window_size
 from uploader_merged.texts import CALIBRATION, text_path
@@ -59,6 +60,9 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _shapes(checkpoint, folder)
     yield from _torn(folder)
     yield from checkpoint_findings(checkpoint, context)
+    described = Described.of(checkpoint.config, folder.scheme.name, checkpoint.names)
+    kind = f"compressed-{folder.scheme.name}"
+    yield from planned(kind, of_model("compressed", described), checkpoint.task())
     reason = uploader_kernels.missing()
     if reason is not None:
         yield Finding(

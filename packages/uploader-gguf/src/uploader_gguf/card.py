@@ -103,6 +103,12 @@ def _how_to_run(
         else f"    llama-cli -hf {model_id}:{kind}"
         if model_id
         else f"    llama-cli -m {name}",
+        *(_with_ollama(kind, name, model_id) if len(by_kind[kind]) == 1 else ()),
+    ]
+
+
+def _with_ollama(kind: str, name: str, model_id: str) -> list[str]:
+    return [
         "",
         "With [Ollama](https://ollama.com), from the downloaded file:",
         "",
@@ -131,9 +137,11 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
     # Vision needs the projector next to it, which llama.cpp finds on the Hub by itself.
     seeing = isinstance(context.artifact.metadata.get("mmproj"), str)
     program = "llama-mtmd-cli" if seeing else "llama-cli"
+    split = len(by_kind[kind]) > 1  # Ollama loads no file that is split
     if repo is not None:
+        ollama = f"ollama run hf.co/{repo}:{_tag(kind, by_kind[kind][0].name)}"
         return [
-            ("Ollama", f"ollama run hf.co/{repo}:{_tag(kind, by_kind[kind][0].name)}"),
+            *([] if split else [("Ollama", ollama)]),
             ("llama.cpp", f"{program} -hf {repo}:{kind}"),
         ]
     path = _first(context, by_kind)
@@ -143,8 +151,9 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
     if seeing:
         projector = context.artifact.path / str(context.artifact.metadata["mmproj"])
         more = f" --mmproj {shlex.quote(str(projector))}"
+    ollama = f"echo FROM {model} > Modelfile; ollama create {name}; ollama run {name}"
     return [
-        ("Ollama", f"echo FROM {model} > Modelfile; ollama create {name}; ollama run {name}"),
+        *([] if split else [("Ollama", ollama)]),
         ("llama.cpp", f"{program} -m {model}{more}"),
     ]
 

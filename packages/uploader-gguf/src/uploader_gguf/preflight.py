@@ -21,6 +21,7 @@ from uploader_gguf.settings import GgufSettings
 from uploader_gguf.target_size.ahead import look_ahead
 from uploader_gguf.writing import sizes
 from uploader_gguf.writing.release_files import file_limit, projector_name
+from uploader_lora.where_it_runs import Described, of_model, planned
 from uploader_merged import checkpoint_findings, open_checkpoint
 
 # Quantised checkpoints whose values llama.cpp's converter cannot read back. fp8, mxfp4 and
@@ -93,6 +94,7 @@ def _model_and_options(context: PlanContext) -> Iterator[Finding]:
     yield from _architecture(checkpoint.config, chain)
     yield from one_matrix(checkpoint)
     yield from checkpoint_findings(checkpoint, context)
+    yield from planned("gguf", of_model("gguf", Described()), checkpoint.task())
     yield from _tokenizer(checkpoint)
     yield from check_pooling(checkpoint.auxiliary(), checkpoint.config)
 

@@ -71,7 +71,7 @@ def convert(context: StepContext) -> Artifact:
     return context.artifact(
         {
             **task.to_json(),
-            **recorded(of_model("gguf", Described()), task),
+            **recorded(of_model("gguf", Described(split=any(len(n) > 1 for n in files))), task),
             "llama_cpp": chain.version,
             "library": library.version(),
             "kernels": encoders.record,

@@ -33,7 +33,7 @@ from uploader_lora.stored import has_weights, read_json, read_stored, weight_fil
 from uploader_lora.targets import TASK_HEADS, is_saved
 from uploader_lora.task import adapter_task
 from uploader_lora.templates import check_templates
-from uploader_lora.where_it_runs import Described, of_adapter, recorded
+from uploader_lora.where_it_runs import Described, of_adapter, planned, recorded
 
 
 def save(context: StepContext) -> Artifact:
@@ -102,10 +102,8 @@ def changed_texts(folder: Path, config: AdapterConfig, release: ReleaseInfo) -> 
 
 def _not_served(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
     """Say which servers of adapters will not load this one, before it is published for them."""
-    if adapter_task(adapter.folder, base).tag == "text-generation":
-        for verdict in of_adapter(adapter, Described.in_folder(base)):
-            if verdict.engine in ("vLLM", "SGLang") and verdict.refusal:
-                yield Finding(level="note", what=verdict.refusal, next=verdict.instead)
+    verdicts = of_adapter(adapter, Described.in_folder(base))
+    yield from planned("lora", verdicts, adapter_task(adapter.folder, base))
 
 
 def _positions(folder: Path, base: Path | None) -> Iterator[Finding]:

@@ -72,7 +72,7 @@ def test_a_module_that_is_stored_whole_is_left_out_by_sglang(adapter: Path) -> N
     tensor = next(iter(read.tensors.values()))
     whole = FullTensor(module="x", parameter="weight", tensor=tensor, reason="modules_to_save")
     found = of_adapter(replace(read, replacements=(whole,)), LLAMA)
-    assert next(v for v in found if v.engine == "SGLang").refusal.endswith("stored whole")
+    assert next(v for v in found if v.engine == "SGLang").because.endswith("stored whole")
 
 
 def test_a_base_that_an_engine_has_no_code_for_is_not_claimed(adapter: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from uploader_core.plugin import StepContext, UseContext
 from uploader_lora.snippets import loading
 from uploader_lora.task import SENTENCES, Task
-from uploader_lora.where_it_runs import runs_alone, shown
+from uploader_lora.where_it_runs import on_engine, runs_alone, shown
 
 _PIPELINES = {
     "text-generation": "('Hello')[0]['generated_text']",
@@ -58,10 +60,17 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
     elif task.library is None and task.tag in _PIPELINES:
         what = _PIPELINES[task.tag]
         code = f"from transformers import pipeline; print(pipeline({task.tag!r}, {place!r}){what})"
-        found.append(("transformers", _python(code)))
+        found.append((_with_packages(context.artifact.metadata), _python(code)))
     if runs_alone(context.artifact.metadata, "vLLM"):
         found.append(("vLLM", f"vllm serve {shlex.quote(place)}"))
     return found
+
+
+def _with_packages(metadata: Mapping[str, Any]) -> str:
+    """Name transformers, and what it needs besides to load an artifact."""
+    verdict = on_engine(metadata, "transformers")
+    needs = verdict.needs if verdict is not None else ""
+    return f"transformers, with {needs}" if needs else "transformers"
 
 
 def _python(code: str) -> str:

@@ -18,6 +18,7 @@ from uploader_core.plugin import (
 )
 from uploader_lora.modules import module_findings
 from uploader_lora.unread import unfetched_of
+from uploader_lora.where_it_runs import Described, of_model, planned
 from uploader_merged.base.custom_code import check_code
 from uploader_merged.base.model import CONFIG
 from uploader_merged.base.packed import original_name
@@ -108,6 +109,9 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _companions(checkpoint)
     yield from checkpoint_findings(checkpoint, context)
     yield from _code(context, checkpoint)
+    names = () if context.settings.names == ORIGINAL else checkpoint.names
+    described = Described.of(checkpoint.config, names=names)
+    yield from planned("merged-16bit", of_model("16-bit", described), checkpoint.task())
     if context.settings.dtype == "auto" and main_dtype(checkpoint) == "F32":
         yield Finding(
             level="note",
@@ -131,6 +135,8 @@ def check_4bit(context: PlanContext) -> Iterator[Finding]:
     yield from _companions(checkpoint)
     yield from checkpoint_findings(checkpoint, context)
     yield from _code(context, checkpoint)
+    described = Described.of(checkpoint.config, names=checkpoint.names)
+    yield from planned("merged-4bit", of_model("bitsandbytes", described), checkpoint.task())
     if not selection.names:
         yield Finding(
             level="error",

@@ -285,3 +285,11 @@ def test_its_answers_are_measured_against_the_trained_ones(
     first = float((wanted.exp() * (wanted - ours)).sum(-1).mean())
     second: Any = make(base, folder, tmp_path / "one", serving_contexts=1).metadata["fidelity"]
     assert second["kl_mean"] == pytest.approx(first, rel=1e-2)
+
+
+def test_the_plan_says_who_will_not_load_a_changed_embedding(base: Path, trained: Trained) -> None:
+    folder = trained(modules_to_save=["embed_tokens"])
+    (note,) = [f for f in check(plan(base, folder)) if "lora-serving-lossy" in f.what]
+    assert note.level == "note"
+    assert note.what.startswith("vLLM")
+    assert note.what.endswith("changes of embedding or head are loaded for few architectures only")

@@ -8,6 +8,7 @@ in the source that says so. What nobody looked at is said to be unknown, and get
 from uploader_lora.where_it_runs.adapters import of_adapter
 from uploader_lora.where_it_runs.described import Described
 from uploader_lora.where_it_runs.models import Form, of_model
+from uploader_lora.where_it_runs.plan import planned
 from uploader_lora.where_it_runs.verdicts import (
     Verdict,
     on_engine,
@@ -23,6 +24,7 @@ __all__ = [
     "of_adapter",
     "of_model",
     "on_engine",
+    "planned",
     "recorded",
     "runs_alone",
     "shown",

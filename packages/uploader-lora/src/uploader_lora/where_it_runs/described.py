@@ -23,12 +23,14 @@ class Described:
         architectures: Of ``config.json``; none when it is not known.
         model_type: Of the same; "" when it is not known.
         scheme: Kind of compressed-tensors, such as ``w4a16``.
+        split: Whether a model is in several files of GGUF.
         names: Of the stored tensors, of a full model; none when they do not matter.
     """
 
     architectures: tuple[str, ...] = ()
     model_type: str = ""
     scheme: str = ""
+    split: bool = False
     names: tuple[str, ...] = ()
 
     @classmethod
@@ -64,9 +66,9 @@ class Described:
     def unread_by(self, engine: str) -> str:
         """Return why an engine does not load tensors of these names, as a clause; "" for none."""
         found = unread(engine, self.architectures, self.names)
-        return f"it does not load names such as {found}" if found else ""
+        return f"it has no place for names such as {found}" if found else ""
 
     def in_doubt(self) -> str:
         """Return why an engine that nobody looked at may not load these names; "" for none."""
         found = unread_by_any(self.architectures, self.names)
-        return f"nobody looked whether it loads names such as {found}" if found else ""
+        return f"nobody looked whether it has a place for names such as {found}" if found else ""

@@ -40,7 +40,7 @@ def of_model(form: Form, model: Described) -> tuple[Verdict, ...]:
         model: Its architecture.
     """
     if form == "gguf":
-        return _of_gguf()
+        return _of_gguf(model)
     if form == "gguf-lora":
         return _of_gguf_adapter()
     return (
@@ -95,8 +95,14 @@ def _mlx(form: Form, model: Described) -> Verdict:
     return _by_architecture("MLX", form, model)
 
 
-def _of_gguf() -> tuple[Verdict, ...]:
+def _of_gguf(model: Described) -> tuple[Verdict, ...]:
     again = "it makes 16 bits of it again, for some architectures"
+    # https://github.com/ollama/ollama/issues/5245
+    split = "it loads no file that is split"
+    whole = "release `gguf` without `--gguf-split-size` for it"
+    ollama = verdict("Ollama", "runs")
+    if model.split:
+        ollama = verdict("Ollama", "not", because=split, instead=whole)
     return (
         verdict("transformers", "not", because=again, instead=_FULL),
         # Out of its tree since 0.24: vllm#39583, vllm#39612.
@@ -104,7 +110,7 @@ def _of_gguf() -> tuple[Verdict, ...]:
         verdict("SGLang", "unknown", because="nobody looked at which architectures it takes"),
         verdict("TGI", "not", because="its default engine does not read GGUF", instead=_FULL),
         verdict("llama.cpp", "runs"),
-        verdict("Ollama", "runs"),
+        ollama,
         verdict("MLX", "not", because="mlx-lm does not read GGUF", instead=_FULL),
     )
 

@@ -52,13 +52,6 @@ class Verdict:
         """Whether a command for this engine may be shown."""
         return self.state in ("runs", "with")
 
-    @property
-    def refusal(self) -> str:
-        """A sentence that says why not; "" where it runs or nobody knows."""
-        if self.state != "not":
-            return ""
-        return f"{f'{self.engine} {self.version}'.strip()} does not load it: {self.because}"
-
 
 @functools.cache
 def facts() -> Mapping[str, Any]:
@@ -74,15 +67,20 @@ def verdict(engine: str, state: State, *, because: str = "", **words: str) -> Ve
     return Verdict(engine=engine, state=state, version=version, because=because, **words)
 
 
+def generates(task: Task) -> bool:
+    """Return whether a model generates text; of others nothing was looked up."""
+    return task.tag in _GENERATING
+
+
 def recorded(verdicts: Iterable[Verdict], task: Task) -> dict[str, Json]:
     """Return verdicts as members of an artifact's metadata, which the manifest repeats.
 
     Args:
         verdicts: Of an artifact.
-        task: What its model is for; of others than those that generate text nothing was looked up.
+        task: What its model is for.
     """
     names = ("engine", "version", "state", "needs", "because", "instead")
-    if task.tag not in _GENERATING:
+    if not generates(task):
         return {}
     return {
         _KEY: [{name: value for name in names if (value := getattr(v, name))} for v in verdicts]

@@ -14,6 +14,7 @@ from uploader_lora import unread
 from uploader_lora.save import beside
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.serving.changes import Changes, changes_of
+from uploader_merged.serving.save import not_served
 from uploader_merged.settings import ServingLossySettings
 from uploader_merged.vocabulary import check_tokenizer
 
@@ -51,6 +52,10 @@ def check(context: PlanContext) -> Iterator[Finding]:
             "and not it; the card says how near",
             next="--plugins lora-serving-lossy was asked for; merged-16bit is exact",
         )
+    (adapter,) = checkpoint.adapters
+    near = [change.module for change in changes.near]
+    base = checkpoint.base.folder
+    yield from not_served("lora-serving-lossy", adapter, rank, near, base)
 
 
 def opened(context: PlanContext | StepContext) -> Checkpoint:

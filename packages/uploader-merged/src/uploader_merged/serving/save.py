@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import (
@@ -24,7 +26,7 @@ from uploader_lora.adapter import Adapter
 from uploader_lora.reading import CONFIG, read_adapter
 from uploader_lora.save import beside, changed_texts, put
 from uploader_lora.task import adapter_task
-from uploader_lora.where_it_runs import Described, of_adapter, recorded
+from uploader_lora.where_it_runs import Described, of_adapter, planned, recorded
 from uploader_merged.serving.one_scale import (
     OneScale,
     biases_of,
@@ -56,6 +58,34 @@ def check(context: PlanContext) -> Iterator[Finding]:
             what="scales of modules differ by other factors than powers of two: they are folded "
             "into B, which is stored in float32 and rounded once more in its last bit",
         )
+    yield from not_served("lora-serving", adapter, scale.rank or 0, (), context.sources.get("base"))
+
+
+def not_served(
+    kind: str, adapter: Adapter, rank: int, near: Iterable[str], base: Path | None
+) -> Iterator[Finding]:
+    """Say which servers will not load the adapter that is made of a trained one.
+
+    Args:
+        kind: Of what is made.
+        adapter: That was trained.
+        rank: Of what is made.
+        near: Modules that get a low-rank change in place of another one.
+        base: Folder of the base, where that is known.
+    """
+    plain = replace(
+        adapter.config, r=rank, use_rslora=False, rank_pattern={}, alpha_pattern={}, bias="none",
+        lora_bias=False, use_dora=False, modules_to_save=(), trainable_tokens={}, raw={},
+    )  # fmt: skip
+    made = replace(
+        adapter,
+        config=plain,
+        updates=(*adapter.updates, *(replace(adapter.updates[0], module=name) for name in near)),
+        replacements=(),
+        token_rows=(),
+    )
+    task = adapter_task(adapter.folder, base)
+    yield from planned(kind, of_adapter(made, Described.in_folder(base)), task)
 
 
 def save(context: StepContext) -> Artifact:
