@@ -59,6 +59,11 @@ def test_each_feature_has_its_answer(
         assert bool(verdict.because) is (verdict.state in ("not", "unknown"))
 
 
+def test_gguf_is_advised_in_the_form_that_holds_the_adapter(adapter: Path) -> None:
+    assert judged(adapter, use_dora=True)["Ollama"].instead == "release `gguf` for it"
+    assert judged(adapter, use_rslora=True)["Ollama"].instead == "release `gguf-lora` for it"
+
+
 @pytest.mark.parametrize(
     ("rank", "option"), [(16, ""), (20, "32"), (128, "128"), (300, "320"), (512, "512")]
 )

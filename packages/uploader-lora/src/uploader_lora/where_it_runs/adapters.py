@@ -30,20 +30,26 @@ _INITIAL = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
 (``PEFTHelper._init_is_supported``)."""
 
 
-def of_adapter(adapter: Adapter, base: Described) -> tuple[Verdict, ...]:
+def of_adapter(
+    adapter: Adapter, base: Described, trained: Adapter | None = None
+) -> tuple[Verdict, ...]:
     """Return a verdict for each engine.
 
     Args:
         adapter: Read from its folder.
         base: Its base model, as far as that is known.
+        trained: The adapter that it was made from, which other formats would be made from as well;
+            None for one that was trained itself.
     """
+    gguf = "gguf-lora" if _is_plain(trained or adapter) else "gguf"
+    other = f"release `{gguf}` for it"
     return (
         verdict("transformers", "with", needs="peft"),
         _judged("vLLM", list(_vllm(adapter)), base, _rank_option(adapter)),
         _judged("SGLang", list(_sglang(adapter)), base),
         _judged("TGI", list(_tgi(adapter)), base),
-        verdict("llama.cpp", "not", because="it reads GGUF", instead="release `gguf-lora` for it"),
-        verdict("Ollama", "not", because="it reads GGUF", instead="release `gguf-lora` for it"),
+        verdict("llama.cpp", "not", because="it reads GGUF", instead=other),
+        verdict("Ollama", "not", because="it reads GGUF", instead=other),
         verdict(
             "MLX",
             "not",
@@ -51,6 +57,15 @@ def of_adapter(adapter: Adapter, base: Described) -> tuple[Verdict, ...]:
             instead=_MERGE,
         ),
     )
+
+
+def _is_plain(adapter: Adapter) -> bool:
+    """Return whether an adapter is nothing but low-rank products, which GGUF's adapters hold."""
+    config = adapter.config
+    return not (
+        config.use_dora or config.lora_bias or config.target_parameters
+        or adapter.replacements or adapter.token_rows or list(_beyond_lora(config))
+    )  # fmt: skip
 
 
 def _judged(engine: str, reasons: list[str], base: Described, option: str = "") -> Verdict:

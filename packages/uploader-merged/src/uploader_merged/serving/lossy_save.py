@@ -63,7 +63,7 @@ def save(context: StepContext) -> Artifact:
     return context.artifact(
         {
             **task.to_json(),
-            **recorded(of_adapter(written, base), task),
+            **recorded(of_adapter(written, base, trained=adapter), task),
             "rank": rank,
             "alpha": scale.alpha,
             "exact": scale.exact and not modules,
