@@ -293,3 +293,41 @@ def test_the_plan_says_who_will_not_load_a_changed_embedding(base: Path, trained
     assert note.level == "note"
     assert note.what.startswith("vLLM")
     assert note.what.endswith("changes of embedding or head are loaded for few architectures only")
+
+
+def test_layers_that_lie_the_other_way_round(tmp_path: Path) -> None:
+    """Conv1D of GPT-2, of which a square one does not tell by its shape how it lies."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=64, n_embd=32, n_layer=1, n_head=4, n_positions=32)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "base")
+    model = get_peft_model(
+        GPT2LMHeadModel.from_pretrained(tmp_path / "base"),
+        LoraConfig(r=4, use_dora=True, target_modules=["c_attn", "attn.c_proj"],
+                   modules_to_save=["mlp.c_fc"], fan_in_fan_out=True),
+    )  # fmt: skip
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    model.save_pretrained(tmp_path / "adapter")
+    with pytest.raises(SourceError, match="was changed by the training"):
+        make(tmp_path / "base", tmp_path / "adapter", tmp_path)
+    tensors = load_file(tmp_path / "adapter" / WEIGHTS)
+    before = load_file(tmp_path / "base" / "model.safetensors")
+    for name in tensors:
+        if name.endswith("c_fc.bias"):
+            tensors[name] = before["transformer.h.0.mlp.c_fc.bias"]
+    save_file(tensors, tmp_path / "adapter" / WEIGHTS, {"format": "pt"})
+    artifact = make(tmp_path / "base", tmp_path / "adapter", tmp_path, serving_rank=32)
+    assert {module.rpartition(".")[2] for module in errors(artifact)} == {
+        "c_attn", "c_proj", "c_fc",
+    }  # fmt: skip
+    answers = []
+    for folder in (tmp_path / "adapter", artifact.path):
+        again = PeftModel.from_pretrained(
+            GPT2LMHeadModel.from_pretrained(tmp_path / "base"), folder
+        ).eval()
+        with torch.no_grad():
+            answers.append(again(torch.arange(24).view(1, -1)).logits)
+    torch.testing.assert_close(answers[1], answers[0], rtol=0, atol=1e-4)

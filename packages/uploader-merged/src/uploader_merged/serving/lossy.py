@@ -21,7 +21,14 @@ from uploader_merged.vocabulary import check_tokenizer
 MERGE = "merge it instead: --plugins merged"
 
 _TORCH = 700 << 20
-_KEPT = 128 << 20
+_KEPT = 1 << 25
+"""Elements of a difference that the decomposition keeps in memory, at most."""
+
+_PACE = 8e9
+"""Multiplications of one processor in a second."""
+
+_PRODUCTS = 15
+"""Products of a matrix with narrow ones that its decomposition takes."""
 
 
 def check(context: PlanContext) -> Iterator[Finding]:
@@ -104,8 +111,10 @@ def estimate(context: PlanContext) -> Estimate:
     size = 4 * values + 256 * (len(changes.exact) + len(changes.near)) + 8192
     sizes = [math.prod(checkpoint.shape(name)) for name in checkpoint.names]
     tokens = settings.serving_contexts * 512
+    work = _PRODUCTS * (rank + 16) * sum(map(math.prod, shapes)) + 2 * tokens * sum(sizes)
     return Estimate(
         bytes_written=size + companions,
         bytes_scratch=2 * tokens * max(checkpoint.shape(name)[0] for name in checkpoint.names),
+        seconds=10 + work / _PACE,
         peak_memory=_TORCH + 8 * min(largest, _KEPT) + 10 * max(sizes) + 12 * values,
     )
