@@ -106,14 +106,14 @@ class _Layers:
         scheme = self.found.scheme
         left = seen.products()
         while left:
-            names, products = left.pop()
+            names, products = left[-1]
             if not products.isfinite().all():
                 raise PluginError(
                     f"the model computes NaN or infinity before {names[0]}",
                     next="take an earlier checkpoint of the training, this one diverged",
                 )
-            inputs = describe_inputs(products)
             del products
+            inputs = describe_inputs(left.pop()[1])  # nobody else has them, so it can free them
             for name in names:
                 codes, scales = gptq(scheme, self._checkpoint.read(name), inputs)
                 yield from zip(

@@ -40,12 +40,24 @@ def describe_inputs(products: torch.Tensor) -> Inputs:
         products: Sum over tokens of the outer products of inputs, shape (in, in).
     """
     order = products.diagonal().argsort(descending=True)
-    damped = products.double()[order][:, order]
+    damped = products[order][:, order]
+    del products
     diagonal = damped.diagonal()
     diagonal += torch.where(diagonal == 0, 1.0, 0.0)  # an input that was never there
     diagonal += _DAMPING * diagonal.mean()
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
-    return Inputs(order, torch.linalg.cholesky(inverse, upper=True).float())
+    try:
+        return Inputs(order, _factor(damped))
+    except torch.linalg.LinAlgError:
+        # Fewer tokens than columns, and sums that lost digits.
+        return Inputs(order, _factor(damped.double()).float())
+
+
+def _factor(damped: torch.Tensor) -> torch.Tensor:
+    """Return the upper Cholesky factor of the inverse; two matrices in memory at a time."""
+    lower = torch.linalg.cholesky(damped)
+    inverse = torch.cholesky_inverse(lower)
+    del lower
+    return torch.linalg.cholesky(inverse, upper=True)
 
 
 def gptq(scheme: Scheme, weight: torch.Tensor, inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:

@@ -40,9 +40,12 @@ def fill_when_used(
         own = [key for key, p in module.named_parameters(recurse=False) if p.is_meta]
         if not own or f"{name}.".startswith(empty.prefixes):
             continue
-        if [f"{name}.{key}" for key in own] == [empty.embedding]:
-            fill = functools.partial(_fill_embedding, empty, filler, weights, windows)
-        elif name == empty.head:
+        source = filler.source(f"{name}.{own[0]}")
+        if f"{name}.{own[0]}" == empty.embedding and source is not None:
+            rows = _EmbeddingRows(weights, source, windows)
+            module.register_forward_pre_hook(rows.before)
+            continue
+        if name == empty.head:
             fill = functools.partial(_fill_head, empty, filler, weights)
         else:
             fill = functools.partial(filler.fill, f"{name}.", weights.read)
@@ -54,19 +57,30 @@ def _once(fill: Any, module: Any, _: Any) -> None:
         fill()
 
 
-def _fill_embedding(
-    empty: EmptyModel, filler: Filler, weights: Weights, windows: Sequence[torch.Tensor]
-) -> None:
-    source = filler.source(empty.embedding)
-    if source is None:
-        filler.fill(empty.embedding, weights.read)
-        return
-    module = empty.model.get_input_embeddings()
-    # Rows that no text has stay memory that was never touched.
-    whole = torch.zeros(module.weight.shape)
-    for row in sorted({token for window in windows for token in window.flatten().tolist()}):
-        whole[row] = weights.read_rows(source, row, row + 1)[0].float()
-    module.weight = torch.nn.Parameter(whole, requires_grad=False)
+class _EmbeddingRows:
+    """The rows of an embedding that a text has, in place of all of them.
+
+    Args:
+        weights: Where they come from.
+        source: Name of the embedding in the checkpoint.
+        windows: All texts.
+    """
+
+    def __init__(self, weights: Weights, source: str, windows: Sequence[torch.Tensor]) -> None:
+        self._weights = weights
+        self._source = source
+        self._tokens = sorted({t for window in windows for t in window.flatten().tolist()})
+        self._places = torch.zeros(self._tokens[-1] + 1, dtype=torch.long)
+        self._places[self._tokens] = torch.arange(len(self._tokens))
+
+    def before(self, module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Fill the module where it is empty, and say which of its rows a text has."""
+        if module.weight.is_meta:
+            read = self._weights.read_rows
+            rows = [read(self._source, token, token + 1).float() for token in self._tokens]
+            module.weight = torch.nn.Parameter(torch.cat(rows), requires_grad=False)
+            module.padding_idx = None  # a matter of training, and a row that may not be there
+        return self._places[given[0]], *given[1:]
 
 
 def _fill_head(empty: EmptyModel, filler: Filler, weights: Weights) -> None:
