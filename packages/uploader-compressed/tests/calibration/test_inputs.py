@@ -9,7 +9,7 @@ from uploader_compressed.calibration.inputs import SeenInputs
 
 def rows(seed: int) -> torch.Tensor:
     torch.manual_seed(seed)
-    return torch.randn(5, 3)
+    return torch.nn.functional.normalize(torch.randn(5, 3))
 
 
 def test_projections_of_one_input_share_their_sum() -> None:
@@ -31,6 +31,22 @@ def test_equal_inputs_at_other_places_count_twice() -> None:
     seen.see(("a",), rows(1))
     ((_, products),) = seen.products()
     assert torch.allclose(products, 2 * rows(1).T @ rows(1))
+
+
+def test_every_token_counts_alike() -> None:
+    seen = SeenInputs(frozenset("a"))
+    large = rows(1)
+    large[0] *= 1000
+    seen.see(("a",), large)
+    ((_, products),) = seen.products()
+    assert torch.allclose(products, rows(1).T @ rows(1), atol=1e-6)
+
+
+def test_a_token_that_is_nothing_counts_nothing() -> None:
+    seen = SeenInputs(frozenset("a"))
+    seen.see(("a",), torch.zeros(5, 3))
+    ((_, products),) = seen.products()
+    assert not products.any()
 
 
 def test_a_matrix_of_two_tensors_counts_for_both() -> None:

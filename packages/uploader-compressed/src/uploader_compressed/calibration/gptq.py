@@ -20,6 +20,11 @@ _COLUMNS = 128
 _DAMPING = 0.01
 """Share of the mean of the diagonal that is added to it, as in the paper."""
 
+_SHRINKAGE = 0.2
+"""Share that is taken off between columns: of a text that is not long, much of what seems to go
+together does so by chance (Ledoit and Wolf, "A well-conditioned estimator for large-dimensional
+covariance matrices", 2004). ``benchmarks/README.md`` has what that is worth."""
+
 
 class Inputs(NamedTuple):
     """What is known of the inputs of a matrix.
@@ -37,11 +42,14 @@ def describe_inputs(products: torch.Tensor) -> Inputs:
     """Return what :func:`gptq` needs of inputs; matrices with the same inputs share it.
 
     Args:
-        products: Sum over tokens of the outer products of inputs, shape (in, in).
+        products: Sum over tokens of the outer products of inputs, shape (in, in), float32.
     """
     order = products.diagonal().argsort(descending=True)
     damped = products[order][:, order]
     del products
+    diagonal = damped.diagonal().clone()
+    damped *= 1 - _SHRINKAGE
+    damped.diagonal().copy_(diagonal)
     diagonal = damped.diagonal()
     diagonal += torch.where(diagonal == 0, 1.0, 0.0)  # an input that was never there
     diagonal += _DAMPING * diagonal.mean()

@@ -5,8 +5,14 @@ from __future__ import annotations
 import torch  # noqa: TID253 - this module computes
 
 
+_TINY = 1e-12
+
+
 class SeenInputs:
     """Sums of outer products of inputs, one for all matrices that get the same inputs.
+
+    Every token counts alike, whatever its size: the first one of a text is a thousand times as
+    large as others in some layers, and would be all that counts.
 
     Args:
         names: Matrices of interest.
@@ -41,7 +47,8 @@ class SeenInputs:
             group = self._group[name]
             if group not in self._added:
                 self._added.add(group)
-                self._sums[group].addmm_(rows.T, rows)
+                even = rows / rows.norm(dim=1, keepdim=True).clamp(min=_TINY)
+                self._sums[group].addmm_(even.T, even)
 
     def products(self) -> list[tuple[list[str], torch.Tensor]]:
         """Return matrices that share their inputs, and the sum over tokens of outer products.
