@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch  # noqa: TID253 - this module computes
 
-
 _TINY = 1e-12
 
 
