@@ -55,7 +55,7 @@ def describe_inputs(products: torch.Tensor) -> Inputs:
     diagonal += _DAMPING * diagonal.mean()
     try:
         return Inputs(order, _factor(damped))
-    except torch.linalg.LinAlgError:
+    except RuntimeError:  # torch.linalg.LinAlgError, which its types do not know
         # Fewer tokens than columns, and sums that lost digits.
         return Inputs(order, _factor(damped.double()).float())
 
@@ -65,7 +65,8 @@ def _factor(damped: torch.Tensor) -> torch.Tensor:
     lower = torch.linalg.cholesky(damped)
     inverse = torch.cholesky_inverse(lower)
     del lower
-    return torch.linalg.cholesky(inverse, upper=True)
+    factor: torch.Tensor = torch.linalg.cholesky(inverse, upper=True)
+    return factor
 
 
 def gptq(scheme: Scheme, weight: torch.Tensor, inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
