@@ -28,7 +28,6 @@ class Folder:
         config: Text of ``config.json``.
         companions: Files that are copied.
         sizes: Bytes by file name, exact.
-        windows: Most pieces of text to calibrate on.
     """
 
     scheme: Scheme
@@ -38,7 +37,6 @@ class Folder:
     config: str = field(repr=False)
     companions: tuple[CompanionFile, ...]
     sizes: Mapping[str, int]
-    windows: int
 
 
 def plan_folder(checkpoint: Checkpoint, scheme: str, settings: Settings) -> Folder:
@@ -74,5 +72,4 @@ def plan_folder(checkpoint: Checkpoint, scheme: str, settings: Settings) -> Fold
         config=text,
         companions=companions,
         sizes=sizes,
-        windows=settings.calibration_windows,
     )

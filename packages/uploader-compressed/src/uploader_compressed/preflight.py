@@ -28,6 +28,9 @@ _TRANSFORMERS = 500 << 20
 _PACE = 8e9
 """Multiplications of one processor in a second."""
 
+_SHORT = 2
+"""Bytes of a text that hold a token, or less."""
+
 _LONG = 64
 """Characters of a text that hold a token, and more."""
 
@@ -201,17 +204,23 @@ def estimate(context: PlanContext) -> Estimate:
         exact=True,
         files=tuple(folder.sizes.items()),
     )
-    return _calibrating(checkpoint, folder, plain) if folder.scheme.calibrated else plain
+    if not folder.scheme.calibrated:
+        return plain
+    return _calibrating(checkpoint, folder, plain, context.settings)
 
 
-def _calibrating(checkpoint: Checkpoint, folder: Folder, plain: Estimate) -> Estimate:
+def _calibrating(
+    checkpoint: Checkpoint, folder: Folder, plain: Estimate, settings: Settings
+) -> Estimate:
     """Add what calibration needs: codes in the scratch folder, a layer, activations, time."""
     shapes = [checkpoint.shape(name) for name in folder.selection.names]
     weights = sum(rows * columns for rows, columns in shapes)
     layers = max(1, int(checkpoint.config.get("num_hidden_layers") or len(shapes) // 7))
     widest = max((columns for _, columns in shapes), default=1)
     narrowest = min((columns for _, columns in shapes), default=1)
-    tokens = folder.windows * window_size(checkpoint.config)
+    most = settings.calibration_windows * window_size(checkpoint.config)
+    text = text_path(settings.calibration, CALIBRATION_OPTION, CALIBRATION).stat().st_size
+    tokens = min(most, text // _SHORT)
     return replace(
         plain,
         bytes_scratch=plain.bytes_written,
