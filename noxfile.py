@@ -214,6 +214,7 @@ def engines(session: nox.Session) -> None:
     session.run("pytest", "packages/uploader-lora/tests/where_it_runs",
                 "packages/uploader-compressed/tests/test_vllm.py",
                 "packages/uploader-merged/tests/original_names/test_vllm.py",
+                "packages/uploader-merged/tests/serving/test_vllm.py",
                 *session.posargs)  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _torn(folder)
     yield from checkpoint_findings(checkpoint, context)
     described = Described.of(checkpoint.config, folder.scheme.name, checkpoint.names)
-    kind = f"compressed-{folder.scheme.name}"
+    kind = f"compressed-{context.variant}"
     yield from planned(kind, of_model("compressed", described), checkpoint.task())
     reason = uploader_kernels.missing()
     if reason is not None:
