@@ -21,9 +21,10 @@ from uploader_lora.where_it_runs import Described, of_model, recorded
 RELEASE = ReleaseInfo(name="tiny", source="adapter")
 
 
-def artifact(folder: Path, architecture: str, *kept: str) -> Artifact:
+def artifact(folder: Path, architecture: str, *kept: str, names: tuple[str, ...] = ()) -> Artifact:
     task = Task(tag="text-generation", auto_class="AutoModelForCausalLM")
-    where = recorded(of_model("compressed", Described(architectures=(architecture,))), task)
+    described = Described(architectures=(architecture,), names=names)
+    where = recorded(of_model("compressed", described), task)
     named: list[Json] = [*kept]
     metadata = {**task.to_json(), **where, "scheme": "w4a16", "kept_in_16_bit": named}
     return Artifact(kind="compressed-w4a16", path=folder, metadata=metadata)
@@ -62,3 +63,11 @@ def test_vllm_is_named_where_it_has_code_for_the_model(
     made = artifact(tmp_path, architecture)
     assert ("vllm serve" in card(tmp_path, made)) is served
     assert bool(commands(UseContext(artifact=made, release=RELEASE))) is served
+
+
+def test_no_code_for_transformers_where_it_does_not_load_it(tmp_path: Path) -> None:
+    names = ("model.layers.0.block_sparse_moe.experts.0.gate_proj.weight",)
+    text = card(tmp_path, artifact(tmp_path, "GraniteMoeForCausalLM", names=names))
+    assert "from_pretrained" not in text
+    assert "| transformers | no | it holds the experts of a layer in one parameter" in text
+    assert "vllm serve" in text

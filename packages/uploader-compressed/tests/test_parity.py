@@ -17,7 +17,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from compressed_models import EXPERTS, KINDS, UNREAD, build, model_class, save, train
+from compressed_models import (
+    EXPERTS,
+    FOR_VLLM,
+    KINDS,
+    UNREAD,
+    build,
+    model_class,
+    save,
+    train,
+)
 from compressed_tools import compress, load_all, quantization, same_bits, save_merged
 from uploader_compressed.schemes import DATA_FREE
 
@@ -56,7 +65,7 @@ def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("scheme", DATA_FREE)
 def test_every_tensor_is_that_of_llm_compressor(folders: Any, scheme: str) -> None:
     kind, root = folders
-    ours, theirs = load_all(root / f"compressed-{scheme}"), renamed(root / f"theirs-{scheme}")
+    ours, theirs = load_all(root / f"compressed-{scheme}"), renamed(kind, root / f"theirs-{scheme}")
     assert ours.keys() == theirs.keys()
     differing = [name for name in ours if not same_bits(ours[name], theirs[name])]
     if kind == "gemma3":
@@ -70,8 +79,10 @@ def test_logits_are_those_of_the_folder_of_llm_compressor(folders: Any, scheme: 
     kind, root = folders
     if kind in EXPERTS and scheme in UNREAD:
         pytest.skip("refused by the plan")
+    if kind in FOR_VLLM:
+        pytest.skip("transformers loads neither folder")
     ours, theirs = root / f"compressed-{scheme}", root / f"theirs-{scheme}"
-    tensors = renamed(theirs)
+    tensors = renamed(kind, theirs)
     if kind == "gemma3":
         tensors |= {n: t for n, t in load_all(ours).items() if "norm" in n}
     save_file(tensors, theirs / "model.safetensors", metadata={"format": "pt"})
@@ -85,7 +96,7 @@ def test_logits_are_those_of_the_folder_of_llm_compressor(folders: Any, scheme: 
     assert torch.equal(found, expected)
 
 
-def renamed(folder: Path) -> dict[str, torch.Tensor]:
+def renamed(kind: str, folder: Path) -> dict[str, torch.Tensor]:
     """All tensors of llm-compressor's folder by the names of the checkpoint.
 
     It writes Mixtral's w1, w2 and w3 as gate_proj, down_proj and up_proj.
@@ -93,7 +104,7 @@ def renamed(folder: Path) -> dict[str, torch.Tensor]:
     names = {"gate_proj": "w1", "down_proj": "w2", "up_proj": "w3"}
     found = {}
     for name, tensor in load_all(folder).items():
-        if "block_sparse_moe.experts" in name:
+        if kind == "mixtral" and "block_sparse_moe.experts" in name:
             for theirs, stored in names.items():
                 name = name.replace(f".{theirs}.", f".{stored}.")
         found[name] = tensor

@@ -38,14 +38,23 @@ def test_columns_that_no_group_divides(llama: Path, tmp_path: Path) -> None:
     assert not findings(base, "w4a16", ignore=(r".*layers\.0\.mlp\.down_proj$",))["error"]
 
 
-def test_experts_in_one_tensor(llama: Path, tmp_path: Path) -> None:
+def test_experts_in_one_tensor_that_no_engine_loads_single(llama: Path, tmp_path: Path) -> None:
     stacked = {"model.layers.0.mlp.experts.gate_up_proj": torch.zeros(2, 8, 128).bfloat16()}
     base = rewritten(llama, tmp_path / "stacked", stacked)
     (error,) = findings(base, "fp8-dynamic")["error"]
-    assert "experts are stored in one tensor" in error.what
+    assert "no engine is known to load them one by one" in error.what
     assert error.next is not None
     assert "--compressed-ignore" in error.next
     assert not findings(base, "fp8-dynamic", ignore=(r".*\.experts",))["error"]
+
+
+def test_experts_that_servers_load_and_transformers_does_not(tmp_path: Path) -> None:
+    base = save("granite-moe", tmp_path / "base")
+    found = findings(base, "w8a8")
+    assert found["error"] == []
+    assert [f.what for f in found["warning"] if "not for transformers" in f.what]
+    kept = findings(base, "w8a8", ignore=(r".*\.(input|output)_linear",))
+    assert not [f.what for f in kept["warning"] if "not for transformers" in f.what]
 
 
 @pytest.mark.parametrize("method", ["compressed-tensors", "gptq", "awq", "bitsandbytes"])

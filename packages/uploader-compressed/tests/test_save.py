@@ -10,7 +10,7 @@ import pytest
 import torch
 from compressed_tensors.quantization import QuantizationConfig, preset_name_to_scheme
 
-from compressed_models import EXPERTS, KINDS, UNREAD, model_class, save, train
+from compressed_models import EXPERTS, FOR_VLLM, KINDS, UNREAD, model_class, save, train
 from compressed_tools import (
     by_the_library,
     compress,
@@ -40,13 +40,39 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return kind, root, base, adapter
 
 
-def expected(scheme: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The library's own result for every matrix that a recipe of llm-compressor quantises."""
+def taken_apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Fused experts cut as llm-compressor's ``ExpertMLPWithGate.copy_from_experts_module`` does."""
     found = {}
+    for name, tensor in tensors.items():
+        for ending, parts in _STACKS.items():
+            if name.endswith(ending):
+                module = f"{name.removesuffix(ending)}.experts"
+                for number, expert in enumerate(tensor):
+                    # Of Llama 4 they lie as (in, out).
+                    outputs = expert.T if "feed_forward" in name else expert
+                    for part, cut in zip(parts, outputs.chunk(len(parts)), strict=True):
+                        found[f"{module}.{number}.{part}.weight"] = cut.contiguous()
+                break
+        else:
+            found[name] = tensor
+    return found
+
+
+_STACKS = {
+    ".experts.gate_up_proj": ("gate_proj", "up_proj"),
+    ".experts.down_proj": ("down_proj",),
+    ".input_linear.weight": ("gate_proj", "up_proj"),
+    ".output_linear.weight": ("down_proj",),
+}
+
+
+def expected(scheme: str, stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The library's own result for every matrix that a recipe of llm-compressor quantises."""
+    found, tensors = {}, taken_apart(stored)
     for name, tensor in tensors.items():
         module = name.removesuffix(".weight")
         parent, _, last = module.rpartition(".")
-        stays = ("norm", "embed", "lm_head", "visual", ".gate.")
+        stays = ("norm", "embed", "lm_head", "visual", ".gate.", "router")
         if tensor.dim() != 2 or any(word in name for word in stays):
             found[name] = tensor
             continue
@@ -68,6 +94,8 @@ def test_every_tensor_is_the_librarys(release: Any, scheme: str) -> None:
 
 def test_transformers_loads_it_and_says_nearly_the_same(release: Any) -> None:
     kind, root, *_ = release
+    if kind in FOR_VLLM:
+        pytest.skip("transformers does not load it, as the plan says")
     tokens = torch.arange(2, 42).reshape(2, 20)
     reference = logits(kind, root / "merged-16bit", tokens)
     for scheme in DATA_FREE if kind in ("llama", "qwen3-moe") else ("fp8-dynamic", "w4a16"):

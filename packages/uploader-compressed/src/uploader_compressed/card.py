@@ -8,7 +8,7 @@ from uploader_compressed.schemes import SCHEMES, Scheme, scheme_of
 from uploader_core.plugin import Artifact, StepContext, UseContext
 from uploader_lora.snippets import loading
 from uploader_lora.task import Task
-from uploader_lora.where_it_runs import runs_alone, shown
+from uploader_lora.where_it_runs import on_engine, runs_alone, shown
 
 
 def section(context: StepContext) -> str:
@@ -25,9 +25,10 @@ def section(context: StepContext) -> str:
             f"16 bits{_besides(artifact)}.{_calibration(artifact)} The layout is that of "
             "[compressed-tensors](https://github.com/vllm-project/compressed-tensors), which has "
             "to be installed.",
-            "",
-            *loading(task, name),
         ]
+        reader = on_engine(artifact.metadata, "transformers")
+        if reader is None or reader.runs:
+            lines += ["", *loading(task, name)]
         if runs_alone(artifact.metadata, "vLLM"):
             lines += ["", "With [vLLM](https://docs.vllm.ai):", "", f"    vllm serve {name}"]
         lines += shown(artifact.metadata)

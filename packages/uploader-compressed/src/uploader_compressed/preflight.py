@@ -9,11 +9,11 @@ from dataclasses import replace
 import uploader_kernels
 from uploader_compressed.folder import Folder, plan_folder
 from uploader_compressed.schemes import BLOCK, GROUPS, SCHEMES
-from uploader_compressed.selection import listed, torn
+from uploader_compressed.selection import listed, open_apart, torn
 from uploader_compressed.settings import CALIBRATION_OPTION, Settings
 from uploader_core.plugin import Estimate, Finding, PlanContext
 from uploader_lora.where_it_runs import Described, of_model, planned
-from uploader_merged import Checkpoint, checkpoint_findings, open_checkpoint
+from uploader_merged import Checkpoint, checkpoint_findings
 from uploader_merged.forward.size import window_size
 from uploader_merged.texts import CALIBRATION, text_path
 
@@ -35,6 +35,10 @@ _LONG = 64
 """Characters of a text that hold a token, and more."""
 
 _EXPERT = re.compile(r"\.experts\.\d+\.")
+_LINEAR = ("Llama4ForCausalLM", "Llama4ForConditionalGeneration")
+"""Architectures that it computes with single experts when they are compressed
+(``SequentialLlama4TextExperts``)."""
+
 _UNREAD = ("w8a8", "w8a8-gptq", "nvfp4a16")
 
 
@@ -46,7 +50,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
         UsageError: A setting is not usable.
         RefusedError: There is no text to calibrate on.
     """
-    checkpoint = open_checkpoint(context.input("checkpoint"))
+    checkpoint = open_apart(context.input("checkpoint"), context.settings.ignore)
     if checkpoint.base.quantised is not None:
         yield Finding(
             level="error",
@@ -59,7 +63,11 @@ def check(context: PlanContext) -> Iterator[Finding]:
     if folder.scheme.calibrated:
         yield from _text(checkpoint, context.settings)
     yield from _stacked(folder)
-    yield from _experts(checkpoint, folder)
+    described = Described.of(checkpoint.config, names=checkpoint.names)
+    if described.unread_by("transformers"):
+        yield _not_for_transformers(described)
+    else:
+        yield from _experts(checkpoint, folder)
     yield from _shapes(checkpoint, folder)
     yield from _torn(folder)
     yield from checkpoint_findings(checkpoint, context)
@@ -107,11 +115,24 @@ def _stacked(folder: Folder) -> Iterator[Finding]:
         yield Finding(
             level="error",
             what=f"the experts are stored in one tensor for a layer ({found[0]} and "
-            f"{len(found) - 1} more), which no scheme of compressed-tensors stores",
+            f"{len(found) - 1} more), and no engine is known to load them one by one, as "
+            "compressed-tensors has them",
             next="keep them in 16 bits: --compressed-ignore '.*\\.experts', or, where the "
             "architecture was released with single experts, release merged-16bit with "
             "--merged-names original, and compress that folder",
         )
+
+
+def _not_for_transformers(described: Described) -> Finding:
+    (vllm,) = (v for v in of_model("compressed", described) if v.engine == "vLLM")
+    return Finding(
+        level="warning",
+        what="it will be for servers and not for transformers, which holds the experts of a layer "
+        f"in one parameter and does not make that of single ones; {vllm.engine} {vllm.version} "
+        "loads them",
+        next="release merged-16bit besides, or keep them in 16 bits: --compressed-ignore "
+        "'.*\\.experts'",
+    )
 
 
 def _experts(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
@@ -123,6 +144,8 @@ def _experts(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
     without a word; scales of blocks are multiplied as if they were those of rows.
     """
     scheme, name = folder.scheme, folder.scheme.name
+    if any(c in _LINEAR for c in checkpoint.config.get("architectures") or ()):
+        return
     quantised = [n for n in folder.selection.names if _EXPERT.search(n)]
     if name in _UNREAD and any(_EXPERT.search(n) for n in checkpoint.names):
         yield Finding(
@@ -187,7 +210,7 @@ def _torn(folder: Folder) -> Iterator[Finding]:
 
 def estimate(context: PlanContext) -> Estimate:
     """Count bytes exactly from headers."""
-    checkpoint = open_checkpoint(context.input("checkpoint"))
+    checkpoint = open_apart(context.input("checkpoint"), context.settings.ignore)
     folder = plan_folder(checkpoint, context.variant, context.settings)
     widest = max((checkpoint.shape(n)[1] for n in folder.selection.names), default=1)
     tails = max(sum(t.part.nbytes for t in shard.tail) for shard in folder.shards)

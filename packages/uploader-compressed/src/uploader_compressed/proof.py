@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from uploader_compressed.folder import Folder
 from uploader_compressed.schemes import BLOCK, SCHEMES, Scheme
-from uploader_compressed.selection import Selection, listed, select
+from uploader_compressed.selection import Selection, listed, open_apart, select
 from uploader_core.plugin import Finding, PlanContext
 from uploader_lora import StoredTensor, read_header
+from uploader_lora.where_it_runs import Described
 from uploader_merged import Checkpoint, open_checkpoint
 from uploader_merged.failed_proof import failed_proof
 from uploader_merged.load_proof import Outcome, Subject, prove_checkpoint
@@ -41,11 +42,15 @@ def prove(context: PlanContext) -> Iterator[Finding]:
     Raises:
         SourceError: The checkpoint cannot be opened.
     """
-    checkpoint = open_checkpoint(context.input("checkpoint"))
-    found = list(prove_checkpoint(checkpoint))
+    source = context.input("checkpoint")
+    stored = open_checkpoint(source)
+    found = list(prove_checkpoint(stored))
     yield from found
-    if checkpoint.base.quantised is not None or any(f.level == "error" for f in found):
+    if stored.base.quantised is not None or any(f.level == "error" for f in found):
         return
+    checkpoint = open_apart(source)
+    if Described.of(checkpoint.config, names=checkpoint.names).unread_by("transformers"):
+        checkpoint = stored  # without its experts, which the plan says are not for transformers
     selection = select(checkpoint)
     if not selection.names:
         return

@@ -22,10 +22,10 @@ from uploader_compressed.folder import Folder, plan_folder
 from uploader_compressed.layout import Shard, Stored
 from uploader_compressed.proof import prove_written
 from uploader_compressed.schemes import BLOCK
-from uploader_compressed.selection import fused_with
+from uploader_compressed.selection import fused_with, open_apart
 from uploader_core.plugin import Artifact, HashingWriter, Json, SourceError, StepContext
 from uploader_lora.where_it_runs import Described, of_model, recorded
-from uploader_merged import Checkpoint, open_checkpoint
+from uploader_merged import Checkpoint
 from uploader_merged.base.model import CONFIG
 from uploader_merged.compute.arithmetic import Piece
 from uploader_merged.compute.pipeline import in_order, keep_freed_memory, thread_pool
@@ -42,7 +42,7 @@ _CODES = ("", "weight", "weight_packed")
 
 def save(contexts: tuple[StepContext, ...]) -> tuple[Artifact, ...]:
     """Merge, quantise and write the model, once for each scheme."""
-    checkpoint = open_checkpoint(contexts[0].input("checkpoint"))
+    checkpoint = open_apart(contexts[0].input("checkpoint"), contexts[0].settings.ignore)
     targets = [
         _Target(context, plan_folder(checkpoint, context.variant, context.settings))
         for context in contexts

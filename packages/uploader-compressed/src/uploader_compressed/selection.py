@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from uploader_core.plugin import UsageError
-from uploader_merged import Checkpoint
+from uploader_core.plugin import Artifact, UsageError
+from uploader_lora.where_it_runs import Described
+from uploader_merged import Checkpoint, open_checkpoint
 from uploader_merged.base.orientation import is_conv1d
 
 HEAD = "lm_head"
@@ -39,6 +40,7 @@ FUSED = (
 and are quantised together or not at all."""
 
 _FLOATS = ("F32", "F16", "BF16")
+_STACK = re.compile(r"\.experts\..*(?<!bias)$|\.(input|output)_linear\.weight$")
 _EMBEDDING = re.compile(r"(^|\.)([^.]*embed[^.]*|wte|wpe|shared|relative_attention_bias)(\.|$)")
 
 
@@ -50,13 +52,35 @@ class Selection:
         names: Tensors that are, in the order of the base's.
         ignored: Modules that a pattern left out.
         ignore: For ``quantization_config``: patterns that matched something, and the output head.
-        stacked: Tensors that hold the experts of a layer in one, which no Linear module has.
+        stacked: Tensors that hold the experts of a layer in one, and were not taken apart.
     """
 
     names: tuple[str, ...]
     ignored: tuple[str, ...]
     ignore: tuple[str, ...]
     stacked: tuple[str, ...]
+
+
+def open_apart(source: Artifact, ignore: tuple[str, ...] = ()) -> Checkpoint:
+    """Open a checkpoint with fused experts taken apart, where engines load single ones.
+
+    Those of a layer of which nothing is quantised stay as they are.
+
+    Args:
+        source: A ``checkpoint`` artifact.
+        ignore: The user's patterns, besides :data:`DEFAULT_IGNORE`.
+
+    Raises:
+        SourceError: It cannot be opened.
+        UsageError: A pattern is none.
+    """
+    patterns = _patterns(ignore).values()
+    checkpoint = open_checkpoint(source)
+    if not Described.of(checkpoint.config).takes_single_experts:
+        return checkpoint
+    return checkpoint.with_single_experts(
+        lambda name: any(pattern.match(_module(name)) for pattern in patterns)
+    )
 
 
 def select(checkpoint: Checkpoint, ignore: tuple[str, ...] = ()) -> Selection:
@@ -69,13 +93,13 @@ def select(checkpoint: Checkpoint, ignore: tuple[str, ...] = ()) -> Selection:
     Raises:
         UsageError: A pattern is none, or matches nothing.
     """
-    patterns = {**{p: re.compile(p) for p in DEFAULT_IGNORE}, **_compiled(ignore)}
+    patterns = _patterns(ignore)
     names, ignored, used, stacked = [], [], set(), []
     for name in checkpoint.names:
         kind = _kind(checkpoint, name)
         if kind is None:
             continue
-        module = name.removesuffix(".weight")
+        module = _module(name)
         matching = [text for text, pattern in patterns.items() if pattern.match(module)]
         used.update(matching)
         if matching:
@@ -98,7 +122,7 @@ def select(checkpoint: Checkpoint, ignore: tuple[str, ...] = ()) -> Selection:
 
 def torn(selection: Selection) -> Iterator[tuple[str, str]]:
     """Yield (quantised, ignored) modules that servers compute as one."""
-    quantised = {name.removesuffix(".weight") for name in selection.names}
+    quantised = {_module(name) for name in selection.names}
     for module in selection.ignored:
         parent, _, last = module.rpartition(".")
         for group in FUSED:
@@ -117,7 +141,7 @@ def fused_with(name: str, names: frozenset[str]) -> tuple[str, ...]:
         name: Of a quantised weight.
         names: Of all of them.
     """
-    parent, _, last = name.removesuffix(".weight").rpartition(".")
+    parent, _, last = _module(name).rpartition(".")
     for group in FUSED:
         if last in group:
             siblings = tuple(f"{parent}.{other}.weight" for other in group)
@@ -137,16 +161,20 @@ def _kind(checkpoint: Checkpoint, name: str) -> str | None:
     shape = checkpoint.shape(name)
     if checkpoint.dtype(name) not in _FLOATS:
         return None
-    if len(shape) == 3 and ".experts." in name:
-        return "stacked" if not name.endswith("bias") else None
-    module = name.removesuffix(".weight")
+    if len(shape) == 3 and _STACK.search(name):
+        return "stacked"
+    module = _module(name)
     if len(shape) != 2 or module == name or _EMBEDDING.search(module):
         return None
     return None if is_conv1d(module, checkpoint.config) else "matrix"
 
 
-def _compiled(ignore: tuple[str, ...]) -> dict[str, re.Pattern[str]]:
-    found = {}
+def _module(name: str) -> str:
+    return name.removesuffix(".weight")
+
+
+def _patterns(ignore: tuple[str, ...]) -> dict[str, re.Pattern[str]]:
+    found = {text: re.compile(text) for text in DEFAULT_IGNORE}
     for text in ignore:
         try:
             found[_plain(text)] = re.compile(_plain(text))

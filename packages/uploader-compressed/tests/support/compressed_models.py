@@ -24,13 +24,16 @@ MOE = {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 128}
 
 KINDS = (
     "llama", "qwen2-tied", "llama-biased", "qwen3", "gemma3", "phi3", "mixtral", "qwen3-moe",
-    "qwen2-vl",
+    "qwen2-vl", "granite-moe", "llama4",
 )  # fmt: skip
 
 
 EXPERTS = ("mixtral", "qwen3-moe")
 UNREAD = ("w8a8", "nvfp4a16", "fp8-block")
 """Schemes of experts that transformers does not read; the plan refuses them."""
+
+FOR_VLLM = ("granite-moe",)
+"""Models whose experts transformers does not read when they are compressed; the plan says so."""
 
 
 def build(kind: str) -> Any:
@@ -67,6 +70,15 @@ def build(kind: str) -> Any:
             )  # fmt: skip
             torch.manual_seed(1)
             model = t.Qwen2VLForConditionalGeneration(config)
+        case "granite-moe":
+            # Fused on disk, (expert, out, in).
+            config = t.GraniteMoeConfig(**SMALL, num_local_experts=3, num_experts_per_tok=2)
+        case "llama4":
+            # Fused on disk, (expert, in, out).
+            config = t.Llama4TextConfig(
+                **SMALL, intermediate_size_mlp=256, head_dim=32, num_local_experts=3,
+                num_experts_per_tok=1, interleave_moe_layer_step=1,
+            )  # fmt: skip
         case _:
             raise ValueError(kind)
     torch.manual_seed(1)

@@ -15,7 +15,12 @@ from llmcompressor.modifiers.quantization import QuantizationModifier
 from llmcompressor.utils import load_context
 
 # What the examples of llm-compressor leave out, for these architectures.
-IGNORE = ["lm_head", "re:.*mlp.gate$", "re:.*block_sparse_moe.gate$", "re:.*visual.*"]
+IGNORE = [
+    "lm_head", "re:.*mlp.gate$", "re:.*block_sparse_moe.gate$", "re:.*router.*", "re:.*visual.*",
+]  # fmt: skip
+
+# It asks the configuration of Llama 4 with pictures for that of the text model.
+transformers.Llama4TextConfig.text_config = property(lambda self: self)
 
 for name, merged, target, preset in json.loads(sys.argv[1]):
     model_class = getattr(transformers, name)

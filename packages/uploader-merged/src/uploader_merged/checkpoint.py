@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import functools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from uploader_merged.base.stops import GENERATION, Stops, find_stops, generation
 from uploader_merged.base.tying import embedding_name, has_two_matrices, head_name
 from uploader_merged.merge_plan.matching import plan_merge
 from uploader_merged.merge_plan.recipes import Recipe
+from uploader_merged.merge_plan.single_experts import with_single_experts
 from uploader_merged.merge_plan.stacking import AdapterChoice, read_adapters
 from uploader_merged.merge_plan.task_heads import for_task
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import torch
 
     from uploader_merged.compute.arithmetic import Evaluation, Piece
+    from uploader_merged.compute.cuts import CutEvaluation
     from uploader_merged.compute.tensors import ViewLoader
 
 
@@ -75,6 +77,20 @@ class Checkpoint:
     def on(self, base: BaseModel) -> Checkpoint:
         """Return the same adapters on another base, such as the same one under other names."""
         return Checkpoint(base, self._adapters, self._model_id)
+
+    def with_single_experts(self, stays: Callable[[str], bool]) -> Checkpoint:
+        """Return the same checkpoint with fused experts as a matrix for each, where that is known.
+
+        Every number is the one that the fused tensor has. Names are those that most families
+        have, ``experts.3.gate_proj.weight``, and matrices lie as (out, in).
+
+        Args:
+            stays: Given the name of a fused tensor, whether it is to stay; one that has to be cut
+                with the other of its layer does not.
+        """
+        other = copy.copy(self)
+        other._recipes = with_single_experts(self._recipes, stays)
+        return other
 
     @property
     def base(self) -> BaseModel:
@@ -180,14 +196,18 @@ class Checkpoint:
         """
         return self._evaluate(name, dtype).pieces(elements)
 
-    def _evaluate(self, name: str, dtype: str | None) -> Evaluation:
+    def _evaluate(self, name: str, dtype: str | None) -> Evaluation | CutEvaluation:
         from uploader_merged.compute.arithmetic import Evaluation
+        from uploader_merged.compute.cuts import CutEvaluation
         from uploader_merged.compute.tensors import ViewLoader
 
         with self._lock:
             if self._views is None:
                 self._views = ViewLoader()
-        return Evaluation(self._recipes[name], dtype or self.dtype(name), self._views)
+        recipe, wanted = self._recipes[name], dtype or self.dtype(name)
+        if recipe.cut is not None:
+            return CutEvaluation(recipe, recipe.cut, wanted, self._views)
+        return Evaluation(recipe, wanted, self._views)
 
     @functools.cached_property
     def stops(self) -> Stops | None:

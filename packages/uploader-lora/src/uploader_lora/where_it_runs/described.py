@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_lora.stored import read_json
-from uploader_lora.where_it_runs.names import unread, unread_by_any
+from uploader_lora.where_it_runs.names import takes_single_experts, unread, unread_by_any
 from uploader_lora.where_it_runs.verdicts import facts
 
 _BY_MODEL_TYPE = ("MLX", "TGI")
@@ -67,6 +67,11 @@ class Described:
         """Return why an engine does not load tensors of these names, as a clause; "" for none."""
         found = unread(engine, self.architectures, self.names)
         return f"it has no place for names such as {found}" if found else ""
+
+    @property
+    def takes_single_experts(self) -> bool:
+        """Whether engines load its experts one by one, however the files have them."""
+        return takes_single_experts(self.architectures)
 
     def in_doubt(self) -> str:
         """Return why an engine that nobody looked at may not load these names; "" for none."""

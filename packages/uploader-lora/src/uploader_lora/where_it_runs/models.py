@@ -44,7 +44,7 @@ def of_model(form: Form, model: Described) -> tuple[Verdict, ...]:
     if form == "gguf-lora":
         return _of_gguf_adapter()
     return (
-        _loaded("transformers", form),
+        _transformers(form, model),
         _by_architecture("vLLM", form, model),
         _sglang(form, model),
         _tgi(form, model),
@@ -57,6 +57,14 @@ def of_model(form: Form, model: Described) -> tuple[Verdict, ...]:
 def _loaded(engine: str, form: Form) -> Verdict:
     package = _PACKAGES.get((engine, form))
     return verdict(engine, "with", needs=package) if package else verdict(engine, "runs")
+
+
+def _transformers(form: Form, model: Described) -> Verdict:
+    """A 16-bit model is proved to load in it; what is asked here is what a form does to names."""
+    if model.unread_by("transformers"):
+        why = "it holds the experts of a layer in one parameter, and these are single"
+        return verdict("transformers", "not", because=why, instead=_FULL)
+    return _loaded("transformers", form)
 
 
 def _by_architecture(engine: str, form: Form, model: Described) -> Verdict:

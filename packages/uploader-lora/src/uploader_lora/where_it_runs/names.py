@@ -13,10 +13,19 @@ import re
 from collections.abc import Iterable, Mapping
 
 _FUSED = r"\.experts\.(gate_up_proj|down_proj)$"
+_SINGLE = r"\.experts\.\d+\."
 _MOVED = r"^model\.layers\.\d+\.mlp\."
 _TOWER = r"(^|\.)vision_tower\.(?!vision_model\.)"
 
 _UNREAD: Mapping[str, Mapping[str, str]] = {
+    # It holds the experts of a layer in one parameter, and has no mapping from single ones, which
+    # compressed-tensors has. Its own loading says so; vLLM's loads both.
+    "transformers": {
+        "Gemma4ForCausalLM": _SINGLE,
+        "Gemma4ForConditionalGeneration": _SINGLE,
+        "GraniteMoeForCausalLM": _SINGLE,
+        "Qwen3VLMoeForConditionalGeneration": _SINGLE,
+    },
     "vLLM": {
         "DeepseekV2ForCausalLM": _FUSED,
         "DeepseekV3ForCausalLM": _FUSED,
@@ -44,6 +53,26 @@ _UNREAD: Mapping[str, Mapping[str, str]] = {
 }
 """By engine and architecture."""
 
+_SINGLE_EXPERTS = (
+    "DeepseekV3ForCausalLM",
+    "Gemma4ForCausalLM",
+    "Gemma4ForConditionalGeneration",
+    "Glm4MoeForCausalLM",
+    "GraniteMoeForCausalLM",
+    "Llama4ForCausalLM",
+    "Llama4ForConditionalGeneration",
+    "OlmoeForCausalLM",
+    "Qwen2MoeForCausalLM",
+    "Qwen3MoeForCausalLM",
+    "Qwen3NextForCausalLM",
+    "Qwen3VLMoeForConditionalGeneration",
+    "Qwen3_5MoeForCausalLM",
+    "Qwen3_5MoeForConditionalGeneration",
+)
+"""Architectures whose experts vLLM loads as ``experts.3.gate_proj``, also where files have them in
+one tensor for a layer. Its ``load_weights`` was run with them; SGLang's mapping was read. Not
+gpt-oss: both leave single experts of compressed-tensors out of it without a word."""
+
 _NOT_RENAMED = ("OlmoHybridForCausalLM",)
 """Architectures that ``--merged-names original`` does not help: transformers' own reverse
 conversion writes those names."""
@@ -66,6 +95,15 @@ def unread_by_any(architectures: Iterable[str], names: Iterable[str]) -> str:
     """Return a stored name that some engine that was looked at does not load, "" for none."""
     known, stored = tuple(architectures), tuple(names)
     return next((found for engine in _UNREAD if (found := unread(engine, known, stored))), "")
+
+
+def takes_single_experts(architectures: Iterable[str]) -> bool:
+    """Return whether engines load the experts of a model one by one, as gate, up and down.
+
+    Args:
+        architectures: Of ``config.json``.
+    """
+    return any(name in _SINGLE_EXPERTS for name in architectures)
 
 
 def mends(architectures: Iterable[str]) -> bool:

@@ -85,10 +85,14 @@ class Evaluation:
     def pieces(self, elements: int) -> Iterator[Piece]:
         """Yield the same blocks as work to be done, in any thread."""
         for start, stop in row_blocks(self._recipe.rows, elements):
-            yield Piece(
-                functools.partial(load_rows, self._source, start, stop),
-                functools.partial(self._merge, start),
-            )
+            yield self.piece(start, stop)
+
+    def piece(self, start: int, stop: int) -> Piece:
+        """Return rows as work; of stacked matrices they are numbered through."""
+        return Piece(
+            functools.partial(load_rows, self._source, start, stop),
+            functools.partial(self._merge, start),
+        )
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Return merged rows along the first axis."""
@@ -97,7 +101,7 @@ class Evaluation:
         return self._rows(start * inner, stop * inner).reshape(stop - start, *shape[1:])
 
     def _rows(self, start: int, stop: int) -> torch.Tensor:
-        return self._merge(start, load_rows(self._source, start, stop))
+        return self.piece(start, stop)()
 
     def _merge(self, start: int, stored: torch.Tensor) -> torch.Tensor:
         """Make merged rows of stored ones.

@@ -11,7 +11,7 @@ import math
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 
 import torch
@@ -153,6 +153,32 @@ class Scratch(threading.local):
         return kept[:size].view(shape)
 
 
+class Recent:
+    """The tensors that were asked for last. Safe to use from several threads.
+
+    Args:
+        keep: How many.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Return the tensor of a key, made anew unless it is there."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > self._keep:
+                self._kept.popitem(last=False)
+        return made
+
+
 class ViewLoader:
     """Reads parts of matrices, keeping the few that are cut into many parts.
 
@@ -161,13 +187,13 @@ class ViewLoader:
 
     Attributes:
         scratch: Memory for what is computed with the parts.
+        turned: The transposed part of a stack that was read last.
     """
 
     def __init__(self, keep: int = 4) -> None:
         self.scratch = Scratch()
-        self._keep = keep
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[StoredTensor, torch.Tensor] = OrderedDict()
+        self.turned = Recent(1)
+        self._recent = Recent(keep)
 
     @functools.cached_property
     def kernels(self) -> uploader_kernels.Library | None:
@@ -185,13 +211,4 @@ class ViewLoader:
         return columns.to(dtype).contiguous()
 
     def _whole(self, tensor: StoredTensor) -> torch.Tensor:
-        with self._lock:
-            if tensor in self._kept:
-                self._kept.move_to_end(tensor)
-                return self._kept[tensor]
-        whole = load(tensor)
-        with self._lock:
-            self._kept[tensor] = whole
-            while len(self._kept) > self._keep:
-                self._kept.popitem(last=False)
-        return whole
+        return self._recent.get(tensor, lambda: load(tensor))

@@ -172,6 +172,7 @@ class Recipe:
             place.
         replaced: Whether the source is the adapter's.
         steps: In order; empty for a tensor that stays as it is.
+        cut: Where it is in the tensor of origin, source and steps, when it is a part of that.
     """
 
     name: str
@@ -181,6 +182,7 @@ class Recipe:
     source: StoredTensor
     replaced: bool = False
     steps: tuple[Step, ...] = ()
+    cut: Cut | None = None
 
     @classmethod
     def keep(cls, tensor: StoredTensor, name: str | None = None) -> Recipe:
@@ -215,3 +217,22 @@ class Recipe:
     def nbytes(self) -> int:
         """Bytes in the storage type."""
         return tensor_bytes(self.dtype, self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cut:
+    """Rows of one matrix of a stack, such as ``gate_proj`` of one of the fused experts of a layer.
+
+    Attributes:
+        stack: Recipe of the stack, whose rows are those of all matrices.
+        first: Number of the matrix's first row among them.
+        height: How many rows the matrix has.
+        start: First of the outputs that are meant.
+        transposed: The matrix lies as (in, out), and is turned when it is read.
+    """
+
+    stack: Recipe
+    first: int
+    height: int
+    start: int
+    transposed: bool
