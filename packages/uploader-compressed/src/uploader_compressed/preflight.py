@@ -36,8 +36,8 @@ _LONG = 64
 
 _EXPERT = re.compile(r"\.experts\.\d+\.")
 _LINEAR = ("Llama4ForCausalLM", "Llama4ForConditionalGeneration")
-"""Architectures that it computes with single experts when they are compressed
-(``SequentialLlama4TextExperts``)."""
+"""Architectures of which transformers holds single experts when they are compressed
+(``SequentialLlama4TextExperts``), and multiplies them at once when they are not."""
 
 _UNREAD = ("w8a8", "w8a8-gptq", "nvfp4a16")
 
@@ -62,6 +62,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     folder = plan_folder(checkpoint, context.variant, context.settings)
     if folder.scheme.calibrated:
         yield from _text(checkpoint, context.settings)
+        yield from _at_once(checkpoint, folder)
     yield from _stacked(folder)
     described = Described.of(checkpoint.config, names=checkpoint.names)
     if described.unread_by("transformers"):
@@ -123,6 +124,22 @@ def _stacked(folder: Folder) -> Iterator[Finding]:
         )
 
 
+def _at_once(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
+    """Refuse experts of which transformers does not show what each one gets."""
+    if _is_linear(checkpoint) and any(_EXPERT.search(n) for n in folder.selection.names):
+        yield Finding(
+            level="error",
+            what=f"{folder.scheme.name} of the experts needs what each of them gets, and "
+            "transformers multiplies those of a layer at once",
+            next=f"--compressed-kinds {folder.scheme.name.removesuffix('-gptq')}, or leave them in "
+            "16 bits: --compressed-ignore '.*\\.experts'",
+        )
+
+
+def _is_linear(checkpoint: Checkpoint) -> bool:
+    return any(name in _LINEAR for name in checkpoint.config.get("architectures") or ())
+
+
 def _not_for_transformers(described: Described) -> Finding:
     (vllm,) = (v for v in of_model("compressed", described) if v.engine == "vLLM")
     return Finding(
@@ -144,7 +161,7 @@ def _experts(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
     without a word; scales of blocks are multiplied as if they were those of rows.
     """
     scheme, name = folder.scheme, folder.scheme.name
-    if any(c in _LINEAR for c in checkpoint.config.get("architectures") or ()):
+    if _is_linear(checkpoint):
         return
     quantised = [n for n in folder.selection.names if _EXPERT.search(n)]
     if name in _UNREAD and any(_EXPERT.search(n) for n in checkpoint.names):
@@ -221,9 +238,18 @@ def estimate(context: PlanContext) -> Estimate:
         ),
         default=0,
     )
+    # A part of a transposed stack is in memory as a whole, and the one before it for a while.
+    turned = max(
+        (
+            checkpoint.recipe(name).nbytes
+            for name in checkpoint.names
+            if (cut := checkpoint.recipe(name).cut) is not None and cut.transposed
+        ),
+        default=0,
+    )
     plain = Estimate(
         bytes_written=sum(folder.sizes.values()),
-        peak_memory=_TORCH + _BLOCKS + 16 * BLOCK * widest + tails + 4 * factors,
+        peak_memory=_TORCH + _BLOCKS + 16 * BLOCK * widest + tails + 4 * factors + 2 * turned,
         exact=True,
         files=tuple(folder.sizes.items()),
     )

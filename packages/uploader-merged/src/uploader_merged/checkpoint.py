@@ -93,6 +93,15 @@ class Checkpoint:
         return other
 
     @property
+    def stacks(self) -> Mapping[str, tuple[Recipe, ...]]:
+        """What :meth:`with_single_experts` took apart: the parts by the name of the tensor."""
+        found: dict[str, list[Recipe]] = {}
+        for recipe in self._recipes.values():
+            if recipe.cut is not None:
+                found.setdefault(recipe.cut.stack.name, []).append(recipe)
+        return {name: tuple(parts) for name, parts in found.items()}
+
+    @property
     def base(self) -> BaseModel:
         """The base model."""
         return self._base

@@ -89,6 +89,7 @@ def test_of_the_embedding_only_the_rows_of_the_text_are_read(tmp_path: Path) -> 
 
     class Watched:
         config, names, shape = checkpoint.config, checkpoint.names, checkpoint.shape
+        stacks = checkpoint.stacks
 
         def read(self, name: str) -> torch.Tensor:
             assert "embed" not in name
@@ -106,7 +107,7 @@ def test_a_checkpoint_that_lacks_a_weight_is_no_model(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(save("llama", tmp_path))
 
     class Torn:
-        config, shape = checkpoint.config, checkpoint.shape
+        config, shape, stacks = checkpoint.config, checkpoint.shape, checkpoint.stacks
         read, read_rows = checkpoint.read, checkpoint.read_rows
         names = tuple(n for n in checkpoint.names if "layers.1.mlp.up_proj" not in n)
 

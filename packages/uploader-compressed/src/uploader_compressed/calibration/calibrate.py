@@ -54,7 +54,7 @@ def calibrate(
         PluginError: It computes in a way that is not known here, or computes NaN.
     """
     empty = build_empty(checkpoint.config)
-    filler = Filler(empty.model, checkpoint.names)
+    filler = Filler(empty.model, checkpoint.names, checkpoint.stacks)
     fill_when_used(empty, filler, checkpoint, windows)
     work = _Layers(checkpoint, empty, filler, scheme, names, scratch, progress)
     run_in_step(empty, windows, work.at_block)

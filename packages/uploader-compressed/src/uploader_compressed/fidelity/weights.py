@@ -13,10 +13,13 @@ from uploader_compressed.schemes import Scheme
 from uploader_lora import StoredTensor, read_header
 from uploader_merged import Checkpoint
 from uploader_merged.compute.tensors import load, load_rows
+from uploader_merged.merge_plan.recipes import Recipe
 
 
 class CompressedWeights:
     """Tensors of a compressed folder by the names that they have in the checkpoint.
+
+    Fused experts that were taken apart have the names of their parts.
 
     Args:
         checkpoint: What was quantised: names and shapes are its.
@@ -25,11 +28,11 @@ class CompressedWeights:
     """
 
     def __init__(self, checkpoint: Checkpoint, scheme: Scheme, folder: Path) -> None:
-        self._checkpoint = checkpoint
         self._scheme = scheme
         self._written: dict[str, StoredTensor] = {}
         for path in sorted(folder.glob("*.safetensors")):
             self._written.update(read_header(path).tensors)
+        self._checkpoint = checkpoint.with_single_experts(self._written.__contains__)
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -40,6 +43,11 @@ class CompressedWeights:
     def names(self) -> tuple[str, ...]:
         """As in the checkpoint."""
         return self._checkpoint.names
+
+    @property
+    def stacks(self) -> Mapping[str, tuple[Recipe, ...]]:
+        """As in the checkpoint."""
+        return self._checkpoint.stacks
 
     @property
     def quantised(self) -> frozenset[str]:

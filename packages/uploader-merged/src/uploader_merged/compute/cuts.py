@@ -71,3 +71,22 @@ class CutEvaluation:
             rows = self._stack.piece(cut.first + start, cut.first + stop)()
             result[:, start:stop] = rows[:, columns].T
         return result
+
+
+def put_back(stack: torch.Tensor | None, cut: Cut, part: torch.Tensor) -> torch.Tensor:
+    """Put a part where it was cut out, and return the stack.
+
+    Args:
+        stack: The tensor of three axes, None for the first of its parts.
+        cut: Where the part is.
+        part: Its values.
+    """
+    if stack is None:
+        rows, columns = cut.stack.rows
+        stack = torch.empty(rows // cut.height, cut.height, columns, dtype=part.dtype)
+    matrix, span = stack[cut.first // cut.height], slice(cut.start, cut.start + len(part))
+    if cut.transposed:
+        matrix[:, span] = part.T
+    else:
+        matrix[span] = part
+    return stack

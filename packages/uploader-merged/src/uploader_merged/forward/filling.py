@@ -6,13 +6,15 @@ renames parts of models. Its own loading is asked, with the tensors of one part 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch  # noqa: TID253 - this module loads weights
 
 from uploader_core.plugin import PluginError
+from uploader_merged.compute.cuts import put_back
 from uploader_merged.load_proof.model_class import loader, quiet
+from uploader_merged.merge_plan.recipes import Recipe
 
 Read = Callable[[str], torch.Tensor]
 """Returns a tensor of the checkpoint by its name."""
@@ -24,16 +26,30 @@ class Filler:
     Args:
         model: With parameters on the meta device.
         names: Of all tensors of the checkpoint.
+        stacks: Parts of fused experts that the checkpoint has one by one, by the name of the whole.
     """
 
-    def __init__(self, model: Any, names: Iterable[str]) -> None:
+    def __init__(
+        self, model: Any, names: Iterable[str], stacks: Mapping[str, Sequence[Recipe]] | None = None
+    ) -> None:
         self._model = model
-        self._mapping, targets = _targets(model, names)
-        self._targets = targets
+        self._parts = {
+            part.name: (whole, part.cut)
+            for whole, parts in (stacks or {}).items()
+            for part in parts
+            if part.cut is not None
+        }
+        wholes = {name: self._parts[name][0] if name in self._parts else name for name in names}
+        self._mapping, targets = _targets(model, dict.fromkeys(wholes.values()))
+        self._targets = {name: targets[whole] for name, whole in wholes.items()}
 
     def sources(self, prefix: str) -> tuple[str, ...]:
         """Return names of the checkpoint's tensors that make parameters with a prefix."""
         return tuple(n for n, target in self._targets.items() if target.startswith(prefix))
+
+    def parts(self, prefix: str) -> tuple[str, ...]:
+        """Return those of :meth:`sources` that are parts of fused experts."""
+        return tuple(name for name in self.sources(prefix) if name in self._parts)
 
     def source(self, name: str) -> str | None:
         """Return the tensor of the checkpoint that a parameter is; None where several make it."""
@@ -46,7 +62,13 @@ class Filler:
         Raises:
             PluginError: Some are not filled by the checkpoint's tensors.
         """
-        tensors = {name: read(name) for name in self.sources(prefix)}
+        tensors: dict[str, torch.Tensor] = {}
+        for name in self.sources(prefix):
+            if name in self._parts:
+                whole, cut = self._parts[name]
+                tensors[whole] = put_back(tensors.get(whole), cut, read(name))
+            else:
+                tensors[name] = read(name)
         with quiet():
             _load(self._model, tensors, self._mapping)
         empty = [n for n, p in self._named(prefix) if p.is_meta]

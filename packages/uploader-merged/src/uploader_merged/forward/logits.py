@@ -12,6 +12,7 @@ from uploader_merged.forward.filling import Filler
 from uploader_merged.forward.in_step import Call, run_in_step
 from uploader_merged.forward.matrices import Products, placed_in
 from uploader_merged.forward.outside import Weights, fill_when_used
+from uploader_merged.merge_plan.recipes import Recipe
 
 Instead = Callable[[tuple[str, ...], torch.Tensor], torch.Tensor | None]
 """Given the matrices of a product and its input, (tokens, in), returns what to compute with."""
@@ -27,6 +28,10 @@ class NamedWeights(Weights, Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """Of all tensors."""
+
+    @property
+    def stacks(self) -> Mapping[str, tuple[Recipe, ...]]:
+        """Parts of fused experts that are among the names, by the name of the whole."""
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return a tensor's shape."""
@@ -54,7 +59,7 @@ def predict(
         PluginError: It computes in a way that is not known here.
     """
     empty = build_empty(weights.config)
-    filler = Filler(empty.model, weights.names)
+    filler = Filler(empty.model, weights.names, weights.stacks)
     fill_when_used(empty, filler, weights, windows)
 
     def at_block(number: int, calls: Sequence[Call]) -> Sequence[Any]:

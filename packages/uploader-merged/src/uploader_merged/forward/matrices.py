@@ -14,8 +14,10 @@ from typing import Any
 import torch  # noqa: TID253 - this module computes
 from torch.overrides import TorchFunctionMode  # noqa: TID253
 
+from uploader_core.plugin import PluginError
 from uploader_merged.forward.empty_model import EmptyModel
 from uploader_merged.forward.filling import Filler
+from uploader_merged.load_proof.model_class import loader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +46,9 @@ def placed_in(empty: EmptyModel, filler: Filler, block: int, shapes: Any) -> tup
 
     Returns:
         All matrices that lie in the model as in the checkpoint, (out, in), in their own rows.
+
+    Raises:
+        PluginError: Single experts are not among them.
     """
     prefix = empty.prefixes[block]
     numbers = {name: number for number, name in enumerate(filler.sources(prefix), 1)}
@@ -63,6 +68,14 @@ def placed_in(empty: EmptyModel, filler: Filler, block: int, shapes: Any) -> tup
                 if source is not None and shapes(source) == (count, matrix.shape[1]):
                     found.append(Placed(source=source, parameter=prefix + name, matrix=number))
     filler.empty(prefix)
+    unseen = set(filler.parts(prefix)).difference(placed.source for placed in found)
+    if unseen:
+        raise PluginError(
+            f"{loader()} multiplies the experts of a layer at once, so what {min(unseen)} gets is "
+            "not seen",
+            owner=type(empty.model).__name__,
+            next="formats that need no data can be made",
+        )
     return tuple(found)
 
 
