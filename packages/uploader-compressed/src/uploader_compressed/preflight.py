@@ -64,7 +64,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
         yield from _text(checkpoint, context.settings)
         yield from _at_once(checkpoint, folder)
     yield from _stacked(folder)
-    described = Described.of(checkpoint.config, names=checkpoint.names)
+    described = Described.of(checkpoint.config, folder.scheme.name, checkpoint.names)
     if described.unread_by("transformers"):
         yield _not_for_transformers(described)
     else:
@@ -72,7 +72,6 @@ def check(context: PlanContext) -> Iterator[Finding]:
     yield from _shapes(checkpoint, folder)
     yield from _torn(folder)
     yield from checkpoint_findings(checkpoint, context)
-    described = Described.of(checkpoint.config, folder.scheme.name, checkpoint.names)
     kind = f"compressed-{context.variant}"
     yield from planned(kind, of_model("compressed", described), checkpoint.task())
     reason = uploader_kernels.missing()
