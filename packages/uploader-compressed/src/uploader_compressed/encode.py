@@ -8,6 +8,7 @@ kernels do the same in one pass over the memory. The tests compare every byte.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch  # noqa: TID253 - this module computes
 
@@ -45,7 +46,7 @@ def encode(
     """
     if kernels is not None and scheme.form in _COMPILED and scheme.strategy != "block":
         return _in_one_pass(kernels, scheme, rows.contiguous())
-    return _ENCODERS[scheme.form](scheme, rows, global_scale)
+    return _ENCODERS[scheme.form](scheme, rows, global_scale, kernels)
 
 
 def largest(rows: torch.Tensor) -> torch.Tensor:
@@ -100,9 +101,7 @@ def _in_one_pass(
     return codes.view(_COMPILED[scheme.form]).view(shape[0], -1), scales
 
 
-def _floats(
-    scheme: Scheme, rows: torch.Tensor, _: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _floats(scheme: Scheme, rows: torch.Tensor, *_: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """FP8, a scale for a row or for a block."""
     if scheme.strategy != "block":
         scale = _scale(_magnitudes(rows, 0), _FP8_MAX)
@@ -120,9 +119,7 @@ def _to_fp8(scaled: torch.Tensor) -> torch.Tensor:
     return scaled.add_(0.0).clamp_(-_FP8_MAX, _FP8_MAX).to(_FP8)
 
 
-def _integers(
-    scheme: Scheme, rows: torch.Tensor, _: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _integers(scheme: Scheme, rows: torch.Tensor, *_: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Whole numbers, packed into 32 bits where several fit."""
     half = 2 ** (scheme.bits - 1)
     scale = scales_of(scheme, rows)
@@ -153,28 +150,32 @@ def _nibbles(codes: torch.Tensor) -> torch.Tensor:
 
 
 def _nvfp4(
-    scheme: Scheme, rows: torch.Tensor, overall: torch.Tensor | None
+    scheme: Scheme,
+    rows: torch.Tensor,
+    overall: torch.Tensor | None,
+    kernels: uploader_kernels.Library | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """FP4 with FP8 scales of 16 columns, and one of the whole tensor."""
     assert overall is not None
     wide = overall * (_magnitudes(rows, scheme.group) / _FP4_MAX)
     stored = wide.clamp(-_FP8_MAX, _FP8_MAX).to(_FP8)
     scale = _not_zero(stored.to(torch.float32), _FP8).to(rows.dtype)
-    groups = rows.view(rows.shape[0], scale.shape[1], -1)
-    return _fp4(groups / (scale / overall)[:, :, None], rows.shape), scale.to(_FP8)
+    return _fp4(rows, scale / overall, kernels, rounded=False), scale.to(_FP8)
 
 
 def _mxfp4(
-    scheme: Scheme, rows: torch.Tensor, _: torch.Tensor | None
+    scheme: Scheme,
+    rows: torch.Tensor,
+    _: torch.Tensor | None,
+    kernels: uploader_kernels.Library | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """FP4 with powers of two as scales of 32 columns."""
     magnitude = _round_to_power_of_two(_magnitudes(rows, scheme.group))
     exponent = _BIAS + torch.floor(torch.log2(magnitude)) - _FP4_OFFSET
     exponent = exponent.clamp(0, 255).round().to(torch.int32)
     scale = _not_zero((2.0 ** (exponent - _BIAS).float()).to(rows.dtype), torch.uint8)
-    groups = rows.view(rows.shape[0], scale.shape[1], -1)
     stored = (_BIAS + torch.floor(torch.log2(scale)).to(torch.int32)).to(torch.uint8)
-    return _fp4(groups / scale[:, :, None], rows.shape), stored
+    return _fp4(rows, scale, kernels, rounded=True), stored
 
 
 def _round_to_power_of_two(magnitude: torch.Tensor) -> torch.Tensor:
@@ -184,14 +185,41 @@ def _round_to_power_of_two(magnitude: torch.Tensor) -> torch.Tensor:
     return ((magnitude.view(kind) + up) >> mantissa << mantissa).view(magnitude.dtype)
 
 
-def _fp4(scaled: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Round to FP4, halves to even codes, and put two into a byte."""
+def _fp4(
+    rows: torch.Tensor,
+    divisors: torch.Tensor,
+    kernels: uploader_kernels.Library | None,
+    *,
+    rounded: bool,
+) -> torch.Tensor:
+    """Round quotients to FP4, halves to even codes, and put two into a byte.
+
+    Args:
+        rows: Weights.
+        divisors: Of each group of columns.
+        kernels: The compiled ones.
+        rounded: Whether quotients are of the type of the rows, as torch divides two of one type.
+    """
+    if kernels is not None:
+        stored, wide = rows.contiguous(), divisors.float().contiguous()
+        packed = torch.empty(rows.shape[0], rows.shape[1] // 2, dtype=torch.uint8)
+        uploader_kernels.small_floats(
+            kernels,
+            (stored.data_ptr(), _SPELLED[rows.dtype]),
+            wide.numel(),
+            rows.shape[1] // wide.shape[1],
+            wide.data_ptr(),
+            packed.data_ptr(),
+            rounded=rounded,
+        )
+        return packed
+    scaled = rows.view(rows.shape[0], divisors.shape[1], -1) / divisors[:, :, None]
     size = scaled.abs()
     codes = torch.zeros(scaled.shape, dtype=torch.uint8)
     for bound, inclusive in _FP4_BOUNDS:
         codes += size >= bound if inclusive else size > bound
     codes |= (scaled < 0).to(torch.uint8) << 3
-    return _nibbles(codes.view(shape))
+    return _nibbles(codes.view(rows.shape))
 
 
 def _magnitudes(rows: torch.Tensor, group: int) -> torch.Tensor:

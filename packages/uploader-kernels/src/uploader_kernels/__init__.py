@@ -22,17 +22,18 @@ from uploader_kernels.library import (
 )
 
 if TYPE_CHECKING:
-    from uploader_kernels.compressed.codes import compress
+    from uploader_kernels.compressed.codes import compress, small_floats
     from uploader_kernels.merge.sums import STORED, add_product, add_scaled, room_for
     from uploader_kernels.rows import TYPES, all_finite, encode, round_half
 
 __all__ = [
     "STORED", "TYPES", "KernelsError", "Library", "add_product", "add_scaled", "all_finite",
-    "compress", "encode", "load", "load_if_there", "missing", "room_for", "round_half", "version",
+    "compress", "encode", "load", "load_if_there", "missing", "room_for", "round_half",
+    "small_floats", "version",
 ]  # fmt: skip
 
 _OF_MERGE = ("STORED", "add_product", "add_scaled", "room_for")
-_OTHERS = {"compress": "compressed.codes"}
+_OTHERS = {"compress": "compressed.codes", "small_floats": "compressed.codes"}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = "uploader_kernels_native"
-INTERFACE = 4
+INTERFACE = 5
 LEVELS = ("plain", "avx2", "avx512")
 """Sets of instructions, as the library counts them."""
 
@@ -139,3 +139,7 @@ def _declare(functions: ctypes.CDLL) -> None:
         pointer, pointer,
     ]  # fmt: skip
     functions.uploader_kernels_compress.restype = number
+    functions.uploader_kernels_small.argtypes = [
+        number, number, pointer, count, count, pointer, number, pointer,
+    ]  # fmt: skip
+    functions.uploader_kernels_small.restype = None

@@ -52,3 +52,31 @@ def compress(
             scales,
         )
     )
+
+
+def small_floats(
+    library: Library,
+    stored: tuple[int, str],
+    groups: int,
+    group: int,
+    divisors: int,
+    codes: int,
+    *,
+    rounded: bool,
+) -> None:
+    """Store FP4 codes of groups of weights, two in a byte, the first in the low half.
+
+    Other threads run meanwhile.
+
+    Args:
+        library: What :func:`uploader_kernels.load` returned.
+        stored: Address and type of the weights. Every address is that of contiguous memory.
+        groups: How many there are.
+        group: Weights of each: 16 or 32.
+        divisors: Address of a float32 for each group.
+        codes: Address of a byte for each two weights.
+        rounded: Whether quotients are rounded to the type of the weights first.
+    """
+    library.functions.uploader_kernels_small(
+        library.number, STORED[stored[1]], stored[0], groups, group, divisors, int(rounded), codes
+    )

@@ -1,5 +1,6 @@
 // All kernels for one set of instructions; compiled once for each, with -DLEVEL=name.
 #include "../compressed/scaled.h"
+#include "../compressed/small.h"
 #include "../encoders/iq3.h"
 #include "../encoders/iq4.h"
 #include "../encoders/one_scale.h"
@@ -117,4 +118,9 @@ int JOIN(add_product, LEVEL)(int from, const void *x, const float *b, const floa
 int JOIN(compress, LEVEL)(int from, const void *x, int64_t rows, int64_t columns, int64_t group,
                           int type, int bits, int offset, float top, uint8_t *codes, void *scales) {
     return compress_all(from, x, rows, columns, group, type, bits, offset, top, codes, scales);
+}
+
+void JOIN(small, LEVEL)(int from, const void *x, int64_t groups, int64_t group,
+                        const float *divisors, int rounded, uint8_t *codes) {
+    fp4_all(from, x, groups, group, divisors, rounded, codes);
 }

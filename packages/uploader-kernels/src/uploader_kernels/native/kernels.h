@@ -23,7 +23,9 @@ enum { F32 = 0, F16 = 1, Q4_0 = 2, Q5_0 = 6, Q8_0 = 8, Q2_K = 10, Q3_K = 11, Q4_
                             int64_t rank, int64_t columns, float scale, int to, void *out,         \
                             float *panels);                                                        \
     int compress_##level(int from, const void *x, int64_t rows, int64_t columns, int64_t group,    \
-                         int type, int bits, int offset, float top, uint8_t *codes, void *scales);
+                         int type, int bits, int offset, float top, uint8_t *codes, void *scales); \
+    void small_##level(int from, const void *x, int64_t groups, int64_t group,                     \
+                       const float *divisors, int rounded, uint8_t *codes);
 
 DECLARE(plain)
 DECLARE(avx2)

@@ -37,7 +37,7 @@ EXPORT int uploader_kernels_level(void) {
 }
 
 // Number of this interface; Python refuses any other.
-EXPORT int uploader_kernels_interface(void) { return 4; }
+EXPORT int uploader_kernels_interface(void) { return 5; }
 
 // Encode rows. Numbers of blocks that the stock encoder has to do go to `strange`, which has room for
 // all; returns how many, or -1 for a type that is not here.
@@ -108,4 +108,21 @@ EXPORT int uploader_kernels_compress(int level, int from, const void *x, int64_t
 #endif
     (void)level;
     return compress_plain(from, x, rows, columns, group, type, bits, offset, top, codes, scales);
+}
+
+// FP4 codes of groups with scales from outside; see compressed/small.h.
+EXPORT void uploader_kernels_small(int level, int from, const void *x, int64_t groups, int64_t group,
+                                   const float *divisors, int rounded, uint8_t *codes) {
+#if X86
+    if (level == 2) {
+        small_avx512(from, x, groups, group, divisors, rounded, codes);
+        return;
+    }
+    if (level == 1) {
+        small_avx2(from, x, groups, group, divisors, rounded, codes);
+        return;
+    }
+#endif
+    (void)level;
+    small_plain(from, x, groups, group, divisors, rounded, codes);
 }
