@@ -1,11 +1,19 @@
-"""vLLM's own parser of our configuration; ``nox -s engines`` installs it, without a GPU."""
+"""vLLM's own parser and its loading of our files; ``nox -s engines`` installs it, without a GPU."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import vllm_loading
+from compressed_models import save
+from compressed_tools import compress
 from uploader_compressed.schemes import SCHEMES
 
 compressed_tensors: Any = pytest.importorskip(
@@ -46,3 +54,23 @@ def test_it_finds_a_scheme_for_every_kind(kind: str, monkeypatch: pytest.MonkeyP
     )
     assert len(made) == 1
     assert read.ignore == ["lm_head"]
+
+
+FUSED = ("granite-moe", "llama4")
+
+
+def test_it_loads_fused_experts_that_were_taken_apart(tmp_path: Path) -> None:
+    """Codes and scales of every expert; of the schemes, a processor can build FP8's alone."""
+    for kind in FUSED:
+        base = save(kind, tmp_path / kind / "base", torch.float32)
+        compress(tmp_path / kind, base, None, "fp8-dynamic")
+    folders = [str(tmp_path / kind / "compressed-fp8-dynamic") for kind in FUSED]
+    done = subprocess.run(  # noqa: S603 - this interpreter, our script
+        [sys.executable, vllm_loading.__file__, *folders],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    for found in json.loads(done.stdout.splitlines()[-1]):
+        assert found["refused"] == ""
+        # Scales of a quantised cache, which the files have none of.
+        assert [name for name in found["left"] if ".attn." not in name] == []

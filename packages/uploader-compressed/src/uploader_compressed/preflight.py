@@ -237,7 +237,7 @@ def estimate(context: PlanContext) -> Estimate:
         ),
         default=0,
     )
-    # A part of a transposed stack is in memory as a whole, and the one before it for a while.
+    # A part of a transposed stack is in memory as a whole, and those before it for a while.
     turned = max(
         (
             checkpoint.recipe(name).nbytes
@@ -248,7 +248,7 @@ def estimate(context: PlanContext) -> Estimate:
     )
     plain = Estimate(
         bytes_written=sum(folder.sizes.values()),
-        peak_memory=_TORCH + _BLOCKS + 16 * BLOCK * widest + tails + 4 * factors + 2 * turned,
+        peak_memory=_TORCH + _BLOCKS + 16 * BLOCK * widest + tails + 4 * factors + 3 * turned,
         exact=True,
         files=tuple(folder.sizes.items()),
     )

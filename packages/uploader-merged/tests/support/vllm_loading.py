@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-_UNTOUCHED = 7.25
-"""What parameters hold before; no random weight is that large."""
+_UNTOUCHED = float("nan")
+"""What parameters hold before; no weight or code is that."""
 
 
 class _Kernels:
@@ -53,7 +53,7 @@ def load(folder: str) -> dict[str, Any]:
             model.load_weights(load_file(f"{folder}/model.safetensors").items())
         except (KeyError, ValueError) as error:
             return {"refused": f"{type(error).__name__}: {error}"[:300]}
-    left = [n for n, p in parameters.items() if bool((p.data == _UNTOUCHED).any())]
+    left = [n for n, p in parameters.items() if bool(p.data.float().isnan().any())]
     return {"refused": "", "left": left}
 
 

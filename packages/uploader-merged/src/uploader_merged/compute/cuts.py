@@ -67,7 +67,7 @@ class CutEvaluation:
         cut, outputs = self._cut, self._recipe.shape[0]
         columns = slice(cut.start, cut.start + outputs)
         result = torch.empty(self._recipe.shape, dtype=DTYPES[self._dtype])
-        for start, stop in row_blocks((cut.height, cut.stack.rows[1]), 4 * BLOCK):
+        for start, stop in row_blocks((cut.height, cut.stack.rows[1]), BLOCK):
             rows = self._stack.piece(cut.first + start, cut.first + stop)()
             result[:, start:stop] = rows[:, columns].T
         return result
