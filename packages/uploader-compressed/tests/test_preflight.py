@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from compressed_models import save
+from compressed_models import model_class, save
 from compressed_tools import compress, findings
 from uploader_core.plugin import SourceError, UsageError
 
@@ -53,8 +53,28 @@ def test_experts_that_servers_load_and_transformers_does_not(tmp_path: Path) -> 
     found = findings(base, "w8a8")
     assert found["error"] == []
     assert [f.what for f in found["warning"] if "not for transformers" in f.what]
-    kept = findings(base, "w8a8", ignore=(r".*\.(input|output)_linear",))
+    kept = findings(base, "w8a8", ignore=(r".*\.experts",))
+    assert kept["error"] == []
     assert not [f.what for f in kept["warning"] if "not for transformers" in f.what]
+
+
+def test_fused_experts_that_stay_in_16_bits_stay_in_one_tensor(tmp_path: Path) -> None:
+    base = save("granite-moe", tmp_path / "base")
+    compress(tmp_path, base, None, "fp8-dynamic", ignore=(r".*\.experts",))
+    stored = load_file(base / "model.safetensors")
+    written = load_file(tmp_path / "compressed-fp8-dynamic" / "model.safetensors")
+    stacks = [name for name, tensor in stored.items() if tensor.dim() == 3]
+    assert stacks
+    assert all(torch.equal(written[name], stored[name]) for name in stacks)
+
+
+def test_experts_of_llama_4_in_16_bits_are_single_all_the_same(tmp_path: Path) -> None:
+    """transformers builds single ones wherever anything is compressed."""
+    base = save("llama4", tmp_path / "base")
+    compress(tmp_path, base, None, "fp8-dynamic", ignore=(r".*\.experts",))
+    folder = tmp_path / "compressed-fp8-dynamic"
+    _, info = model_class("llama4").from_pretrained(folder, output_loading_info=True)
+    assert not any(info.values())
 
 
 @pytest.mark.parametrize("method", ["compressed-tensors", "gptq", "awq", "bitsandbytes"])

@@ -9,7 +9,7 @@ from dataclasses import replace
 import uploader_kernels
 from uploader_compressed.folder import Folder, plan_folder
 from uploader_compressed.schemes import BLOCK, GROUPS, SCHEMES
-from uploader_compressed.selection import listed, open_apart, torn
+from uploader_compressed.selection import listed, open_apart, single_in_transformers, torn
 from uploader_compressed.settings import CALIBRATION_OPTION, Settings
 from uploader_core.plugin import Estimate, Finding, PlanContext
 from uploader_lora.where_it_runs import Described, of_model, planned
@@ -35,10 +35,6 @@ _LONG = 64
 """Characters of a text that hold a token, and more."""
 
 _EXPERT = re.compile(r"\.experts\.\d+\.")
-_LINEAR = ("Llama4ForCausalLM", "Llama4ForConditionalGeneration")
-"""Architectures of which transformers holds single experts when they are compressed
-(``SequentialLlama4TextExperts``), and multiplies them at once when they are not."""
-
 _UNREAD = ("w8a8", "w8a8-gptq", "nvfp4a16")
 
 
@@ -125,7 +121,9 @@ def _stacked(folder: Folder) -> Iterator[Finding]:
 
 def _at_once(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
     """Refuse experts of which transformers does not show what each one gets."""
-    if _is_linear(checkpoint) and any(_EXPERT.search(n) for n in folder.selection.names):
+    if single_in_transformers(checkpoint) and any(
+        _EXPERT.search(n) for n in folder.selection.names
+    ):
         yield Finding(
             level="error",
             what=f"{folder.scheme.name} of the experts needs what each of them gets, and "
@@ -133,10 +131,6 @@ def _at_once(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
             next=f"--compressed-kinds {folder.scheme.name.removesuffix('-gptq')}, or leave them in "
             "16 bits: --compressed-ignore '.*\\.experts'",
         )
-
-
-def _is_linear(checkpoint: Checkpoint) -> bool:
-    return any(name in _LINEAR for name in checkpoint.config.get("architectures") or ())
 
 
 def _not_for_transformers(described: Described) -> Finding:
@@ -160,7 +154,7 @@ def _experts(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
     without a word; scales of blocks are multiplied as if they were those of rows.
     """
     scheme, name = folder.scheme, folder.scheme.name
-    if _is_linear(checkpoint):
+    if single_in_transformers(checkpoint):
         return
     quantised = [n for n in folder.selection.names if _EXPERT.search(n)]
     if name in _UNREAD and any(_EXPERT.search(n) for n in checkpoint.names):

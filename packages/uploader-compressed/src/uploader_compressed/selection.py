@@ -39,8 +39,13 @@ FUSED = (
 """Layers of one module that servers compute as one: they share NVFP4's scale of the whole tensor,
 and are quantised together or not at all."""
 
+_SINGLE = ("Llama4ForCausalLM", "Llama4ForConditionalGeneration")
 _FLOATS = ("F32", "F16", "BF16")
 _STACK = re.compile(r"\.experts\..*(?<!bias)$|\.(input|output)_linear\.weight$")
+_GRANITE = {
+    ".input_linear.weight": ".experts.gate_up_proj",
+    ".output_linear.weight": ".experts.down_proj",
+}
 _EMBEDDING = re.compile(r"(^|\.)([^.]*embed[^.]*|wte|wpe|shared|relative_attention_bias)(\.|$)")
 
 
@@ -64,7 +69,7 @@ class Selection:
 def open_apart(source: Artifact, ignore: tuple[str, ...] = ()) -> Checkpoint:
     """Open a checkpoint with fused experts taken apart, where engines load single ones.
 
-    Those of a layer of which nothing is quantised stay as they are.
+    Those of a layer of which nothing is quantised stay as they are, if transformers takes them.
 
     Args:
         source: A ``checkpoint`` artifact.
@@ -78,9 +83,19 @@ def open_apart(source: Artifact, ignore: tuple[str, ...] = ()) -> Checkpoint:
     checkpoint = open_checkpoint(source)
     if not Described.of(checkpoint.config).takes_single_experts:
         return checkpoint
+    single = single_in_transformers(checkpoint)
     return checkpoint.with_single_experts(
-        lambda name: any(pattern.match(_module(name)) for pattern in patterns)
+        lambda name: not single and any(pattern.match(_stack(name)) for pattern in patterns)
     )
+
+
+def single_in_transformers(checkpoint: Checkpoint) -> bool:
+    """Return whether transformers holds single experts where anything is compressed.
+
+    Of Llama 4 it does (``SequentialLlama4TextExperts``), also where the experts themselves stay in
+    16 bits; where nothing is compressed it multiplies all of them at once.
+    """
+    return any(name in _SINGLE for name in checkpoint.config.get("architectures") or ())
 
 
 def select(checkpoint: Checkpoint, ignore: tuple[str, ...] = ()) -> Selection:
@@ -99,7 +114,7 @@ def select(checkpoint: Checkpoint, ignore: tuple[str, ...] = ()) -> Selection:
         kind = _kind(checkpoint, name)
         if kind is None:
             continue
-        module = _module(name)
+        module = _stack(name) if kind == "stacked" else _module(name)
         matching = [text for text, pattern in patterns.items() if pattern.match(module)]
         used.update(matching)
         if matching:
@@ -171,6 +186,14 @@ def _kind(checkpoint: Checkpoint, name: str) -> str | None:
 
 def _module(name: str) -> str:
     return name.removesuffix(".weight")
+
+
+def _stack(name: str) -> str:
+    """Return what readers call a tensor of fused experts: of GraniteMoE not what files do."""
+    for stored, read in _GRANITE.items():
+        if name.endswith(stored):
+            return name.removesuffix(stored) + read
+    return name
 
 
 def _patterns(ignore: tuple[str, ...]) -> dict[str, re.Pattern[str]]:

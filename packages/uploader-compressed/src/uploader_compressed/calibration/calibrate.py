@@ -87,7 +87,7 @@ class _Layers:
         """Round a layer, and return what the rounded layer makes of the text."""
         self._progress(number, len(self._empty.blocks))
         prefix, block = self._empty.prefixes[number], self._empty.blocks[number]
-        placed = placed_in(self._empty, self._filler, number, self._checkpoint.shape)
+        placed = placed_in(self._empty, self._filler, number, self._checkpoint.shape, self._names)
         seen = SeenInputs(self._names)
         self._filler.fill(prefix, self._checkpoint.read)
         with Products(self._empty.model, placed, seen.see):

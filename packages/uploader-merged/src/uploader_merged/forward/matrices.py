@@ -35,7 +35,13 @@ class Placed:
     matrix: int
 
 
-def placed_in(empty: EmptyModel, filler: Filler, block: int, shapes: Any) -> tuple[Placed, ...]:
+def placed_in(
+    empty: EmptyModel,
+    filler: Filler,
+    block: int,
+    shapes: Any,
+    needed: frozenset[str] | None = None,
+) -> tuple[Placed, ...]:
     """Find the matrices of a block; fills it, and leaves it empty.
 
     Args:
@@ -43,12 +49,13 @@ def placed_in(empty: EmptyModel, filler: Filler, block: int, shapes: Any) -> tup
         filler: Of the same.
         block: Number of the block.
         shapes: Returns the shape of a tensor of the checkpoint by its name.
+        needed: Names whose products have to be seen; None for all.
 
     Returns:
         All matrices that lie in the model as in the checkpoint, (out, in), in their own rows.
 
     Raises:
-        PluginError: Single experts are not among them.
+        PluginError: Single experts that are needed are not among them.
     """
     prefix = empty.prefixes[block]
     numbers = {name: number for number, name in enumerate(filler.sources(prefix), 1)}
@@ -69,6 +76,8 @@ def placed_in(empty: EmptyModel, filler: Filler, block: int, shapes: Any) -> tup
                     found.append(Placed(source=source, parameter=prefix + name, matrix=number))
     filler.empty(prefix)
     unseen = set(filler.parts(prefix)).difference(placed.source for placed in found)
+    if needed is not None:
+        unseen &= needed
     if unseen:
         raise PluginError(
             f"{loader()} multiplies the experts of a layer at once, so what {min(unseen)} gets is "

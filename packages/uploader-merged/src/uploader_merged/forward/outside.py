@@ -43,6 +43,8 @@ def fill_when_used(
         source = filler.source(f"{name}.{own[0]}")
         if f"{name}.{own[0]}" == empty.embedding and source is not None:
             rows = _EmbeddingRows(weights, source, windows)
+            # Llama 4 moves tokens to where the matrix is, before it comes to the hook.
+            module.weight = torch.nn.Parameter(torch.empty(0), requires_grad=False)
             module.register_forward_pre_hook(rows.before)
             continue
         if name == empty.head:
@@ -75,7 +77,7 @@ class _EmbeddingRows:
 
     def before(self, module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
         """Fill the module where it is empty, and say which of its rows a text has."""
-        if module.weight.is_meta:
+        if not module.weight.numel():
             read = self._weights.read_rows
             rows = [read(self._source, token, token + 1).float() for token in self._tokens]
             module.weight = torch.nn.Parameter(torch.cat(rows), requires_grad=False)
