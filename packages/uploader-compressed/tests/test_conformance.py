@@ -16,4 +16,12 @@ class TestCompressed(ConvertConformance):
 @pytest.mark.slow
 class TestSection(DocumentConformance):
     plugin = "compressed"
+    spec = "compressed-use"
+    settings = {"kinds": "fp8-dynamic"}
+
+
+@pytest.mark.slow
+class TestFidelity(DocumentConformance):
+    plugin = "compressed"
+    spec = "compressed-fidelity"
     settings = {"kinds": "fp8-dynamic"}
