@@ -210,7 +210,9 @@ def engines(session: nox.Session) -> None:
                     "fastapi", "llguidance", "openai", "openai-harmony",
                     "partial-json-parser", "prometheus-client", "py-cpuinfo", "pybase64", "sniffio",
                     "starlette", "uvloop", "xgrammar")  # fmt: skip
-    session.install("aiohttp", "opentelemetry-sdk", "opentelemetry-semantic-conventions-ai")
+    session.install(
+        "aiohttp", "opentelemetry-sdk", "opentelemetry-semantic-conventions-ai", "requests"
+    )
     session.run("pytest", "packages/uploader-lora/tests/where_it_runs",
                 "packages/uploader-compressed/tests/test_vllm.py",
                 "packages/uploader-merged/tests/original_names/test_vllm.py",
