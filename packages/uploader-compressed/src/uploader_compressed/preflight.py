@@ -12,10 +12,11 @@ from uploader_compressed.schemes import BLOCK, GROUPS, SCHEMES
 from uploader_compressed.selection import listed, open_apart, single_in_transformers, torn
 from uploader_compressed.settings import CALIBRATION_OPTION, Settings
 from uploader_core.plugin import Estimate, Finding, PlanContext
+from uploader_lora.task import task_of
 from uploader_lora.where_it_runs import Described, of_model, planned
 from uploader_merged import Checkpoint, checkpoint_findings
-from uploader_merged.forward.size import window_size
-from uploader_merged.texts import CALIBRATION, text_path
+from uploader_merged.forward.size import LONGEST, window_size
+from uploader_merged.texts import CALIBRATION, has_lines, read_text, text_path
 
 # Private memory of an interpreter with torch loaded, beyond one without, and the blocks in flight
 # (stored, merged, and what is computed with them).
@@ -31,10 +32,9 @@ _PACE = 8e9
 _SHORT = 2
 """Bytes of a text that hold a token, or less."""
 
-_LONG = 64
-"""Characters of a text that hold a token, and more."""
-
 _EXPERT = re.compile(r"\.experts\.\d+\.")
+_GOING_ON = ("AutoModelForCausalLM", "AutoModelForImageTextToText", None)
+
 _UNREAD = ("w8a8", "w8a8-gptq", "nvfp4a16")
 
 
@@ -58,6 +58,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
     folder = plan_folder(checkpoint, context.variant, context.settings)
     if folder.scheme.calibrated:
         yield from _text(checkpoint, context.settings)
+        yield from _next_token(checkpoint, folder)
         yield from _at_once(checkpoint, folder)
     yield from _stacked(folder)
     described = Described.of(checkpoint.config, folder.scheme.name, checkpoint.names)
@@ -87,21 +88,39 @@ def check(context: PlanContext) -> Iterator[Finding]:
 
 def _text(checkpoint: Checkpoint, settings: Settings) -> Iterator[Finding]:
     """Refuse a text that is shorter than a window, as far as that is quickly known."""
+    if settings.calibration_windows < 1:
+        yield Finding(
+            level="error",
+            what=f"{settings.calibration_windows} windows of text are nothing to calibrate on",
+            next=f"{CALIBRATION_OPTION}-windows 1 or more; 128 are the default",
+        )
+        return
     path = text_path(settings.calibration, CALIBRATION_OPTION, CALIBRATION)
     tokenizer = checkpoint.auxiliary().get("tokenizer.json")
-    if tokenizer is None or path.suffix == ".jsonl":
+    if tokenizer is None or has_lines(path):
         return  # counted when the step opens it, before it writes
     from tokenizers import Tokenizer
 
-    text = path.read_text("utf-8")
     size = window_size(checkpoint.config)
-    # A token is no longer than this in any language that the text may be in.
-    count = len(Tokenizer.from_file(str(tokenizer)).encode(text[: size * _LONG]).ids)
+    text = read_text(path, size * LONGEST)
+    count = len(Tokenizer.from_file(str(tokenizer)).encode(text, add_special_tokens=False).ids)
     if count < size:
         yield Finding(
             level="error",
             what=f"the text to calibrate on has {count} tokens, and a window has {size}",
             next=f"take a longer text with {CALIBRATION_OPTION}",
+        )
+
+
+def _next_token(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
+    """Refuse models that do not go on with a text."""
+    task = task_of(checkpoint.config, {})
+    if task.auto_class not in _GOING_ON:
+        yield Finding(
+            level="error",
+            what=f"{folder.scheme.name} needs a model that predicts a next token, and this one is "
+            f"for {task.tag or task.auto_class}",
+            next=f"--compressed-kinds {folder.scheme.name.removesuffix('-gptq')}",
         )
 
 

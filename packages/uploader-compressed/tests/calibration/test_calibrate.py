@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,25 @@ def test_experts_that_transformers_multiplies_at_once(tmp_path: Path) -> None:
         compress(tmp_path, base, None, "w4a16-gptq", calibration=text)
     kept = findings(base, "w4a16-gptq", calibration=text, ignore=(r".*\.experts",))
     assert not kept["error"]
+
+
+@pytest.mark.parametrize("architecture", ["LlamaModel", "LlamaForSequenceClassification"])
+def test_a_model_that_predicts_no_next_token_refuses_the_plan(
+    architecture: str, llama: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(llama, tmp_path / "base")
+    config = json.loads((llama / "config.json").read_text())
+    (tmp_path / "base/config.json").write_text(
+        json.dumps({**config, "architectures": [architecture]})
+    )
+    errors = findings(tmp_path / "base", "w8a8-gptq")["error"]
+    (error,) = [found for found in errors if "next token" in found.what]
+    assert error.next == "--compressed-kinds w8a8"
+
+
+def test_no_windows_refuse_the_plan(llama: Path) -> None:
+    (error,) = findings(llama, "w4a16-gptq", calibration_windows=0)["error"]
+    assert error.what.startswith("0 windows")
 
 
 def test_no_text_refuses_the_plan(llama: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Rounded:
     def __init__(self, folder: Path) -> None:
         self._checkpoint = open_checkpoint(folder)
         self.config, self.names = self._checkpoint.config, self._checkpoint.names
+        self.stacks = self._checkpoint.stacks
         self.shape, self.read_rows = self._checkpoint.shape, self._checkpoint.read_rows
 
     def read(self, name: str) -> torch.Tensor:

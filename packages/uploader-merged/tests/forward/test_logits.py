@@ -21,6 +21,7 @@ from uploader_merged.forward.outside import fill_when_used
 KINDS = (
     "llama", "llama-tied", "mistral", "qwen2", "qwen3", "gemma3", "phi3", "gpt2", "gpt-neox",
     "mixtral", "qwen3-moe", "gpt-oss", "granite-moe", "deepseek-v3",
+    "ctrl", "llama4",
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not FUSES_EXPERTS, reason="needs transformers 5")
@@ -101,6 +102,12 @@ def test_of_the_embedding_only_the_rows_of_the_text_are_read(tmp_path: Path) -> 
 
     predicted(Watched(), windows())
     assert rows == {token for text in windows() for token in text.flatten().tolist()}
+
+
+def test_a_token_without_a_row_is_refused(tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(save("llama", tmp_path))
+    with pytest.raises(RefusedError, match="makes token 200 .* 96 rows"):
+        predicted(checkpoint, [torch.tensor([[3, 200, 4, 5]])])
 
 
 def test_a_checkpoint_that_lacks_a_weight_is_no_model(tmp_path: Path) -> None:

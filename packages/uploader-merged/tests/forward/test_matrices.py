@@ -10,6 +10,7 @@ import torch
 
 from merged_models import save
 from merged_tools import FUSES_EXPERTS
+from uploader_core.plugin import PluginError
 from uploader_merged import open_checkpoint
 from uploader_merged.forward.logits import predict
 
@@ -41,6 +42,30 @@ def test_all_matrices_of_the_layers_are_seen(kind: str, tmp_path: Path) -> None:
     wanted = {n for n in checkpoint.names if len(checkpoint.shape(n)) == 2 and ".layers." in n}
     assert {n for n in wanted if ".gate.weight" not in n} <= inputs.keys()
     assert all(rows.shape[1] == checkpoint.shape(n)[1] for n, rows in inputs.items())
+
+
+@pytest.mark.parametrize("kind", ["falcon", "mamba"])
+def test_products_that_are_no_linear_layer_are_seen(kind: str, tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(save(kind, tmp_path))
+    inputs, plain = seen(tmp_path)
+    wanted = {n for n in checkpoint.names if n.endswith(("h_to_4h.weight", "_proj.weight"))}
+    assert wanted
+    assert wanted <= inputs.keys()
+    assert all(inputs[n].shape[1] == checkpoint.shape(n)[1] for n in wanted)
+    _, without = seen(tmp_path, lambda names, rows: rows * 0 if names[0] in wanted else None)
+    _, same = seen(tmp_path, lambda names, rows: rows.clone())
+    assert torch.equal(same, plain)
+    assert not torch.allclose(without, plain)
+
+
+def test_a_product_that_is_not_seen_stops_it(tmp_path: Path) -> None:
+    save("mamba", tmp_path)
+    needed = frozenset({"backbone.layers.0.mixer.A_log"})  # a matrix, and no product is with it
+    with pytest.raises(PluginError, match=r"layers\.0\.mixer\.A_log in a way"):
+        predict(
+            open_checkpoint(tmp_path), [torch.ones(1, 8, dtype=torch.long)], lambda _, __: None,
+            lambda done, total: None, lambda names, rows: None, needed,
+        )  # fmt: skip
 
 
 def test_experts_that_are_stacked_in_memory_see_their_own_tokens(tmp_path: Path) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from uploader_core.plugin import RefusedError
 from uploader_merged.forward.size import window_size
-from uploader_merged.forward.windows import cut, open_tokenizer, texts_in
+from uploader_merged.forward.windows import cut, open_tokenizer, texts_in, windows_of
 
 TEMPLATE = "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}"
 
@@ -92,7 +93,60 @@ def test_a_line_with_nothing_known_is_refused(tokenizer: Any, tmp_path: Path) ->
         list(texts_in(path, tokenizer))
 
 
+@pytest.mark.parametrize(
+    "line", [{"conversations": [{"from": "human", "value": "a"}]}, {"messages": ["a"]}]
+)
+def test_messages_without_roles_are_refused(
+    line: dict[str, Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(line), "utf-8")
+    with pytest.raises(RefusedError, match="line 1") as refused:
+        list(texts_in(path, tokenizer))
+    assert "role" in str(refused.value.next)
+
+
+def test_messages_that_the_template_does_not_take_are_refused(
+    tokenizer: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"messages": [{"role": "user", "content": "a"}]}', "utf-8")
+    strict = copy.deepcopy(tokenizer)
+    strict.chat_template = "{{ raise_exception('roles must alternate') }}"
+    with pytest.raises(RefusedError, match="line 1 of train.jsonl: roles must alternate"):
+        list(texts_in(path, strict))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("train.jsonl", '\ufeff{"text": "a\u2028b"}\r\n\r\n{"text": "c"}\r\n'),
+        ("train.json", '{"text": "a\u2028b"}\n{"text": "c"}'),
+    ],
+)
+def test_lines_end_where_json_lines_end(
+    name: str, data: str, tokenizer: Any, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(data.encode())
+    assert list(texts_in(tmp_path / name, tokenizer)) == ["a\u2028b", "c"]
+
+
+def test_no_more_of_a_text_is_read_than_windows_need(tokenizer: Any, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"text": "a b c d"}\n' * 3 + '{"broken": 1}\n', "utf-8")
+    (tmp_path / "long.txt").write_text("a b c d " * 1000, "utf-8")
+    for name in ("train.jsonl", "long.txt"):
+        config = {"max_position_embeddings": 4}
+        found = windows_of(tmp_path / name, tokenizer, config, 2, "--text")
+        assert [window.shape for window in found] == [(1, 4)] * 2
+    assert len(next(iter(texts_in(tmp_path / "long.txt", tokenizer, 99)))) == 99
+
+
 def test_a_model_that_takes_few_tokens_gets_short_windows() -> None:
     assert window_size({"max_position_embeddings": 64}) == 64
     assert window_size({"text_config": {"max_position_embeddings": 128}}) == 128
     assert window_size({"max_position_embeddings": 32768}) == 512
+
+
+@pytest.mark.parametrize("kind", ["bloom", "mamba"])
+def test_a_model_without_positions_gets_whole_windows(kind: str) -> None:
+    assert window_size(AutoConfig.for_model(kind).to_dict()) == 512

@@ -46,6 +46,20 @@ def build(kind: str) -> Any:
                 vocab_size=96, n_embd=64, n_layer=2, n_head=4, n_positions=64,
                 bos_token_id=1, eos_token_id=2,
             )  # fmt: skip
+        case "falcon":  # multiplies without a linear layer
+            config = t.FalconConfig(
+                vocab_size=96, hidden_size=64, num_hidden_layers=2, num_attention_heads=4
+            )
+        case "mamba":
+            config = t.MambaConfig(vocab_size=96, hidden_size=64, num_hidden_layers=2)
+        case "ctrl":  # the head is tied, and has a bias
+            config = t.CTRLConfig(
+                vocab_size=96, n_embd=64, n_layer=2, n_head=4, n_positions=64, dff=128
+            )
+        case "llama4":  # asks where its embedding is
+            config = t.Llama4TextConfig(
+                **SMALL, head_dim=16, num_local_experts=4, intermediate_size_mlp=128
+            )
         case "gpt-neox":
             config = t.GPTNeoXConfig(
                 **{k: v for k, v in SMALL.items() if k != "num_key_value_heads"},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from uploader_core.plugin import RefusedError
-from uploader_merged.texts import CALIBRATION, HELD_OUT, text_path
+from uploader_merged.texts import CALIBRATION, HELD_OUT, read_text, text_path
 
 
 def test_what_is_measured_on_is_not_what_is_calibrated_on() -> None:
@@ -31,3 +31,19 @@ def test_next_to_nothing_is_refused(tmp_path: Path) -> None:
     for wrong in (file, tmp_path / "nowhere.txt"):
         with pytest.raises(RefusedError, match=wrong.name):
             text_path(str(wrong), "--text", CALIBRATION)
+
+
+@pytest.mark.parametrize("data", ["é " * 999, "words " * 400], ids=["latin-1", "utf-16"])
+def test_another_encoding_is_refused(data: str, tmp_path: Path) -> None:
+    file = tmp_path / "old.txt"
+    file.write_bytes(data.encode("latin-1" if "é" in data else "utf-16-le"))
+    with pytest.raises(RefusedError, match=r"old\.txt is no text in UTF-8") as refused:
+        text_path(str(file), "--text", CALIBRATION)
+    assert "iconv" in str(refused.value.next)
+
+
+def test_the_mark_of_windows_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_bytes(b"\xef\xbb\xbfa\r\nb")
+    assert read_text(file) == "a\nb"
+    assert read_text(file, 1) == "a"

@@ -90,9 +90,10 @@ class _Layers:
         placed = placed_in(self._empty, self._filler, number, self._checkpoint.shape, self._names)
         seen = SeenInputs(self._names)
         self._filler.fill(prefix, self._checkpoint.read)
-        with Products(self._empty.model, placed, seen.see):
+        with Products(self._empty.model, placed, seen.see, self._names) as products:
             for call in calls:
                 call.through(block)
+        products.check()
         self._filler.empty(prefix)
         self._keep(number, dict(self._rounded(seen)))
         self._filler.fill(prefix, self._read)

@@ -11,8 +11,7 @@ import torch  # noqa: TID253 - windows are tensors
 from uploader_compressed.settings import CALIBRATION_OPTION, Settings
 from uploader_core.plugin import Json, hash_file
 from uploader_merged import Checkpoint
-from uploader_merged.forward.size import window_size
-from uploader_merged.forward.windows import cut, open_tokenizer, texts_in
+from uploader_merged.forward.windows import open_tokenizer, windows_of
 from uploader_merged.texts import BUILTIN, CALIBRATION, text_path
 
 
@@ -26,13 +25,8 @@ def windows(checkpoint: Checkpoint, settings: Settings) -> list[torch.Tensor]:
     with tempfile.TemporaryDirectory(prefix="uploader-tokenizer-") as folder:
         put_tokenizer(checkpoint.auxiliary(), Path(folder))
         tokenizer = open_tokenizer(Path(folder))
-    return cut(
-        texts_in(path, tokenizer),
-        tokenizer,
-        window_size(checkpoint.config),
-        settings.calibration_windows,
-        owner=str(path),
-        option=CALIBRATION_OPTION,
+    return windows_of(
+        path, tokenizer, checkpoint.config, settings.calibration_windows, CALIBRATION_OPTION
     )
 
 

@@ -19,8 +19,7 @@ from uploader_core.plugin import Artifact, PluginError, StepContext, UploaderErr
 from uploader_merged import open_checkpoint
 from uploader_merged.fidelity.compare import compare
 from uploader_merged.fidelity.record import Text, record
-from uploader_merged.forward.size import window_size
-from uploader_merged.forward.windows import cut, open_tokenizer, texts_in
+from uploader_merged.forward.windows import open_tokenizer, windows_of
 from uploader_merged.texts import BUILTIN
 
 
@@ -45,13 +44,8 @@ def _measure(context: StepContext) -> Artifact:
     text = held_out(settings)
     checkpoint = open_checkpoint(context.input("checkpoint"))
     tokenizer = open_tokenizer(subject.path)
-    windows = cut(
-        texts_in(text, tokenizer),
-        tokenizer,
-        window_size(checkpoint.config),
-        settings.measure_contexts,
-        owner=str(text),
-        option=MEASURE_OPTION,
+    windows = windows_of(
+        text, tokenizer, checkpoint.config, settings.measure_contexts, MEASURE_OPTION
     )
     weights = CompressedWeights(checkpoint, scheme, subject.path)
     scratch = context.work / "logits"
@@ -62,6 +56,7 @@ def _measure(context: StepContext) -> Artifact:
         scratch,
         lambda done, total: context.progress("measuring", done, total, "layers"),
         served_inputs(scheme, weights.quantised),
+        weights.quantised,
     )
     shutil.rmtree(scratch)
     files = [file for file in subject.files if file.name.endswith(".safetensors")]

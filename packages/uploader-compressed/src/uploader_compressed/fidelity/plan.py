@@ -21,13 +21,18 @@ _PACE = 8e9
 
 
 def check(context: PlanContext) -> Iterator[Finding]:
-    """Refuse a text that is no text.
+    """Refuse a text that is no text, or none of it.
 
     Raises:
         RefusedError: There is no such text.
     """
     held_out(context.settings)
-    yield from ()
+    if context.settings.measure_contexts < 1:
+        yield Finding(
+            level="error",
+            what=f"{context.settings.measure_contexts} contexts of text are nothing to measure on",
+            next="--compressed-measure-contexts 1 or more, or leave --measure out",
+        )
 
 
 def estimate(context: PlanContext) -> Estimate:

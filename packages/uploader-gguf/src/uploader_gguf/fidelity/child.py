@@ -23,6 +23,7 @@ from uploader_core.plugin import IntegrityError, RefusedError
 from uploader_gguf.llama_cpp.counting_child import say_progress
 from uploader_gguf.llama_cpp.runtime import Batch, Context, Llama
 from uploader_merged.fidelity.sums import Logits, Sums
+from uploader_merged.texts import read_text
 
 CONTEXT = 512
 """Tokens of a context; fewer when a model takes fewer."""
@@ -95,7 +96,7 @@ def compare(
 
 
 def _pieces(llama: Llama, text: Path, size: int, most: int) -> list[list[int]]:
-    tokens = llama.tokenize(text.read_text("utf-8"))
+    tokens = llama.tokenize(read_text(text))
     count = min(len(tokens) // size, most)
     if count < 1:
         raise RefusedError(

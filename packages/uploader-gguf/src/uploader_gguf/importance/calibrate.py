@@ -26,6 +26,7 @@ from uploader_gguf.format.quants import TensorType
 from uploader_gguf.llama_cpp import library
 from uploader_gguf.llama_cpp.counting_child import say_progress
 from uploader_gguf.llama_cpp.runtime import Batch, Llama
+from uploader_merged.texts import read_text
 
 CHUNK = 512
 """Tokens that are read at once, from an empty context; fewer when a model takes fewer."""
@@ -182,7 +183,7 @@ def compute(
     collector = Collector()
     # Learned positions end where the model's training did, and llama.cpp aborts beyond them.
     size = min(CHUNK, llama.trained_context)
-    tokens = llama.tokenize(text.read_text("utf-8"))
+    tokens = llama.tokenize(read_text(text))
     count = len(tokens) // size
     if count < 1:
         raise RefusedError(

@@ -20,6 +20,7 @@ def compare(
     scratch: Path,
     progress: Callable[[int, int], None],
     instead: Instead | None = None,
+    needed: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """Compute both, and count what differs.
 
@@ -30,6 +31,7 @@ def compare(
         scratch: Folder for the reference's logits, as large as vocabulary times tokens.
         progress: Told (blocks done, blocks in all), of both.
         instead: What inputs of the model's products become first.
+        needed: Matrices of the model of which ``instead`` has to be asked.
 
     Returns:
         ``tokens``, ``contexts``, ``context_length``; numbers of ``reference`` and ``model``.
@@ -53,7 +55,14 @@ def compare(
         path.unlink()
 
     predict(reference, windows, keep, lambda done, total: progress(done, 2 * total))
-    predict(model, windows, count, lambda done, total: progress(done + total, 2 * total), instead)
+    predict(
+        model,
+        windows,
+        count,
+        lambda done, total: progress(done + total, 2 * total),
+        instead,
+        needed,
+    )
     return {
         "tokens": sum(part.size for part in ours.surprise),
         "contexts": len(windows),

@@ -43,6 +43,7 @@ def predict(
     at_end: Callable[[int, torch.Tensor], None],
     progress: Callable[[int, int], None],
     instead: Instead | None = None,
+    needed: frozenset[str] = frozenset(),
 ) -> None:
     """Compute logits in float32.
 
@@ -53,6 +54,7 @@ def predict(
             vocabulary).
         progress: Told (blocks done, blocks in all).
         instead: What inputs of products become first, as where a server quantises them.
+        needed: Matrices of which ``instead`` has to be asked.
 
     Raises:
         RefusedError: transformers cannot compute with this model.
@@ -67,8 +69,9 @@ def predict(
         prefix, block = empty.prefixes[number], empty.blocks[number]
         placed = placed_in(empty, filler, number, weights.shape) if instead else ()
         filler.fill(prefix, weights.read)
-        with Products(empty.model, placed, instead or _as_it_is):
+        with Products(empty.model, placed, instead or _as_it_is, needed) as products:
             outputs = [call.through(block) for call in calls]
+        products.check()
         filler.empty(prefix)
         progress(number + 1, len(empty.blocks))
         return outputs

@@ -7,6 +7,7 @@ in ways of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,14 @@ from uploader_core.plugin import PluginError
 from uploader_merged.forward.empty_model import EmptyModel
 from uploader_merged.forward.filling import Filler
 from uploader_merged.load_proof.model_class import loader
+
+_MATMUL = frozenset(
+    {
+        torch.matmul, torch.mm, torch.Tensor.matmul, torch.Tensor.mm,
+        torch.Tensor.__matmul__,
+    }
+)  # fmt: skip
+_EXPERT = re.compile(r"\.experts\.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +105,7 @@ class Products(TorchFunctionMode):
         placed: The matrices.
         see: Given the names of all matrices of the checkpoint that a product is with, and its
             input, shape (tokens, in), returns what to compute with instead, or None.
+        needed: Matrices whose products must be seen; of experts only those that a token reaches.
     """
 
     def __init__(
@@ -103,9 +113,18 @@ class Products(TorchFunctionMode):
         model: Any,
         placed: Sequence[Placed],
         see: Callable[[tuple[str, ...], torch.Tensor], torch.Tensor | None],
+        needed: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
         self._see = see
+        self._owner = type(model).__name__
+        self._unseen = {
+            one.source
+            for one in placed
+            if one.source in needed
+            and model.get_parameter(one.parameter).dim() == 2
+            and not _EXPERT.search(one.source)
+        }
         known: dict[int, list[str]] = {}
         for one in placed:
             parameter = model.get_parameter(one.parameter)
@@ -118,9 +137,34 @@ class Products(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if function is torch.nn.functional.linear and len(args) > 1:
-            names = self._known.get(args[1].data_ptr())
-            if names is not None:
-                instead = self._see(names, args[0].detach().flatten(0, -2))
-                if instead is not None:
-                    args = (instead.view(args[0].shape), *args[1:])
+            args = (self._seen(args[1], args[0]), *args[1:])
+        elif function in _MATMUL and len(args) > 1:
+            left, right = args[:2]
+            if right.dim() == 2 and right.mT.is_contiguous():
+                args = (self._seen(right, left), *args[1:])
+            elif left.dim() == 2 and left.is_contiguous() and right.dim() > 1:
+                args = (left, self._seen(left, right.mT).mT)
         return function(*args, **kwargs)
+
+    def check(self) -> None:
+        """Be sure that the products were seen, once texts went through the block.
+
+        Raises:
+            PluginError: One was not, because it is computed in a way that is not known here.
+        """
+        if self._unseen:
+            raise PluginError(
+                f"{loader()} multiplies with {min(self._unseen)} in a way that is not known here, "
+                "so what it is multiplied with is not seen",
+                owner=self._owner,
+                next="formats that need no data can be made; report the architecture",
+            )
+
+    def _seen(self, matrix: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Return what a matrix is multiplied with, (..., in), after it was shown."""
+        names = self._known.get(matrix.data_ptr())
+        if names is None:
+            return value
+        self._unseen.difference_update(names)
+        instead = self._see(names, value.detach().flatten(0, -2))
+        return value if instead is None else instead.view(value.shape)

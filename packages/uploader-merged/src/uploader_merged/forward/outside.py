@@ -6,11 +6,12 @@ Towers for images and sound are never used by a text, and so are never read.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch  # noqa: TID253 - this module loads weights
 
+from uploader_core.plugin import PluginError, RefusedError
 from uploader_merged.forward.empty_model import EmptyModel
 from uploader_merged.forward.filling import Filler
 
@@ -42,10 +43,8 @@ def fill_when_used(
             continue
         source = filler.source(f"{name}.{own[0]}")
         if f"{name}.{own[0]}" == empty.embedding and source is not None:
-            rows = _EmbeddingRows(weights, source, windows)
-            # Llama 4 moves tokens to where the matrix is, before it comes to the hook.
-            module.weight = torch.nn.Parameter(torch.empty(0), requires_grad=False)
-            module.register_forward_pre_hook(rows.before)
+            # At once: Llama 4 looks where its embedding is before it calls it.
+            module.register_forward_pre_hook(_embedding_rows(module, weights, source, windows))
             continue
         if name == empty.head:
             fill = functools.partial(_fill_head, empty, filler, weights)
@@ -59,38 +58,56 @@ def _once(fill: Any, module: Any, _: Any) -> None:
         fill()
 
 
-class _EmbeddingRows:
-    """The rows of an embedding that a text has, in place of all of them.
+def _embedding_rows(
+    module: Any, weights: Weights, source: str, windows: Sequence[torch.Tensor]
+) -> Callable[[Any, tuple[Any, ...]], tuple[Any, ...]]:
+    """Fill an embedding with the rows of the texts' tokens alone.
 
     Args:
+        module: The embedding.
         weights: Where they come from.
         source: Name of the embedding in the checkpoint.
         windows: All texts.
+
+    Returns:
+        What says before each call which of the rows a text has.
+
+    Raises:
+        RefusedError: A token has no row.
     """
+    tokens = sorted({token for window in windows for token in window.flatten().tolist()})
+    if tokens[-1] >= len(module.weight):
+        raise RefusedError(
+            f"the tokenizer makes token {tokens[-1]} of the text, and the embedding has "
+            f"{len(module.weight)} rows",
+            owner=source,
+            next="give the tokenizer that belongs to the model, or save a model that was resized "
+            "to it: model.resize_token_embeddings(len(tokenizer))",
+        )
+    places = torch.full((tokens[-1] + 1,), -1)
+    places[tokens] = torch.arange(len(tokens))
+    rows = [weights.read_rows(source, token, token + 1).float() for token in tokens]
+    module.weight = torch.nn.Parameter(torch.cat(rows), requires_grad=False)
+    module.padding_idx = None  # a matter of training, and a row that may not be there
 
-    def __init__(self, weights: Weights, source: str, windows: Sequence[torch.Tensor]) -> None:
-        self._weights = weights
-        self._source = source
-        self._tokens = sorted({t for window in windows for t in window.flatten().tolist()})
-        self._places = torch.zeros(self._tokens[-1] + 1, dtype=torch.long)
-        self._places[self._tokens] = torch.arange(len(self._tokens))
+    def before(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        asked = given[0]
+        if asked.is_meta or asked.max() > tokens[-1] or (places[asked] < 0).any():
+            raise PluginError(
+                "the model asks its embedding for tokens that the text does not have",
+                owner=source,
+                next="formats that need no data can be made; report the architecture",
+            )
+        return places[asked], *given[1:]
 
-    def before(self, module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Fill the module where it is empty, and say which of its rows a text has."""
-        if not module.weight.numel():
-            read = self._weights.read_rows
-            rows = [read(self._source, token, token + 1).float() for token in self._tokens]
-            module.weight = torch.nn.Parameter(torch.cat(rows), requires_grad=False)
-            module.padding_idx = None  # a matter of training, and a row that may not be there
-        return self._places[given[0]], *given[1:]
+    return before
 
 
 def _fill_head(empty: EmptyModel, filler: Filler, weights: Weights) -> None:
-    own = filler.sources(f"{empty.head}.")
-    if own:
+    if not filler.sources(f"{empty.head}.weight"):
+        # Tied: the checkpoint has one matrix for both, and maybe a bias of the head's own.
+        (source,) = filler.sources(empty.embedding)
+        head = empty.model.get_output_embeddings()
+        head.weight = torch.nn.Parameter(weights.read(source).float(), requires_grad=False)
+    if filler.sources(f"{empty.head}."):
         filler.fill(f"{empty.head}.", weights.read)
-        return
-    # Tied: the checkpoint has one matrix for both.
-    (source,) = filler.sources(empty.embedding)
-    head = empty.model.get_output_embeddings()
-    head.weight = torch.nn.Parameter(weights.read(source).float(), requires_grad=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch  # noqa: TID253 - windows are tensors
 
 from uploader_core.plugin import RefusedError, parse_json
+from uploader_merged.forward.size import LONGEST, window_size
 from uploader_merged.load_proof.model_class import quiet
+from uploader_merged.texts import has_lines, read_lines, read_text
 
 
 def open_tokenizer(folder: Path) -> Any:
@@ -31,19 +33,47 @@ def open_tokenizer(folder: Path) -> Any:
             ) from error
 
 
-def texts_in(path: Path, tokenizer: Any) -> Iterable[str]:
-    """Return the texts of a file: all of it, or each line of JSON Lines.
+def windows_of(
+    path: Path, tokenizer: Any, config: Mapping[str, Any], most: int, option: str
+) -> list[torch.Tensor]:
+    """Return the beginning of a text as windows of tokens, each of shape (1, tokens).
+
+    Args:
+        path: The text.
+        tokenizer: Of the fine-tune.
+        config: ``config.json`` of the model, which says how many tokens it takes.
+        most: Windows.
+        option: That chose the text, for the error.
+
+    Raises:
+        RefusedError: As of :func:`texts_in` and :func:`cut`.
+    """
+    size = window_size(config)
+    texts = texts_in(path, tokenizer, size * most * LONGEST)
+    return cut(texts, tokenizer, size, most, owner=str(path), option=option)
+
+
+def texts_in(path: Path, tokenizer: Any, characters: int = -1) -> Iterator[str]:
+    """Yield the texts of a file: all of it, or each line of JSON Lines.
 
     A line has a ``text``, or ``messages`` (``conversations``) that the chat template renders, or
     ``prompt`` and ``completion``, as trainers' files have them.
 
+    Args:
+        path: The file.
+        tokenizer: Of the fine-tune.
+        characters: How many of a plain text are enough; all by default.
+
     Raises:
-        RefusedError: A line has none of them.
+        RefusedError: A line has none of them, or the chat template does not take it, or the file
+            is not in UTF-8.
     """
-    if path.suffix != ".jsonl":
-        return [path.read_text("utf-8")]
-    lines = path.read_text("utf-8").splitlines()
-    return [_text(path, n, line, tokenizer) for n, line in enumerate(lines, 1) if line.strip()]
+    if not has_lines(path):
+        yield read_text(path, characters)
+        return
+    for number, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            yield _text(path, number, line, tokenizer)
 
 
 def _text(path: Path, number: int, line: str, tokenizer: Any) -> str:
@@ -54,19 +84,40 @@ def _text(path: Path, number: int, line: str, tokenizer: Any) -> str:
     if isinstance(found, dict):
         if isinstance(found.get("text"), str):
             return str(found["text"])
-        for key in ("messages", "conversations"):
-            if isinstance(found.get(key), list):
-                return str(tokenizer.apply_chat_template(found[key], tokenize=False))
         prompt, completion = found.get("prompt"), found.get("completion")
-        if isinstance(prompt, list) and isinstance(completion, list):
-            return str(tokenizer.apply_chat_template(prompt + completion, tokenize=False))
         if isinstance(prompt, str) and isinstance(completion, str):
             return prompt + completion
+        for messages in (found.get("messages"), found.get("conversations")):
+            if _are_messages(messages):
+                return _rendered(path, number, messages, tokenizer)
+        if _are_messages(prompt) and _are_messages(completion):
+            return _rendered(path, number, prompt + completion, tokenizer)
     raise RefusedError(
         f"line {number} of {path.name} has neither text nor messages nor prompt and completion",
         owner=str(path),
-        next="write a JSON object with one of them on each line, or give a plain text",
+        safe="nothing was written",
+        next="write a JSON object with one of them on each line (of messages, each has a role and "
+        "content), or give a plain text",
     )
+
+
+def _are_messages(found: object) -> bool:
+    return isinstance(found, list) and all(
+        isinstance(message, dict) and isinstance(message.get("role"), str) for message in found
+    )
+
+
+def _rendered(path: Path, number: int, messages: Any, tokenizer: Any) -> str:
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False))
+    except Exception as error:  # a template raises what it likes
+        raise RefusedError(
+            f"the chat template does not take the messages in line {number} of {path.name}: "
+            f"{' '.join(str(error).split())[:200]}",
+            owner=str(path),
+            safe="nothing was written",
+            next="give messages as in the training, or a plain text",
+        ) from error
 
 
 def cut(
@@ -90,6 +141,8 @@ def cut(
         if tokens and tokenizer.eos_token_id is not None:
             tokens.append(tokenizer.eos_token_id)
         tokens += tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(tokens) >= size * most:
+            break
     count = min(len(tokens) // size, most)
     if count < 1:
         raise RefusedError(

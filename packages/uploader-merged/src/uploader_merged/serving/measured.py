@@ -8,8 +8,7 @@ from pathlib import Path
 from uploader_core.plugin import Json, StepContext, UploaderError
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.fidelity.compare import compare
-from uploader_merged.forward.size import window_size
-from uploader_merged.forward.windows import cut, open_tokenizer
+from uploader_merged.forward.windows import open_tokenizer, windows_of
 from uploader_merged.settings import ServingLossySettings
 from uploader_merged.texts import BUILTIN, HELD_OUT, text_path
 
@@ -36,14 +35,7 @@ def measured(
     scratch = context.work / "logits"
     try:
         tokenizer = open_tokenizer(_with_tokenizer(context, checkpoint))
-        windows = cut(
-            [text.read_text("utf-8")],
-            tokenizer,
-            window_size(checkpoint.config),
-            settings.serving_contexts,
-            owner=str(text),
-            option=_OPTION,
-        )
+        windows = windows_of(text, tokenizer, checkpoint.config, settings.serving_contexts, _OPTION)
         found = compare(
             checkpoint.widened(),
             open_checkpoint(checkpoint.base.folder, context.output.path).widened(),
