@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch  # noqa: TID253 - windows are tensors
 
@@ -101,7 +101,7 @@ def _text(path: Path, number: int, line: str, tokenizer: Any) -> str:
     )
 
 
-def _are_messages(found: object) -> bool:
+def _are_messages(found: object) -> TypeGuard[list[Any]]:
     return isinstance(found, list) and all(
         isinstance(message, dict) and isinstance(message.get("role"), str) for message in found
     )
