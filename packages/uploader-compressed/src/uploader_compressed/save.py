@@ -118,6 +118,16 @@ class _Target:
             "not_reached": [*sorted(names - self.calibrated.names)],
         }
 
+    def resumes(self, shard: Shard) -> bool:
+        """Return whether an interrupted attempt finished a file.
+
+        Calibrated files are all of one calibration: sums of floating-point numbers depend on how
+        many threads compute them, so another attempt may have found other codes.
+        """
+        return not self.folder.scheme.calibrated and (
+            self.context.output.done(shard.name) is not None
+        )
+
     def encode(
         self, rows: _Rows, merged: torch.Tensor, kernels: uploader_kernels.Library | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,7 +184,7 @@ class _Work:
             files: list[_File] = []
             for target in targets:
                 shard = target.folder.shards[number]
-                if target.context.output.done(shard.name) is not None:
+                if target.resumes(shard):
                     target.progress(shard.nbytes)
                     continue
                 writer = stack.enter_context(target.context.output.create(shard.name))

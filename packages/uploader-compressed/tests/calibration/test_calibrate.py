@@ -94,6 +94,20 @@ def test_the_same_text_gives_the_same_bytes(llama: Path, tmp_path: Path) -> None
     assert all(same_bits(one[n], two[n]) for n in one)
 
 
+def test_files_of_an_interrupted_attempt_are_not_mixed_with_others(tmp_path: Path) -> None:
+    base = put_tokenizer(sharpen(save("llama", tmp_path / "base")))
+    text = str(write_text(tmp_path / "text.txt"))
+    # More text stands for another number of threads: both give other codes.
+    for name, windows in (("again", 1), ("again", 3), ("fresh", 3)):
+        compress(
+            tmp_path / name, base, None, "w8a8-gptq", calibration=text, calibration_windows=windows
+        )
+    again, fresh = (
+        load_all(tmp_path / name / "compressed-w8a8-gptq") for name in ("again", "fresh")
+    )
+    assert all(same_bits(again[n], fresh[n]) for n in fresh)
+
+
 def test_a_text_shorter_than_a_window_refuses_the_plan(tmp_path: Path) -> None:
     base = put_tokenizer(save("llama", tmp_path / "base"))
     text = tmp_path / "short.txt"
