@@ -21,6 +21,7 @@ from uploader_compressed.schemes import Scheme
 from uploader_core.plugin import PluginError
 from uploader_lora import read_header
 from uploader_merged import Checkpoint
+from uploader_merged.compute.tensors import save_tensors
 from uploader_merged.forward.empty_model import EmptyModel, build_empty
 from uploader_merged.forward.filling import Filler
 from uploader_merged.forward.in_step import Call, run_in_step
@@ -123,11 +124,9 @@ class _Layers:
                 self.found.names.add(name)
 
     def _keep(self, number: int, tensors: dict[str, torch.Tensor]) -> None:
-        from safetensors.torch import save_file
-
         if tensors:
             path = self._scratch / f"layer-{number:05}.safetensors"
-            save_file(tensors, path)
+            save_tensors(tensors, path)
             self.found.tensors.update(read_header(path).tensors)
 
     def _read(self, name: str) -> torch.Tensor:

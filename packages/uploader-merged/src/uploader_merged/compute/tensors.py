@@ -1,4 +1,4 @@
-"""Read stored tensors into torch, whole or by rows, from any thread.
+"""Read stored tensors into torch, whole or by rows, from any thread; write a small file of them.
 
 Heavy: imports torch.
 """
@@ -9,10 +9,12 @@ import ctypes
 import functools
 import math
 import os
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -212,3 +214,22 @@ class ViewLoader:
 
     def _whole(self, tensor: StoredTensor) -> torch.Tensor:
         return self._recent.get(tensor, lambda: load(tensor))
+
+
+def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write a safetensors file in one go.
+
+    Raises:
+        OSError: It cannot be written. safetensors has an error of its own for that, in which a full
+            disk is a word in a text.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(dict(tensors), path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error

@@ -9,13 +9,12 @@ import math
 from dataclasses import replace
 
 import torch  # noqa: TID253 - this module computes
-from safetensors.torch import save_file
 
 from uploader_core.plugin import Artifact, Json, SourceError, StepContext
 from uploader_lora.reading import read_adapter
 from uploader_lora.where_it_runs import Described, of_adapter, recorded
 from uploader_merged.checkpoint import Checkpoint
-from uploader_merged.compute.tensors import load, load_rows
+from uploader_merged.compute.tensors import load, load_rows, save_tensors
 from uploader_merged.serving.changes import Change, Changes, changes_of
 from uploader_merged.serving.lossy import MERGE, opened, rank_of
 from uploader_merged.serving.low_rank import Difference, Factors, nearest
@@ -54,7 +53,7 @@ def save(context: StepContext) -> Artifact:
     if context.output.done(WEIGHTS) is None:
         with context.output.reserve(WEIGHTS) as target:
             stored = {name: tensor.contiguous() for name, tensor in tensors.items()}
-            save_file(stored, target, metadata={"format": "pt"})
+            save_tensors(stored, target)
     modules_of = {name.removeprefix(_PREFIX).rsplit(".lora_", 1)[0] for name in tensors}
     task = checkpoint.task()
     write_beside(context, adapter, scale, modules_of)

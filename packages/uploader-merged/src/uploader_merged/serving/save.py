@@ -90,7 +90,7 @@ def not_served(
 
 def save(context: StepContext) -> Artifact:
     """Write the adapter with one rank and one alpha, and what belongs to it."""
-    from safetensors.torch import save_file
+    from uploader_merged.compute.tensors import save_tensors
 
     folder = context.input("adapter").path
     adapter = read_adapter(folder)
@@ -98,7 +98,7 @@ def save(context: StepContext) -> Artifact:
     if context.output.done(WEIGHTS) is None:
         context.progress("writing the adapter", 0, None, "steps")
         with context.output.reserve(WEIGHTS) as target:
-            save_file(rescaled(adapter, scale), target, metadata={"format": "pt"})
+            save_tensors(rescaled(adapter, scale), target)
     write_beside(context, adapter, scale, [update.module for update in adapter.updates])
     task = adapter_task(folder)
     base = Described.in_folder(context.sources.get("base"))
