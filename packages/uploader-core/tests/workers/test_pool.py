@@ -18,6 +18,7 @@ from uploader_core.workers.pool import Workers
 STEP = """
 import gc
 import os
+import sys
 from pathlib import Path
 
 with Path(os.environ["SEEN"]).open("a") as seen:
@@ -25,6 +26,11 @@ with Path(os.environ["SEEN"]).open("a") as seen:
 
 def step(context):
     return context.artifact(metadata={"pid": os.getpid(), "frozen": gc.get_freeze_count()})
+
+def prints(context):
+    for number in range(20_000):
+        sys.stderr.write(f"line {number}\\n")
+    return context.artifact()
 """
 
 
@@ -85,6 +91,16 @@ def test_what_others_let_go_of_is_still_collected_in_the_process_of_a_run(
     result = workers.perform(request(tmp_path, "acme_step:step"), lambda _: None, inline=True)
     assert result.metadata["pid"] == os.getpid()
     assert gc.get_freeze_count() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_under_the_log_does_not_stop_who_prints(
+    tmp_path: Path, workers: Workers
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "acme-step.log").symlink_to("/dev/full")
+    result = workers.perform(request(tmp_path, "acme_step:prints"), lambda _: None)
+    assert result.kind == "acme.thing"
 
 
 def test_another_step_gets_a_worker_of_its_own(tmp_path: Path, workers: Workers) -> None:

@@ -240,16 +240,17 @@ class _Tail:
         self._thread.join(timeout=5)
 
     def _read(self, printed: IO[str], path: Path) -> None:
-        with path.open("w", encoding="utf-8") as log:
+        with contextlib.suppress(OSError), path.open("w", encoding="utf-8") as log:
             for line in map(self._mask, printed):
                 self._lines.append(line.rstrip())
                 log.write(line)
+        # Where the disk is full: a pipe that nobody reads stops who prints.
+        deque(printed, maxlen=0)
 
 
 def _renamed(error: Mapping[str, Any], request: messages.Request[Any]) -> Mapping[str, Any]:
     """Name variables as they are called here, where a target keeps a secret in another one."""
-    pairs = [name.split("=") for name in request.secrets if "=" in name]
-    for seen, held in pairs:
+    for seen, held in (name.split("=") for name in request.secrets if "=" in name):
         error = {k: v.replace(seen, held) if isinstance(v, str) else v for k, v in error.items()}
     return error
 
