@@ -13,7 +13,7 @@ import pytest
 
 from gguf_checks import findings, plan_context
 from gguf_oracles import convert
-from uploader_core.plugin import Finding, IntegrityError, RefusedError, UsageError
+from uploader_core.plugin import IntegrityError, RefusedError, UsageError
 from uploader_gguf import preflight
 from uploader_gguf.llama_cpp import toolchain
 from uploader_gguf.settings import GgufSettings
@@ -27,18 +27,8 @@ def changed(folder: Path, place: Path, **config: Any) -> Path:
     return copy
 
 
-def wrong(folder: Path, **settings: Any) -> list[Finding]:
-    """Return what there is to say of a model besides which servers do not load GGUF."""
-    return [f for f in findings(folder, **settings) if "loads gguf with" not in f.what]
-
-
 def test_a_good_model_passes(llama_folder: Path) -> None:
-    assert wrong(llama_folder) == []
-
-
-def test_a_server_that_needs_a_package_is_said(llama_folder: Path) -> None:
-    (finding,) = findings(llama_folder)
-    assert finding.what.endswith("loads gguf with vllm-gguf-plugin alone")
+    assert findings(llama_folder) == []
 
 
 def test_an_unknown_architecture_is_refused_with_near_names(
@@ -68,7 +58,7 @@ def test_a_quantised_part_of_a_larger_model_is_seen() -> None:
 
 
 def test_few_bits_need_a_matrix(llama_folder: Path, tmp_path: Path) -> None:
-    (finding,) = wrong(llama_folder, quants=("IQ1_S", "Q4_K_M"))
+    (finding,) = findings(llama_folder, quants=("IQ1_S", "Q4_K_M"))
     assert "IQ1_S" in finding.what
     (tmp_path / "m.dat").write_bytes(b"no matrix at all")
     with pytest.raises(RefusedError, match="not an importance matrix"):
@@ -83,7 +73,7 @@ def test_a_folder_that_is_no_llama_cpp_is_refused(llama_folder: Path, tmp_path: 
 def test_an_own_checkout_is_used(llama_folder: Path, tmp_path: Path) -> None:
     own = tmp_path / "llama.cpp"
     shutil.copytree(toolchain.find().root, own)
-    assert wrong(llama_folder, llama_cpp=own) == []
+    assert findings(llama_folder, llama_cpp=own) == []
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ def test_nothing_is_said_where_every_server_loads_it() -> None:
     ("kind", "form", "model", "sentence"),
     [
         ("merged-4bit", "bitsandbytes", {}, "loads merged-4bit with vllm-bnb-plugin alone"),
-        ("gguf", "gguf", {}, "loads gguf with vllm-gguf-plugin alone"),
         ("gguf", "gguf", {"split": True}, "Ollama will not load gguf: it loads no file"),
         ("compressed-mxfp4", "compressed", {"scheme": "mxfp4"}, "it has no code for mxfp4"),
         (
@@ -40,6 +39,10 @@ def test_one_line_says_who_does_not(
 ) -> None:
     (line,) = said(kind, form, **model)
     assert sentence in line
+
+
+def test_nothing_is_said_of_gguf_and_servers_that_nobody_brings_it_to() -> None:
+    assert said("gguf", "gguf") == []
 
 
 def test_nothing_is_said_of_other_tasks() -> None:

@@ -40,7 +40,8 @@ def planned(kind: str, verdicts: Iterable[Verdict], task: Task) -> Iterator[Find
 
 
 def _is_meant_for(kind: str, engine: str) -> bool:
-    return engine != "Ollama" or kind.startswith("gguf")
+    """Return whether a kind is brought to an engine; what others do with it is on the card."""
+    return (engine == "Ollama") == kind.startswith("gguf")
 
 
 def _name(one: Verdict) -> str:
