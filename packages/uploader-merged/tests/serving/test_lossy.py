@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from merged_tools import FUSES_EXPERTS
 from uploader_core.plugin import (
     Artifact,
     OutputFolder,
@@ -208,6 +209,8 @@ def test_biases_that_did_not_change_are_left_out(tmp_path: Path) -> None:
                          num_attention_heads=4, attention_bias=True)  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(tmp_path / "base")
     folder = train(tmp_path / "base", tmp_path / "adapter", use_dora=True, bias="lora_only")
+    if not any(name.endswith(".bias") for name in load_file(folder / WEIGHTS)):
+        pytest.skip("this peft saves no biases of layers that it wraps")
     with pytest.raises(SourceError, match="was changed by the training"):
         make(tmp_path / "base", folder, tmp_path)
     tensors = load_file(folder / WEIGHTS)
@@ -262,6 +265,7 @@ def test_the_card_says_how_near_it_is(base: Path, trained: Trained, tmp_path: Pa
     assert "Its answers were not measured: it was not asked for" in text
 
 
+@pytest.mark.skipif(not FUSES_EXPERTS, reason="needs transformers 5")
 def test_its_answers_are_measured_against_the_trained_ones(
     base: Path, trained: Trained, tmp_path: Path
 ) -> None:
