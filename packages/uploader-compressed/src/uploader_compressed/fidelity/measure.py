@@ -15,22 +15,17 @@ from uploader_compressed.fidelity.inputs import served_inputs
 from uploader_compressed.fidelity.plan import MEASURE_OPTION, held_out
 from uploader_compressed.fidelity.weights import CompressedWeights
 from uploader_compressed.settings import MeasureSettings
-from uploader_core.plugin import Artifact, PluginError, StepContext, UploaderError
+from uploader_core.plugin import Artifact, PluginError, StepContext
 from uploader_merged import open_checkpoint
 from uploader_merged.fidelity.compare import compare
-from uploader_merged.fidelity.record import Text, record
+from uploader_merged.fidelity.record import Text, or_without, record
 from uploader_merged.forward.windows import open_tokenizer, windows_of
 from uploader_merged.texts import BUILTIN
 
 
 def measure(context: StepContext) -> Artifact:
     """Measure what an artifact holds, and write the numbers next to it."""
-    try:
-        return _measure(context)
-    except UploaderError as error:
-        # What is released is whole without it.
-        context.log.warning("not measured: %s", error.what)
-        return context.artifact({"not_measured": error.what})
+    return or_without(context, _measure)
 
 
 def _measure(context: StepContext) -> Artifact:

@@ -18,7 +18,6 @@ from uploader_core.plugin import (
     OutputFolder,
     PluginError,
     StepContext,
-    UploaderError,
     parse_json,
 )
 from uploader_gguf.fidelity.plan import FOUR_BIT, REFERENCE, held_out
@@ -33,18 +32,13 @@ from uploader_gguf.settings import GgufSettings, MeasureSettings
 from uploader_gguf.tokenizer import vocabulary
 from uploader_gguf.writing.layout import lay_out
 from uploader_gguf.writing.writer import write
-from uploader_merged.fidelity.record import Text, record
+from uploader_merged.fidelity.record import Text, or_without, record
 from uploader_merged.texts import BUILTIN
 
 
 def measure(context: StepContext) -> Artifact:
     """Measure what an artifact holds, and write the numbers next to it."""
-    try:
-        return _measure(context)
-    except UploaderError as error:
-        # What is released is whole without it.
-        context.log.warning("not measured: %s", error.what)
-        return context.artifact({"not_measured": error.what})
+    return or_without(context, _measure)
 
 
 def _measure(context: StepContext) -> Artifact:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import Artifact, Json, StepContext, hash_file
+from uploader_core.plugin import Artifact, Json, StepContext, UploaderError, hash_file
 from uploader_merged.fidelity.picture import draw
 
 NAME = "fidelity.json"
@@ -53,6 +53,18 @@ class Text:
 
     def to_json(self) -> dict[str, Json]:
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+def or_without(context: StepContext, measure: Callable[[StepContext], Artifact]) -> Artifact:
+    """Measure, or say in the log and in the artifact why that cannot be done.
+
+    What is released is whole without the numbers.
+    """
+    try:
+        return measure(context)
+    except UploaderError as error:
+        context.log.warning("not measured: %s", error.what)
+        return context.artifact({"not_measured": error.what})
 
 
 def record(
