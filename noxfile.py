@@ -59,6 +59,8 @@ TEST_TOOLS = (
     "ipykernel",
     "matplotlib",
     "nbclient",  # notebooks are executed by a real kernel
+    "ollama",  # the clients of Ollama and of OCI artifacts, which read back what is sent
+    "oras",
     "peft",
     "pexpect; sys_platform != 'win32'",  # with pyte: a terminal to type into and to look at
     "pyte",
@@ -81,6 +83,10 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 OLDEST_TOOLS = tuple(tool for tool in TEST_TOOLS if tool != "sentence-transformers")
 
 
+DEBIAN_TOOLS = ("docker-registry", "skopeo")
+NODE_PACKAGES = ("@huggingface/jinja@0.5.11", "@huggingface/ollama-utils@0.0.18")
+
+
 def torch_options() -> list[str]:
     """Return pip's options that decide which torch it takes."""
     index = os.environ.get("UPLOADER_TORCH_INDEX")
@@ -96,6 +102,27 @@ def install(session: nox.Session, *packages: str) -> None:
     session.install("torch", *builders_of(packages), *torch_options())
     # In one call, so that pip takes the siblings from here and not from the index.
     session.install("--no-build-isolation", *editable(packages), *torch_options())
+
+
+def outside(session: nox.Session) -> dict[str, str]:
+    """Return variables with which tests find programs that PyPI does not have.
+
+    A registry and its clients come from Debian, JavaScript's engine of templates from npm. Where
+    a machine cannot get them, the tests that need them are skipped and say so.
+    """
+    found = {}
+    may_fail = range(256)
+    if shutil.which("apt-get") and not all(map(shutil.which, DEBIAN_TOOLS)):
+        tools = ROOT / ".nox" / "debian"
+        session.run_install("python", "tools/debian_tools.py", str(tools), *DEBIAN_TOOLS,
+                            success_codes=may_fail)  # fmt: skip
+        found["PATH"] = os.pathsep.join((session.bin, str(tools / "bin"), os.environ["PATH"]))
+    if shutil.which("npm"):
+        node = ROOT / ".nox" / "node"
+        session.run_install("npm", "install", "--silent", "--prefix", str(node), *NODE_PACKAGES,
+                            external=True, success_codes=may_fail)  # fmt: skip
+        found["NODE_PATH"] = str(node / "node_modules")
+    return found
 
 
 def editable(packages: Iterable[str]) -> list[str]:
@@ -129,7 +156,8 @@ def tests(session: nox.Session) -> None:
     # In one go, so that torch and transformers are imported once. Long files come first: at the
     # end both processes still have something to do.
     suites = ["tests", *(f"packages/uploader-{name}/tests" for name in reversed(PACKAGES))]
-    session.run("pytest", *suites, *SIDE_BY_SIDE, "--cov", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", *suites, *SIDE_BY_SIDE, "--cov", *session.posargs,
+                env=ONE_THREAD | outside(session))  # fmt: skip
 
 
 @nox.session
