@@ -1,0 +1,1 @@
+"""The chat template of a file: what the programs that load it make of it."""
