@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -282,3 +283,56 @@ def test_session_that_stays_open_is_told(
     assert words == (
         "" if name == "tidy" else "1 sessions are open at the destination after clean_up"
     )
+
+
+# What a destination does that asks a server, and the words of the check.
+ASKED = (
+    START
+    + """    import os, socket
+    from urllib.parse import urlsplit
+    from uploader_core.plugin import AuthError, TemporaryError
+    at = urlsplit(os.environ["ACME_URL"])
+    try:
+        socket.create_connection((at.hostname, at.port)).close()
+    except OSError:
+        raise {absent}("nobody is there", next="start the server") from None
+    if context.secrets["ACME_TOKEN"].startswith("wrong"):
+        raise {wrong}("the server does not know the token", next="log in")
+"""
+)
+ANSWERS = {
+    "polite": ("TemporaryError", "AuthError", "", ""),
+    "gruff": (
+        "RefusedError",
+        "AuthError",
+        "must end as TemporaryError, so that whoever runs it knows whether to wait or to log in",
+        "",
+    ),
+    "shifty": ("TemporaryError", "RefusedError", "", "a secret that the server does not know must"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_how_a_destination_says_that_it_cannot_work(
+    install: Callable[..., None], name: str
+) -> None:
+    absent, wrong, of_absent, of_wrong = ANSWERS[name]
+    asking = ASKED.format(absent=absent, wrong=wrong)
+    case = sender(install, name, SENDER.format(name=name).replace(START, asking))
+
+    class Server(case):  # type: ignore[misc,valid-type]
+        @contextlib.contextmanager
+        def destination(self) -> Iterator[Destination]:
+            with super().destination() as place, socket.create_server(("127.0.0.1", 0)) as server:
+                url = f"http://127.0.0.1:{server.getsockname()[1]}"
+                environment = {**place.environment, "ACME_URL": url}
+                yield dataclasses.replace(
+                    place, url=url, url_variable="ACME_URL", environment=environment
+                )
+
+    for check, words in (
+        ("absent server is temporary", of_absent),
+        ("wrong secret is an auth error", of_wrong),
+    ):
+        said = told(Server, check)
+        assert words in said if words else said == ""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from uploader_core.artifact import UploadFile
+from uploader_kit.announcing import does_not_apply
 from uploader_kit.conformance import expect
 from uploader_kit.trial import Trial
 
@@ -23,6 +24,8 @@ class Destination:
         url: Address of the server on this machine; None when there is no server.
         url_variable: Variable that tells the plugin the address, so that the kit can put a bad line
             in between.
+        target_at: Where the target itself names the server: returns the target for another
+            address, ``http://127.0.0.1:1234``. It stands for ``url_variable``.
         damage: Changes a file at the destination, behind the plugin's back; None when the
             destination does not allow that.
         open_sessions: Returns how many uploads are begun at the server and neither finished nor
@@ -35,9 +38,32 @@ class Destination:
     environment: Mapping[str, str] = field(default_factory=dict)
     url: str | None = None
     url_variable: str | None = None
+    target_at: Callable[[str], str] | None = None
     damage: Callable[[str], None] | None = None
     open_sessions: Callable[[], int] | None = None
     own: Sequence[str] = ()
+
+
+def can_move(place: Destination) -> bool:
+    """Return whether the plugin can be told another address of its server."""
+    told = place.url_variable is not None or place.target_at is not None
+    return place.url is not None and told
+
+
+def moved(place: Destination, url: str) -> tuple[str, Mapping[str, str]]:
+    """Return target and variables that lead a plugin to its server at another address.
+
+    Args:
+        place: Where it goes otherwise.
+        url: ``http://127.0.0.1:1234/...``.
+
+    Raises:
+        pytest.skip.Exception: It cannot be told.
+    """
+    if not can_move(place):
+        does_not_apply("there is no server whose address the plugin can be told")
+    target = place.target if place.target_at is None else place.target_at(url)
+    return target, {} if place.url_variable is None else {place.url_variable: url}
 
 
 def expect_complete(there: Mapping[str, str], files: Sequence[UploadFile]) -> None:

@@ -104,6 +104,8 @@ _UPLOAD = _rules(
         ("declared_capabilities_are_true", "gold"),
         ("verification_tells_damage", "gold"),
         ("stopped_upload_leaves_nothing_open", "gold"),
+        ("wrong_secret_is_an_auth_error", "silver"),
+        ("absent_server_is_temporary", "silver"),
     ),
 )
 RULES = (*_PLUGIN, *_MAKING, *_DOCUMENT, *_UPLOAD)

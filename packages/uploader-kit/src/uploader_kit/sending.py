@@ -15,10 +15,18 @@ from uploader_kit.announcing import announce, does_not_apply
 from uploader_kit.conditions import Death, can_die_by_size
 from uploader_kit.conformance import expect
 from uploader_kit.declaring import check_broken_upload, check_receipt, declared_in_full
-from uploader_kit.destination import Destination, expect_complete, half_there, listing
+from uploader_kit.destination import (
+    Destination,
+    can_move,
+    expect_complete,
+    half_there,
+    listing,
+    moved,
+)
 from uploader_kit.files import unchanged
 from uploader_kit.meeting import Meeting
 from uploader_kit.proxy import FaultProxy
+from uploader_kit.refusals import RefusalConformance
 from uploader_kit.sample_release import documents_first, make_release, with_manifest
 from uploader_kit.telltale import find_secret
 from uploader_kit.trial import Result, Trial, resolve_settings
@@ -43,7 +51,7 @@ class _Calm:
     changed: tuple[str, ...]
 
 
-class UploadConformance(AftermathConformance):
+class UploadConformance(AftermathConformance, RefusalConformance):
     """Checks of one destination: set ``plugin`` and override :meth:`destination`.
 
     Attributes:
@@ -51,7 +59,6 @@ class UploadConformance(AftermathConformance):
         cut_after: Bytes that a connection carries before the bad line loses it.
         cuts: How many connections are lost.
         limit: Seconds that an upload of it may take.
-        check_limit: Seconds that the check may take.
         trusted: Names of programs that the upload starts and that shall have its secrets.
     """
 
@@ -59,7 +66,6 @@ class UploadConformance(AftermathConformance):
     cut_after: ClassVar[int] = 1_000_000
     cuts: ClassVar[int] = 2
     limit: ClassVar[float] = 120.0
-    check_limit: ClassVar[float] = 20.0
     trusted: ClassVar[tuple[str, ...]] = ()
 
     _calm: ClassVar[_Calm | None] = None
@@ -187,8 +193,9 @@ class UploadConformance(AftermathConformance):
         with self._open("cut", bad_line=True) as (place, trial, proxy):
             proxy.cuts, proxy.after = self.cuts, self.cut_after
             first = trial.run()
+            where = place.url_variable or "target_at"
             expect(proxy.connections, "nothing went through the address in "
-                   f"{place.url_variable}: is that what the plugin reads?")  # fmt: skip
+                   f"{where}: is that what the plugin reads?")  # fmt: skip
             proxy.cuts = 0
             if first.error is not None:
                 expect(first.error.exit_code == 5, "a lost connection must end as TemporaryError, "
@@ -207,7 +214,7 @@ class UploadConformance(AftermathConformance):
     def test_interrupted_upload_leaves_nothing_torn(self) -> None:
         """A name at the destination has its whole file. Announced: it warns today, fails later."""
         with self.destination() as place:
-            has_server = place.url is not None and place.url_variable is not None
+            has_server = can_move(place)
         torn: list[str] = []
         if has_server:
             with self._open("torn", bad_line=True) as (place, trial, proxy):
@@ -335,27 +342,19 @@ class UploadConformance(AftermathConformance):
                 proxy.cuts = 0
                 check_broken_upload(can, trial.files, there, _receipt(trial.run())["bytes_sent"])
 
-    def test_check_answers(self) -> None:
-        """The preflight runs in a worker with the secrets and does not refuse a good target."""
-        spec = self.the_spec()
-        if spec.check is None:
-            does_not_apply("the destination has no check")
-        with self._open("check") as (_, trial):
-            result = replace(trial, limit=self.check_limit).check()
-            expect(result.error is None, f"{spec.check}: {result.error}")
-
     # -- inside --------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _open(self, name: str, *, bad_line: bool = False) -> Iterator[Any]:
         with self.destination() as place, contextlib.ExitStack() as stack:
-            environment = dict(place.environment)
+            target, environment = place.target, dict(place.environment)
             proxy = None
             if bad_line:
-                if place.url is None or place.url_variable is None:
+                if place.url is None:
                     does_not_apply("there is no server, so there is no line to lose")
                 proxy = stack.enter_context(FaultProxy(place.url).running())
-                environment[place.url_variable] = proxy.url
+                target, variables = moved(place, proxy.url)
+                environment |= variables
             plugin, spec = self.load(), self.the_spec()
             root = self.root(name)
             trial = Trial(
@@ -363,7 +362,7 @@ class UploadConformance(AftermathConformance):
                 spec=spec,
                 root=root,
                 settings=resolve_settings(plugin, spec, self.settings),
-                target=place.target,
+                target=target,
                 files=make_release(root / "release", self.size),
                 environment=environment,
                 limit=self.limit,
