@@ -42,6 +42,7 @@ PACKAGES = (
     "gguf",
     "compressed",
     "hf",
+    "oci",
     "loopback-hub",
     "demo",
     "trainers",

@@ -1,0 +1,108 @@
+"""Requests: http off loopback, redirects, and errors of connections in our words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from uploader_core.plugin import RefusedError, TemporaryError
+from uploader_oci.registry.client import Registry
+from uploader_oci.registry.line import Options
+from uploader_oci.registry.reference import parse_reference
+
+SECRETS = {"UPLOADER_OCI_USERNAME": "me", "UPLOADER_OCI_PASSWORD": "pw"}
+SEEN: list[tuple[str, str | None]] = []
+
+
+class Storage(BaseHTTPRequestHandler):
+    """A registry that wants a password and redirects to a storage on another port."""
+
+    storage: str | None = None
+
+    def do_GET(self) -> None:
+        SEEN.append((self.path, self.headers.get("Authorization")))
+        if self.storage is None:
+            body = b"0123456789"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        if self.headers.get("Authorization") is None:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        else:
+            self.send_response(307)
+            self.send_header("Location", f"{self.storage}/signed?x=1")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def redirecting() -> Iterator[str]:
+    """Start both and return the host of the registry."""
+    SEEN.clear()
+    servers = []
+    storage = ThreadingHTTPServer(("127.0.0.1", 0), Storage)
+    to = {"storage": f"http://127.0.0.1:{storage.server_address[1]}"}
+    servers = [
+        storage,
+        ThreadingHTTPServer(("127.0.0.1", 0), type("Redirecting", (Storage,), to)),
+    ]
+    threads = [threading.Thread(target=s.serve_forever, args=(0.02,)) for s in servers]
+    for thread in threads:
+        thread.start()
+    yield f"127.0.0.1:{servers[1].server_address[1]}"
+    for server, thread in zip(servers, threads, strict=True):
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_the_storage_behind_a_registry_is_not_told_the_login(redirecting: str) -> None:
+    with Registry(parse_reference(f"{redirecting}/a/b"), secrets=SECRETS) as registry:
+        assert registry.read_range("sha256:" + "0" * 64, 2, 5) == b"234"
+    assert [authorization is not None for _, authorization in SEEN] == [False, True, False]
+
+
+def test_http_to_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = parse_reference("registry.example.org:5000/a/b")
+    monkeypatch.setenv("OCI_ENDPOINT", "http://registry.example.org:5000")
+    with pytest.raises(RefusedError, match="is another machine, and http") as error:
+        Registry(reference, secrets={})
+    assert "--oci-plain-http" in str(error.value.next)
+    registry = Registry(reference, secrets={}, options=Options(plain_http=True))
+    assert registry.transport.url("/v2/") == "http://registry.example.org:5000/v2/"
+    registry.transport.close()
+
+
+def test_another_machine_is_spoken_to_by_https() -> None:
+    with Registry(parse_reference("registry.example.org/a/b"), secrets={}) as registry:
+        assert registry.transport.url("/v2/") == "https://registry.example.org/v2/"
+        # A registry behind a proxy that ends encryption does not know better.
+        named = "http://registry.example.org/v2/a/b/blobs/uploads/1?_state=x"
+        assert registry.transport.url(named) == named.replace("http:", "https:")
+
+
+def test_https_where_http_is_spoken(redirecting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCI_ENDPOINT", f"https://{redirecting}")
+    with (
+        Registry(parse_reference(f"{redirecting}/a/b"), secrets={}) as registry,
+        pytest.raises(RefusedError, match="does not speak https"),
+    ):
+        registry.check_read()
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_nobody_answers() -> None:
+    with (
+        Registry(parse_reference("127.0.0.1:9/a/b"), secrets={}) as registry,
+        pytest.raises(TemporaryError, match=r"no answer from 127\.0\.0\.1:9"),
+    ):
+        registry.check_read()

@@ -1,0 +1,185 @@
+"""A proxy in front of a registry that does to requests what networks and servers do to them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Fault:
+    """What happens to a request.
+
+    Attributes:
+        kind: ``refuse`` answers with a status at once, ``stall`` says nothing for a while, ``drop``
+            breaks the connection after some bytes of the body, ``late`` answers after a while,
+            ``lose`` breaks the connection where the answer would come.
+        path: Which requests, ``METHOD /path``.
+        times: How many of them.
+        status: Of a refusal.
+        seconds: How long a while is.
+        after: Bytes of the body that pass.
+        headers: Of a refusal.
+    """
+
+    kind: str
+    path: str
+    times: int = 1
+    status: int = 503
+    seconds: float = 0.5
+    after: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class BadLine:
+    """A proxy; use :meth:`running`.
+
+    Attributes:
+        faults: That are still to come.
+        requests: ``METHOD /path`` of all that came.
+        received: Bytes of the bodies of all requests.
+        authorizations: ``Authorization`` of the requests that had one.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._upstream = (parts.hostname, parts.port)
+        self.faults: list[Fault] = []
+        self.requests: list[str] = []
+        self.received = 0
+        self.hit = 0
+        self._guard = threading.Lock()
+        self._over = threading.Event()
+        line = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(self) -> None:
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    super().handle_one_request()
+                    return
+                self.close_connection = True
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+            def _serve(self) -> None:
+                line._serve(self)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self.host = f"127.0.0.1:{self._server.server_address[1]}"
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[BadLine]:
+        """Serve until the block ends."""
+        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            self._server.shutdown()
+            self._server.server_close()
+            thread.join()
+
+    def count(self, pattern: str) -> int:
+        """Return how many requests came to a place."""
+        return sum(bool(re.match(pattern, request)) for request in self.requests)
+
+    def _fault_for(self, request: str) -> Fault | None:
+        with self._guard:
+            self.requests.append(request)
+            for fault in self.faults:
+                if fault.times > 0 and re.match(fault.path, request):
+                    fault.times -= 1
+                    self.hit += 1
+                    return fault
+        return None
+
+    def _serve(self, client: BaseHTTPRequestHandler) -> None:
+        fault = self._fault_for(f"{client.command} {client.path}")
+        kind = "" if fault is None else fault.kind
+        length = int(client.headers.get("Content-Length") or 0)
+        if fault is not None and kind == "refuse":
+            self._drain(client, length)
+            client.send_response(fault.status)
+            for name, value in (*fault.headers, ("Content-Length", "0")):
+                client.send_header(name, value)
+            client.end_headers()
+            return
+        if fault is not None and kind == "stall":
+            self._over.wait(fault.seconds)
+            _reset(client)
+            return
+        upstream = http.client.HTTPConnection(*self._upstream, timeout=30)
+        try:
+            upstream.putrequest(client.command, client.path, skip_host=True,
+                                skip_accept_encoding=True)  # fmt: skip
+            for name, value in client.headers.items():
+                upstream.putheader(name, value)
+            upstream.endheaders()
+            passes = length if fault is None or kind != "drop" else min(length, fault.after)
+            self._pass_on(client, upstream, passes)
+            if kind == "drop":
+                _reset(client)
+                return
+            answer = upstream.getresponse()
+            body = answer.read()
+            if fault is not None and kind == "late":
+                self._over.wait(fault.seconds)
+            if kind == "lose":
+                _reset(client)
+                return
+            client.send_response(answer.status)
+            length_told = False
+            for name, value in answer.getheaders():
+                if name.lower() in ("transfer-encoding", "connection", "date", "server"):
+                    continue
+                length_told |= name.lower() == "content-length"
+                client.send_header(name, value)
+            if not length_told:
+                client.send_header("Content-Length", str(len(body)))
+            client.end_headers()
+            client.wfile.write(body)
+        finally:
+            upstream.close()
+
+    def _pass_on(
+        self, client: BaseHTTPRequestHandler, upstream: http.client.HTTPConnection, length: int
+    ) -> None:
+        while length > 0:
+            block = client.rfile.read(min(65536, length))
+            if not block:
+                raise ConnectionError("the client is gone")
+            with self._guard:
+                self.received += len(block)
+            upstream.send(block)
+            length -= len(block)
+
+    def _drain(self, client: BaseHTTPRequestHandler, length: int) -> None:
+        while length > 0 and (block := client.rfile.read(min(65536, length))):
+            with self._guard:
+                self.received += len(block)
+            length -= len(block)
+
+
+def _reset(client: BaseHTTPRequestHandler) -> None:
+    """End a connection as a dying server does, without a word."""
+    client.close_connection = True
+    linger = struct.pack("ii", 1, 0)
+    client.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    client.connection.close()
