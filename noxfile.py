@@ -43,6 +43,7 @@ PACKAGES = (
     "compressed",
     "hf",
     "oci",
+    "ollama",
     "loopback-hub",
     "demo",
     "trainers",
@@ -167,6 +168,7 @@ def tests_of(session: nox.Session, name: str) -> None:
     """Run the tests of one package, with only what it needs installed."""
     needed = {"merged": ("kernels", "lora"), "gguf": ("kernels", "lora", "merged"),
               "compressed": ("kernels", "lora", "merged"),
+              "ollama": ("kernels", "lora", "merged", "gguf"),
               "hf": ("loopback-hub",), "loopback-hub": ("hf",), "demo": PACKAGES[1:-1],
               "trainers": PACKAGES[1:]}  # fmt: skip
     install(session, *dict.fromkeys(("core", "kit", *needed.get(name, ()), name)))

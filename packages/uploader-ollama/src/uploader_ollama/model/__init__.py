@@ -1,0 +1,1 @@
+"""What makes a GGUF an Ollama model: name, stops, parameters, texts, Modelfile."""

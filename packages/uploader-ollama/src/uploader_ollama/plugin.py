@@ -1,0 +1,58 @@
+"""What uploader-ollama registers. Light: nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from uploader_core.plugin import Capability, DocumentSpec, Resources, UploadSpec, hookimpl
+from uploader_ollama.settings import ModelSettings, ServerSettings
+
+_KINDS = ("gguf", "gguf-lora")
+
+
+@hookimpl
+def uploader_uploaders() -> Iterable[UploadSpec]:
+    yield UploadSpec(
+        name="create",
+        summary="a model in a running Ollama",
+        scheme="ollama",
+        accepts=_KINDS,
+        run="uploader_ollama.server.create:upload",
+        check="uploader_ollama.server.check:check",
+        group="uploader_ollama.model.pieces:group",
+        still_there="uploader_ollama.server.arrival:still_there",
+        settings=ServerSettings,
+        capabilities=(
+            Capability(name="private", note="it stays on the machine of that Ollama"),
+            Capability(name="resume", degree="partial", note="whole files are not sent again"),
+            Capability(
+                name="atomic",
+                degree="partial",
+                note="the plain name is set when all files are there",
+            ),
+        ),
+        resources=Resources(lane="network"),
+    )
+
+
+@hookimpl
+def uploader_documenters() -> Iterable[DocumentSpec]:
+    yield DocumentSpec(
+        name="modelfile",
+        summary="what `ollama create` and `ollama run hf.co/...` make of the GGUF files",
+        output="Modelfile",
+        describes=("gguf",),
+        consumes=("checkpoint",),
+        run="uploader_ollama.documents:write",
+        settings=ModelSettings,
+        resources=Resources(lane="light"),
+    )
+    yield DocumentSpec(
+        name="section",
+        summary="how to run the files with Ollama",
+        section="Ollama",
+        describes=("gguf",),
+        order=22,
+        isolation="inline",
+        run="uploader_ollama.documents:section",
+    )

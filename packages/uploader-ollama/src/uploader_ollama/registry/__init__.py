@@ -1,0 +1,1 @@
+"""Models in Ollama's form in any OCI registry: the destination `ollama-registry:`."""

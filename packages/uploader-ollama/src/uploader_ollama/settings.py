@@ -1,0 +1,42 @@
+"""Settings of the plugin ``ollama``: a field is ``--ollama-FIELD``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from uploader_core.plugin import setting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSettings:
+    """What a model is made with: of the Modelfile, and of both destinations."""
+
+    template: Path | None = setting(
+        None, help="file with a Go template to use instead of the chat template in the GGUF"
+    )
+    system: str = setting("", help="system prompt of the model")
+    parameters: tuple[str, ...] = setting(
+        (), help="NAME=VALUE: parameters besides or instead of our own (num_ctx=8192)"
+    )
+    default: str = setting(
+        "", help="kind of GGUF that has the plain name when there are several (Q8_0)"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerSettings(ModelSettings):
+    """Settings of the destination ``ollama:``."""
+
+    remote: bool = setting(
+        False, help="allow an Ollama on another machine than this one (OLLAMA_HOST)"
+    )
+    family_template: bool = setting(
+        False, help="accept the template of a known family in place of the one in the GGUF"
+    )
+    base: str = setting("", help="model of Ollama that a GGUF adapter is put on (llama3.2:3b)")
+    timeout: float = setting(
+        600.0,
+        help="seconds without any answer before Ollama counts as gone",
+        changes_result=False,
+    )

@@ -1,0 +1,468 @@
+"""A server that speaks Ollama's protocol on this machine: our reading of its source, v0.33.0-rc2.
+
+It keeps blobs and manifests as Ollama does, reads GGUF files, looks for families, and writes files
+anew as llama-quantize's COPY does. It runs no model. The Go templates of the families are not here:
+a family's layer has only a line with its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from uploader_gguf.chat_template.ollama_families import family_of
+from uploader_gguf.format.gguf_file import read_header
+from uploader_gguf.format.quants import QUANTS
+from uploader_ollama.model.facts import read_facts
+from uploader_ollama.model.name import parse_name
+from uploader_ollama.registry.content import human_number
+
+MODEL, ADAPTER, PROJECTOR, TEMPLATE, PARAMS, SYSTEM, LICENSE = (
+    f"application/vnd.ollama.image.{part}"
+    for part in ("model", "adapter", "projector", "template", "params", "system", "license")
+)
+_FILE_TYPES = {quant.ftype: quant.name for quant in QUANTS.values()}
+_RENDERERS = {"gemma4": "gemma4", "laguna": "laguna", "nemotron_h": "nemotron-3-nano"}
+
+
+class RefusedByServer(Exception):
+    """Becomes ``{"error": ...}``, in the stream where that has begun."""
+
+
+@dataclass(kw_only=True)
+class LoopbackOllama:
+    """The server.
+
+    Attributes:
+        folder: Its store.
+        version: What it says it is.
+        copies: Whether created models are written anew, as Ollama does it since 0.30.
+        fails: Text of an error in the middle of the next creations; "" for none.
+        requests: Method and path of each request.
+        received: Bytes of blobs that arrived.
+    """
+
+    folder: Path
+    version: str = "0.33.0"
+    copies: bool = False
+    fails: str = ""
+    manifests: dict[str, bytes] = field(default_factory=dict)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    received: int = 0
+    sources: dict[str, str] = field(default_factory=dict)
+    url: str = ""
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[LoopbackOllama]:
+        """Listen on a port of the loopback interface."""
+        (self.folder / "blobs").mkdir(parents=True, exist_ok=True)
+        handler = type("Handler", (_Handler,), {"ollama": self})
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    # -- the store: manifest/layer.go, manifest/manifest.go --------------------------------------
+
+    def blob(self, digest: str) -> Path:
+        return self.folder / "blobs" / digest.replace(":", "-")
+
+    def has(self, digest: str) -> bool:
+        return self.blob(digest).is_file()
+
+    def layer(self, content: bytes, media: str) -> dict[str, Any]:
+        """``NewLayer``."""
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        self.blob(digest).write_bytes(content)
+        return {"mediaType": media, "digest": digest, "size": len(content)}
+
+    def model(self, name: str) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(self.manifests[str(parse_name(name))])
+        except KeyError:
+            raise RefusedByServer(f"model '{name}' not found") from None
+        return found
+
+    def of_media(self, name: str, media: str) -> list[Path]:
+        return [
+            self.blob(layer["digest"])
+            for layer in self.model(name)["layers"]
+            if layer["mediaType"] == media
+        ]
+
+    def config(self, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(
+            self.blob(self.model(name)["config"]["digest"]).read_bytes()
+        )
+        return content
+
+    # -- POST /api/create: server/create.go ------------------------------------------------------
+
+    def create(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """``CreateHandler`` and ``createModel``."""
+        name = str(parse_name(request["model"]))
+        config: dict[str, Any] = {}
+        parameters = dict(request.get("parameters") or {})
+        if request.get("from"):
+            layers = [dict(layer) for layer in self.model(request["from"])["layers"]]
+            config = self.config(request["from"])
+        elif request.get("files"):
+            layers = []
+            for file, digest in sorted(request["files"].items()):
+                yield {"status": "parsing GGUF"}
+                layers += self._weights(file, digest)
+        else:
+            raise RefusedByServer("neither 'from' or 'files' was specified")
+        if len(request.get("adapters") or {}) > 1:
+            raise RefusedByServer("only one adapter is currently supported")
+        for file, digest in (request.get("adapters") or {}).items():
+            layers += self._weights(file, digest)
+        if self.fails:
+            raise RefusedByServer(self.fails)
+        yield from self._copied(layers, bool(request.get("files")))
+        families = [] if request.get("from") else self._families(layers)
+        for media, content in families:
+            layers.append(self.layer(content, media))
+        config = self._described(layers, config, parameters)
+        for key, media in (("template", TEMPLATE), ("system", SYSTEM)):
+            if request.get(key):
+                layers = [layer for layer in layers if layer["mediaType"] != media]
+                layers.append(self.layer(request[key].encode(), media))
+        licences = request.get("license") or []
+        for text in [licences] if isinstance(licences, str) else licences:
+            layers.append(self.layer(text.encode(), LICENSE))
+        for layer in [layer for layer in layers if layer["mediaType"] == PARAMS]:
+            parameters = {**json.loads(self.blob(layer["digest"]).read_bytes()), **parameters}
+            layers.remove(layer)
+        if parameters:
+            layers.append(self.layer(json.dumps(parameters).encode() + b"\n", PARAMS))
+        if request.get("requires"):
+            config["requires"] = request["requires"]
+        for media, content in families:
+            if media == TEMPLATE:
+                yield {"status": f"using autodetected template {content.decode().split()[-1]}"}
+        yield {"status": "writing manifest"}
+        described = self.layer(
+            json.dumps(config).encode(), "application/vnd.docker.container.image.v1+json"
+        )
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "config": described,
+            "layers": layers,
+        }
+        self.manifests[name] = json.dumps(manifest).encode()
+        yield {"status": "success"}
+
+    def _weights(self, file: str, digest: str) -> list[dict[str, Any]]:
+        """``ggufLayersWithMediaType``."""
+        path = self.blob(digest)
+        if not path.is_file():
+            raise RefusedByServer(f"open {path.name}: no such file or directory")
+        if path.read_bytes()[:4] != b"GGUF":
+            raise RefusedByServer("supplied file was not in GGUF format")
+        role = read_facts(path).role
+        media = {"model": MODEL, "adapter": ADAPTER, "projector": PROJECTOR}[role]
+        return [{"mediaType": media, "digest": digest, "size": path.stat().st_size, "from": file}]
+
+    def _copied(self, layers: list[dict[str, Any]], from_files: bool) -> Iterator[dict[str, Any]]:
+        """``copyLayerWithLlamaQuantize``, for models of files."""
+        for layer in layers if self.copies and from_files else ():
+            if layer["mediaType"] == MODEL:
+                size = layer["size"]
+                yield {"status": "validating GGUF model", "total": size, "completed": size}
+                made = self.layer(copied(self.blob(layer["digest"]).read_bytes()), MODEL)
+                self.sources[made["digest"]] = layer["digest"]
+                layer |= {"digest": made["digest"], "size": made["size"]}
+
+    def _families(self, layers: list[dict[str, Any]]) -> list[tuple[str, bytes]]:
+        """``detectChatTemplate``."""
+        found = []
+        for layer in layers:
+            template = read_facts(self.blob(layer["digest"])).template
+            family = family_of(template) if template else None
+            if family is not None:
+                found.append((TEMPLATE, f"{{{{ .Prompt }}}} {family}".encode()))
+        return found
+
+    def _described(
+        self, layers: list[dict[str, Any]], config: dict[str, Any], parameters: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What ``createModel`` takes from the file of the model."""
+        for layer in layers:
+            if layer["mediaType"] != MODEL:
+                continue
+            keys = read_header(self.blob(layer["digest"])).keys
+            facts = read_facts(self.blob(layer["digest"]))
+            config = {
+                "model_format": "gguf",
+                "model_family": facts.architecture,
+                "model_families": [facts.architecture],
+                "model_type": human_number(facts.parameters),
+                "file_type": _FILE_TYPES.get(keys.get("general.file_type", 0), "unknown"),
+                "architecture": "amd64",
+                "os": "linux",
+                **config,
+            }
+            renderer = _RENDERERS.get(facts.architecture)
+            if renderer is not None:
+                config |= {"renderer": renderer, "parser": renderer}
+                if renderer == "gemma4":
+                    parameters.setdefault("stop", ["<turn|>"])
+        return config
+
+    # -- POST /api/show: server/routes.go --------------------------------------------------------
+
+    def show(self, request: dict[str, Any]) -> dict[str, Any]:
+        """``GetModelInfo``."""
+        name = request.get("model") or request.get("name") or ""
+        config = self.config(name)
+        path = self.of_media(name, MODEL)[0]
+        header = read_header(path)
+        keys = dict(header.keys)
+        jinja = str(keys.pop("tokenizer.chat_template", ""))
+        keys.pop("general.name", None)
+        if not request.get("verbose"):
+            keys = {k: [] if isinstance(v, list) and len(v) > 5 else v for k, v in keys.items()}
+        go = "".join(p.read_text("utf-8") for p in self.of_media(name, TEMPLATE))
+        rendered = bool(go) or "renderer" in config
+        parameters = [json.loads(p.read_bytes()) for p in self.of_media(name, PARAMS)]
+        lines = [
+            f"{key:<30} {json.dumps(one, ensure_ascii=False)}"
+            for key, value in (parameters[0] if parameters else {}).items()
+            for one in (value if isinstance(value, list) else [value])
+        ]
+        shown: dict[str, Any] = {
+            "license": "\n".join(p.read_text("utf-8") for p in self.of_media(name, LICENSE)),
+            "system": "".join(p.read_text("utf-8") for p in self.of_media(name, SYSTEM)),
+            "template": (go or "{{ .Prompt }}") if rendered or not jinja else jinja,
+            "parameters": "\n".join(lines),
+            "details": {
+                "format": "gguf",
+                "family": config["model_family"],
+                "families": config["model_families"],
+                "parameter_size": config["model_type"],
+                "quantization_level": config["file_type"],
+            },
+            "modelfile": self._modelfile(name),
+            "model_info": keys,
+            "capabilities": ["completion", *(["tools"] if "tools" in (jinja or go) else [])],
+            "modified_at": "2026-08-21T18:48:22Z",
+        }
+        if "requires" in config:
+            shown["requires"] = config["requires"]
+        if request.get("verbose"):
+            shown["tensors"] = [
+                {"name": t.name, "type": t.kind.name, "shape": [*reversed(t.shape)]}
+                for t in header.tensors
+            ]
+        if self.of_media(name, PROJECTOR):
+            shown["projector_info"] = read_header(self.of_media(name, PROJECTOR)[0]).keys
+        return shown
+
+    def _modelfile(self, name: str) -> str:
+        """``Model.String``: paths of blobs, their digest in them."""
+        lines = ['# Modelfile generated by "ollama show"']
+        lines += [f"FROM {path}" for path in self.of_media(name, MODEL)]
+        lines += [f"ADAPTER {path}" for path in self.of_media(name, ADAPTER)]
+        lines += [f"FROM {path}" for path in self.of_media(name, PROJECTOR)]
+        return "\n".join(lines) + "\n"
+
+    def tags(self) -> dict[str, Any]:
+        """``ListHandler``."""
+        return {
+            "models": [
+                {
+                    "name": name,
+                    "model": name,
+                    "digest": hashlib.sha256(manifest).hexdigest(),
+                    "size": sum(layer["size"] for layer in json.loads(manifest)["layers"]),
+                    "modified_at": "2026-08-21T18:48:22Z",
+                }
+                for name, manifest in self.manifests.items()
+            ]
+        }
+
+
+def copied(content: bytes) -> bytes:
+    """Return a GGUF as llama-quantize's COPY writes it: two keys at the end, all else as it was.
+
+    ``gguf_set_val_u32`` takes a key away and appends it (llama.cpp, ``llama_model_quantize_impl``).
+    """
+    sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
+    def text(at: int) -> int:
+        return at + 8 + int(struct.unpack_from("<Q", content, at)[0])
+
+    def value(at: int, kind: int) -> int:
+        if kind == 8:
+            return text(at)
+        if kind != 9:
+            return at + sizes[kind]
+        item, count = struct.unpack_from("<IQ", content, at)
+        at += 12
+        if item in sizes:
+            return at + sizes[item] * int(count)
+        for _ in range(count):
+            at = value(at, item)
+        return at
+
+    n_tensors, n_keys = struct.unpack_from("<QQ", content, 8)
+    place, keys = 24, {}
+    for _ in range(n_keys):
+        end = text(place)
+        key = content[place + 8 : end]
+        stop = value(end + 4, struct.unpack_from("<I", content, end)[0])
+        keys[key] = content[place:stop]
+        place = stop
+    start = place
+    for _ in range(n_tensors):
+        place = text(place)
+        dimensions = struct.unpack_from("<I", content, place)[0]
+        place += 4 + 8 * dimensions + 12
+    data = place + -place % 32
+    last = [b"general.quantization_version", b"general.file_type"]
+    kept = [raw for key, raw in keys.items() if key not in last]
+    version = keys.get(last[0]) or struct.pack("<Q", len(last[0])) + last[0] + struct.pack(
+        "<II", 4, 2
+    )
+    kept += [version, *([keys[last[1]]] if last[1] in keys else [])]
+    head = content[:16] + struct.pack("<Q", len(kept)) + b"".join(kept) + content[start:place]
+    return head + bytes(-len(head) % 32) + content[data:]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    ollama: LoopbackOllama
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        self._note()
+        self._answer(200 if self.ollama.has(self.path.rpartition("/")[2]) else 404)
+
+    def do_GET(self) -> None:
+        self._note()
+        if self.path == "/api/version":
+            self._json({"version": self.ollama.version})
+        elif self.path == "/api/tags":
+            self._json(self.ollama.tags())
+        else:
+            self._json({"error": "not found"}, 404)
+
+    def do_DELETE(self) -> None:
+        self._note()
+        name = str(parse_name(json.loads(self._body())["model"]))
+        if self.ollama.manifests.pop(name, None) is None:
+            self._json({"error": f"model '{name}' not found"}, 404)
+        else:
+            self._answer(200)
+
+    def do_POST(self) -> None:
+        self._note()
+        if self.path.startswith("/api/blobs/"):
+            self._blob(self.path.rpartition("/")[2])
+            return
+        request = json.loads(self._body())
+        try:
+            if self.path == "/api/create":
+                self._stream(self.ollama.create(request), request.get("stream", True))
+            elif self.path == "/api/show":
+                self._json(self.ollama.show(request))
+            elif self.path == "/api/copy":
+                source = str(parse_name(request["source"]))
+                self.ollama.model(source)
+                target = str(parse_name(request["destination"]))
+                self.ollama.manifests[target] = self.ollama.manifests[source]
+                self._answer(200)
+            else:
+                self._json({"error": "not found"}, 404)
+        except RefusedByServer as error:
+            self._json({"error": str(error)}, 404)
+
+    def _blob(self, digest: str) -> None:
+        """``CreateBlobHandler``: a digest that is another is 400, one that is there is 200."""
+        if self.ollama.has(digest):
+            self._body()
+            self._answer(200)
+            return
+        left, seen = int(self.headers["Content-Length"]), hashlib.sha256()
+        partial = self.ollama.folder / f"partial-{threading.get_ident()}"
+        with partial.open("wb") as file:
+            while left:
+                block = self.rfile.read(min(left, 1 << 16))
+                if not block:  # the line was lost: the temporary file goes
+                    partial.unlink()
+                    self.close_connection = True
+                    return
+                left -= len(block)
+                self.ollama.received += len(block)
+                seen.update(block)
+                file.write(block)
+        found = f"sha256:{seen.hexdigest()}"
+        if found != digest:
+            partial.unlink()
+            self._json({"error": f"digest mismatch, expected {digest!r}, got {found!r}"}, 400)
+            return
+        partial.replace(self.ollama.blob(digest))
+        self._answer(201)
+
+    def _stream(self, lines: Iterator[dict[str, Any]], streamed: bool) -> None:
+        """``streamResponse``: status 200 whatever comes; errors are lines."""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-ndjson")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        last: dict[str, Any] = {}
+        try:
+            for last in lines:
+                if streamed:
+                    self._chunk(last)
+        except RefusedByServer as error:
+            last = {"error": str(error)}
+            if streamed:
+                self._chunk(last)
+        if not streamed:
+            self._chunk(last)
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _chunk(self, line: dict[str, Any]) -> None:
+        data = json.dumps(line).encode() + b"\n"
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _json(self, data: Any, status: int = 200) -> None:
+        self._answer(status, json.dumps(data).encode())
+
+    def _answer(self, status: int, body: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _note(self) -> None:
+        self.ollama.requests.append((self.command, self.path))
+
+
+def weights_of(path: Path) -> int:
+    """Count weights."""
+    return sum(prod(t.shape) for t in read_header(path).tensors)
