@@ -41,6 +41,7 @@ PACKAGES = (
     "merged",
     "gguf",
     "compressed",
+    "mlx",
     "hf",
     "oci",
     "ollama",
@@ -60,6 +61,8 @@ TEST_TOOLS = (
     "hypothesis",
     "ipykernel",
     "matplotlib",
+    "mlx[cpu]>=0.32; sys_platform == 'linux'",  # the reference of mlx, and what loads it
+    "mlx-lm>=0.32; sys_platform != 'win32'",
     "nbclient",  # notebooks are executed by a real kernel
     "ollama",  # the clients of Ollama and of OCI artifacts, which read back what is sent
     "oras",
@@ -169,6 +172,7 @@ def tests_of(session: nox.Session, name: str) -> None:
     needed = {"merged": ("kernels", "lora"), "gguf": ("kernels", "lora", "merged"),
               "compressed": ("kernels", "lora", "merged"),
               "ollama": ("kernels", "lora", "merged", "gguf"),
+              "mlx": ("kernels", "lora", "merged"),
               "hf": ("loopback-hub",), "loopback-hub": ("hf",), "demo": PACKAGES[1:-1],
               "trainers": PACKAGES[1:]}  # fmt: skip
     install(session, *dict.fromkeys(("core", "kit", *needed.get(name, ()), name)))
@@ -273,6 +277,15 @@ def parity_compressed(session: nox.Session) -> None:
     )
     session.run("pytest", "packages/uploader-compressed/tests", "-m", "slow", *session.posargs,
                 env={"UPLOADER_LLM_COMPRESSOR": python})  # fmt: skip
+
+
+@nox.session
+def parity_mlx(session: nox.Session) -> None:
+    """Compare MLX models of all architectures and kinds with mlx_lm.convert; minutes."""
+    install(session, "core", "kit", "kernels", "lora", "merged", "mlx")
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "packages/uploader-mlx/tests", "-m", "slow or not slow",
+                *session.posargs, env=ONE_THREAD)  # fmt: skip
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""One small model of every architecture that the tests compress; columns are whole groups."""
+"""One small model of every architecture that the tests quantise; columns are whole groups."""
 
 from __future__ import annotations
 
@@ -52,8 +52,11 @@ def build(kind: str) -> Any:
             config = t.Qwen2Config(**SMALL, tie_word_embeddings=True)
         case "qwen3":
             config = t.Qwen3Config(**SMALL, head_dim=32, tie_word_embeddings=False)
+        case "gemma2":
+            config = t.Gemma2Config(**SMALL, head_dim=32, query_pre_attn_scalar=32)
         case "gemma3":
-            config = t.Gemma3TextConfig(**SMALL, head_dim=32, sliding_window=8)
+            kinds = ["sliding_attention", "full_attention"]
+            config = t.Gemma3TextConfig(**SMALL, head_dim=32, sliding_window=8, layer_types=kinds)
         case "phi3":
             config = t.Phi3Config(**SMALL)
         case "mixtral":

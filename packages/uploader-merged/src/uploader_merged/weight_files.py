@@ -53,10 +53,14 @@ def one_after_another(
         position += nbytes
 
 
-def header_json(tensors: Iterable[Placed]) -> bytes:
-    """Return the JSON of a header."""
-    # transformers refuses a file that does not say which framework wrote it.
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+def header_json(tensors: Iterable[Placed], framework: str = "pt") -> bytes:
+    """Return the JSON of a header.
+
+    Args:
+        tensors: What the file holds.
+        framework: Whose tensors they are; transformers refuses a file that does not say it.
+    """
+    header: dict[str, object] = {"__metadata__": {"format": framework}}
     for name, dtype, shape, start, nbytes in tensors:
         header[name] = {
             "dtype": dtype,
@@ -66,9 +70,14 @@ def header_json(tensors: Iterable[Placed]) -> bytes:
     return json.dumps(header, separators=(",", ":")).encode()
 
 
-def header(tensors: Iterable[Placed]) -> bytes:
-    """Return the first bytes of a file: length and JSON, up to a boundary of elements."""
-    text = header_json(tensors)
+def header(tensors: Iterable[Placed], framework: str = "pt") -> bytes:
+    """Return the first bytes of a file: length and JSON, up to a boundary of elements.
+
+    Args:
+        tensors: What the file holds.
+        framework: As in :func:`header_json`.
+    """
+    text = header_json(tensors, framework)
     text += b" " * (-len(text) % _BOUNDARY)
     return len(text).to_bytes(8, "little") + text
 

@@ -8,7 +8,7 @@ from uploader_lora.where_it_runs.described import Described
 from uploader_lora.where_it_runs.names import mends
 from uploader_lora.where_it_runs.verdicts import Verdict, verdict
 
-Form = Literal["16-bit", "bitsandbytes", "gguf", "gguf-lora", "compressed"]
+Form = Literal["16-bit", "bitsandbytes", "gguf", "gguf-lora", "compressed", "mlx"]
 
 _FULL = "release `merged-16bit` for it"
 _RENAMED = "release `merged-16bit` with `--merged-names original`"
@@ -43,6 +43,8 @@ def of_model(form: Form, model: Described) -> tuple[Verdict, ...]:
         return _of_gguf(model)
     if form == "gguf-lora":
         return _of_gguf_adapter()
+    if form == "mlx":
+        return _of_mlx()
     return (
         _transformers(form, model),
         _by_architecture("vLLM", form, model),
@@ -120,6 +122,19 @@ def _of_gguf(model: Described) -> tuple[Verdict, ...]:
         verdict("llama.cpp", "runs"),
         ollama,
         verdict("MLX", "not", because="mlx-lm does not read GGUF", instead=_FULL),
+    )
+
+
+def _of_mlx() -> tuple[Verdict, ...]:
+    """A model is proved to be what mlx-lm asks for; its names and codes are nobody else's."""
+    others = ("transformers", "vLLM", "SGLang", "TGI")
+    own = "names and codes are mlx-lm's own"
+    untried = "its engine for MLX reads folders of its own making"
+    return (
+        *(verdict(engine, "not", because=own, instead=_FULL) for engine in others),
+        verdict("llama.cpp", "not", because="it reads GGUF", instead=_GGUF),
+        verdict("Ollama", "unknown", because=untried),
+        verdict("MLX", "runs"),
     )
 
 

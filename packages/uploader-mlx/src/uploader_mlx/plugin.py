@@ -1,0 +1,63 @@
+"""What uploader-mlx registers. Light: nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from uploader_core.plugin import CardFacts, ConvertSpec, Diagnosis, DocumentSpec, hookimpl
+from uploader_lora.loads import MODEL
+from uploader_mlx.settings import QuantSettings, Settings
+
+
+@hookimpl
+def uploader_converters() -> Iterable[ConvertSpec]:
+    yield ConvertSpec(
+        name="mlx",
+        summary="the model for MLX on Macs, in 16 bits",
+        consumes=("checkpoint",),
+        produces="mlx",
+        together=True,
+        card=CardFacts(title="MLX", library_name="mlx", relation="finetune", tags=("mlx",)),
+        settings=Settings,
+        run="uploader_mlx.save:save",
+        check="uploader_mlx.preflight:check",
+        estimate="uploader_mlx.preflight:estimate",
+        use="uploader_mlx.card:commands",
+        loads=MODEL,
+    )
+    yield ConvertSpec(
+        name="quantised",
+        summary="the model for MLX on Macs in 2 to 8 bits, MXFP4, MXFP8, NVFP4",
+        consumes=("checkpoint",),
+        produces="mlx-quantised",
+        default=False,
+        variants="uploader_mlx.settings:variants",
+        together=True,
+        card=CardFacts(title="MLX", library_name="mlx", relation="quantized", tags=("mlx",)),
+        settings=QuantSettings,
+        run="uploader_mlx.save:save",
+        check="uploader_mlx.preflight:check",
+        estimate="uploader_mlx.preflight:estimate",
+        use="uploader_mlx.card:commands",
+        loads=MODEL,
+    )
+
+
+@hookimpl
+def uploader_documenters() -> Iterable[DocumentSpec]:
+    yield DocumentSpec(
+        name="mlx-use",
+        summary="how to run the model with MLX",
+        section="How to use",
+        describes=("mlx", "mlx-quantised"),
+        order=10,
+        isolation="inline",
+        run="uploader_mlx.card:section",
+    )
+
+
+@hookimpl
+def uploader_diagnostics(online: bool) -> Iterable[Diagnosis]:
+    from uploader_mlx.diagnosis import diagnose
+
+    return diagnose()

@@ -1,0 +1,25 @@
+"""Fixtures; the tools behind them are in mlx_tools and compressed_models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compressed_models import save
+from compressed_words import put_tokenizer
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return put_tokenizer(save("llama", tmp_path_factory.mktemp("llama")))
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    yield
