@@ -1,0 +1,85 @@
+"""The prompts that the fine-tune was trained with: its own tokenizer, as transformers renders it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uploader_gguf.chat_template.probes import Message
+from uploader_lora.templates import ChatTemplates
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """transformers does not render a conversation.
+
+    Attributes:
+        why: The exception's own words.
+    """
+
+    why: str
+
+
+Render = Callable[..., str]
+"""``apply_chat_template`` of a tokenizer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """What transformers makes of conversations.
+
+    Attributes:
+        apply: ``apply_chat_template`` of the tokenizer.
+        templates: That the release ships.
+        takes_parts: Whether the content of a message is a list of parts, as models that see have it.
+    """
+
+    apply: Render
+    templates: ChatTemplates
+    takes_parts: bool = False
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] = (),
+        **variables: Any,
+    ) -> str | Refusal:
+        """Return the prompt of a conversation, with the beginning of the answer.
+
+        Args:
+            messages: Of the conversation.
+            tools: Given with it.
+            variables: More that the template sees (``enable_thinking``).
+        """
+        template = self.templates.default
+        if tools:
+            template = self.templates.named.get("tool_use", template)
+        given = {"add_generation_prompt": True, **variables}
+        try:
+            return self.apply(
+                list(messages),
+                tools=list(tools) or None,
+                chat_template=template,
+                tokenize=False,
+                **given,
+            )
+        except Exception as error:  # templates raise whatever Python raises
+            return Refusal(why=str(error) or type(error).__name__)
+
+
+def load_apply(folder: Path) -> Render:
+    """Load the tokenizer of a folder.
+
+    Raises:
+        Exception: transformers cannot, with whatever it or the tokenizer's class raises.
+    """
+    from transformers import AutoTokenizer
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    apply: Render = tokenizer.apply_chat_template
+    return apply

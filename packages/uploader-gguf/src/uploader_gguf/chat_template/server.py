@@ -1,0 +1,131 @@
+"""Ask llama.cpp's server what it makes of conversations; see :mod:`.server_child`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uploader_gguf.chat_template.stub import write_stub
+from uploader_gguf.llama_cpp.smoke import child_environment
+
+TIMEOUT = 120
+"""Seconds for all conversations; they take milliseconds."""
+
+_STAMP = re.compile(r"^[\d.]+ [A-Z] +")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the server made of a conversation.
+
+    Attributes:
+        prompt: Its text, without the BOS that the tokenizer puts before it.
+        tokens: Ids of it, with what the tokenizer puts around it.
+        error: Why there is none.
+    """
+
+    prompt: str = ""
+    tokens: tuple[int, ...] = ()
+    error: str | None = None
+
+
+class NoStartError(Exception):
+    """The server does not start on a file; its own words are the message."""
+
+
+class Server:
+    """llama.cpp's server in a child process; a context manager.
+
+    Args:
+        work: Folder for the file that it is started on.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+        self._stack = contextlib.ExitStack()
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Server:
+        self._work.mkdir(parents=True, exist_ok=True)
+        # In a file: llama.cpp says more than a pipe holds.
+        self._log = self._stack.enter_context(tempfile.TemporaryFile("a+b"))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+        self._stack.close()
+
+    def ask(
+        self, keys: Mapping[str, bytes], conversations: Sequence[Mapping[str, Any]]
+    ) -> list[Answer]:
+        """Start the server with the vocabulary and the template of a GGUF.
+
+        Args:
+            keys: Packed values of the GGUF, by key.
+            conversations: Bodies of its ``/apply-template``.
+
+        Raises:
+            NoStartError: It does not start, or ends.
+        """
+        path = self._work / "vocabulary.gguf"
+        write_stub(path, keys)
+        said_before = os.fstat(self._log.fileno()).st_size
+        line = self._exchange(json.dumps({"path": str(path), "conversations": list(conversations)}))
+        found = json.loads(line) if line else {"error": "the process ended"}
+        if "error" in found:
+            self._log.seek(said_before)
+            log = self._log.read().decode("utf-8", errors="replace")
+            raise NoStartError(_telling(log) or found["error"])
+        answers = found["conversations"]
+        return [
+            Answer(
+                prompt=one.get("prompt", ""),
+                tokens=tuple(one.get("tokens", ())),
+                error=one.get("error"),
+            )
+            for one in answers
+        ]
+
+    def _exchange(self, line: str) -> str:
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._process = self._start()
+        assert process.stdin is not None and process.stdout is not None
+        timer = threading.Timer(TIMEOUT, process.kill)
+        timer.start()
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
+            return process.stdout.readline()
+        finally:
+            timer.cancel()
+
+    def _start(self) -> subprocess.Popen[str]:
+        return self._stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "uploader_gguf.chat_template.server_child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                encoding="utf-8",
+                env=child_environment(),
+            )
+        )
+
+
+def _telling(log: str) -> str:
+    """Return the lines of a log that say what went wrong."""
+    lines = [_STAMP.sub("", line).strip() for line in log.splitlines()]
+    return "; ".join(dict.fromkeys(x for x in lines if re.search(r"error|fail", x, re.I)))[:600]

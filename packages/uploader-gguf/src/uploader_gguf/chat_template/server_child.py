@@ -1,0 +1,110 @@
+"""llama.cpp's server for one file after the other, in a process of its own.
+
+Runs as ``python -m uploader_gguf.chat_template.server_child``. Each line of standard input is a
+request, ``{"path", "conversations"}``, and is answered by a line of JSON: for each conversation
+``{"prompt", "tokens"}`` or ``{"error"}``, and ``{"error"}`` alone when the server does not start on
+the file. The server listens on a free port of the loopback interface, with a key that only this
+process knows, and is gone when the answer is written.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import sys
+import urllib.parse
+from typing import Any
+
+import xllamacpp  # noqa: TID253 - the module runs in a child process of its own
+
+CONTEXT = 1 << 14
+"""Tokens; only the shortest conversation is computed."""
+
+
+class _Client:
+    def __init__(self, address: str, key: str) -> None:
+        self._connection = http.client.HTTPConnection(urllib.parse.urlsplit(address).netloc)
+        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+
+    def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        data = json.dumps(body).encode()
+        self._connection.request("POST", path, data, self._headers)
+        answer = self._connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def answer(path: str, conversations: list[dict[str, Any]]) -> dict[str, Any]:
+    """Start the server on a file, and let it write the prompt of each conversation."""
+    key = secrets.token_urlsafe(16)
+    try:
+        server = xllamacpp.Server(_parameters(path, key))
+    except Exception as error:
+        return {"error": str(error) or type(error).__name__}
+    client = _Client(server.listening_address, key)
+    try:
+        found = [_render(client, body) for body in conversations]
+        if found and "tokens" in found[0]:
+            status, said = client.post("/v1/chat/completions", {**conversations[0], "max_tokens": 1})
+            found[0]["counted"] = said["usage"]["prompt_tokens"] if status == 200 else _why(said)
+        return {"conversations": found}
+    finally:
+        client.close()
+        del server
+
+
+def _render(client: _Client, body: dict[str, Any]) -> dict[str, Any]:
+    status, said = client.post("/apply-template", body)
+    if status != 200:
+        return {"error": _why(said)}
+    prompt = said["prompt"]
+    # As the chat route does (``tokenize_input_prompts``).
+    wanted = {"content": prompt, "add_special": True, "parse_special": True}
+    status, said = client.post("/tokenize", wanted)
+    if status != 200:
+        return {"error": _why(said)}
+    return {"prompt": prompt, "tokens": said["tokens"]}
+
+
+def _why(said: Any) -> str:
+    error = said.get("error") if isinstance(said, dict) else None
+    return str(error.get("message") if isinstance(error, dict) else said)
+
+
+def _parameters(path: str, key: str) -> Any:
+    """Return the server's defaults as far as templates go, and little of everything else."""
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = path
+    parameters.use_jinja = True
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.api_keys = [key]
+    parameters.n_ctx = CONTEXT
+    parameters.n_parallel = 1
+    parameters.n_threads_http = 1
+    parameters.n_gpu_layers = 0
+    parameters.warmup = False
+    parameters.fit_params = False
+    parameters.cache_ram_mib = 0
+    for processors in (parameters.cpuparams, parameters.cpuparams_batch):
+        processors.n_threads = 1
+    return parameters
+
+
+def main() -> None:
+    """Answer requests, a line of JSON each, one line of standard output after the other."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # llama.cpp writes there as well
+    for line in sys.stdin:
+        request = json.loads(line)
+        answers.write(json.dumps(answer(request["path"], request["conversations"])) + "\n")
+        answers.flush()
+    os._exit(0)  # without the destructors of a library that may have failed before
+
+
+if __name__ == "__main__":
+    main()
