@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import Artifact, ArtifactFile, StepContext, UseContext
+from uploader_gguf.chat_template import notes as chat_template
 from uploader_gguf.format.quants import QUANTS
 from uploader_lora.task import Task
 from uploader_lora.where_it_runs import shown
@@ -70,6 +71,7 @@ def render(
         lines += ["", *(f"![size against quality]({name})\n" for name in pictures)]
         lines.append(method(fidelity))
     lines += _how_to_run(artifact, by_kind, model_id, projector)
+    lines += chat_template.section(artifact.metadata)
     lines += shown(artifact.metadata)
     return "\n".join(lines)
 

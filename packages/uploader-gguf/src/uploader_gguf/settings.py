@@ -83,6 +83,11 @@ class GgufSettings(ConverterSettings):
     tokenizer_check: bool = setting(
         True, help="compare llama.cpp's tokenisation of many scripts with the tokenizer's own"
     )
+    template_check: bool = setting(
+        True,
+        help="compare llama.cpp's chat prompts with those of the tokenizer's own template, and"
+        " rewrite what llama.cpp reads otherwise",
+    )
     kernels: str = setting(
         "auto",
         help="who quantises: fast kernels with llama.cpp's bytes, or llama.cpp's own (reference)",

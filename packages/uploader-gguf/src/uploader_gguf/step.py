@@ -16,8 +16,10 @@ from pathlib import Path
 import transformers.models.auto.tokenization_auto  # noqa: F401, TID253
 
 from uploader_core.plugin import Artifact, OutputFolder, StepContext
+from uploader_gguf.chat_template.notes import KEY as CHAT_TEMPLATE
+from uploader_gguf.chat_template.settle import Settled, settle
 from uploader_gguf.format import gguf_file
-from uploader_gguf.format.gguf_file import file_name
+from uploader_gguf.format.gguf_file import file_name, packed_keys
 from uploader_gguf.format.mixture import Overrides
 from uploader_gguf.format.quants import QUANTS, Quant
 from uploader_gguf.importance import calibration, imatrix
@@ -56,6 +58,8 @@ def convert(context: StepContext) -> Artifact:
         wanted = {quant.name for quant in _quants(settings) if quant.direct}
         conversion = _plan(context, chain, weights, folder, wanted)
         refuse_lost_head(weights, conversion)
+        settled = _settle(context, conversion.keys, folder)
+        conversion.keys.update(settled.keys)
         picked = _pick(context, conversion, importance)
         files, encoders = _write(context, conversion, importance, picked)
         shapes = [tensor.shape for tensor in conversion.tensors]
@@ -63,6 +67,7 @@ def convert(context: StepContext) -> Artifact:
         headers = [gguf_file.read_header(_path(context, names)) for names in files]
         shapes = [t.shape for t in headers[0].tensors]
         encoders = choose(settings.kernels, {t.kind for h in headers for t in h.tensors})
+        settled = _settle(context, packed_keys(_path(context, files[0])), folder, rewrite=False)
     projector = _projector(context, chain, weights, folder)
     _check(context, [_path(context, names) for names in files], folder, projector)
     wish = settings.wish()
@@ -81,6 +86,7 @@ def convert(context: StepContext) -> Artifact:
             },
             "mmproj": projector.name if projector else None,
             **({"target_size": picked.record(wish)} if picked and wish else {}),
+            **({CHAT_TEMPLATE: settled.record} if settled.record else {}),
         }
     )
 
@@ -205,6 +211,16 @@ def _write(
     if any(context.output.done(shard.name) is None for file in files for shard in file.shards):
         return names, write(context, conversion, files, settings.kernels)
     return names, choose(settings.kernels, {t.kind for file in files for t in file.tensors})
+
+
+def _settle(
+    context: StepContext, keys: dict[str, bytes], folder: ConverterFolder, *, rewrite: bool = True
+) -> Settled:
+    """Compare the chat prompts before the first byte is written, and those of finished files."""
+    if not context.settings.template_check:
+        return Settled()
+    context.progress("comparing chat prompts", 0, None, "steps")
+    return settle(keys, folder, context.work / "chat_template", context.log, rewrite=rewrite)
 
 
 def _projector(

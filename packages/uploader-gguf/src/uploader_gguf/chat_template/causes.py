@@ -1,4 +1,4 @@
-"""What llama.cpp silently changes before it renders, each proven by giving the same to transformers.
+"""What llama.cpp silently changes before it renders.
 
 A difference is explained when transformers, given the input that llama.cpp makes of a conversation,
 writes llama.cpp's prompt byte for byte. What follows for the people who run the model is in
@@ -8,7 +8,6 @@ writes llama.cpp's prompt byte for byte. What follows for the people who run the
 from __future__ import annotations
 
 import html
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -102,7 +101,7 @@ def _in_six_digits(*numbers: float) -> Callable[[str], str]:
 
 
 def _today(given: Given) -> Given:
-    now = datetime.now()  # noqa: DTZ005 - llama.cpp and transformers take local time
+    now = datetime.now()
     dates = {"date_string": now.strftime("%d %b %Y"), "datetime": now.strftime("%b %d %Y")}
     return _with(**dates)(given)
 
@@ -163,10 +162,10 @@ class Explanation:
     """Why two prompts differ.
 
     Attributes:
-        kinds: What llama.cpp did by itself, as few things as explain it; empty when nothing that is
-            known does.
-        nearest: Of all that transformers writes for such inputs, what agrees with llama.cpp's prompt
-            up to the last place.
+        kinds: What llama.cpp did by itself, as few things as explain it; empty when nothing that
+            is known does.
+        nearest: Of all that transformers writes for such inputs, what agrees with llama.cpp's
+            prompt for longest.
     """
 
     kinds: tuple[str, ...]
@@ -203,7 +202,8 @@ def explain(
 
 def first_difference(ours: str, theirs: str) -> int:
     """Return where two texts part."""
-    return len(os.path.commonprefix((ours, theirs)))
+    pairs = zip(ours, theirs, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(ours), len(theirs)))
 
 
 def _combined(causes: list[Cause]) -> Iterator[tuple[Cause, ...]]:

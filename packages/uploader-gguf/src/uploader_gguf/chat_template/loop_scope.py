@@ -19,6 +19,7 @@ _TAG = re.compile(
     re.DOTALL,
 )
 _WORD = re.compile(r"\s*(\w+)")
+_SETS = re.compile(r"^\{%[-+]?\s*set(\s+\w+\s*,)*$")
 _TARGETS = re.compile(r"\s*set\s+(\w+(?:\s*,\s*\w+)*)\s*(?:=|\||[-+]?$)")
 
 
@@ -82,18 +83,22 @@ def _renamed(template: str, loop: _Loop, name: str) -> str:
 
 def _with_name(body: str, name: str, new: str) -> Iterator[str]:
     """Yield a body piece by piece, a name in its tags replaced by another."""
-    # Neither an attribute, nor a filter or a test, nor the name of an argument.
-    variable = re.compile(
-        rf"{_STRING}|(?<![\w.|])(?P<name>{re.escape(name)})(?!\w)(?!\s*=[^=](?<!set))", re.DOTALL
-    )
-    target = re.compile(rf"(\{{%[-+]?\s*set\s+(?:\w+\s*,\s*)*){re.escape(name)}\b(?!\.)")
+    variable = re.compile(rf"{_STRING}|(?<!\w){re.escape(name)}(?!\w)", re.DOTALL)
     at = 0
     for tag in _TAG.finditer(body):
         yield body[at : tag.start()]
         text = tag[0]
         if not text.startswith("{#"):
-            text = variable.sub(lambda m: new if m["name"] else m[0], text)
-            text = target.sub(rf"\g<1>{new}", text)
+            text = variable.sub(lambda m: new if _is_variable(m) else m[0], text)
         yield text
         at = tag.end()
     yield body[at:]
+
+
+def _is_variable(match: re.Match[str]) -> bool:
+    """Return whether a name in a tag is one, and no string, attribute, filter, test or keyword."""
+    before, behind = match.string[: match.start()].rstrip(), match.string[match.end() :].lstrip()
+    if match[0][0] in "'\"" or before.endswith((".", "|")) or re.search(r"\bis(\s+not)?$", before):
+        return False
+    keyword = behind.startswith("=") and not behind.startswith("==")
+    return not keyword or _SETS.search(before) is not None

@@ -1,8 +1,8 @@
 """The conversations that both engines render.
 
-Each ends in a turn of the user, or in a tool's result: where the assistant's turn is last, llama.cpp
-continues it, which transformers does only when asked. Texts are chosen so that a difference tells
-what it comes from.
+Each ends in a turn of the user, or in a tool's result: where the assistant's turn is last,
+llama.cpp continues it, which transformers does only when asked. Texts are chosen so that a
+difference tells what it comes from.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ _RESULT: Message = {
 _ASKED = _user("What is the weather in Oslo?")
 
 PROBES: tuple[Probe, ...] = (
-    Probe(name="text", messages=(_user('Is 5 < 6 & "seven" > \'two\'?'),)),
+    Probe(name="text", messages=(_user("Is 5 < 6 & \"seven\" > 'two'?"),)),
     Probe(name="system", messages=(_SYSTEM, _user("Name a river."))),
     Probe(
         name="turns",

@@ -1,4 +1,4 @@
-"""The prompts that the fine-tune was trained with: its own tokenizer, as transformers renders it."""
+"""The prompts of training: of the fine-tune's own tokenizer, as transformers renders them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from uploader_gguf.chat_template.probes import Message
 from uploader_lora.templates import ChatTemplates
@@ -34,7 +34,7 @@ class Reference:
     Attributes:
         apply: ``apply_chat_template`` of the tokenizer.
         templates: That the release ships.
-        takes_parts: Whether the content of a message is a list of parts, as models that see have it.
+        takes_parts: Whether the content of a message is a list of parts, as for models that see.
     """
 
     apply: Render
@@ -81,5 +81,4 @@ def load_apply(folder: Path) -> Render:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    apply: Render = tokenizer.apply_chat_template
-    return apply
+    return cast("Render", tokenizer.apply_chat_template)

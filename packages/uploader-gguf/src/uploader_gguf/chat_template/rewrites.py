@@ -95,3 +95,11 @@ REWRITES = (
     ),
 )
 """Done where llama.cpp is wrong without and right with them."""
+
+BY_NAME = {
+    **{rewrite.name: rewrite.said for rewrite in (LINE_ENDS, *REWRITES)},
+    "ollama-family": "a comment keeps Ollama from taking another template, of a family, instead",
+    "add-bos": "the token that begins a text is put by the template alone, as in training",
+    "add-eos": "no token that ends a text is put behind a prompt",
+}
+"""What each does, for people."""

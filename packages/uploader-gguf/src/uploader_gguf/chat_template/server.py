@@ -82,7 +82,7 @@ class Server:
         write_stub(path, keys)
         said_before = os.fstat(self._log.fileno()).st_size
         line = self._exchange(json.dumps({"path": str(path), "conversations": list(conversations)}))
-        found = json.loads(line) if line else {"error": "the process ended"}
+        found: dict[str, Any] = json.loads(line) if line else {"error": "the process ended"}
         if "error" in found:
             self._log.seek(said_before)
             log = self._log.read().decode("utf-8", errors="replace")

@@ -17,7 +17,7 @@ import sys
 import urllib.parse
 from typing import Any
 
-import xllamacpp  # noqa: TID253 - the module runs in a child process of its own
+import xllamacpp
 
 CONTEXT = 1 << 14
 """Tokens; only the shortest conversation is computed."""
@@ -49,7 +49,9 @@ def answer(path: str, conversations: list[dict[str, Any]]) -> dict[str, Any]:
     try:
         found = [_render(client, body) for body in conversations]
         if found and "tokens" in found[0]:
-            status, said = client.post("/v1/chat/completions", {**conversations[0], "max_tokens": 1})
+            status, said = client.post(
+                "/v1/chat/completions", {**conversations[0], "max_tokens": 1}
+            )
             found[0]["counted"] = said["usage"]["prompt_tokens"] if status == 200 else _why(said)
         return {"conversations": found}
     finally:

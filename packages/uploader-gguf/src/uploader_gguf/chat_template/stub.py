@@ -55,6 +55,19 @@ def write_stub(path: Path, keys: Mapping[str, bytes]) -> None:
         file.truncate(len(header) + sum(t.nbytes + padding(t.nbytes) for t in tensors))
 
 
+def token_text(keys: Mapping[str, bytes], identifier: int) -> str:
+    """Return the text of a token; "" for an id that is none."""
+    packed = keys[TOKENS]
+    _, _, tokens = struct.unpack_from("<IIQ", packed)
+    if identifier >= tokens:
+        return ""
+    at = struct.calcsize("<IIQ")
+    for _ in range(identifier):
+        at += 8 + int(struct.unpack_from("<Q", packed, at)[0])
+    size = int(struct.unpack_from("<Q", packed, at)[0])
+    return packed[at + 8 : at + 8 + size].decode("utf-8", "replace")
+
+
 def _tensor(name: str, shape: tuple[int, ...]) -> TensorInfo:
     kind = TensorType.F16 if len(shape) > 1 else TensorType.F32
     return TensorInfo(name=f"{name}.weight", shape=shape, kind=kind)

@@ -130,6 +130,24 @@ def read_header(path: Path) -> Header:
     )
 
 
+def packed_keys(path: Path) -> dict[str, bytes]:
+    """Return the keys of a file as they stand there, each value with its type.
+
+    Args:
+        path: A file that :func:`read_header` reads.
+    """
+    with path.open("rb") as handle:
+        handle.seek(len(MAGIC) + struct.calcsize("<IQ"))
+        found = {}
+        for _ in range(_number(handle, "Q")):
+            key, start = _text(handle), handle.tell()
+            _value(handle, _number(handle, "I"))
+            size = handle.tell() - start
+            handle.seek(start)
+            found[key] = handle.read(size)
+    return found
+
+
 def _number(handle: BinaryIO, code: str) -> Any:
     return struct.unpack("<" + code, handle.read(struct.calcsize("<" + code)))[0]
 

@@ -77,6 +77,24 @@ class OwnTokenizer:
         ids = self.encode("a")
         return bool(ids) and (self.token(ids[0]) or "").startswith("▁")
 
+    def in_fragments(self, text: str) -> list[int]:
+        """Tokenise as llama.cpp does with added tokens in a text.
+
+        It puts the space that sentencepiece puts before a text before every part of it that follows
+        an added token. So do older tokenizers; newer ones (``legacy: false``) only do it at the
+        beginning, which no key of a GGUF can say.
+        """
+        by_text = {token.text: i for i, token in self.added.items()}
+        pattern = re.compile("|".join(map(re.escape, sorted(by_text, key=len, reverse=True))))
+        space = " " if self.begins_with_space else ""
+        ids, at = [], 0
+        for match in pattern.finditer(text):
+            if match.start() > at:
+                ids += self.encode((space if at else "") + text[at : match.start()])
+            ids.append(by_text[match[0]])
+            at = match.end()
+        return ids + (self.encode((space if at else "") + text[at:]) if at < len(text) else [])
+
 
 def read_own_tokenizer(folder: Path) -> OwnTokenizer | None:
     """Load the tokenizer of a folder.

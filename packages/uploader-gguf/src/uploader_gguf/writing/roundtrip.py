@@ -7,7 +7,6 @@ step.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,7 +102,7 @@ def compare(
     """
     for probe, ids in zip(probes, theirs, strict=True):
         ours = own.encode(probe.text)
-        if ours == ids or (probe.special and ids == _in_fragments(own, probe.text)):
+        if ours == ids or (probe.special and ids == own.in_fragments(probe.text)):
             continue
         common = zip(ours, ids, strict=False)
         at = next((i for i, (a, b) in enumerate(common) if a != b), min(len(ours), len(ids)))
@@ -116,25 +115,6 @@ def compare(
             safe="the step is not recorded as done, so nothing of it is uploaded",
             next=advice,
         )
-
-
-def _in_fragments(own: OwnTokenizer, text: str) -> list[int]:
-    """Tokenise as llama.cpp does with added tokens in a text.
-
-    It puts the space that sentencepiece puts before a text before every part of it that follows an
-    added token. So do older tokenizers; newer ones (``legacy: false``) only do it at the beginning,
-    which no key of a GGUF can say.
-    """
-    by_text = {token.text: i for i, token in own.added.items()}
-    pattern = re.compile("|".join(map(re.escape, sorted(by_text, key=len, reverse=True))))
-    space = " " if own.begins_with_space else ""
-    ids, at = [], 0
-    for match in pattern.finditer(text):
-        if match.start() > at:
-            ids += own.encode((space if at else "") + text[at : match.start()])
-        ids.append(by_text[match[0]])
-        at = match.end()
-    return ids + (own.encode((space if at else "") + text[at:]) if at < len(text) else [])
 
 
 def _cause(own: OwnTokenizer, model: str) -> tuple[str, str]:
