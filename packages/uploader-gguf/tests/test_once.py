@@ -43,7 +43,7 @@ class _Watch:
             self.started += 1
 
 
-def test_a_step_opens_its_checkpoint_once_and_starts_llama_cpp_once(
+def test_a_step_opens_its_checkpoint_once_and_starts_llama_cpp_for_prompts_and_for_files(
     llama_folder: Path, tmp_path: Path
 ) -> None:
     adapter, _ = fine_tune(llama_folder, tmp_path)
@@ -54,7 +54,7 @@ def test_a_step_opens_its_checkpoint_once_and_starts_llama_cpp_once(
     with _Watch() as whole:
         step.convert(given)
     assert whole.opened["adapter_config.json"] == opening.opened["adapter_config.json"]
-    assert whole.started == 1
+    assert whole.started == 2
 
 
 def test_one_process_answers_for_several_files_and_names_the_one_that_is_broken(

@@ -47,7 +47,9 @@ def sentencepiece_tokenizer(folder: Path, vocabulary: int = 384, *, prefix: bool
                 "unk_token": "<unk>",
                 "add_bos_token": True,
                 "add_eos_token": False,
-                "chat_template": "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}",
+                # With the token that begins a text, as the converter has it put there.
+                "chat_template": "{{ bos_token }}{% for m in messages %}{{ m.role }}:"
+                " {{ m.content }}{% endfor %}",
             }
         ),
         "utf-8",

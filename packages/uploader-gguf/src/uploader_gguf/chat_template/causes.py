@@ -186,6 +186,8 @@ def explain(
     given = given_to(probe, reference, variables)
     possible = _CAUSES if variables else (*_THINKING, *_CAUSES)
     plain = _rendered(reference, given, ())
+    # Null is written by arguments of tool calls; in plain text None comes from the template.
+    possible = tuple(c for c in possible if c.kind != "nulls" or not probe.ordinary)
     acting = [cause for cause in possible if _rendered(reference, given, (cause,)) != plain]
     nearest = plain if isinstance(plain, str) else ""
     for causes in _combined(acting):

@@ -51,12 +51,12 @@ class Server:
     """
 
     def __init__(self, work: Path) -> None:
-        self._work = work
+        self._path = work / "vocabulary.gguf"
         self._stack = contextlib.ExitStack()
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Server:
-        self._work.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         # In a file: llama.cpp says more than a pipe holds.
         self._log = self._stack.enter_context(tempfile.TemporaryFile("a+b"))
         return self
@@ -65,6 +65,7 @@ class Server:
         if self._process is not None:
             self._process.kill()
         self._stack.close()
+        self._path.unlink(missing_ok=True)
 
     def ask(
         self, keys: Mapping[str, bytes], conversations: Sequence[Mapping[str, Any]]
@@ -78,10 +79,10 @@ class Server:
         Raises:
             NoStartError: It does not start, or ends.
         """
-        path = self._work / "vocabulary.gguf"
-        write_stub(path, keys)
+        write_stub(self._path, keys)
         said_before = os.fstat(self._log.fileno()).st_size
-        line = self._exchange(json.dumps({"path": str(path), "conversations": list(conversations)}))
+        request = {"path": str(self._path), "conversations": list(conversations)}
+        line = self._exchange(json.dumps(request))
         found: dict[str, Any] = json.loads(line) if line else {"error": "the process ended"}
         if "error" in found:
             self._log.seek(said_before)

@@ -1,0 +1,103 @@
+"""Each difference between the engines is rewritten, named or refused; none is silent."""
+
+from __future__ import annotations
+
+import pytest
+
+from gguf_templates import (
+    ADD_BOS,
+    ADD_EOS,
+    EQUAL,
+    NOTED,
+    PLAIN,
+    REFUSED,
+    REWRITTEN,
+    YES,
+    Chat,
+    chat_model,
+)
+from uploader_core.plugin import RefusedError
+from uploader_gguf.chat_template.settle import REWRITTEN as KEY
+from uploader_gguf.chat_template.settle import TEMPLATE
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Chat:
+    return chat_model(tmp_path_factory.mktemp("chat"))
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_nothing_is_said_of_a_template_that_both_engines_read_alike(name: str, chat: Chat) -> None:
+    assert chat.record(EQUAL[name]) == ([], [])
+
+
+@pytest.mark.parametrize("name", REWRITTEN)
+def test_a_rewrite_heals_and_is_recorded_in_the_file(name: str, chat: Chat) -> None:
+    template, rewrite = REWRITTEN[name]
+    rewritten, notes = chat.record(template)
+    assert rewritten == [rewrite]
+    assert set(notes) <= {"numbers"}
+
+
+@pytest.mark.parametrize("name", NOTED)
+def test_what_cannot_be_rewritten_is_named(name: str, chat: Chat) -> None:
+    template, kind = NOTED[name]
+    assert chat.record(template) == ([], [kind])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_answers_other_prompts_is_refused(name: str, chat: Chat) -> None:
+    template, why = REFUSED[name]
+    with pytest.raises(RefusedError) as caught:
+        chat.settle(template)
+    assert why in caught.value.what
+    assert "--no-gguf-template-check" in str(caught.value.next)
+
+
+def test_nothing_is_changed_where_nothing_is_wrong(chat: Chat) -> None:
+    assert chat.settle("{{ bos_token }}" + 20 * "{# ~~~~~~~~~~ #}" + PLAIN).keys == {}
+
+
+def test_the_file_says_what_was_done_to_its_template(chat: Chat) -> None:
+    keys = chat.settle("\n" + 20 * "{# ~~~~~~~~~~ #}" + PLAIN).keys
+    assert keys.keys() == {TEMPLATE, KEY}
+    assert b"first-character" in keys[KEY]
+
+
+def test_a_template_that_ollama_would_not_use_gets_a_comment(chat: Chat) -> None:
+    settled = chat.settle(PLAIN)
+    assert settled.record is not None
+    assert settled.record["rewritten"] == ["ollama-family"]
+    assert b"keeps Ollama from" in settled.keys[TEMPLATE]
+
+
+@pytest.mark.parametrize("template", [PLAIN, "\n{{ bos_token }}" + PLAIN])
+def test_a_prompt_begins_as_in_training(template: str, chat: Chat) -> None:
+    """llama.cpp puts BOS before a prompt that has none, or has it behind a line end."""
+    settled = chat.settle(template, **{ADD_BOS: YES})
+    assert settled.record is not None
+    assert "add-bos" in settled.record["rewritten"]
+    assert settled.keys[ADD_BOS] != YES
+
+
+def test_a_prompt_that_begins_with_bos_keeps_the_key(chat: Chat) -> None:
+    settled = chat.settle("{{ bos_token }}" + PLAIN, **{ADD_BOS: YES})
+    assert ADD_BOS not in settled.keys
+
+
+def test_a_prompt_does_not_end_a_text(chat: Chat) -> None:
+    """Fine-tuners let their tokenizers end every text, for training."""
+    settled = chat.settle("{{ bos_token }}" + PLAIN, **{ADD_EOS: YES})
+    assert settled.record is not None
+    assert "add-eos" in settled.record["rewritten"]
+    assert settled.keys[ADD_EOS] != YES
+
+
+def test_the_setting_that_gives_the_prompts_of_training_is_named(chat: Chat) -> None:
+    found = {}
+    for name in ("thinking off by default", "thinking on where it is said"):
+        record = chat.settle(NOTED[name][0]).record
+        assert record is not None
+        found[name] = record["notes"][0]["said"]
+    assert 'chat_template_kwargs to {"enable_thinking": false}' in found["thinking off by default"]
+    assert "no setting of llama.cpp gives" in found["thinking on where it is said"]
