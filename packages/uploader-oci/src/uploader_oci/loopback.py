@@ -28,6 +28,7 @@ USERNAME, PASSWORD = "me", "right-password-1"
 
 # bcrypt of PASSWORD, which is all that the registry reads; Python has none to compute it.
 _HTPASSWD = f"{USERNAME}:$2b$04$uploaderuploaderuploa.8zeCXhfd89VCF6Kow/gysn1U2NQFOS2\n"
+_BOTH = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
 _READY = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 _LIMIT = 20.0
 
@@ -76,11 +77,15 @@ class LoopbackRegistry:
         blobs = self.root / "data/docker/registry/v2/blobs/sha256"
         return blobs / hexdigest[:2] / hexdigest / "data"
 
+    @property
+    def basic_login(self) -> str:
+        """``Authorization`` with the right password; "" where none is asked for."""
+        return f"Basic {_BOTH}" if self.environment else ""
+
     def docker_config(self, folder: Path) -> Path:
         """Write a ``config.json`` with the right login and return its folder."""
-        both = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps({"auths": {self.host: {"auth": both}}}))
+        (folder / "config.json").write_text(json.dumps({"auths": {self.host: {"auth": _BOTH}}}))
         return folder
 
 

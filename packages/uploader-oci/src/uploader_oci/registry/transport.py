@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import httpx
 
 ATTEMPTS = 6
+FIRST_ATTEMPTS = 3
+"""Of a registry that never answered: its name is wrong, or the network is not there."""
 _LONGEST_WAIT = 300
 _MOST_REDIRECTS = 5
 
@@ -47,6 +49,7 @@ class Transport:
         self.options = options
         self.host = host
         self.waits = 0
+        self._met = False
         self._line = Line(host, options)
         self._tell = tell
         self.login = make_login(self)
@@ -102,6 +105,7 @@ class Transport:
             try:
                 with self._opened(method, path, headers or {}, body, length, what) as response:
                     answer = read(response)
+                self._met = True
             except Lost as error:
                 lost = error.replace(what=f"{what} failed: {error.what}")
             else:
@@ -110,7 +114,7 @@ class Transport:
                 if not answer.passing:
                     raise refusal(what, answer, self._place(answer), self.login.origin)
                 lost = self._line.lost(f"{what} failed: {answer.said}", answer.wait)
-            if not again or attempt == ATTEMPTS:
+            if not again or attempt == self._attempts:
                 raise lost
             self.pause(lost, attempt)
         raise AssertionError(what)
@@ -150,7 +154,7 @@ class Transport:
                 with self._line.send(method, url, headers, body, None) as response:
                     answer = read(response)
             except Lost as error:
-                if attempt == ATTEMPTS:
+                if attempt == self._attempts:
                     raise
                 self.pause(error, attempt)
                 continue
@@ -158,6 +162,10 @@ class Transport:
                 return answer
             self.pause(self._line.lost(answer.said, answer.wait), attempt)
         raise AssertionError(url)
+
+    @property
+    def _attempts(self) -> int:
+        return ATTEMPTS if self._met else FIRST_ATTEMPTS
 
     # -- inside --------------------------------------------------------------------------------
 

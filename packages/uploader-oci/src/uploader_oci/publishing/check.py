@@ -1,0 +1,92 @@
+"""Before anything is computed: names, login, the right to push, and tags of somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from uploader_core.plugin import Finding, PlanContext, UploadFile
+from uploader_oci.modelpack.facts import Facts
+from uploader_oci.modelpack.forms import pack
+from uploader_oci.modelpack.layers import layers_of
+from uploader_oci.publishing.publish import foreign_tag, is_ours, options_of
+from uploader_oci.publishing.tags import forms_of, quants_of, tags_of
+from uploader_oci.registry.client import Registry
+from uploader_oci.registry.manifests import check_manifest_size
+from uploader_oci.registry.reference import Reference, parse_reference
+
+_DOCUMENTS = 64 << 10
+"""Bytes of a manifest for what a plan does not name yet: documents, licences, facts."""
+
+
+def check(context: PlanContext) -> Iterable[Finding]:
+    """Ask the registry whether this login may push there, and say which tags will be made.
+
+    Raises:
+        UsageError: A name that no registry takes.
+        AuthError: No login, a wrong one, or one without the right to push.
+        RefusedError: http to another machine, or too many files for a manifest.
+        TemporaryError: The registry or the network.
+    """
+    place, settings = parse_reference(context.target or ""), context.settings
+    yield from _check_manifest(context, place)
+    tags = planned_tags(context, place.tag)
+    with Registry(
+        place, secrets=context.secrets, push=True, options=options_of(settings)
+    ) as registry:
+        registry.check_push()
+        login = registry.transport.login.origin
+        yield Finding(
+            level="note",
+            what=f"{registry.place} can be pushed to, {f'by {login}' if login else 'by anybody'}; "
+            f"{'tag' if len(tags) == 1 else 'tags'} {', '.join(tags)}",
+        )
+        yield from _replaced(registry, tags, settings.foreign)
+
+
+def planned_tags(context: PlanContext, tag: str) -> list[str]:
+    """Return the tags that the step will make, as far as the plan names its files."""
+    quants: dict[str, int] = {}
+    kinds = [artifact.kind for artifact in context.inputs]
+    files = context.names.get(kinds[0], ()) if len(kinds) == 1 else ()
+    sizes = dict(files)
+    for quant, names in quants_of(sizes, context.inputs).items():
+        quants[quant] = sum(sizes[name] for name in names)
+    return [
+        place
+        for own, _ in tags_of(tag, quants)
+        for place, name in forms_of(own, context.settings.format)
+        if name == "modelpack" or context.settings.format != "all" or quants
+    ]
+
+
+def _replaced(registry: Registry, tags: Iterable[str], foreign: str) -> Iterator[Finding]:
+    for tag in tags:
+        found = registry.find_manifest(tag)
+        if found is None:
+            continue
+        if is_ours(registry, tag):
+            yield Finding(
+                level="note", what=f"{tag} stands for {found.digest[:19]}..., which stays there"
+            )
+        elif foreign == "refuse":
+            error = foreign_tag(registry, tag)
+            yield Finding(level="error", what=error.what, next=error.next)
+        else:
+            yield Finding(
+                level="warning", what=f"{registry.place}:{tag} is of no release and is replaced"
+            )
+
+
+def _check_manifest(context: PlanContext, place: Reference) -> Iterator[Finding]:
+    """Refuse what would make a manifest above the limit."""
+    files = [
+        UploadFile(
+            name=name, path=context.output, size=2**40, sha256="0" * 64, role="weights", kind=""
+        )
+        for name in context.files
+    ]
+    facts = Facts(name=context.release.name, kind="", role="model", format="safetensors")
+    packed = pack("modelpack", facts, layers_of(files))
+    if packed is not None:
+        check_manifest_size(len(packed.content) + _DOCUMENTS, str(place))
+    yield from ()
