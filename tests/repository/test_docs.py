@@ -23,7 +23,7 @@ from uploader_core.plugins.registry import Registry
 
 DOCS = Path(__file__).parents[2] / "docs"
 REFERENCE = DOCS / "reference"
-FIRST_PARTY = ("dir", "lora", "merged", "gguf", "compressed", "mlx", "hf", "ollama")
+FIRST_PARTY = ("dir", "lora", "merged", "gguf", "compressed", "mlx", "hf", "ollama", "oci")
 
 
 def page(name: str) -> str:
