@@ -1,9 +1,9 @@
 """What lies beside the GGUF files for Ollama: a Modelfile, and what the Hub hands to Ollama.
 
-``ollama create NAME -f Modelfile`` makes the model of the files in a folder. ``params`` and
-``system`` are what ``ollama run hf.co/owner/repo`` reads at the root of a repository; a
-``template`` is written only where the user gives one, because the Go templates that the Hub maps
-to are other templates.
+``ollama create NAME -f Modelfile`` makes the model of the files in a folder. ``params``,
+``system`` and ``template`` are what ``ollama run hf.co/owner/repo`` reads at the root of a
+repository; ``template`` is the user's, else a Go template that was proven to say what the GGUF's
+own says, because the Hub would make one that nobody compared.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from uploader_core.plugin import Artifact, StepContext, parse_json
 from uploader_gguf.llama_cpp.weights import Weights, open_weights
 from uploader_lora.companions import companion_files, companion_role
 from uploader_ollama.model.facts import Facts, read_facts, texts_of
+from uploader_ollama.model.hub_template import hub_template
 from uploader_ollama.model.modelfile import NAME, write_modelfile
 from uploader_ollama.model.pieces import default_kind
 from uploader_ollama.model.recipe import Recipe, make_recipe, params_json
@@ -34,11 +35,12 @@ def write(context: StepContext) -> Artifact:
         recipe, files = found
         projector = _gguf(context).metadata.get("mmproj")
         names = [files[0], *([projector] if isinstance(projector, str) else [])]
+        proven = hub_template(_gguf(context).path / files[0])
         texts = {
             NAME: write_modelfile(recipe, names, files[1:]),
             "params": params_json(recipe) if recipe.parameters else "",
             "system": recipe.system,
-            "template": recipe.template,
+            "template": recipe.template or proven,
         }
         for name, text in texts.items():
             if text:
@@ -58,8 +60,13 @@ def section(context: StepContext) -> str:
         f"    ollama create NAME -f {NAME}",
         "",
         "The model gets its stops and parameters from there, and no `TEMPLATE`: Ollama 0.30 and "
-        "later renders the chat template in the GGUF. `ollama run hf.co/...` uses a Go template "
-        "that the Hub finds for it, which may be another one.",
+        "later renders the chat template in the GGUF. `ollama run hf.co/...` uses a Go template: "
+        + (
+            "the file `template`, which renders plain conversations to the same bytes."
+            if hub_template(artifact.path / files[0])
+            else "one that the Hub makes of the GGUF's, and that may be another; this one cannot "
+            "be said in Go."
+        ),
     ]
     facts = _facts(artifact, files[0])
     renderer = None if facts is None else renderer_of(facts.architecture)
