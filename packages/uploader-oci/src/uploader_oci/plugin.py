@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import Capability, Resources, UploadSpec, hookimpl
+from uploader_core.plugin import Capability, Resources, SourceSpec, UploadSpec, hookimpl
 from uploader_oci.settings import Settings
 
 SECRETS = ("UPLOADER_OCI_USERNAME", "UPLOADER_OCI_PASSWORD", "DOCKER_AUTH_CONFIG")
@@ -40,4 +40,15 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
             "revision",
         ),
         resources=Resources(lane="network"),
+    )
+
+
+@hookimpl
+def uploader_sources() -> Iterable[SourceSpec]:
+    yield SourceSpec(
+        name="registry",
+        summary="an adapter or model in an OCI registry",
+        matches=r"oci:\S+",
+        run="uploader_oci.fetching.source:fetch",
+        secrets=SECRETS,
     )

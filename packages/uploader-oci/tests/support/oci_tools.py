@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import struct
 import urllib.error
 import urllib.request
 from hashlib import sha256
 from typing import Any
 
+from uploader_core.plugin import ReleaseInfo
 from uploader_oci.loopback import LoopbackRegistry
+
+RELEASE = ReleaseInfo(
+    name="tiny",
+    source="adapter",
+    base_model="acme/base",
+    base_is_hub_id=True,
+    base_revision="c0ffee",
+)
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
@@ -78,3 +88,14 @@ def put_manifest(
 def _headers(server: LoopbackRegistry) -> dict[str, str]:
     login = server.basic_login
     return {"Accept": f"{OCI}, {DOCKER}"} | ({"Authorization": login} if login else {})
+
+
+def gguf(architecture: str = "llama", kind: str = "model", rest: bytes = b"") -> bytes:
+    """Return what begins like a GGUF file."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    pairs = {"general.architecture": architecture, "general.type": kind, "llama.x": "no"}
+    body = b"".join(text(k) + struct.pack("<I", 8) + text(v) for k, v in pairs.items())
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + body + rest

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from uploader_core.builtin.local_source.base_model import public_name
 from uploader_core.builtin.local_source.read import read
 from uploader_core.contract.context import FetchedSource
 from uploader_core.contract.sources import Fetch, Identify, ReaderContext, Sources
@@ -261,3 +262,26 @@ def test_base_of_a_full_model_is_not_used_and_that_is_said(here: Path, place: Pl
     ((level, what),) = said(open_source(str(here), "org/base", place))
     assert level == "warning" and "--base org/base is not used" in what
     assert place.asked == []
+
+
+@pytest.mark.parametrize(
+    ("named", "said", "public"),
+    [
+        ("org/base", None, "org/base"),
+        ("org/base", "me/base@v1", "me/base"),
+        # What a plugin fetches under a scheme of its own is on no Hub.
+        ("org/base", "oci:r.io/me/base:v1", "org/base"),
+        (None, "oci:r.io/me/base:v1", None),
+    ],
+)
+def test_name_that_is_published(named: str | None, said: str | None, public: str | None) -> None:
+    assert public_name(named, said) == public
+
+
+def test_model_of_another_place_is_no_name_on_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    for model_id, public in (("me/m", True), ("oci:r.io/me/m", False)):
+        fetched = FetchedSource(path=tmp_path, model_id=model_id, revision="c")
+        sources = read(ReaderContext(reference=model_id, fetch=lambda *_, it=fetched: it))
+        assert (sources.base_model, sources.base_is_hub_id) == (model_id, public)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import IO
 
 from uploader_core.plugin import IntegrityError, UploaderError
 from uploader_oci.registry.answer import AGAIN
@@ -49,7 +49,7 @@ class BlobReader:
         if f"sha256:{hashed.hexdigest()}" != self._digest:
             raise self._wrong("has other bytes than its digest says")
 
-    def copy_to(self, file: BinaryIO, tell: Callable[[int], None] = lambda _: None) -> None:
+    def copy_to(self, file: IO[bytes], tell: Callable[[int], None] = lambda _: None) -> None:
         """Write all of it to a file.
 
         Raises:

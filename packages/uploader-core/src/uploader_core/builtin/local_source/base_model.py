@@ -308,9 +308,14 @@ def _same(name: str | None, model: str) -> bool:
 
 def public_name(named: str | None, said: str | None) -> str | None:
     """Return the base's public name: the user's, or the adapter's, also for a local copy of it."""
-    if said is not None and not is_local(said):
+    if said is not None and is_public(said):
         return said.partition("@")[0]
-    return named if named and not is_local(named) else None
+    return named if named and is_public(named) else None
+
+
+def is_public(name: str) -> bool:
+    """Tell a name on the Hub from a path, and from a name that begins with another scheme."""
+    return not is_local(name) and ":" not in name.partition("@")[0]
 
 
 def _artifact(path: Path, model_id: str | None, revision: str | None) -> Artifact:

@@ -18,6 +18,7 @@ from uploader_core.artifact import Artifact, Json
 from uploader_core.builtin.local_source.base_model import (
     CONFIG,
     find_base,
+    is_public,
     public_name,
     read_claim,
     with_pin,
@@ -90,7 +91,7 @@ def _model(folder: Path, base: str | None, fetched: FetchedSource | None) -> Sou
         folder=folder,
         artifacts={"checkpoint": artifact},
         base_model=None if fetched is None else fetched.model_id,
-        base_is_hub_id=fetched is not None,
+        base_is_hub_id=fetched is not None and is_public(fetched.model_id),
         base_revision=None if fetched is None else fetched.revision,
         findings=() if base is None else (_unused(base, folder),),
     )

@@ -1,0 +1,76 @@
+"""What is refused before anything is computed, and what the plan says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from oci_tools import manifest_of, put_manifest
+from uploader_core.plugin import AuthError, RefusedError, TemporaryError, UsageError
+from uploader_oci.loopback import LoopbackRegistry
+
+Check = Callable[..., list[Any]]
+
+
+def test_the_plan_names_place_login_and_tags(
+    check: Check, basic_registry: LoopbackRegistry
+) -> None:
+    found = check(
+        f"{basic_registry.host}/me/model:v1",
+        (("m-Q8_0.gguf", 8), ("m-Q4_K_M.gguf", 4)),
+        "gguf",
+        dict(basic_registry.environment),
+    )
+    assert [finding.what for finding in found] == [
+        f"{basic_registry.host}/me/model can be pushed to, by UPLOADER_OCI_USERNAME, "
+        "UPLOADER_OCI_PASSWORD; tags v1-Q8_0, v1-Q4_K_M, v1"
+    ]
+    assert basic_registry.sessions("me/model") == 0
+
+
+def test_no_login(check: Check, basic_registry: LoopbackRegistry) -> None:
+    with pytest.raises(AuthError, match="wants a login"):
+        check(f"{basic_registry.host}/me/model:v1")
+
+
+def test_a_name_that_no_registry_takes(check: Check) -> None:
+    with pytest.raises(UsageError, match="upper case"):
+        check("r.io/Me/model:v1")
+
+
+def test_http_to_another_machine(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCI_ENDPOINT", "http://registry.example.org")
+    with pytest.raises(RefusedError, match="another machine"):
+        check("registry.example.org/me/model:v1")
+
+
+def test_too_many_files_for_a_manifest(check: Check, open_registry: LoopbackRegistry) -> None:
+    names = tuple((f"{'x' * 100}-{n:05d}.safetensors", 1) for n in range(10_000))
+    with pytest.raises(RefusedError, match="and registries take 4,194,304"):
+        check(f"{open_registry.host}/me/model:v1", names)
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_nobody_there(check: Check) -> None:
+    with pytest.raises(TemporaryError, match="no answer"):
+        check("127.0.0.1:9/me/model:v1")
+
+
+def test_what_becomes_of_a_tag_that_is_there(
+    check: Check,
+    push: Callable[..., Any],
+    make_files: Callable[..., Any],
+    open_registry: LoopbackRegistry,
+    repository: str,
+) -> None:
+    target = f"{open_registry.host}/{repository}:v1"
+    push(target, make_files({"adapter_config.json": b"{}"}, "lora"))
+    ours = check(target)[-1]
+    assert (ours.level, ours.what[:13]) == ("note", "v1 stands for")
+    manifest = manifest_of(open_registry, repository, "v1")
+    del manifest["annotations"]
+    put_manifest(open_registry, repository, "v1", manifest)
+    assert check(target)[-1].level == "error"
+    assert check(target, foreign="replace")[-1].level == "warning"
