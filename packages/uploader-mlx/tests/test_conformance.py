@@ -21,6 +21,19 @@ class TestMlx(ConvertConformance):
 
 
 @pytest.mark.slow
+class TestLora(ConvertConformance):
+    plugin = "mlx"
+    spec = "lora"
+
+
+@pytest.mark.slow
+class TestLoraSection(DocumentConformance):
+    plugin = "mlx"
+    spec = "mlx-lora-use"
+    kinds = ("mlx-lora",)
+
+
+@pytest.mark.slow
 class TestSection(DocumentConformance):
     plugin = "mlx"
     spec = "mlx-use"

@@ -45,7 +45,7 @@ def test_a_kind_that_one_server_lacks() -> None:
 def test_a_card_says_what_to_do_instead() -> None:
     rows = shown(recorded(of_model("gguf", Described()), TEXT))
     assert any(row.startswith("| vLLM 0.") and "`vllm-gguf-plugin`" in row for row in rows)
-    assert rows[-1].endswith("| no | mlx-lm does not read GGUF: release `merged-16bit` for it |")
+    assert rows[-1].endswith("| no | mlx-lm does not read GGUF: release `mlx` for it |")
 
 
 def test_nothing_is_said_of_other_tasks_and_of_older_releases() -> None:

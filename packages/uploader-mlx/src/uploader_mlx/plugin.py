@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import CardFacts, ConvertSpec, Diagnosis, DocumentSpec, hookimpl
-from uploader_lora.loads import MODEL
+from uploader_lora.loads import ADAPTER, MODEL
 from uploader_mlx.settings import QuantSettings, Settings
 
 
@@ -41,6 +41,21 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         use="uploader_mlx.card:commands",
         loads=MODEL,
     )
+    yield ConvertSpec(
+        name="lora",
+        summary="the adapter as mlx-lm loads it beside the base model",
+        consumes=("adapter", "base"),
+        produces="mlx-lora",
+        default=False,
+        card=CardFacts(
+            title="MLX adapter", library_name="mlx", relation="adapter", tags=("mlx", "lora")
+        ),
+        run="uploader_mlx.adapter.save:save",
+        check="uploader_mlx.adapter.save:check",
+        estimate="uploader_mlx.adapter.save:estimate",
+        use="uploader_mlx.adapter.card:commands",
+        loads=(*ADAPTER, "adapters.safetensors"),
+    )
 
 
 @hookimpl
@@ -53,6 +68,15 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         order=10,
         isolation="inline",
         run="uploader_mlx.card:section",
+    )
+    yield DocumentSpec(
+        name="mlx-lora-use",
+        summary="how to run base and adapter with MLX",
+        section="How to use",
+        describes=("mlx-lora",),
+        order=10,
+        isolation="inline",
+        run="uploader_mlx.adapter.card:section",
     )
 
 

@@ -54,7 +54,7 @@ def of_adapter(
             "MLX",
             "not",
             because="mlx-lm's adapters have other names, shapes and keys than PEFT's",
-            instead=_MERGE,
+            instead="release `mlx-lora` or `mlx` for it",
         ),
     )
 

@@ -14,6 +14,7 @@ _FULL = "release `merged-16bit` for it"
 _RENAMED = "release `merged-16bit` with `--merged-names original`"
 _GGUF = "release `gguf` for it"
 _LORA = "release `lora` for it"
+_MLX = "release `mlx` for it"
 
 _PACKAGES = {
     ("transformers", "bitsandbytes"): "bitsandbytes, accelerate",
@@ -98,10 +99,10 @@ def _tgi(form: Form, model: Described) -> Verdict:
 def _mlx(form: Form, model: Described) -> Verdict:
     """``load_model`` of mlx_lm/utils.py."""
     if form == "bitsandbytes":
-        return verdict("MLX", "not", because="it does not read bitsandbytes", instead=_FULL)
+        return verdict("MLX", "not", because="it does not read bitsandbytes", instead=_MLX)
     if form == "compressed":
         why = "it takes compressed-tensors with other groups and scales than these"
-        return verdict("MLX", "not", because=why, instead=_FULL)
+        return verdict("MLX", "not", because=why, instead=_MLX)
     return _by_architecture("MLX", form, model)
 
 
@@ -121,7 +122,7 @@ def _of_gguf(model: Described) -> tuple[Verdict, ...]:
         verdict("TGI", "not", because="its default engine does not read GGUF", instead=_FULL),
         verdict("llama.cpp", "runs"),
         ollama,
-        verdict("MLX", "not", because="mlx-lm does not read GGUF", instead=_FULL),
+        verdict("MLX", "not", because="mlx-lm does not read GGUF", instead=_MLX),
     )
 
 
@@ -144,5 +145,5 @@ def _of_gguf_adapter() -> tuple[Verdict, ...]:
         *(verdict(e, "not", because="it reads PEFT's layout", instead=_LORA) for e in readers),
         verdict("llama.cpp", "runs"),
         verdict("Ollama", "runs"),
-        verdict("MLX", "not", because="it has a layout of its own", instead=_FULL),
+        verdict("MLX", "not", because="it has a layout of its own", instead=_MLX),
     )
