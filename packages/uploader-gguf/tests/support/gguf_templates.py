@@ -148,10 +148,14 @@ class Chat:
     config: dict[str, Any]
     work: Path
 
-    def settle(self, template: str, **keys: bytes) -> Settled:
-        """Settle a template, as the step does before it writes."""
+    def put(self, template: str) -> None:
+        """Let the tokenizer have a template."""
         path = self.folder.path / "tokenizer_config.json"
         path.write_text(json.dumps({**self.config, "chat_template": template}), "utf-8")
+
+    def settle(self, template: str, **keys: bytes) -> Settled:
+        """Settle a template, as the step does before it writes."""
+        self.put(template)
         packed = struct.pack("<I", 8) + string(template)
         given = {**self.keys, TEMPLATE: packed, **keys}
         return settle(given, self.folder, self.work, logging.getLogger("test"))

@@ -57,12 +57,12 @@ NOTES: Mapping[str, str] = {
     "tokens": "llama.cpp cuts the prompt into other tokens beside special ones",
     "html": "transformers escapes HTML in the prompt (`safe` in the template), llama.cpp does not",
     "unknown": "llama.cpp writes another prompt, for a cause that is not known",
-    "transformers.js": "transformers.js, which web pages use, writes another prompt",
+    "transformers.js": "transformers.js, which runs in web pages, writes another prompt",
 }
 """By kind; the page docs/chat-templates.md counts them in published templates."""
 
 
-QUIET = frozenset({"numbers", "blanks", "prefill"})
+QUIET = frozenset({"numbers", "blanks", "prefill", "transformers.js"})
 """Kinds that most templates have, and that the card names without a warning."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,12 +34,19 @@ class Reference:
     Attributes:
         apply: ``apply_chat_template`` of the tokenizer.
         templates: That the release ships.
+        special: Texts of special tokens, by the names that templates have for them.
         takes_parts: Whether the content of a message is a list of parts, as for models that see.
     """
 
     apply: Render
     templates: ChatTemplates
+    special: Mapping[str, str] = field(default_factory=dict)
     takes_parts: bool = False
+
+    def template(self, tools: Sequence[Mapping[str, Any]]) -> str | None:
+        """Return the template that is taken with some tools."""
+        default = self.templates.default
+        return self.templates.named.get("tool_use", default) if tools else default
 
     def render(
         self,
@@ -54,15 +61,12 @@ class Reference:
             tools: Given with it.
             variables: More that the template sees (``enable_thinking``).
         """
-        template = self.templates.default
-        if tools:
-            template = self.templates.named.get("tool_use", template)
         given = {"add_generation_prompt": True, **variables}
         try:
             return self.apply(
                 list(messages),
                 tools=list(tools) or None,
-                chat_template=template,
+                chat_template=self.template(tools),
                 tokenize=False,
                 **given,
             )
@@ -70,8 +74,12 @@ class Reference:
             return Refusal(why=str(error) or type(error).__name__)
 
 
-def load_apply(folder: Path) -> Render:
+def load(folder: Path, templates: ChatTemplates) -> Reference:
     """Load the tokenizer of a folder.
+
+    Args:
+        folder: With its files.
+        templates: That the release ships.
 
     Raises:
         Exception: transformers cannot, with whatever it or the tokenizer's class raises.
@@ -81,4 +89,6 @@ def load_apply(folder: Path) -> Render:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return cast("Render", tokenizer.apply_chat_template)
+    special = {k: v for k, v in tokenizer.special_tokens_map.items() if isinstance(v, str)}
+    apply = cast("Render", tokenizer.apply_chat_template)
+    return Reference(apply=apply, templates=templates, special=special)

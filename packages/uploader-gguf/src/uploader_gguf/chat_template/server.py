@@ -88,15 +88,7 @@ class Server:
             self._log.seek(said_before)
             log = self._log.read().decode("utf-8", errors="replace")
             raise NoStartError(_telling(log) or found["error"])
-        answers = found["conversations"]
-        return [
-            Answer(
-                prompt=one.get("prompt", ""),
-                tokens=tuple(one.get("tokens", ())),
-                error=one.get("error"),
-            )
-            for one in answers
-        ]
+        return [_read(one) for one in found["conversations"]]
 
     def _exchange(self, line: str) -> str:
         process = self._process
@@ -124,6 +116,17 @@ class Server:
                 env=child_environment(),
             )
         )
+
+
+def _read(said: Mapping[str, Any]) -> Answer:
+    answer = Answer(
+        prompt=said.get("prompt", ""), tokens=tuple(said.get("tokens", ())), error=said.get("error")
+    )
+    counted = said.get("counted", len(answer.tokens))
+    if counted == len(answer.tokens):
+        return answer
+    # What chats get has to be what is compared here.
+    return Answer(error=counted if isinstance(counted, str) else f"a chat has {counted} tokens")
 
 
 def _telling(log: str) -> str:

@@ -3,7 +3,8 @@
 Runs as ``python -m uploader_gguf.chat_template.server_child``. Each line of standard input is a
 request, ``{"path", "conversations"}``, and is answered by a line of JSON: for each conversation
 ``{"prompt", "tokens"}`` or ``{"error"}``, and ``{"error"}`` alone when the server does not start on
-the file. The server listens on a free port of the loopback interface, with a key that only this
+the file. The first one is a chat as well: ``"counted"`` is how many tokens its prompt has there, or
+why it fails. The server listens on a free port of the loopback interface, with a key that only this
 process knows, and is gone when the answer is written.
 """
 
@@ -19,8 +20,10 @@ from typing import Any
 
 import xllamacpp
 
-CONTEXT = 1 << 14
-"""Tokens; only the shortest conversation is computed."""
+CONTEXT = 512
+"""Tokens; nothing is computed."""
+
+_NOT_THERE = 404  # older servers do not count
 
 
 class _Client:
@@ -49,10 +52,9 @@ def answer(path: str, conversations: list[dict[str, Any]]) -> dict[str, Any]:
     try:
         found = [_render(client, body) for body in conversations]
         if found and "tokens" in found[0]:
-            status, said = client.post(
-                "/v1/chat/completions", {**conversations[0], "max_tokens": 1}
-            )
-            found[0]["counted"] = said["usage"]["prompt_tokens"] if status == 200 else _why(said)
+            status, said = client.post("/v1/chat/completions/input_tokens", conversations[0])
+            if status != _NOT_THERE:
+                found[0]["counted"] = said["input_tokens"] if status == 200 else _why(said)
         return {"conversations": found}
     finally:
         client.close()

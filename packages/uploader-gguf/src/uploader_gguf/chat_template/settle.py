@@ -11,6 +11,7 @@ from typing import Any
 
 import importlib_metadata
 
+from uploader_gguf.chat_template import transformers_js
 from uploader_gguf.chat_template.compare import (
     Case,
     Comparison,
@@ -23,7 +24,7 @@ from uploader_gguf.chat_template.judge import judge, notes_of, refuse_start
 from uploader_gguf.chat_template.notes import QUIET, Note
 from uploader_gguf.chat_template.ollama_families import family_of, kept_apart
 from uploader_gguf.chat_template.probes import PROBES
-from uploader_gguf.chat_template.reference import Reference, load_apply
+from uploader_gguf.chat_template.reference import Reference, load
 from uploader_gguf.chat_template.rewrites import BY_NAME, LINE_ENDS, REWRITES, Rewrite
 from uploader_gguf.chat_template.server import NoStartError, Server
 from uploader_gguf.chat_template.stub import TOKENS, token_text
@@ -97,13 +98,12 @@ def settle(
     if templates.default is None or not {TEMPLATE, TOKENS} <= keys.keys() or folder.pooling:
         return Settled()
     try:
-        apply = load_apply(folder.path)
+        reference = with_form(load(folder.path, templates))
     except Exception as error:  # whatever a tokenizer of its own kind raises
         log.warning(
             "prompts were not compared: transformers does not load the tokenizer: %s", error
         )
         return Settled()
-    reference = with_form(Reference(apply=apply, templates=templates))
     with Server(work) as server:
         settling = _Settling(server=server, folder=folder, asked=cases(reference))
         trial, done = settling.run(reference, keys, rewrite=rewrite)
@@ -111,6 +111,8 @@ def settle(
         refuse_start(trial.no_start)
     judge(trial.outcomes)
     notes = notes_of(trial.reference, trial.outcomes)
+    third = transformers_js.compare(trial.reference, trial.outcomes)
+    notes += [third] if third else []
     _say(log, notes, done)
     changed = {key: value for key, value in trial.keys.items() if keys.get(key) != value}
     return Settled(
