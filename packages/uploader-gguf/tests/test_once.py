@@ -44,8 +44,9 @@ class _Watch:
 
 
 def test_a_step_opens_its_checkpoint_once_and_starts_llama_cpp_for_prompts_and_for_files(
-    llama_folder: Path, tmp_path: Path
+    llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("NODE_PATH", raising=False)  # or transformers.js would be asked as well
     adapter, _ = fine_tune(llama_folder, tmp_path)
     with _Watch() as opening:
         open_checkpoint(llama_folder, adapter)

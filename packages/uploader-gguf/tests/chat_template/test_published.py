@@ -6,18 +6,16 @@ Both engines are asked here once more, without the code that compares and explai
 from __future__ import annotations
 
 import random
-import struct
 
 import pytest
 
 from gguf_published import published
-from gguf_templates import Chat, chat_model
+from gguf_templates import Chat, chat_model, packed
 from uploader_core.plugin import RefusedError
 from uploader_gguf.chat_template import transformers_js
 from uploader_gguf.chat_template.probes import PROBES, Probe, with_text_arguments
 from uploader_gguf.chat_template.server import Server
 from uploader_gguf.chat_template.settle import TEMPLATE
-from uploader_gguf.format.gguf_file import string
 
 TEMPLATES = published()
 SEED, AT_ONCE = 7, 6
@@ -65,7 +63,7 @@ def differences(chat: Chat, template: str) -> set[str]:
 
     chat.put(template)
     tokenizer = AutoTokenizer.from_pretrained(chat.folder.path)
-    keys = {**chat.keys, TEMPLATE: struct.pack("<I", 8) + string(template)}
+    keys = {**chat.keys, TEMPLATE: packed(template)}
     bodies = [
         {"messages": with_text_arguments(p.messages), **({"tools": p.tools} if p.tools else {})}
         for p in PROBES

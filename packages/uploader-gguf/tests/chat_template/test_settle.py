@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from gguf_templates import (
@@ -15,10 +17,11 @@ from gguf_templates import (
     YES,
     Chat,
     chat_model,
+    packed,
 )
 from uploader_core.plugin import RefusedError
 from uploader_gguf.chat_template.settle import REWRITTEN as KEY
-from uploader_gguf.chat_template.settle import TEMPLATE
+from uploader_gguf.chat_template.settle import TEMPLATE, settle
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,18 @@ def test_the_file_says_what_was_done_to_its_template(chat: Chat) -> None:
     keys = chat.settle("\n" + 20 * "{# ~~~~~~~~~~ #}" + PLAIN).keys
     assert keys.keys() == {TEMPLATE, KEY}
     assert b"first-character" in keys[KEY]
+
+
+def test_the_template_for_tools_is_rewritten_as_well(chat: Chat) -> None:
+    template, _ = REWRITTEN["tools printed where none are"]
+    named = {"default": "\n" + PLAIN, "tool_use": "\n" + template}
+    chat.put([{"name": name, "template": text} for name, text in named.items()])
+    keys = {f"{TEMPLATE}.tool_use": packed(named["tool_use"]), TEMPLATE: packed(named["default"])}
+    settled = settle({**chat.keys, **keys}, chat.folder, chat.work, logging.getLogger("test"))
+    assert settled.record is not None
+    assert "first-character" in settled.record["rewritten"]
+    assert b"{{ '\\n' }}" in settled.keys[f"{TEMPLATE}.tool_use"]
+    assert b"{{ '\\n' }}" in settled.keys[TEMPLATE]
 
 
 def test_a_template_that_ollama_would_not_use_gets_a_comment(chat: Chat) -> None:

@@ -139,6 +139,11 @@ EQUAL: dict[str, str] = {
 """Templates that nothing is to be said of."""
 
 
+def packed(text: str) -> bytes:
+    """Pack a text as a value of a GGUF."""
+    return struct.pack("<I", 8) + string(text)
+
+
 @dataclass(frozen=True)
 class Chat:
     """A model of which only the chat template changes."""
@@ -148,16 +153,15 @@ class Chat:
     config: dict[str, Any]
     work: Path
 
-    def put(self, template: str) -> None:
-        """Let the tokenizer have a template."""
+    def put(self, template: str | list[dict[str, str]]) -> None:
+        """Let the tokenizer have a template, or several with names."""
         path = self.folder.path / "tokenizer_config.json"
         path.write_text(json.dumps({**self.config, "chat_template": template}), "utf-8")
 
     def settle(self, template: str, **keys: bytes) -> Settled:
         """Settle a template, as the step does before it writes."""
         self.put(template)
-        packed = struct.pack("<I", 8) + string(template)
-        given = {**self.keys, TEMPLATE: packed, **keys}
+        given = {**self.keys, TEMPLATE: packed(template), **keys}
         return settle(given, self.folder, self.work, logging.getLogger("test"))
 
     def record(self, template: str) -> tuple[list[str], list[str]]:
