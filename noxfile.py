@@ -171,8 +171,8 @@ def tests_of(session: nox.Session, name: str) -> None:
     """Run the tests of one package, with only what it needs installed."""
     needed = {"merged": ("kernels", "lora"), "gguf": ("kernels", "lora", "merged"),
               "compressed": ("kernels", "lora", "merged"),
-              "ollama": ("kernels", "lora", "merged", "gguf"),
               "mlx": ("kernels", "lora", "merged"),
+              "ollama": ("kernels", "lora", "merged", "gguf", "oci"),
               "hf": ("loopback-hub",), "loopback-hub": ("hf",), "demo": PACKAGES[1:-1],
               "trainers": PACKAGES[1:]}  # fmt: skip
     install(session, *dict.fromkeys(("core", "kit", *needed.get(name, ()), name)))

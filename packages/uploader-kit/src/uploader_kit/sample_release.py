@@ -67,3 +67,9 @@ def documents_first(trial: Trial) -> Trial:
     """Put the documents first, where whoever sends in the order of the list sends them."""
     files = sorted(trial.files, key=lambda file: file.role != "document")
     return replace(trial, files=tuple(files))
+
+
+def without_last(files: tuple[UploadFile, ...]) -> tuple[UploadFile, ...]:
+    """Leave the last file out that is no document, as a later release might."""
+    last = [file for file in files if file.role != "document"][-1]
+    return tuple(file for file in files if file is not last)

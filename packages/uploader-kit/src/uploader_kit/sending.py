@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, ClassVar
 
+from uploader_core.artifact import UploadFile
 from uploader_kit import guard
 from uploader_kit.aftermath import AftermathConformance
 from uploader_kit.announcing import announce, does_not_apply
@@ -27,7 +29,12 @@ from uploader_kit.files import unchanged
 from uploader_kit.meeting import Meeting
 from uploader_kit.proxy import FaultProxy
 from uploader_kit.refusals import RefusalConformance
-from uploader_kit.sample_release import documents_first, make_release, with_manifest
+from uploader_kit.sample_release import (
+    documents_first,
+    make_release,
+    with_manifest,
+    without_last,
+)
 from uploader_kit.telltale import find_secret
 from uploader_kit.trial import Result, Trial, resolve_settings
 
@@ -81,6 +88,17 @@ class UploadConformance(AftermathConformance, RefusalConformance):
             f"{type(self).__name__} has no destination(): return a context manager that starts a "
             "server on this machine and gives a uploader_kit.Destination"
         )
+
+    def release(self, folder: Path) -> tuple[UploadFile, ...]:
+        """Return what is sent; override where the destination takes certain kinds of file only.
+
+        The first file should have :attr:`size` bytes, one should be a document, and without the
+        last that is none, it should still be a release.
+
+        Args:
+            folder: Where to write it.
+        """
+        return make_release(folder, self.size)
 
     # -- checks --------------------------------------------------------------------------------
 
@@ -237,7 +255,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
     def test_second_release_replaces_the_first(self) -> None:
         """What only the earlier release had is gone. Announced: it warns today, and fails later."""
         with self._open("replaced") as (place, trial):
-            kept = tuple(f for f in trial.files if not f.name.startswith("lora/"))
+            kept = without_last(trial.files)
             for files in (trial.files, kept):
                 _receipt(with_manifest(trial, files).run())
             there = place.listing()
@@ -256,7 +274,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
         if self.the_spec().still_there is None:
             does_not_apply("the destination does not tell whether an upload is there")
         with self._open("there") as (_, trial):
-            kept = tuple(f for f in trial.files if not f.name.startswith("lora/"))
+            kept = without_last(trial.files)
             receipt = _receipt(with_manifest(trial, trial.files).run())
             for brought, there in ((None, True), (kept, False)):
                 if brought is not None:
@@ -363,7 +381,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
                 root=root,
                 settings=resolve_settings(plugin, spec, self.settings),
                 target=target,
-                files=make_release(root / "release", self.size),
+                files=self.release(root / "release"),
                 environment=environment,
                 limit=self.limit,
             )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import Capability, DocumentSpec, Resources, UploadSpec, hookimpl
-from uploader_ollama.settings import ModelSettings, ServerSettings
+from uploader_oci.registry.credentials import SECRETS
+from uploader_ollama.settings import ModelSettings, RegistrySettings, ServerSettings
 
 _KINDS = ("gguf", "gguf-lora")
 
@@ -30,6 +31,28 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
                 degree="partial",
                 note="the plain name is set when all files are there",
             ),
+        ),
+        resources=Resources(lane="network"),
+    )
+    yield UploadSpec(
+        name="push",
+        summary="any OCI registry, as `ollama push` would fill it; no Ollama is needed",
+        scheme="ollama-registry",
+        accepts=("gguf",),
+        run="uploader_ollama.registry.push:upload",
+        check="uploader_ollama.registry.check:check",
+        group="uploader_ollama.model.pieces:group_for_registry",
+        verify="uploader_ollama.registry.verify:verify",
+        still_there="uploader_ollama.registry.verify:still_there",
+        clean_up="uploader_ollama.registry.verify:clean_up",
+        settings=RegistrySettings,
+        secrets=SECRETS,
+        capabilities=(
+            Capability(name="atomic", note="each tag gets one manifest, the plain one last"),
+            Capability(
+                name="resume", degree="partial", note="as far as the registry keeps a session"
+            ),
+            "revision",
         ),
         resources=Resources(lane="network"),
     )

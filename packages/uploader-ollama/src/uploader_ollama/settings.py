@@ -40,3 +40,22 @@ class ServerSettings(ModelSettings):
         help="seconds without any answer before Ollama counts as gone",
         changes_result=False,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegistrySettings(ModelSettings):
+    """Settings of the destination ``ollama-registry:``."""
+
+    plain_http: bool = setting(
+        False, help="speak to a registry on another machine without encryption"
+    )
+    chunk: int = setting(
+        32 << 20,
+        help="bytes of one request of a large file; 0: each file in one",
+        changes_result=False,
+    )
+    registry_timeout: float = setting(
+        60.0,
+        help="seconds without any answer before a request to a registry is repeated",
+        changes_result=False,
+    )

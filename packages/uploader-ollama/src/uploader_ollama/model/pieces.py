@@ -11,7 +11,7 @@ from uploader_core.plugin import Artifact, GroupContext, RefusedError, UploadFil
 from uploader_gguf.chat_template.ollama_families import family_of
 from uploader_ollama.model.facts import Facts, read_facts
 from uploader_ollama.model.modelfile import NAME, read_modelfile
-from uploader_ollama.model.name import LATEST, parse_name, tags_for
+from uploader_ollama.model.name import parse_name, tags_for
 from uploader_ollama.model.recipe import Recipe, make_recipe
 
 GGUF, GGUF_LORA = "gguf", "gguf-lora"
@@ -73,6 +73,11 @@ def group(context: GroupContext) -> tuple[UploadGroup, ...]:
             target = str(name.at(f"{name.tag}-lora" if name.tag else "lora"))
         groups.append(UploadGroup(target=target, kinds=(kind,), flatten=True, documents=False))
     return tuple(groups)
+
+
+def group_for_registry(context: GroupContext) -> tuple[UploadGroup, ...]:
+    """One place for all kinds; each has a tag of its own there."""
+    return (UploadGroup(target=context.target, kinds=context.kinds, flatten=True, documents=False),)
 
 
 def find_pieces(files: Iterable[UploadFile], inputs: Sequence[Artifact], settings: Any) -> Pieces:
@@ -184,7 +189,3 @@ def _refuse_doubles(role: str, pieces: Sequence[Piece]) -> None:
             safe="nothing was sent",
             next="send one of them",
         )
-
-
-__all__ = ["GGUF", "GGUF_LORA", "KINDS", "LATEST", "Piece", "Pieces", "default_kind",
-           "find_pieces", "group", "refuse_family"]  # fmt: skip
