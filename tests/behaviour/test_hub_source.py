@@ -149,6 +149,7 @@ def test_ggufs_of_a_model_on_the_hub_in_one_command(
     assert {step for step, status in done.items() if status != "kept"} == {
         "dir:lineage@gguf",
         "hf:card@gguf",
+        "ollama:modelfile@gguf",
     }
     assert len(hub.requests) == asked
 

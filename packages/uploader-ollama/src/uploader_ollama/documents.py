@@ -32,19 +32,19 @@ def write(context: StepContext) -> Artifact:
     """
     found = _read(context)
     if found is not None:
-        recipe, files = found
+        recipe, files, chats = found
         projector = _gguf(context).metadata.get("mmproj")
         names = [files[0], *([projector] if isinstance(projector, str) else [])]
         proven = hub_template(_gguf(context).path / files[0])
-        texts = {
-            NAME: write_modelfile(recipe, names, files[1:]),
-            "params": params_json(recipe) if recipe.parameters else "",
-            "system": recipe.system,
-            "template": recipe.template or proven,
-        }
-        for name, text in texts.items():
+        texts = (
+            (NAME, "document", write_modelfile(recipe, names, files[1:], chats=chats)),
+            ("params", "config", params_json(recipe) if recipe.parameters else ""),
+            ("system", "config", recipe.system),
+            ("template", "template", recipe.template or proven),
+        )
+        for name, role, text in texts:
             if text:
-                context.output.write(name, text, role="document")
+                context.output.write(name, text, role=role)
     return context.artifact()
 
 
@@ -79,8 +79,8 @@ def section(context: StepContext) -> str:
     return "\n".join(lines)
 
 
-def _read(context: StepContext) -> tuple[Recipe, list[str]] | None:
-    """Return what to say, and the files of one part each, the default first."""
+def _read(context: StepContext) -> tuple[Recipe, list[str], bool] | None:
+    """Return what to say, the whole files, the default first, and whether they have a template."""
     artifact, settings = _gguf(context), context.settings
     files = _files(artifact, settings.default)
     facts = _facts(artifact, files[0]) if files else None
@@ -91,7 +91,8 @@ def _read(context: StepContext) -> tuple[Recipe, list[str]] | None:
     ids = generation.get("eos_token_id")
     named = [i for i in (ids if isinstance(ids, list) else [ids]) if type(i) is int]
     ends = (*facts.ends, *texts_of(artifact.path / files[0], named))
-    return make_recipe(ends, generation, settings, _licences(context, weights)), files
+    recipe = make_recipe(ends, generation, settings, _licences(context, weights))
+    return recipe, files, bool(facts.template)
 
 
 def _gguf(context: StepContext) -> Artifact:

@@ -27,13 +27,16 @@ _COMMAND = re.compile(
 )
 
 
-def write_modelfile(recipe: Recipe, files: Sequence[str], others: Sequence[str] = ()) -> str:
+def write_modelfile(
+    recipe: Recipe, files: Sequence[str], others: Sequence[str] = (), *, chats: bool = True
+) -> str:
     """Return a Modelfile for files that lie beside it.
 
     Args:
         recipe: What to say besides.
         files: The model, and a projector where it has one.
         others: The same model in other kinds, for a comment.
+        chats: Whether the file has a chat template.
 
     Raises:
         RefusedError: A text that no Modelfile can say.
@@ -46,7 +49,7 @@ def write_modelfile(recipe: Recipe, files: Sequence[str], others: Sequence[str] 
             lines.append(f"PARAMETER {name} {_quoted(one)}")
     if recipe.template:
         lines.append(f"TEMPLATE {_quoted(recipe.template)}")
-    else:
+    elif chats:
         lines.append("# no TEMPLATE: Ollama renders the chat template in the GGUF")
     if recipe.system:
         lines.append(f"SYSTEM {_quoted(recipe.system)}")
@@ -107,7 +110,7 @@ def _quoted(value: object) -> str:
 
 def _plain(licence: str) -> str:
     kept = "".join(c if c in "\t\n\r" or not _is_dropped(c) else " " for c in licence)
-    return kept.replace('"""', "'''").strip('"\n') + "\n"
+    return kept.replace('"""', "'''").rstrip("\n") + "\n"
 
 
 def _is_dropped(character: str) -> bool:

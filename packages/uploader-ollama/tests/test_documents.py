@@ -1,0 +1,87 @@
+"""What lies beside the GGUF files: Modelfile and params, from a real conversion's folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ollama_files import RELEASE, artifact_of, release
+from uploader_core.plugin import Artifact, OutputFolder, StepContext
+from uploader_ollama.documents import section, write
+from uploader_ollama.settings import ModelSettings
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Any:
+    """Write the documents of a release; keywords are settings."""
+
+    def run(*kinds: str, generation: dict[str, Any] | None = None, **settings: Any) -> Path:
+        keys = settings.pop("keys", {})
+        files = release(tmp_path / "gguf", *kinds, **keys)
+        base = tmp_path / "base"
+        base.mkdir(exist_ok=True)
+        (base / "config.json").write_text(json.dumps({"model_type": "llama"}))
+        (base / "LICENSE").write_text("Do what you want.\n")
+        if generation is not None:
+            (base / "generation_config.json").write_text(json.dumps(generation))
+        context = StepContext(
+            step="ollama:modelfile@gguf",
+            inputs=(artifact_of(files),),
+            settings=ModelSettings(**settings),
+            release=RELEASE,
+            output=OutputFolder(tmp_path / "gguf", tmp_path / "work"),
+            work=tmp_path / "work",
+            sources={"base": base},
+        )
+        (tmp_path / "work").mkdir(exist_ok=True)
+        write(context)
+        return tmp_path / "gguf"
+
+    return run
+
+
+def test_the_plain_name_is_the_usual_kind_and_others_are_named(documents: Any) -> None:
+    text = (documents("Q8_0", "Q4_K_M") / "Modelfile").read_text()
+    assert "FROM ./tiny-Q4_K_M.gguf\n# or FROM ./tiny-Q8_0.gguf\n" in text
+    assert 'PARAMETER stop "</s>"\nPARAMETER stop "<|im_end|>"\n' in text
+    assert "TEMPLATE " not in text.replace("# no TEMPLATE", "")
+    assert 'LICENSE """Do what you want.\n"""' in text
+
+
+def test_files_for_the_hub_are_written_where_they_are_needed(documents: Any) -> None:
+    folder = documents("Q8_0", system="Be brief.")
+    assert json.loads((folder / "params").read_text()) == {"stop": ["</s>", "<|im_end|>"]}
+    assert (folder / "system").read_text() == "Be brief."
+    assert not (folder / "template").exists()
+
+
+def test_nothing_is_written_for_files_that_were_cut(tmp_path: Path) -> None:
+    files = release(tmp_path / "gguf", "Q8_0")
+    quants = {"tiny-Q8_0-00001-of-00002.gguf": "Q8_0", "tiny-Q8_0-00002-of-00002.gguf": "Q8_0"}
+    artifact = Artifact(kind="gguf", path=files[0].path.parent, metadata={"quants": quants})
+    context = StepContext(
+        step="ollama:modelfile@gguf",
+        inputs=(artifact,),
+        settings=ModelSettings(),
+        release=RELEASE,
+        output=OutputFolder(tmp_path / "out", tmp_path / "work"),
+        work=tmp_path / "work",
+    )
+    assert write(context).files == ()
+    assert section(context) == ""
+
+
+def test_the_card_names_the_renderer_that_answers(tmp_path: Path) -> None:
+    files = release(tmp_path / "gguf", "Q8_0", general__architecture="gemma4")
+    context = StepContext(
+        step="hf:card@gguf",
+        inputs=(artifact_of(files),),
+        settings=None,
+        release=RELEASE,
+        output=OutputFolder(tmp_path / "out", tmp_path / "work"),
+        work=tmp_path / "work",
+    )
+    assert "its own renderer, `gemma4`" in section(context)
