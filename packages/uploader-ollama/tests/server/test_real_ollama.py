@@ -62,6 +62,7 @@ def test_a_real_ollama_has_the_model_with_its_own_template(
 ) -> None:
     # Ollama validates what it gets, so it has to be a model that llama.cpp loads.
     import torch
+
     from gguf_llamas import byte_level_tokenizer, llama
     from gguf_oracles import convert
 
