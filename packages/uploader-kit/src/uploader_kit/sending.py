@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from uploader_core.artifact import UploadFile
 from uploader_kit import guard
 from uploader_kit.aftermath import AftermathConformance
 from uploader_kit.announcing import announce, does_not_apply
+from uploader_kit.calm import Calm, receipt_of
 from uploader_kit.conditions import Death, can_die_by_size
 from uploader_kit.conformance import expect
 from uploader_kit.declaring import check_broken_upload, check_receipt, declared_in_full
@@ -36,26 +37,7 @@ from uploader_kit.sample_release import (
     without_last,
 )
 from uploader_kit.telltale import find_secret
-from uploader_kit.trial import Result, Trial, resolve_settings
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Calm:
-    """An upload that nobody disturbed, for the checks that only look at it.
-
-    Attributes:
-        result: What became of it.
-        trial: What was sent.
-        before: Names at the destination before it.
-        there: What was there after it.
-        changed: Files of the release that were changed meanwhile.
-    """
-
-    result: Result
-    trial: Trial
-    before: tuple[str, ...]
-    there: Mapping[str, str]
-    changed: tuple[str, ...]
+from uploader_kit.trial import Trial, resolve_settings
 
 
 class UploadConformance(AftermathConformance, RefusalConformance):
@@ -75,7 +57,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
     limit: ClassVar[float] = 120.0
     trusted: ClassVar[tuple[str, ...]] = ()
 
-    _calm: ClassVar[_Calm | None] = None
+    _calm: ClassVar[Calm | None] = None
 
     @classmethod
     def setup_class(cls) -> None:
@@ -105,7 +87,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
     def test_everything_arrives(self) -> None:
         """Every file is at the destination with its digest, and the receipt counts them."""
         calm = self._undisturbed()
-        receipt = _receipt(calm.result)
+        receipt = receipt_of(calm.result)
         expect_complete(calm.there, calm.trial.files)
         count = len(calm.trial.files)
         expect(receipt["files"] == count, f"the receipt counts {receipt['files']} of {count}")
@@ -116,7 +98,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
     def test_nothing_else_is_left_at_the_destination(self) -> None:
         """Only what the run listed is there. Announced: it warns today, and fails later."""
         calm = self._undisturbed()
-        _receipt(calm.result)
+        receipt_of(calm.result)
         with self.destination() as place:
             own = place.own
         listed = {*calm.before, *(f.name for f in calm.trial.files)}
@@ -158,7 +140,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
                 return not early
 
             meeting = self._meeting(trial, look)
-            _receipt(trial.run(meet=meeting))
+            receipt_of(trial.run(meet=meeting))
             if meeting.error is not None:
                 raise meeting.error
         for document, missing in early:
@@ -200,8 +182,8 @@ class UploadConformance(AftermathConformance, RefusalConformance):
     def test_second_upload_sends_nothing(self) -> None:
         """What is there already is seen by its digest and not sent again."""
         with self._open("twice") as (place, trial):
-            _receipt(trial.run())
-            receipt = _receipt(trial.run())
+            receipt_of(trial.run())
+            receipt = receipt_of(trial.run())
             sent = receipt["bytes_sent"]
             expect(sent == 0, f"the second upload sent {sent:,} bytes again")
             self._expect_complete(place, trial)
@@ -219,14 +201,14 @@ class UploadConformance(AftermathConformance, RefusalConformance):
                 expect(first.error.exit_code == 5, "a lost connection must end as TemporaryError, "
                        f"not as {type(first.error).__name__}: {first.error}")  # fmt: skip
                 expect(first.error.next, f"{first.error.what!r} does not say what to do next")
-                _receipt(trial.run())
+                receipt_of(trial.run())
             self._expect_complete(place, trial)
 
     def test_killed_upload_is_completed(self) -> None:
         """An upload that was killed is completed by the next one."""
         with self._open("killed") as (place, trial):
             trial.run(kill=60)
-            _receipt(trial.run())
+            receipt_of(trial.run())
             self._expect_complete(place, trial)
 
     def test_interrupted_upload_leaves_nothing_torn(self) -> None:
@@ -257,7 +239,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
         with self._open("replaced") as (place, trial):
             kept = without_last(trial.files)
             for files in (trial.files, kept):
-                _receipt(with_manifest(trial, files).run())
+                receipt_of(with_manifest(trial, files).run())
             there = place.listing()
             left = sorted({f.name for f in trial.files} & {*there} - {f.name for f in kept})
             self._expect_complete(place, replace(trial, files=kept))
@@ -275,10 +257,10 @@ class UploadConformance(AftermathConformance, RefusalConformance):
             does_not_apply("the destination does not tell whether an upload is there")
         with self._open("there") as (_, trial):
             kept = without_last(trial.files)
-            receipt = _receipt(with_manifest(trial, trial.files).run())
+            receipt = receipt_of(with_manifest(trial, trial.files).run())
             for brought, there in ((None, True), (kept, False)):
                 if brought is not None:
-                    _receipt(with_manifest(trial, brought).run())
+                    receipt_of(with_manifest(trial, brought).run())
                 result = trial.still_there(receipt)
                 expect(result.error is None, f"still_there failed: {result.error}")
                 expect(result.value is there, f"still_there says {result.value} of a release that "
@@ -289,7 +271,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
         with self._open("damaged") as (place, trial):
             if place.damage is None:
                 does_not_apply("nothing can be changed at this destination")
-            _receipt(trial.run())
+            receipt_of(trial.run())
             place.damage(trial.files[0].name)
             result = trial.run()
             if result.error is None:
@@ -351,14 +333,14 @@ class UploadConformance(AftermathConformance, RefusalConformance):
         can = declared_in_full(self.the_spec())
         if not can:
             does_not_apply("the destination declares nothing that the kit can try")
-        check_receipt(can, _receipt(self._undisturbed().result))
+        check_receipt(can, receipt_of(self._undisturbed().result))
         if can & {"resume", "atomic"}:
             with self._open("capable", bad_line=True) as (place, trial, proxy):
                 proxy.cuts, proxy.after = 1_000_000, self.size // 2
                 trial.run(until=proxy.lost)
                 there = place.listing()
                 proxy.cuts = 0
-                check_broken_upload(can, trial.files, there, _receipt(trial.run())["bytes_sent"])
+                check_broken_upload(can, trial.files, there, receipt_of(trial.run())["bytes_sent"])
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -387,7 +369,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
             )
             yield (place, trial) if proxy is None else (place, trial, proxy)
 
-    def _undisturbed(self) -> _Calm:
+    def _undisturbed(self) -> Calm:
         cls = type(self)
         if cls._calm is None:
             with self._open("arrives") as (place, trial):
@@ -395,7 +377,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
                 with unchanged([trial.root / "release"]) as changed:
                     result = trial.run()
                 there = {} if result.error is not None else place.listing()
-            cls._calm = _Calm(
+            cls._calm = Calm(
                 result=result, trial=trial, before=before, there=there, changed=tuple(changed)
             )
         return cls._calm
@@ -405,10 +387,3 @@ class UploadConformance(AftermathConformance, RefusalConformance):
 
     def _expect_complete(self, place: Destination, trial: Trial) -> None:
         expect_complete(place.listing(), trial.files)
-
-
-def _receipt(result: Result) -> Mapping[str, Any]:
-    if result.error is not None:
-        raise result.error
-    receipt: Mapping[str, Any] = result.value
-    return receipt
