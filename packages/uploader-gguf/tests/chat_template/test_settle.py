@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ from gguf_templates import (
     chat_model,
     packed,
 )
-from uploader_core.plugin import RefusedError
+from uploader_core.plugin import PluginError, RefusedError
 from uploader_gguf.chat_template.settle import REWRITTEN as KEY
 from uploader_gguf.chat_template.settle import TEMPLATE, settle
 
@@ -122,3 +123,12 @@ def test_the_setting_that_gives_the_prompts_of_training_is_named(chat: Chat) -> 
         found[name] = record["notes"][0]["said"]
     assert 'chat_template_kwargs to {"enable_thinking": false}' in found["thinking off by default"]
     assert "no setting of llama.cpp gives" in found["thinking on where it is said"]
+
+
+def test_a_library_that_has_no_such_server_is_no_fault_of_the_template(
+    chat: Chat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "xllamacpp.py").write_text("CommonParams = None\n", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(PluginError, match="server cannot be started: TypeError"):
+        chat.settle(PLAIN)

@@ -96,6 +96,6 @@ def test_the_vocabulary_alone_stands_for_the_file(llama_folder: Path, tmp_path: 
         text=True,
         check=True,
     )
-    of_file, of_stub = done.stdout.splitlines()
+    _, of_file, of_stub = done.stdout.splitlines()
     assert of_file == of_stub
     assert json.loads(of_file)["conversations"][0]["counted"] > 1

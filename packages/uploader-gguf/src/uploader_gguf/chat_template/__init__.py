@@ -1,1 +1,4 @@
 """The chat template of a file: what the programs that load it make of it."""
+
+READY = "ready\n"
+"""What the server's process says before the first request: what fails after that is the file."""

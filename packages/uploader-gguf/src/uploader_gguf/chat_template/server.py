@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uploader_core.plugin import PluginError
+from uploader_gguf.chat_template import READY
 from uploader_gguf.chat_template.stub import write_stub
+from uploader_gguf.llama_cpp import library
 from uploader_gguf.llama_cpp.smoke import child_environment
 
 TIMEOUT = 120
@@ -78,6 +81,7 @@ class Server:
 
         Raises:
             NoStartError: It does not start, or ends.
+            PluginError: No file can be tried with the package that brings it.
         """
         write_stub(self._path, keys)
         said_before = os.fstat(self._log.fileno()).st_size
@@ -106,7 +110,7 @@ class Server:
             timer.cancel()
 
     def _start(self) -> subprocess.Popen[str]:
-        return self._stack.enter_context(
+        process = self._stack.enter_context(
             subprocess.Popen(
                 [sys.executable, "-m", "uploader_gguf.chat_template.server_child"],
                 stdin=subprocess.PIPE,
@@ -116,6 +120,16 @@ class Server:
                 env=child_environment(),
             )
         )
+        assert process.stdout is not None
+        if process.stdout.readline() != READY:
+            self._log.seek(0)
+            last = self._log.read().decode("utf-8", errors="replace").strip().splitlines()[-1:]
+            raise PluginError(
+                f"llama.cpp's server cannot be started: {''.join(last)}",
+                owner=library.version(),
+                next="upgrade xllamacpp, or leave the check out with --no-gguf-template-check",
+            )
+        return process
 
 
 def _read(said: Mapping[str, Any]) -> Answer:

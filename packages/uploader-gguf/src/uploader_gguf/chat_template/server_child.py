@@ -4,8 +4,8 @@ Runs as ``python -m uploader_gguf.chat_template.server_child``. Each line of sta
 request, ``{"path", "conversations"}``, and is answered by a line of JSON: for each conversation
 ``{"prompt", "tokens"}`` or ``{"error"}``, and ``{"error"}`` alone when the server does not start on
 the file. The first one is a chat as well: ``"counted"`` is how many tokens its prompt has there, or
-why it fails. The server listens on a free port of the loopback interface, with a key that only this
-process knows, and is gone when the answer is written.
+why it has none. The server listens on a free port of the loopback interface, its default, with a
+key that only this process knows, and is gone when the answer is written.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import urllib.parse
 from typing import Any
 
 import xllamacpp
+
+from uploader_gguf.chat_template import READY
 
 CONTEXT = 512
 """Tokens; nothing is computed."""
@@ -84,7 +86,6 @@ def _parameters(path: str, key: str) -> Any:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = path
     parameters.use_jinja = True
-    parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
     parameters.api_keys = [key]
     parameters.n_ctx = CONTEXT
@@ -103,6 +104,9 @@ def main() -> None:
     """Answer requests, a line of JSON each, one line of standard output after the other."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # llama.cpp writes there as well
+    _parameters("", "")  # another version may have others
+    answers.write(READY)
+    answers.flush()
     for line in sys.stdin:
         request = json.loads(line)
         answers.write(json.dumps(answer(request["path"], request["conversations"])) + "\n")
