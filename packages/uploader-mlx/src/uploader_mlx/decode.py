@@ -1,7 +1,7 @@
-"""What codes stand for, plainly: to prove what was written, and to read it. Heavy: torch.
+"""What codes stand for, plainly: to prove what was written, and to measure it. Heavy: torch.
 
-It is said here once more, and not by mlx, so that neither hides a mistake of the other. The tests
-compare it with ``mx.dequantize``.
+mlx takes no part in it, so that neither hides a mistake of the other; the tests compare it with
+``mx.dequantize``.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ from collections.abc import Sequence
 
 import torch  # noqa: TID253 - this module computes
 
+from uploader_merged.compute.mlx_codes import float_values, scale_values, unpack
 from uploader_mlx.kinds import Quantisation
 
-_FP4 = torch.tensor(
-    [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], dtype=torch.float64
-)
-_BIAS = 127
 _ROUNDED = 2**-8
 """Of a number that is rounded to BF16, the coarsest type of weights, with room."""
 _LEAST = 2**-9
@@ -29,28 +26,12 @@ def decode(how: Quantisation, parts: Sequence[torch.Tensor]) -> tuple[torch.Tens
         how: How they are quantised.
         parts: Codes as 32-bit words, scales, and biases of whole numbers.
     """
-    codes, scales = unpack(parts[0], how.bits), _scales(how, parts[1])
+    codes, scales = unpack(parts[0], how.bits), scale_values(how.mode, parts[1])
     wide: torch.Tensor = scales.repeat_interleave(how.group, -1)
     if how.mode == "affine":
         bias = parts[2].double().repeat_interleave(how.group, -1)
         return codes * wide + bias, wide
-    if how.bits == 4:
-        return _FP4[codes] * wide, wide
-    values = codes.to(torch.uint8).view(torch.float8_e4m3fn).double()
-    return values * wide, wide
-
-
-def unpack(words: torch.Tensor, bits: int) -> torch.Tensor:
-    """Return the codes of rows of 32-bit words, lowest bits first, as int64."""
-    wide = words.view(torch.int32).to(torch.int64) & 0xFFFFFFFF
-    if 32 % bits == 0:
-        shifts = torch.arange(0, 32, bits)
-        codes: torch.Tensor = (wide[..., None] >> shifts) & (2**bits - 1)
-        return codes.flatten(-2)
-    # A code may lie across two words: take the bits one by one.
-    flat = ((wide[..., None] >> torch.arange(32)) & 1).flatten(-2)
-    whole: torch.Tensor = (_in_groups(flat, bits) << torch.arange(bits)).sum(-1)
-    return whole
+    return float_values(codes, how.bits) * wide, wide
 
 
 def step(how: Quantisation, weights: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
@@ -81,12 +62,3 @@ def _in_groups(values: torch.Tensor, size: int) -> torch.Tensor:
     """Return the last axis cut into groups."""
     cut: torch.Tensor = values.reshape(*values.shape[:-1], -1, size)
     return cut
-
-
-def _scales(how: Quantisation, stored: torch.Tensor) -> torch.Tensor:
-    if how.mode == "affine":
-        return stored.double()
-    if how.mode == "nvfp4":
-        return stored.view(torch.float8_e4m3fn).double()
-    powers: torch.Tensor = torch.exp2(stored.double() - _BIAS)
-    return powers

@@ -29,7 +29,7 @@ class BaseModel:
         folder: Where it is.
         config: ``config.json``; without ``quantization_config`` where tensors are widened.
         tensors: By name, in the order of the files.
-        quantised: How the files are quantised (``bitsandbytes``, ``fp8``), or None.
+        quantised: How the files are quantised (``bitsandbytes``, ``fp8``, ``mlx``), or None.
         unwrapped: What was taken off the names of the files (``_orig_mod. of torch.compile``).
     """
 
@@ -79,7 +79,7 @@ def read_base(folder: Path) -> BaseModel:
         folder=folder,
         config=config,
         tensors=tensors,
-        quantised=None if method is None else str(method["quant_method"]),
+        quantised=None if method is None else str(method.get("quant_method", "mlx")),
         unwrapped=unwrapped,
     )
 

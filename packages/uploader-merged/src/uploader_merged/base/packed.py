@@ -1,4 +1,4 @@
-"""Bases that are in a quantised form: bitsandbytes' 4 bits and block-scaled fp8. No torch.
+"""Bases that are in a quantised form: bitsandbytes' 4 bits, block-scaled fp8, mlx-lm's. No torch.
 
 An adapter can be merged into such a base after its tensors are widened, one by one. What the
 quantisation lost stays lost, so the plan says it, and names the 16-bit model where its name tells.
@@ -9,49 +9,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from uploader_core.plugin import SourceError, parse_json
 from uploader_lora import StoredTensor, tensor_bytes
+from uploader_merged.base.mlx_packed import is_mlx, widen_mlx
+from uploader_merged.base.packed_tensor import DTYPES, PackedTensor
 
 _STATE = re.compile(r"(?P<name>.+)\.quant_state\.bitsandbytes__(?P<kind>nf4|fp4)")
 _SIBLINGS = ("absmax", "quant_map", "nested_absmax", "nested_quant_map")
-_DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 _SUFFIX = re.compile(r"(-unsloth)?-bnb-4bit$|-FP8$", re.I)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PackedTensor(StoredTensor):
-    """A tensor that has to be widened when it is read.
-
-    ``dtype``, ``shape`` and ``nbytes`` are those of the widened tensor; ``file`` and ``offset``
-    tell where the codes lie.
-
-    Attributes:
-        codes: 4-bit codes as bytes, or fp8 values.
-        parts: What belongs to them by name (``absmax``, ``scale``, ...).
-        block: Weights that share a scale: (count,) of flat ones for 4 bits, (rows, columns) for
-            fp8.
-        nested_block: Scales that share a scale; 0 when scales are not quantised.
-        nested_offset: Added to scales that were quantised.
-    """
-
-    codes: StoredTensor
-    parts: tuple[tuple[str, StoredTensor], ...]
-    block: tuple[int, ...]
-    nested_block: int = 0
-    nested_offset: float = 0.0
-
-    def part(self, name: str) -> StoredTensor:
-        """Return a part; KeyError when there is none."""
-        return dict(self.parts)[name]
 
 
 def quantisation(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return how a model is quantised by its outer configuration, or None."""
-    found = config.get("quantization_config")
+    # Older folders of mlx-lm have its own word alone.
+    found = config.get("quantization_config", config.get("quantization"))
     return found if isinstance(found, dict) else None
 
 
@@ -74,16 +48,16 @@ def widen(
         found = _widen_4bit(folder, tensors)
     elif method.get("quant_method") == "fp8" and method.get("weight_block_size"):
         found = _widen_fp8(folder, config, method, tensors)
+    elif is_mlx(method):
+        try:
+            found = widen_mlx(config, method, tensors)
+        except ValueError as error:
+            _refuse(folder, f"is quantised by MLX, and {error}")
     else:
-        if "quant_method" not in method and {"bits", "group_size"} <= method.keys():
-            _refuse(
-                folder,
-                "is quantised by MLX",
-                f"mlx_lm.convert --hf-path {folder} --mlx-path OUT --dequantize gives 16 bits with "
-                "what the quantisation lost; better is the model that it was made from",
-            )
         _refuse(folder, f"is quantised ({str(method.get('quant_method', 'unknown'))[:40]})")
-    return {k: v for k, v in config.items() if k != "quantization_config"}, found
+    # mlx-lm says it twice.
+    unsaid = ("quantization_config", "quantization")
+    return {k: v for k, v in config.items() if k not in unsaid}, found
 
 
 def original_name(model_id: str) -> str | None:
@@ -115,7 +89,7 @@ def _packed_4bit(
     try:
         said = parse_json(text)
         shape = tuple(int(n) for n in said["shape"])
-        block, dtype = int(said["blocksize"]), _DTYPES[said["dtype"]]
+        block, dtype = int(said["blocksize"]), DTYPES[said["dtype"]]
         nested_block = int(said.get("nested_blocksize", 0))
         offset = float(said.get("nested_offset", 0.0))
     except (ValueError, KeyError, TypeError) as error:
@@ -158,7 +132,7 @@ def _widen_fp8(
     if not isinstance(block, list) or len(block) != 2 or not all(type(n) is int for n in block):
         _refuse(folder, "has an impossible weight_block_size")
     said = config.get("dtype") or config.get("torch_dtype") or "bfloat16"
-    dtype = _DTYPES.get(str(said), "BF16")
+    dtype = DTYPES.get(str(said), "BF16")
     found: dict[str, StoredTensor] = {}
     for name, tensor in tensors.items():
         if name.endswith("_scale_inv") and name.removesuffix("_scale_inv") in tensors:

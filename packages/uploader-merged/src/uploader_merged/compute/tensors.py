@@ -21,7 +21,9 @@ import torch
 import uploader_kernels
 from uploader_core.plugin import SourceError, read_range
 from uploader_lora import StoredTensor
-from uploader_merged.base.packed import PackedTensor
+from uploader_merged.base.mlx_packed import MlxTensor
+from uploader_merged.base.packed_tensor import PackedTensor
+from uploader_merged.compute.mlx_codes import dequantised
 from uploader_merged.merge_plan.recipes import View
 
 DTYPES = {
@@ -92,6 +94,10 @@ def _allocate(size: int) -> memoryview:
 
 def _widened_rows(packed: PackedTensor, start: int, stop: int) -> torch.Tensor:
     """Undo the quantisation of some rows, as the libraries do that load such files."""
+    if isinstance(packed, MlxTensor):
+        parts = [load_rows(part, start, stop) for _, part in packed.parts]
+        codes = load_rows(packed.codes, start, stop)
+        return dequantised(packed, codes, parts, DTYPES[packed.dtype])
     columns = math.prod(packed.shape[1:])
     if packed.codes.dtype == "F8_E4M3":
         high, wide = packed.block

@@ -15,7 +15,7 @@ import torch  # noqa: TID253 - this module asks transformers
 
 from uploader_core.plugin import SourceError
 from uploader_lora import DTYPE_BITS, StoredTensor
-from uploader_merged.base.packed import PackedTensor
+from uploader_merged.base.packed_tensor import PackedTensor
 from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.load_proof.model_class import class_for, loader, quiet, read_config
 
