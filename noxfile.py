@@ -456,6 +456,15 @@ def faults_hub(session: nox.Session) -> None:
 
 
 @nox.session
+def faults_oci(session: nox.Session) -> None:
+    """Push through a hundred seeded schedules of faults, to Debian's docker-registry."""
+    install(session, "core", "kit", "oci")
+    session.install("cryptography>=42", "pytest")
+    session.run("pytest", "packages/uploader-oci/tests/publishing/test_schedules.py",
+                "-m", "slow or not slow", *session.posargs, env=outside(session))  # fmt: skip
+
+
+@nox.session
 @nox.parametrize("client", ["0.36.0", "1.0.0", "1.33.0"])
 def hub_clients(session: nox.Session, client: str) -> None:
     """Run the tests of the Hub with older clients; ``tests`` has the newest."""

@@ -22,7 +22,8 @@ class Fault:
     Attributes:
         kind: ``refuse`` answers with a status at once, ``stall`` says nothing for a while, ``drop``
             breaks the connection after some bytes of the body, ``late`` answers after a while,
-            ``lose`` breaks the connection where the answer would come.
+            ``lose`` breaks the connection where the answer would come, ``held`` brings the request
+            after a while, when nobody waits for the answer any more.
         path: Which requests, ``METHOD /path``.
         times: How many of them.
         status: Of a refusal.
@@ -57,7 +58,8 @@ class BadLine:
         self.requests: list[str] = []
         self.received = 0
         self.hit = 0
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
+        self._running = 0
         self._over = threading.Event()
         line = self
 
@@ -74,7 +76,8 @@ class BadLine:
                 pass
 
             def _serve(self) -> None:
-                line._serve(self)
+                with line._counted():
+                    line._serve(self)
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
@@ -99,6 +102,22 @@ class BadLine:
     def count(self, pattern: str) -> int:
         """Return how many requests came to a place."""
         return sum(bool(re.match(pattern, request)) for request in self.requests)
+
+    def settle(self) -> None:
+        """Wait until no request is under way, those that nobody waits for included."""
+        with self._guard:
+            self._guard.wait_for(lambda: not self._running, timeout=10)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._guard:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._running -= 1
+                self._guard.notify_all()
 
     def _fault_for(self, request: str) -> Fault | None:
         with self._guard:
@@ -133,7 +152,12 @@ class BadLine:
                 upstream.putheader(name, value)
             upstream.endheaders()
             passes = length if fault is None or kind != "drop" else min(length, fault.after)
-            self._pass_on(client, upstream, passes)
+            if fault is not None and kind == "held":
+                held = client.rfile.read(length)
+                self._over.wait(fault.seconds)
+                upstream.send(held)
+            else:
+                self._pass_on(client, upstream, passes)
             if kind == "drop":
                 _reset(client)
                 return
@@ -141,7 +165,7 @@ class BadLine:
             body = answer.read()
             if fault is not None and kind == "late":
                 self._over.wait(fault.seconds)
-            if kind == "lose":
+            if kind in ("lose", "held"):
                 _reset(client)
                 return
             client.send_response(answer.status)
