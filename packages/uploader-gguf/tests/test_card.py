@@ -50,6 +50,22 @@ def test_a_file_of_a_size_is_found_by_its_name(tmp_path: Path) -> None:
     assert "ollama run hf.co/me/m-GGUF:m-4.5bpw.gguf" in render(made, "me/m-GGUF")
 
 
+def test_the_command_for_ollama_is_where_the_model_is(tmp_path: Path) -> None:
+    file = ArtifactFile(name="m-Q8_0.gguf", size=1, sha256="0" * 64)
+    metadata = {"task": "text-generation", "quants": {file.name: "Q8_0"}, "parameters": 8}
+    made = Artifact(kind="gguf", path=tmp_path, files=(file,), metadata=metadata)
+
+    def command(**published: str) -> str:
+        return dict(commands(UseContext(artifact=made, release=RELEASE, published=published)))[
+            "Ollama"
+        ]
+
+    assert command(ollama="me/m:v2", hf="me/m-GGUF") == "ollama run me/m:v2"
+    assert command().startswith("echo FROM ")
+    (tmp_path / "Modelfile").write_text("FROM ./m-Q8_0.gguf\n")
+    assert command().startswith("ollama create m-q8_0 -f ")
+
+
 def test_ollama_is_left_out_of_a_file_that_is_split(tmp_path: Path) -> None:
     names = [f"m-Q8_0-0000{number}-of-00002.gguf" for number in (1, 2)]
     files = tuple(ArtifactFile(name=name, size=1, sha256="0" * 64) for name in names)

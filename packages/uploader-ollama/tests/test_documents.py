@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
+from safetensors.numpy import save_file
 
 from ollama_files import RELEASE, artifact_of, release
 from uploader_core.plugin import Artifact, OutputFolder, StepContext
@@ -23,13 +25,19 @@ def documents(tmp_path: Path) -> Any:
         files = release(tmp_path / "gguf", *kinds, **keys)
         base = tmp_path / "base"
         base.mkdir(exist_ok=True)
-        (base / "config.json").write_text(json.dumps({"model_type": "llama"}))
+        (base / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": 7}))
+        save_file({"lm_head.weight": numpy.zeros((7, 4), "float32")}, base / "model.safetensors")
         (base / "LICENSE").write_text("Do what you want.\n")
         if generation is not None:
             (base / "generation_config.json").write_text(json.dumps(generation))
         context = StepContext(
             step="ollama:modelfile@gguf",
-            inputs=(artifact_of(files),),
+            inputs=(
+                artifact_of(files),
+                Artifact(
+                    kind="checkpoint", path=base, metadata={"base": str(base), "adapters": []}
+                ),
+            ),
             settings=ModelSettings(**settings),
             release=RELEASE,
             output=OutputFolder(tmp_path / "gguf", tmp_path / "work"),
@@ -49,6 +57,19 @@ def test_the_plain_name_is_the_usual_kind_and_others_are_named(documents: Any) -
     assert 'PARAMETER stop "</s>"\nPARAMETER stop "<|im_end|>"\n' in text
     assert "TEMPLATE " not in text.replace("# no TEMPLATE", "")
     assert 'LICENSE """Do what you want.\n"""' in text
+
+
+def test_every_end_of_the_generation_configuration_is_a_stop_but_no_ordinary_word(
+    documents: Any,
+) -> None:
+    kinds = [3, 3, 3, 3, 3, 3, 1]  # the last, "hello", is a word
+    folder = documents(
+        "Q8_0",
+        generation={"eos_token_id": [5, 6, 99]},
+        keys={"tokenizer__ggml__token_type": kinds},
+    )
+    stops = json.loads((folder / "params").read_text())["stop"]
+    assert stops == ["</s>", "<|im_end|>", "<|eom_id|>"]
 
 
 def test_files_for_the_hub_are_written_where_they_are_needed(documents: Any) -> None:

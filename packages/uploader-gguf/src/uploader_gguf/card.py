@@ -114,8 +114,9 @@ def _with_ollama(kind: str, name: str, model_id: str) -> list[str]:
         "",
         "With [Ollama](https://ollama.com), from the downloaded file:",
         "",
-        f'    echo "FROM ./{name}" > Modelfile',
-        f"    ollama create {name.removesuffix('.gguf').lower()} -f Modelfile",
+        # By another name than that of a Modelfile which may lie beside it and says more.
+        f'    echo "FROM ./{name}" > {name}.Modelfile',
+        f"    ollama create {name.removesuffix('.gguf').lower()} -f {name}.Modelfile",
         "",
         "or straight from the Hub:",
         "",
@@ -140,24 +141,32 @@ def commands(context: UseContext) -> list[tuple[str, str]]:
     seeing = isinstance(context.artifact.metadata.get("mmproj"), str)
     program = "llama-mtmd-cli" if seeing else "llama-cli"
     split = len(by_kind[kind]) > 1  # Ollama loads no file that is split
+    ollama = [] if split else [("Ollama", _run_with_ollama(context, by_kind))]
     if repo is not None:
-        ollama = f"ollama run hf.co/{repo}:{_tag(kind, by_kind[kind][0].name)}"
-        return [
-            *([] if split else [("Ollama", ollama)]),
-            ("llama.cpp", f"{program} -hf {repo}:{kind}"),
-        ]
-    path = _first(context, by_kind)
-    model = shlex.quote(str(path))
-    name = path.stem.lower()
+        return [*ollama, ("llama.cpp", f"{program} -hf {repo}:{kind}")]
+    model = shlex.quote(str(_first(context, by_kind)))
     more = ""
     if seeing:
         projector = context.artifact.path / str(context.artifact.metadata["mmproj"])
         more = f" --mmproj {shlex.quote(str(projector))}"
-    ollama = f"echo FROM {model} > Modelfile; ollama create {name}; ollama run {name}"
-    return [
-        *([] if split else [("Ollama", ollama)]),
-        ("llama.cpp", f"{program} -m {model}{more}"),
-    ]
+    return [*ollama, ("llama.cpp", f"{program} -m {model}{more}")]
+
+
+def _run_with_ollama(context: UseContext, by_kind: Mapping[str, list[ArtifactFile]]) -> str:
+    """Return the command for where the model is: in Ollama, in a registry, on the Hub, or here."""
+    for scheme, place in context.published.items():
+        if scheme in ("ollama", "ollama-registry"):
+            return f"ollama run {place}"
+    kind = _favourite(by_kind)
+    repo = context.published.get("hf")
+    if repo is not None:
+        return f"ollama run hf.co/{repo}:{_tag(kind, by_kind[kind][0].name)}"
+    path = _first(context, by_kind)
+    name, beside = path.stem.lower(), path.with_name("Modelfile")
+    if beside.is_file():
+        return f"ollama create {name} -f {shlex.quote(str(beside))}; ollama run {name}"
+    model = shlex.quote(str(path))
+    return f"echo FROM {model} > Modelfile; ollama create {name}; ollama run {name}"
 
 
 def _generates(artifact: Artifact) -> bool:
@@ -166,7 +175,7 @@ def _generates(artifact: Artifact) -> bool:
     return known or isinstance(artifact.metadata.get("mmproj"), str)
 
 
-def _first(context: UseContext, by_kind: dict[str, list[ArtifactFile]]) -> Path:
+def _first(context: UseContext, by_kind: Mapping[str, list[ArtifactFile]]) -> Path:
     return context.artifact.path / by_kind[_favourite(by_kind)][0].name
 
 
@@ -180,7 +189,7 @@ def _by_kind(artifact: Artifact) -> dict[str, list[ArtifactFile]]:
     return by_kind
 
 
-def _favourite(by_kind: dict[str, list[ArtifactFile]]) -> str:
+def _favourite(by_kind: Mapping[str, list[ArtifactFile]]) -> str:
     return next((k for k in _FAVOURITES if k in by_kind), next(iter(by_kind)))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from uploader_core.plugin import Artifact, StepContext, parse_json
 from uploader_gguf.llama_cpp.weights import Weights, open_weights
 from uploader_lora.companions import companion_files, companion_role
-from uploader_ollama.model.facts import Facts, read_facts, texts_of
+from uploader_ollama.model.facts import Facts, read_facts, special_texts
 from uploader_ollama.model.hub_template import hub_template
 from uploader_ollama.model.modelfile import NAME, write_modelfile
 from uploader_ollama.model.pieces import default_kind
@@ -90,7 +90,7 @@ def _read(context: StepContext) -> tuple[Recipe, list[str], bool] | None:
     generation = _generation(weights)
     ids = generation.get("eos_token_id")
     named = [i for i in (ids if isinstance(ids, list) else [ids]) if type(i) is int]
-    ends = (*facts.ends, *texts_of(artifact.path / files[0], named))
+    ends = (*facts.ends, *special_texts(artifact.path / files[0], named))
     recipe = make_recipe(ends, generation, settings, _licences(context, weights))
     return recipe, files, bool(facts.template)
 

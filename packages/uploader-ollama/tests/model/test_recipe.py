@@ -44,6 +44,7 @@ def test_a_parameter_that_ollama_does_not_take_is_refused(option: str) -> None:
         Recipe(parameters={"stop": ["<|im_end|>", "a b"], "temperature": 0.6}, requires="0.30.0"),
         Recipe(system='Say "yes".\nThen stop.', licences=("MIT\n\ntext\n", "more\n")),
         Recipe(template="{{ .Prompt }}\n", system="# no comment"),
+        Recipe(parameters={"stop": ['"', 'a""']}, system='ends in a "quote"'),
     ],
 )
 def test_a_modelfile_says_what_it_was_written_from(recipe: Recipe) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 from uploader_gguf.format.gguf_file import Header, read_header
 from uploader_gguf.format.quants import QUANTS
+from uploader_gguf.tokenizer.vocabulary_keys import CONTROL, USER_DEFINED
 
 _ENDS = ("eos", "eot", "eom")
+_SPECIAL = (CONTROL, USER_DEFINED)
 _PROJECTORS = ("projector", "mmproj")
 _FILE_TYPES = {quant.ftype: quant.name for quant in reversed(QUANTS.values())}
 
@@ -62,10 +64,17 @@ def read_facts(path: Path) -> Facts:
     )
 
 
-def texts_of(path: Path, ids: Iterable[int]) -> tuple[str, ...]:
-    """Return the texts of tokens by their ids, those that the file has."""
-    tokens = read_header(path).keys.get("tokenizer.ggml.tokens") or []
-    return tuple(tokens[i] for i in ids if 0 <= i < len(tokens))
+def special_texts(path: Path, ids: Iterable[int]) -> tuple[str, ...]:
+    """Return the texts of tokens by their ids, those that are no ordinary words.
+
+    A ``generation_config.json`` of the base may have numbers of another vocabulary, and a model
+    that stops at a word is worse than one that does not stop.
+    """
+    keys = read_header(path).keys
+    tokens = keys.get("tokenizer.ggml.tokens") or []
+    kinds = keys.get("tokenizer.ggml.token_type") or []
+    known = range(min(len(tokens), len(kinds)))
+    return tuple(tokens[i] for i in ids if i in known and kinds[i] in _SPECIAL)
 
 
 def _ends(keys: Mapping[str, Any]) -> list[str]:

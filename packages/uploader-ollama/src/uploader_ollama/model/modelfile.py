@@ -98,7 +98,7 @@ def _quoted(value: object) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     lost = sorted({c for c in value if c not in " \t\n\r" and _is_dropped(c)})
-    if _QUOTES in value or value.endswith('"') or lost:
+    if _QUOTES in value or lost:
         why = f"Ollama's reader drops {lost[0]!r}" if lost else "it has no sign for three quotes"
         raise RefusedError(
             f"a Modelfile cannot say {value[:60]!r}: {why}",

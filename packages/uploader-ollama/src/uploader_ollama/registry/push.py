@@ -30,7 +30,7 @@ def upload(context: StepContext) -> Receipt:
         manifest = manifest_of(config, layers)
         check_manifest_size(len(manifest), str(place))
         wanted |= dict.fromkeys(tags[piece.kind], (manifest, [config, *layers]))
-    plain = next(names[-1] for names in tags.values() if len(names) > 1 or len(tags) == 1)
+    plain = max(tags.values(), key=len)[-1]
     order = sorted(wanted, key=lambda tag: tag == plain)
 
     def tell(text: str) -> None:

@@ -7,7 +7,7 @@ blobs, where their digest proves that they arrived; no model names them, so Olla
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -60,7 +60,7 @@ def upload(context: StepContext) -> Receipt:
             for one in names:
                 stored[str(one)] = prove(client, str(one), piece, pieces, settings)
     return context.receipt(
-        url=f"{address.url}/{made[0][1][-1]}",
+        url=f"{_plain_name(made)} in Ollama at {address.url}",
         private=True,
         files=len(context.files),
         bytes_sent=sending.bytes,
@@ -191,6 +191,11 @@ def _explained(error: RefusedError, piece: Piece, version: str) -> RefusedError:
         f"the architecture {architecture}. {error.what}",
         next="update Ollama, then run the same command again; what arrived is not sent again",
     )
+
+
+def _plain_name(made: Sequence[tuple[Piece, tuple[Name, ...]]]) -> Name:
+    """Return the name without the tag of a kind: the last of the piece that has two."""
+    return max((names for _, names in made), key=len)[-1]
 
 
 def _gone(file: UploadFile) -> IntegrityError:
