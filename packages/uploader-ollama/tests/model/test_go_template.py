@@ -38,12 +38,18 @@ ALPACA = (
     "{% else %}### Response:\n{{ m.content }}{{ eos_token }}\n\n{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}### Response:\n{% endif %}"
 )
+NO_SYSTEM = (
+    "{% for m in messages %}{% if m.role == 'user' %}Question: {{ m.content }}\n"
+    "{% elif m.role == 'assistant' %}Answer: {{ m.content }}{{ eos_token }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}Answer:{% endif %}"
+)
 BRACES = CHATML.replace("<|im_end|>", "{{ '{{end}}' }}")
 CHAINS = {
     "chatml": (CHATML, ""),
     "default system": (DEFAULT_SYSTEM, ""),
     "system in the turn": (SYSTEM_IN_TURN, "<s>"),
     "alpaca": (ALPACA, ""),
+    "leaves the system prompt away": (NO_SYSTEM, ""),
     "braces": (BRACES, ""),
 }
 GO = r"""

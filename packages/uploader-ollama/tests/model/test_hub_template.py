@@ -25,11 +25,12 @@ def test_template_of_a_gguf_in_go(tmp_path: Path) -> None:
         '{{ $last := "" }}{{ range .Messages }}'
         '{{ if eq .Role "user" }}{{ if eq $last "" }}<s><|im_start|>user\n'
         '{{ else if eq $last "assistant" }}<|im_end|>\n<|im_start|>user\n'
-        "{{ else }}<|im_end|>\n<|im_start|>user\n{{ end }}{{ .Content }}"
+        "{{ else }}<|im_end|>\n<|im_start|>user\n{{ end }}{{ .Content }}{{ $last = .Role }}"
         '{{ else if eq .Role "assistant" }}<|im_end|>\n<|im_start|>assistant\n{{ .Content }}'
+        "{{ $last = .Role }}"
         '{{ else if eq .Role "system" }}{{ if eq $last "" }}<s><|im_start|>system\n'
-        "{{ else }}<|im_end|>\n<|im_start|>system\n{{ end }}{{ .Content }}"
-        "{{ end }}{{ $last = .Role }}{{ end }}<|im_end|>\n<|im_start|>assistant\n"
+        "{{ else }}<|im_end|>\n<|im_start|>system\n{{ end }}{{ .Content }}{{ $last = .Role }}"
+        "{{ end }}{{ end }}<|im_end|>\n<|im_start|>assistant\n"
     )
 
 

@@ -28,7 +28,8 @@ class Chain:
     """What stands before each message, and after the last.
 
     Attributes:
-        before: Text by the role before ("" at the beginning) and the role.
+        before: Text by the role before ("" at the beginning) and the role. A role that is not in
+            it is left away, as templates do that know no system prompt.
         end: After the last message of the user: what ends it and begins the answer.
     """
 
@@ -37,8 +38,11 @@ class Chain:
 
     def render(self, messages: Sequence[Mapping[str, Any]]) -> str | None:
         """Return the prompt as Go makes it of :meth:`to_go`; None for a step that is unknown."""
+        known = {role for _, role in self.before}
         parts, last = [], _NONE
         for message in messages:
+            if message["role"] not in known:
+                continue
             text = self.before.get((last, message["role"]))
             if text is None:
                 return None
@@ -54,14 +58,11 @@ class Chain:
         cases = []
         for role, steps in roles.items():
             chosen = _chosen([(f'eq $last "{last}"', _literal(text)) for last, text in steps])
-            cases.append((f'eq .Role "{role}"', chosen + "{{ .Content }}"))
+            said = chosen + "{{ .Content }}{{ $last = .Role }}"
+            cases.append((f'eq .Role "{role}"', said))
         body = _chosen(cases, all_known=False)
-        return (
-            '{{ $last := "" }}{{ range .Messages }}'
-            + body
-            + "{{ $last = .Role }}{{ end }}"
-            + _literal(self.end)
-        )
+        start = '{{ $last := "" }}{{ range .Messages }}'
+        return start + body + "{{ end }}" + _literal(self.end)
 
 
 def go_template(
