@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from transformers.utils import chat_template_utils
 
 from gguf_templates import (
     ADD_BOS,
@@ -52,6 +53,8 @@ def test_a_rewrite_heals_and_is_recorded_in_the_file(name: str, chat: Chat) -> N
 @pytest.mark.parametrize("name", NOTED)
 def test_what_cannot_be_rewritten_is_named(name: str, chat: Chat) -> None:
     template, kind = NOTED[name]
+    if kind == "reasoning" and not hasattr(chat_template_utils, "_alias_reasoning_fields"):
+        pytest.skip("transformers 4 has one name for it")
     assert chat.record(template) == ([], [kind])
 
 

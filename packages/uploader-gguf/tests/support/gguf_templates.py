@@ -39,6 +39,10 @@ REWRITTEN: dict[str, tuple[str, str]] = {
         "{% if tools is not none %}{{ tools | tojson }}{% endif %}" + PLAIN,
         "tools-none",
     ),
+    "documents that are not none": (
+        "{% if documents is not none %}D{% endif %}" + PLAIN,
+        "tools-none",
+    ),
     "name set in a loop": (
         "{% set new = 1 %}" + LOOP + "{% if new %}# {% endif %}{% set new = 0 %}" + TURN + END,
         "loop-names",
@@ -93,6 +97,10 @@ NOTED: dict[str, tuple[str, str]] = {
         "{% if add_generation_prompt %}### Response:\n{% endif %}",
         "system",
     ),
+    "arguments printed as they are": (
+        LOOP + TURN + "{% for c in m.tool_calls %}{{ c.function.arguments }}{% endfor %}" + END,
+        "arguments",
+    ),
     "null argument": (
         LOOP + TURN + "{% for c in m.tool_calls %}{% for k, v in c.function.arguments | items %}"
         "{% if v is none %}{{ k }}={{ v }}{% endif %}{% endfor %}{% endfor %}" + END,
@@ -117,6 +125,9 @@ REFUSED: dict[str, tuple[str, str]] = {
         "loses '",
     ),
     "format by a filter": (PLAIN.replace("m.content", "'%s' | format(m.content)"), "loses '"),
+    "first letter of a text": (PLAIN.replace("m.content", "m.content[0]"), "'text' otherwise"),
+    "beginning of a text": (PLAIN.replace("m.content", "m.content[:30]"), "loses '"),
+    "microseconds": ("{{ strftime_now('%f') }}" + PLAIN, "'text' otherwise"),
     "none printed": ("{{ none }}" + PLAIN, "'text' otherwise"),
     "tools printed": ("{{ tools }}" + PLAIN, "'text' otherwise"),
 }  # fmt: skip
@@ -131,6 +142,7 @@ EQUAL: dict[str, str] = {
     "generation tags": LOOP + "<{{ m.role }}>{% generation %}{{ m.content }}{% endgeneration %}"
     + END,
     "transformers refuses tools": "{% if tools %}{{ 'a' + none }}{% endif %}" + PLAIN,
+    "time of day": "{{ strftime_now('%H:%M:%S') }}" + PLAIN,
     "names of a namespace": "{% set ns = namespace(n=0) %}" + LOOP + "{% set ns.n = ns.n + 1 %}"
     "{{ ns.n }}" + TURN + END,
     "parts of a content": LOOP + "<{{ m.role }}>{% for p in m.content %}{% if p.type == 'text' %}"

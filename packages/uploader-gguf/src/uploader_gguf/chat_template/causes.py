@@ -8,7 +8,6 @@ writes llama.cpp's prompt byte for byte. What follows for the people who run the
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -125,7 +124,6 @@ _CAUSES = (
     Cause(kind="nulls", after=lambda text: text.replace("None", "")),
     Cause(kind="parts", before=_each(_parts)),
     Cause(kind="dates", before=_today),
-    Cause(kind="dates", after=lambda text: re.sub(r"\d\d:\d\d", "00:00", text)),
     Cause(
         kind="arguments",
         before=lambda given: replace(given, messages=tuple(with_text_arguments(given.messages))),

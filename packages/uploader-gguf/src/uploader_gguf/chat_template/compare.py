@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from uploader_gguf.tokenizer.own_tokenizer import OwnTokenizer
 SWITCH = "enable_thinking"
 """The one variable that llama.cpp always gives a template."""
 
+_CLOCK = re.compile(r"\d\d:\d\d(:\d\d)?")
 _SHOWN = 40
 """Characters of a prompt around a difference."""
 
@@ -109,7 +111,7 @@ class Comparison:
             return Outcome(case=case, ours=ours, kinds=("error",), place=answer.error)
         theirs = self._begun(answer, ours)
         found = replace(self._tokens(case, ours, theirs, answer.tokens), theirs=theirs)
-        if ours == theirs:
+        if at_no_time(ours) == at_no_time(theirs):
             return found
         lost = [text for text in case.probe.contents() if text in ours and text not in theirs]
         why = explain(reference, case.probe, dict(case.variables), theirs)
@@ -166,12 +168,17 @@ def with_form(reference: Reference) -> Reference:
 def same_prompts(one: Reference, other: Reference, asked: Sequence[Case]) -> bool:
     """Return whether two templates are equal in transformers, also without a begun answer."""
     return all(
-        render(one, given_to(case.probe, one, given))
-        == render(other, given_to(case.probe, other, given))
+        at_no_time(render(one, given_to(case.probe, one, given)))
+        == at_no_time(render(other, given_to(case.probe, other, given)))
         for case in asked
         for begun in (True, False)
         for given in ({**case.variables, "add_generation_prompt": begun},)
     )
+
+
+def at_no_time(prompt: str | Refusal) -> str | Refusal:
+    """Return a prompt without the time of day, which goes on between two engines."""
+    return _CLOCK.sub("00:00", prompt) if isinstance(prompt, str) else prompt
 
 
 def _place(ours: str, theirs: str) -> str:
