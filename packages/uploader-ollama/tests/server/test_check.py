@@ -17,7 +17,7 @@ from uploader_ollama.settings import ServerSettings
 
 
 def findings(kind: str = "gguf", target: str = "tiny", **more: Any) -> list[Finding]:
-    sources = more.pop("sources", {})
+    sources, names = more.pop("sources", {}), more.pop("names", ())
     context = PlanContext(
         inputs=(Artifact(kind=kind, path=Path()),),
         settings=ServerSettings(**more),
@@ -25,6 +25,7 @@ def findings(kind: str = "gguf", target: str = "tiny", **more: Any) -> list[Find
         output=Path(),
         target=target,
         sources=sources,
+        names={"gguf": tuple((name, 1) for name in names)},
     )
     return list(check(context))
 
@@ -59,3 +60,13 @@ def test_a_built_in_renderer_is_said(ollama: LoopbackOllama, tmp_path: Path) -> 
 def test_a_name_that_is_none_is_refused(ollama: LoopbackOllama) -> None:
     with pytest.raises(UsageError, match="namespace"):
         findings(target="my.team/tiny")
+
+
+def test_files_that_will_be_cut_are_refused_before_any_work(ollama: LoopbackOllama) -> None:
+    said = findings(names=["tiny-Q8_0-00001-of-00002.gguf", "tiny-Q8_0-00002-of-00002.gguf"])[-1]
+    assert said.level == "error" and "--gguf-split-size" in said.next
+
+
+def test_a_default_that_will_not_be_made_is_refused_before_any_work(ollama: LoopbackOllama) -> None:
+    assert findings(names=["tiny-Q8_0.gguf"], default="q8_0")[-1].level == "note"
+    assert "tiny-Q8_0.gguf" in findings(names=["tiny-Q8_0.gguf"], default="Q4_K_M")[-1].what

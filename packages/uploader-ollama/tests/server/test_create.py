@@ -40,7 +40,7 @@ def client(ollama: LoopbackOllama) -> Iterator[Any]:
     """The unmodified client of PyPI."""
     made = pypi.Client(ollama.url)
     yield made
-    made._client.close()
+    made.close()
 
 
 def test_the_client_reads_back_what_was_made(

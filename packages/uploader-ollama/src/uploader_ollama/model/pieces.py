@@ -3,11 +3,20 @@ Modelfile."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from uploader_core.plugin import Artifact, GroupContext, RefusedError, UploadFile, UploadGroup
+from uploader_core.plugin import (
+    Artifact,
+    Finding,
+    GroupContext,
+    PlanContext,
+    RefusedError,
+    UploadFile,
+    UploadGroup,
+)
 from uploader_gguf.chat_template.ollama_families import family_of
 from uploader_ollama.model.facts import Facts, read_facts
 from uploader_ollama.model.modelfile import NAME, read_modelfile
@@ -17,6 +26,7 @@ from uploader_ollama.model.recipe import Recipe, make_recipe
 GGUF, GGUF_LORA = "gguf", "gguf-lora"
 KINDS = (GGUF, GGUF_LORA)
 
+_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 _FAVOURITES = ("Q4_K_M", "Q5_K_M", "Q4_K_S", "Q6_K", "Q8_0", "BF16", "F16", "F32")
 
 
@@ -120,6 +130,25 @@ def find_pieces(files: Iterable[UploadFile], inputs: Sequence[Artifact], setting
         recipe=recipe,
         others=tuple(others),
     )
+
+
+def said_of_files(context: PlanContext) -> Iterator[Finding]:
+    """Yield what the plan knows already that would be refused when the files are there."""
+    names = [name for name, _ in context.names.get(GGUF, ())]
+    cut = next((name for name in names if _PART.search(name)), None)
+    if cut is not None:
+        yield Finding(
+            level="error",
+            what=f"{cut} is a part of a file, and an Ollama model is one file",
+            next="leave --gguf-split-size out for what goes to Ollama",
+        )
+    wanted = context.settings.default
+    if wanted and names and not any(f"-{wanted}.gguf".lower() in name.lower() for name in names):
+        yield Finding(
+            level="error",
+            what=f"--ollama-default {wanted}: the release has {', '.join(names)}",
+            next=f"--gguf-quants {wanted}, or one of those",
+        )
 
 
 def default_kind(kinds: Sequence[str], wanted: str) -> str:

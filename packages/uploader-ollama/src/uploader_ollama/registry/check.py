@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import Finding, PlanContext
+from uploader_ollama.model.pieces import said_of_files
 from uploader_ollama.model.recipe import OLDEST, chosen
 from uploader_ollama.registry.place import open_registry, read_place
 
@@ -23,6 +24,6 @@ def check(context: PlanContext) -> Iterable[Finding]:
         registry.check_push()
     yield Finding(
         level="note",
-        what=f"{place} for Ollama {OLDEST} and newer: ollama pull {place}; who may read it is up "
-        f"to {place.host}",
+        what=f"for Ollama {OLDEST} and newer; who may read it is up to {place.host}",
     )
+    yield from said_of_files(context)

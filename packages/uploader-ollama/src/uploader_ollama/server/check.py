@@ -8,7 +8,7 @@ from pathlib import Path
 
 from uploader_core.plugin import Finding, PlanContext, RefusedError, parse_json
 from uploader_ollama.model.name import parse_name
-from uploader_ollama.model.pieces import GGUF_LORA
+from uploader_ollama.model.pieces import GGUF_LORA, said_of_files
 from uploader_ollama.model.recipe import OLDEST, chosen
 from uploader_ollama.model.versions import is_older, renderer_of
 from uploader_ollama.server.address import read_address, refuse_remote
@@ -34,6 +34,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
         yield Finding(level="note", what=f"Ollama {version} at {address.url}")
         if any(artifact.kind == GGUF_LORA for artifact in context.inputs):
             yield from _base(client, settings.base)
+    yield from said_of_files(context)
     yield from said_by_architecture(context.sources.values(), "ollama create")
 
 
