@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from uploader_core.plugin import PluginError
-from uploader_oci.loopback_tokens import TokenServer
+from uploader_oci.loopback_tokens import TokenServer, make_key
 
 PROGRAM = "docker-registry"
 HOW_TO_GET = f"{PROGRAM} is not on the PATH: apt-get install {PROGRAM}"
@@ -55,6 +55,11 @@ class LoopbackRegistry:
     def url(self) -> str:
         """Its address."""
         return f"http://{self.host}"
+
+    @property
+    def certificate(self) -> Path:
+        """File with the certificate of a registry that speaks https."""
+        return self.root / "https.pem"
 
     @property
     def log(self) -> str:
@@ -96,14 +101,15 @@ def is_available() -> bool:
 
 @contextlib.contextmanager
 def loopback_registry(
-    *, auth: str = "none", largest_file: int | None = None, delete: bool = True
+    *, auth: str = "none", largest_file: int | None = None, encrypted: bool = False
 ) -> Iterator[LoopbackRegistry]:
     """Start a registry with nothing in it, and end it with the block.
 
     Args:
         auth: ``none``, ``basic`` for a htpasswd file, or ``token`` for a server of tokens.
         largest_file: Bytes of the largest file that it can write, as on a full disk.
-        delete: Whether manifests and blobs can be deleted.
+        encrypted: Whether it speaks https, as ``localhost`` with a certificate of its own; see
+            :attr:`LoopbackRegistry.certificate`.
 
     Raises:
         PluginError: The program is not there, or does not start.
@@ -118,7 +124,9 @@ def loopback_registry(
             if auth == "token"
             else None
         )
-        (root / "config.json").write_text(json.dumps(_config(root, auth, tokens, delete)))
+        (root / "config.json").write_text(
+            json.dumps(_config(root, auth, tokens, encrypted=encrypted))
+        )
         command = [program, "serve", str(root / "config.json")]
         if largest_file is not None:
             command = ["prlimit", f"--fsize={largest_file}", *command]
@@ -140,20 +148,26 @@ def loopback_registry(
         )
 
 
-def _config(root: Path, auth: str, tokens: TokenServer | None, delete: bool) -> dict[str, object]:
+def _config(
+    root: Path, auth: str, tokens: TokenServer | None, *, encrypted: bool
+) -> dict[str, object]:
     """Return the registry's configuration; YAML is a superset of JSON."""
+    # Port 0: the system chooses one, and the log names it.
+    http = {"addr": "127.0.0.1:0", "secret": "one for all restarts"}
     config: dict[str, object] = {
         "version": 0.1,
         "log": {"level": "info", "accesslog": {"disabled": True}},
         "storage": {
             "filesystem": {"rootdirectory": str(root / "data")},
-            "delete": {"enabled": delete},
-            # Otherwise the answer to a HEAD comes from memory, whatever became of the file.
+            "delete": {"enabled": True},
             "maintenance": {"uploadpurging": {"enabled": False}},
         },
-        # Port 0: the system chooses one, and the log names it.
-        "http": {"addr": "127.0.0.1:0", "secret": "one for all restarts"},
+        "http": http,
     }
+    if encrypted:
+        make_key(root / "https.pem", "localhost")
+        files = {"certificate": str(root / "https.pem"), "key": str(root / "https.key")}
+        config["http"] = {**http, "tls": files}
     if auth == "basic":
         (root / "htpasswd").write_text(_HTPASSWD)
         config["auth"] = {"htpasswd": {"realm": "loopback", "path": str(root / "htpasswd")}}

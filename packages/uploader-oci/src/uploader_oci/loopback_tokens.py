@@ -46,7 +46,7 @@ class TokenServer:
     issuer = "uploader loopback"
 
     def __init__(self, folder: Path, username: str, password: str) -> None:
-        self._key, der = _make_key(folder / "token.pem")
+        self._key, der = make_key(folder / "token.pem")
         both = base64.b64encode(f"{username}:{password}".encode()).decode()
         self._right = f"Basic {both}"
         self._der = base64.b64encode(der).decode()
@@ -123,15 +123,23 @@ class TokenServer:
         return f"{text}.{_encode(signature)}"
 
 
-def _make_key(path: Path) -> tuple[Any, bytes]:
-    """Make a key and its certificate; return the key and the certificate in DER."""
+def make_key(path: Path, host: str = "uploader loopback") -> tuple[Any, bytes]:
+    """Make a key and its certificate.
+
+    Args:
+        path: Where the certificate is written, and below it, with ``.key``, the key.
+        host: Whom it is for.
+
+    Returns:
+        The key and the certificate in DER.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.x509.oid import NameOID
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "uploader loopback")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.timezone.utc)
     certificate = (
         x509.CertificateBuilder()
@@ -142,7 +150,12 @@ def _make_key(path: Path) -> tuple[Any, bytes]:
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(key, hashes.SHA256())
+    )
+    private = serialization.PrivateFormat.TraditionalOpenSSL
+    path.with_suffix(".key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption())
     )
     path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return key, certificate.public_bytes(serialization.Encoding.DER)

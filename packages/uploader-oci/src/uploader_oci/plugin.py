@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from uploader_core.plugin import Capability, Resources, SourceSpec, UploadSpec, hookimpl
+from uploader_oci.registry.credentials import SECRETS
 from uploader_oci.settings import Settings
-
-SECRETS = ("UPLOADER_OCI_USERNAME", "UPLOADER_OCI_PASSWORD", "DOCKER_AUTH_CONFIG")
 
 
 @hookimpl

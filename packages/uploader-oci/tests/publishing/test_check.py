@@ -74,3 +74,30 @@ def test_what_becomes_of_a_tag_that_is_there(
     put_manifest(open_registry, repository, "v1", manifest)
     assert check(target)[-1].level == "error"
     assert check(target, foreign="replace")[-1].level == "warning"
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "names", "refused"),
+    [
+        ("docker", "lora", ("adapter_config.json", "adapter_model.safetensors"), True),
+        ("docker", "merged-16bit", ("config.json", "model.safetensors"), False),
+        ("ollama", "merged-16bit", ("config.json", "model.safetensors"), True),
+        ("ollama", "gguf", ("m-Q8_0.gguf", "m-Q4_K_M.gguf"), False),
+        ("ollama", "gguf", ("m-Q8_0-00001-of-00002.gguf", "m-Q8_0-00002-of-00002.gguf"), True),
+        ("ollama", "gguf-lora", ("m-LoRA-F16.gguf",), True),
+        ("all", "lora", ("adapter_config.json", "adapter_model.safetensors"), False),
+    ],
+)
+def test_a_form_without_room_is_refused(
+    check: Check,
+    open_registry: LoopbackRegistry,
+    repository: str,
+    form: str,
+    kind: str,
+    names: tuple[str, ...],
+    refused: bool,
+) -> None:
+    sizes = tuple((name, 1) for name in names)
+    found = check(f"{open_registry.host}/{repository}:v1", sizes, kind, format=form)
+    errors = [finding.what for finding in found if finding.level == "error"]
+    assert bool(errors) is refused

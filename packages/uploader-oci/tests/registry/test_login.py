@@ -147,6 +147,20 @@ def test_giving_up_wants_a_right_that_later_tokens_are_not_asked_for(
     assert token_registry.sessions() == 0
 
 
+def test_a_mount_wants_the_right_to_read_there(
+    token_registry: LoopbackRegistry, make_blob: Callable[..., Blob]
+) -> None:
+    blob = make_blob(MIB)
+    with connect(token_registry) as registry:
+        registry.push_blob(blob)
+    other = parse_reference(f"{token_registry.host}/team/other")
+    with Registry(other, secrets=token_registry.environment, push=True) as registry:
+        assert registry.push_blob(blob, mount_from=("team/model",)).how == "mounted"
+    tokens = token_registry.tokens
+    assert tokens is not None
+    assert "repository:team/model:pull" in tokens.requests[-1]
+
+
 ASKED: list[tuple[str, str, str | None]] = []
 
 

@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from uploader_core.plugin import RefusedError, TemporaryError
+from uploader_oci.loopback import HOW_TO_GET, is_available, loopback_registry
+from uploader_oci.registry.blob import Blob
 from uploader_oci.registry.client import Registry
 from uploader_oci.registry.line import Options
 from uploader_oci.registry.reference import parse_reference
@@ -106,3 +108,29 @@ def test_nobody_answers() -> None:
         pytest.raises(TemporaryError, match=r"no answer from 127\.0\.0\.1:9"),
     ):
         registry.check_read()
+
+
+def test_https_with_an_authority_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_available():
+        pytest.skip(HOW_TO_GET)
+    with loopback_registry(encrypted=True) as server:
+        host = server.host.replace("127.0.0.1", "localhost")
+        reference = parse_reference(f"{host}/a/b")
+        with (
+            Registry(reference, secrets={}) as registry,
+            pytest.raises(RefusedError, match="speaks https only") as error,
+        ):
+            registry.check_push()
+        assert str(error.value.next).startswith(f"OCI_ENDPOINT=https://{host}")
+        monkeypatch.setenv("OCI_ENDPOINT", f"https://{host}")
+        with (
+            Registry(reference, secrets={}) as registry,
+            pytest.raises(RefusedError, match="certificate of .* is not trusted") as error,
+        ):
+            registry.check_read()
+        assert str(error.value.next).startswith("SSL_CERT_FILE=")
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
+        with Registry(reference, secrets={}, push=True) as registry:
+            blob = Blob.of_bytes(b"encrypted", "x")
+            assert registry.push_blob(blob).how == "sent"
+            assert registry.read_blob(blob.digest, blob.size) == b"encrypted"

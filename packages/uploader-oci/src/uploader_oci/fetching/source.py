@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from uploader_oci.fetching.contents import (
 )
 from uploader_oci.fetching.outline import write_outline
 from uploader_oci.registry.client import Registry
+from uploader_oci.registry.line import Options
 from uploader_oci.registry.reference import Reference, parse_reference
 
 _SCHEME = "oci:"
@@ -69,7 +71,10 @@ def fetch(context: SourceContext) -> FetchedSource:
     cache = Cache()
     if context.offline:
         return _find(cache, place)
-    with Registry(place, secrets=context.secrets) as registry:
+    # A source has no settings of its own; the variable of the destination's counts.
+    plain = os.environ.get("UPLOADER_OCI_PLAIN_HTTP", "").lower() in {"1", "true", "yes", "on"}
+    options = Options(plain_http=plain)
+    with Registry(place, secrets=context.secrets, options=options) as registry:
         try:
             found = _look_up(registry, cache, place)
         except TemporaryError:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from uploader_core.plugin import Finding, PlanContext, UploadFile
 from uploader_oci.modelpack.facts import Facts
 from uploader_oci.modelpack.forms import pack
-from uploader_oci.modelpack.layers import layers_of
+from uploader_oci.modelpack.layers import WEIGHT, layers_of
 from uploader_oci.publishing.publish import foreign_tag, is_ours, options_of
-from uploader_oci.publishing.tags import forms_of, quants_of, tags_of
+from uploader_oci.publishing.tags import forms_of, no_form, quants_of, tags_of
 from uploader_oci.registry.client import Registry
 from uploader_oci.registry.manifests import check_manifest_size
 from uploader_oci.registry.reference import Reference, parse_reference
@@ -28,7 +28,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
         TemporaryError: The registry or the network.
     """
     place, settings = parse_reference(context.target or ""), context.settings
-    yield from _check_manifest(context, place)
+    yield from _check_forms(context, place)
     tags = planned_tags(context, place.tag)
     with Registry(
         place, secrets=context.secrets, push=True, options=options_of(settings)
@@ -77,16 +77,40 @@ def _replaced(registry: Registry, tags: Iterable[str], foreign: str) -> Iterator
             )
 
 
-def _check_manifest(context: PlanContext, place: Reference) -> Iterator[Finding]:
-    """Refuse what would make a manifest above the limit."""
-    files = [
-        UploadFile(
-            name=name, path=context.output, size=2**40, sha256="0" * 64, role="weights", kind=""
-        )
-        for name in context.files
-    ]
-    facts = Facts(name=context.release.name, kind="", role="model", format="safetensors")
-    packed = pack("modelpack", facts, layers_of(files))
-    if packed is not None:
-        check_manifest_size(len(packed.content) + _DOCUMENTS, str(place))
-    yield from ()
+def _check_forms(context: PlanContext, place: Reference) -> Iterator[Finding]:
+    """Refuse a form that has no room for a kind, and what would make a manifest above the limit."""
+    names = context.files or tuple(n for known in context.names.values() for n, _ in known)
+    if not names:
+        return
+    quants = quants_of(names, context.inputs)
+    one = next(iter(quants.values()), [])
+    others = {name for found in quants.values() for name in found if found != one}
+    layers = layers_of([_planned(name, context) for name in names if name not in others])
+    weights = {layer.suffix for layer in layers if layer.sort == WEIGHT}
+    adapter = any(layer.name.endswith("adapter_config.json") for layer in layers)
+    facts = Facts(
+        name=context.release.name,
+        kind="+".join(artifact.kind for artifact in context.inputs),
+        role="adapter" if adapter or "lora" in context.inputs[0].kind else "model",
+        format=weights.pop() if len(weights) == 1 else "",
+    )
+    for _, form in forms_of(place.tag, context.settings.format):
+        packed = pack(form, facts, layers)
+        if packed is not None:
+            check_manifest_size(len(packed.content) + _DOCUMENTS, str(place))
+        elif context.settings.format != "all":
+            error = no_form(form, facts)
+            yield Finding(level="error", what=error.what, next=error.next)
+
+
+def _planned(name: str, context: PlanContext) -> UploadFile:
+    """Return what stands for a file that will be made."""
+    weights = name.endswith((".gguf", ".safetensors"))
+    return UploadFile(
+        name=name,
+        path=context.output,
+        size=2**40,
+        sha256="0" * 64,
+        role="weights" if weights else "other",
+        kind="",
+    )

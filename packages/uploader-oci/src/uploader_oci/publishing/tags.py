@@ -20,7 +20,7 @@ from uploader_core.plugin import (
     hash_file,
     parse_json,
 )
-from uploader_oci.modelpack.facts import find_facts
+from uploader_oci.modelpack.facts import Facts, find_facts
 from uploader_oci.modelpack.forms import FORMS, Packed, pack
 from uploader_oci.modelpack.layers import layers_of
 from uploader_oci.publishing.names import beside
@@ -84,14 +84,19 @@ def plan_tags(
             if (packed := pack(name, facts, layers)) is not None
         ]
     if not any(tagged.tag == tag for tagged in found):
-        raise RefusedError(
-            f"--oci-format {form} has no form for this: {facts.role}, "
-            f"{facts.format or 'weights of another format'}",
-            owner=f"the kind {facts.kind}",
-            safe="nothing was sent",
-            next="--oci-format modelpack takes every format",
-        )
+        raise no_form(form, facts)
     return sorted(found, key=lambda tagged: tagged.tag == tag)
+
+
+def no_form(form: str, facts: Facts) -> RefusedError:
+    """Return the error for a model that a form has no room for."""
+    return RefusedError(
+        f"--oci-format {form} has no form for this: {facts.role}, "
+        f"{facts.format or 'weights of another format'}",
+        owner=f"the kind {facts.kind}",
+        safe="nothing was sent",
+        next="--oci-format modelpack takes every format",
+    )
 
 
 def forms_of(tag: str, form: str) -> list[tuple[str, str]]:

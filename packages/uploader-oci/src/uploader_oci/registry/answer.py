@@ -112,6 +112,13 @@ def refusal(what: str, answer: Answer, place: str, login: str | None) -> Uploade
     """
     text = f"{what} failed: {answer.said}"
     host = place.partition("/")[0]
+    if answer.status == 400 and b"to an HTTPS server" in answer.content:
+        return RefusedError(
+            f"{host} speaks https only, and was spoken to by http",
+            owner=host,
+            safe="nothing was sent",
+            next=f"OCI_ENDPOINT=https://{host}, with SSL_CERT_FILE for an authority of your own",
+        )
     if answer.status == 401 and login is None:
         return AuthError(
             f"{host} wants a login for this: {what}",
