@@ -128,3 +128,9 @@ def test_the_architectures_of_the_tool_chain_are_many() -> None:
     known = toolchain.find().architectures()
     assert len(known["text"]) > 200
     assert len(known["mmproj"]) > 50
+
+
+def test_the_estimate_names_the_parts_of_files_that_will_be_cut(llama_folder: Path) -> None:
+    context = plan_context(llama_folder, quants=("Q8_0",), split_size=1_000_000)
+    names = [name for name, _ in preflight.estimate(context).files if "Q8_0" in name]
+    assert len(names) > 1 and names[0].endswith(f"-Q8_0-00001-of-{len(names):05d}.gguf")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import uploader_kernels
@@ -153,6 +153,18 @@ def _architecture(config: Mapping[str, Any], chain: toolchain.Toolchain) -> Iter
     )
 
 
+def _parts(files: Iterable[tuple[str, int]], limit: int) -> Iterator[tuple[str, int]]:
+    """Yield names and sizes as they will be after the cut; their number is about right."""
+    for name, size in files:
+        count = -(-size // limit)
+        if count < 2:
+            yield name, size
+            continue
+        for number in range(count):
+            end = f"-{number + 1:05d}-of-{count:05d}.gguf"
+            yield name.removesuffix(".gguf") + end, size // count
+
+
 def estimate(context: PlanContext) -> Estimate:
     """Count bytes with the rules that will choose the types."""
     settings: GgufSettings = context.settings
@@ -196,7 +208,7 @@ def estimate(context: PlanContext) -> Estimate:
         bytes_written=written,
         peak_memory=max(_RESIDENT + 3 * model.largest, tried),
         seconds=_STARTUP_SECONDS + work / (os.cpu_count() or 1),
-        files=files,
+        files=tuple(_parts(files, file_limit(settings.split_size))),
         levers=tuple(_levers(files[: len(quants)], quants)),
     )
 
