@@ -188,3 +188,8 @@ def test_index_that_lies(weight_map: Any, words: str, tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read"):
         read_header(tmp_path / "model.safetensors")
+
+
+def test_metadata_that_mlx_writes(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(pack(b'{"__metadata__":null}'))
+    assert read_header(tmp_path / "a.safetensors").metadata == {}

@@ -109,6 +109,8 @@ def read_header(file: Path) -> SafetensorsHeader:
     text, start, size = _header_text(file)
     header = _parse(file, text)
     metadata = header.pop("__metadata__", {})
+    if metadata is None:  # mlx writes it where nobody gave it any
+        metadata = {}
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         _refuse(file, "its __metadata__ is not a table of text")
     if len(header) > MAX_TENSORS:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import CardFacts, ConvertSpec, Diagnosis, DocumentSpec, hookimpl
+from uploader_core.plugin import (
+    CardFacts,
+    ConvertSpec,
+    Diagnosis,
+    DocumentSpec,
+    ReaderSpec,
+    SourceSpec,
+    hookimpl,
+)
 from uploader_lora.loads import ADAPTER, MODEL
 from uploader_mlx.settings import QuantSettings, Settings
 
@@ -55,6 +63,27 @@ def uploader_converters() -> Iterable[ConvertSpec]:
         estimate="uploader_mlx.adapter.save:estimate",
         use="uploader_mlx.adapter.card:commands",
         loads=(*ADAPTER, "adapters.safetensors"),
+    )
+
+
+@hookimpl
+def uploader_source_readers() -> Iterable[ReaderSpec]:
+    yield ReaderSpec(
+        name="mlx-adapter",
+        summary="an adapter of mlx-lm, read as the PEFT adapter that does the same",
+        kinds=("adapter", "base"),
+        run="uploader_mlx.source.read:read",
+    )
+
+
+@hookimpl
+def uploader_sources() -> Iterable[SourceSpec]:
+    # The reader asks for it: a plan's own process writes nothing.
+    yield SourceSpec(
+        name="mlx-adapter",
+        summary="the PEFT adapter that an adapter of mlx-lm is",
+        matches=r"mlx-adapter:.+",
+        run="uploader_mlx.source.fetch:fetch",
     )
 
 

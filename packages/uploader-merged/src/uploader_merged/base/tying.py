@@ -22,7 +22,8 @@ from uploader_merged.base.model import BaseModel, nested_configs
 
 FLAG = "tie_word_embeddings"
 _HEADS = ("lm_head.weight", "language_model.lm_head.weight", "embed_out.weight")
-_INPUTS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
+INPUTS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
+"""Endings of the names of input embeddings."""
 
 
 def head_name(names: Container[str]) -> str | None:
@@ -35,7 +36,7 @@ def embedding_name(base: BaseModel) -> str | None:
     found = [
         name
         for name in base.tensors
-        if name.endswith(tuple(f".{i}" for i in _INPUTS)) or name in _INPUTS
+        if name.endswith(tuple(f".{i}" for i in INPUTS)) or name in INPUTS
     ]
     return min(found, key=len) if found else None
 
