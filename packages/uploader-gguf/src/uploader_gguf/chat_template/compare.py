@@ -57,7 +57,7 @@ class Outcome:
         ours: transformers' prompt; None when it refuses the conversation.
         theirs: llama.cpp's, with the BOS that the tokenizer puts before it.
         kinds: Why they differ; ``unknown`` and ``error`` among them, empty when they do not.
-        place: Both prompts around the first difference that is not explained.
+        place: Both prompts around the first difference, or the first that is not explained.
         lost: Texts of the conversation that only transformers' prompt has.
         bos: How often a prompt has the token that begins a text: ours, theirs.
         ended: Whether only llama.cpp puts the token that ends a text behind the prompt.
@@ -118,7 +118,7 @@ class Comparison:
         return replace(
             found,
             kinds=why.kinds or ("unknown",),
-            place="" if why.kinds else _place(why.nearest, theirs),
+            place=_place(ours if why.kinds else why.nearest, theirs),
             lost=tuple(lost),
         )
 

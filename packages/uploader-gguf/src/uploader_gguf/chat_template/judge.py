@@ -37,7 +37,7 @@ def judge(outcomes: Sequence[Outcome]) -> None:
         if one.lost:
             raise _refused(
                 f"llama.cpp loses {one.lost[0]!r} of the conversation {one.case.name!r}"
-                + (f": {one.place}" if one.place else "")
+                f": {one.place}"
             )
     for one in outcomes:
         ours, theirs = one.bos
