@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import Capability, Resources, SourceSpec, UploadSpec, hookimpl
+from uploader_core.plugin import (
+    Capability,
+    Diagnosis,
+    Resources,
+    SourceSpec,
+    UploadSpec,
+    hookimpl,
+)
 from uploader_oci.registry.credentials import SECRETS
 from uploader_oci.settings import Settings
 
@@ -51,3 +58,10 @@ def uploader_sources() -> Iterable[SourceSpec]:
         run="uploader_oci.fetching.source:fetch",
         secrets=SECRETS,
     )
+
+
+@hookimpl
+def uploader_diagnostics(online: bool) -> Iterable[Diagnosis]:
+    from uploader_oci.diagnosis import diagnose
+
+    return diagnose(online=online)

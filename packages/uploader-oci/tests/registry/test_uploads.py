@@ -168,6 +168,25 @@ def test_a_piece_that_goes_wrong(
 
 
 @pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("status", [404, 416])
+def test_a_registry_that_takes_a_blob_in_one_piece_only(
+    connect: Callable[..., Registry],
+    open_registry: LoopbackRegistry,
+    line: BadLine,
+    make_blob: Callable[..., Blob],
+    status: int,
+) -> None:
+    blob = make_blob(SIZE)
+    line.faults = [Fault("refuse", r"PATCH .*", times=100, status=status, after=1)]
+    line.spared = 1  # the first piece is taken
+    with connect(line.host) as registry:
+        sent = registry.push_blob(blob)
+    assert stored(open_registry, blob)
+    assert line.count("PATCH ") == 2
+    assert sent.again == 2 * MIB
+
+
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("kind", ["lose", "late", "refuse", "stall"])
 def test_the_last_request_goes_wrong(
     connect: Callable[..., Registry],

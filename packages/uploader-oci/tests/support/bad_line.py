@@ -48,7 +48,8 @@ class BadLine:
         faults: That are still to come.
         requests: ``METHOD /path`` of all that came.
         received: Bytes of the bodies of all requests.
-        authorizations: ``Authorization`` of the requests that had one.
+        hit: How many requests met a fault.
+        spared: How many that would meet one pass before.
     """
 
     def __init__(self, url: str) -> None:
@@ -58,6 +59,7 @@ class BadLine:
         self.requests: list[str] = []
         self.received = 0
         self.hit = 0
+        self.spared = 0
         self._guard = threading.Condition()
         self._running = 0
         self._over = threading.Event()
@@ -124,6 +126,9 @@ class BadLine:
             self.requests.append(request)
             for fault in self.faults:
                 if fault.times > 0 and re.match(fault.path, request):
+                    if self.spared > 0:
+                        self.spared -= 1
+                        return None
                     fault.times -= 1
                     self.hit += 1
                     return fault

@@ -160,7 +160,7 @@ def refusal(what: str, answer: Answer, place: str, login: str | None) -> Uploade
             f"{place} is not there, or this login may not see it: {answer.said}",
             owner=host,
             safe="nothing was changed",
-            next="check the name and the login",
+            next="check the name and the login; some registries want a repository to be made first",
         )
     if answer.passing:
         return TemporaryError(

@@ -85,6 +85,27 @@ def find_credentials(
     return None
 
 
+def known_logins(secrets: Mapping[str, str]) -> list[tuple[str, list[str], list[str]]]:
+    """Return where logins are kept: the place, the hosts that it names, the helpers that it asks.
+
+    Args:
+        secrets: Of :data:`SECRETS` those that are set.
+
+    Raises:
+        AuthError: A file cannot be read.
+    """
+    found = []
+    for origin, config in _configs(secrets):
+        helpers = _table(config, "credHelpers")
+        names = [str(value) for value in helpers.values()]
+        if config.get("credsStore"):
+            names.append(str(config["credsStore"]))
+        hosts = sorted({*map(_plain, _table(config, "auths")), *helpers})
+        if hosts or names:
+            found.append((origin, hosts, list(dict.fromkeys(names))))
+    return found
+
+
 def _configs(secrets: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield what is there, with its name, in the order in which it counts."""
     if text := secrets.get(CONFIG_TEXT):

@@ -78,7 +78,9 @@ class BlobUpload:
         self._chunk = transport.options.chunk or max(1, blob.size)
         self._digest = hashlib.sha256()
         self._hashed = 0
+        self._mark = (0, hashlib.sha256())
         self._size = self._again = 0
+        self._confirmed = False
         self._stopped: CancelledError | None = None
 
     def run(self, location: str | None = None) -> Sent:
@@ -174,8 +176,9 @@ class BlobUpload:
             before = self._transport.sent
             try:
                 session = self._send_piece(session, file, end)
-                failures = 0
+                self._confirmed, failures = True, 0
             except Lost as lost:
+                self._confirmed = False
                 reached = session.offset + self._transport.sent - before
                 session = replace(session, reached=max(session.reached, reached))
                 self._journal.save(session)
@@ -204,6 +207,7 @@ class BlobUpload:
     def _send_piece(self, session: Session, file: BinaryIO, end: int) -> Session:
         start = session.offset
         self._hash_until(file, start)
+        self._mark = (start, self._digest.copy())
         # If this process is killed, the next one knows that as much as this may have been sent.
         self._journal.save(replace(session, reached=max(session.reached, end)))
         answer = self._transport.request(
@@ -213,8 +217,9 @@ class BlobUpload:
         )  # fmt: skip
         reached = max(session.reached, end)
         if answer.status not in (202, 204):
-            if answer.status in (405, 416) and start:
-                self._chunk = max(1, self._blob.size)  # a registry that takes blobs in one piece
+            if self._confirmed:
+                # It took a piece and refuses the next: a registry that takes blobs in one piece.
+                self._chunk = max(1, self._blob.size)
             raise _Gone(replace(session, reached=reached), self._lost(answer))
         location = _location(answer, self._transport, session.location)
         last = _end_of(answer)
@@ -287,7 +292,10 @@ class BlobUpload:
     def _hash_until(self, file: BinaryIO, offset: int) -> None:
         """Have the digest of the first bytes, reading again what another attempt sent."""
         if self._hashed > offset:
-            self._digest, self._hashed = hashlib.sha256(), 0
+            at, digest = self._mark
+            if at > offset:
+                at, digest = 0, hashlib.sha256()
+            self._hashed, self._digest = at, digest.copy()
         while self._hashed < offset:
             file.seek(self._hashed)
             block = file.read(min(PIECE, offset - self._hashed))
