@@ -54,10 +54,11 @@ def section(context: StepContext) -> str:
     files = [] if artifact is None else _files(artifact, "")
     if artifact is None or not files:
         return ""
-    lines = [
-        "From a folder with these files:",
-        "",
-        f"    ollama create NAME -f {NAME}",
+    lines = ["From a folder with these files:", "", f"    ollama create NAME -f {NAME}"]
+    facts = _facts(artifact, files[0])
+    if facts is None or not facts.template:
+        return "\n".join(lines)  # nobody converses with it, or nobody knows how
+    lines += [
         "",
         "The model gets its stops and parameters from there, and no `TEMPLATE`: Ollama 0.30 and "
         "later renders the chat template in the GGUF. `ollama run hf.co/...` uses a Go template: "
@@ -68,9 +69,8 @@ def section(context: StepContext) -> str:
             "be said in Go."
         ),
     ]
-    facts = _facts(artifact, files[0])
-    renderer = None if facts is None else renderer_of(facts.architecture)
-    if facts is not None and renderer is not None:
+    renderer = renderer_of(facts.architecture)
+    if renderer is not None:
         lines += [
             "",
             f"`ollama create` gives every {facts.architecture} model its own renderer, "

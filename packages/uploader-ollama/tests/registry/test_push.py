@@ -111,6 +111,20 @@ def test_pushing_again_sends_nothing(push: Push, tmp_path: Path) -> None:
     assert again.bytes_sent == 0 and again.revision == first.revision
 
 
+def test_tags_of_an_earlier_release_are_named(push: Push, tmp_path: Path) -> None:
+    def with_manifest(*kinds: str) -> list[UploadFile]:
+        files = release(tmp_path / "-".join(kinds), *kinds)
+        made = [{"kind": "gguf", "metadata": artifact_of(files).to_json()["metadata"]}]
+        path = files[0].path.with_name("upload_manifest.json")
+        path.write_text(json.dumps({"schema": "uploader.manifest/1", "artifacts": made}))
+        return [*files, upload_file(path, role="document", kind="document")]
+
+    push("me/earlier", with_manifest("Q8_0", "Q4_K_M"))
+    receipt = push("me/earlier", with_manifest("Q8_0"))
+
+    assert receipt.metadata["tags_of_earlier_releases"] == ["q4_K_M", "q8_0"]
+
+
 def test_verify_names_what_is_missing(
     registry: LoopbackRegistry, push: Push, tmp_path: Path
 ) -> None:

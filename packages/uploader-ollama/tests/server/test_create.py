@@ -60,6 +60,16 @@ def test_the_client_reads_back_what_was_made(
     assert receipt.files == 2 and receipt.metadata["stored_as_sent"] == {"tiny:latest": True}
 
 
+def test_a_model_that_ollama_knows_in_other_letters_is_the_same_model(
+    ollama: LoopbackOllama, upload: Upload, tmp_path: Path
+) -> None:
+    files = release(tmp_path / "r", "Q8_0")
+    receipt = upload("Tiny", files)
+    known = ArrivalContext(target="Tiny", receipt=receipt, settings=ServerSettings())
+    ollama.manifests = {name.lower(): m for name, m in ollama.manifests.items()}
+    assert still_there(known)
+
+
 def test_several_kinds_are_tags_and_the_usual_one_has_the_plain_name(
     ollama: LoopbackOllama, client: Any, upload: Upload, tmp_path: Path
 ) -> None:

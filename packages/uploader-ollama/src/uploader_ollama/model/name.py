@@ -46,6 +46,11 @@ class Name:
             parts.insert(0, self.host)
         return "/".join(parts)
 
+    @property
+    def key(self) -> str:
+        """The whole name as Ollama compares it: without regard to case (``getExistingName``)."""
+        return str(self).casefold()
+
     def __str__(self) -> str:
         return f"{self.short}:{self.tag or LATEST}"
 

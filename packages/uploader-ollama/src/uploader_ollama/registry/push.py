@@ -15,6 +15,7 @@ from uploader_oci.registry.manifests import DOCKER_MANIFEST, check_manifest_size
 from uploader_ollama.model.pieces import find_pieces
 from uploader_ollama.registry.content import Layer, config_of, layers_of, manifest_of
 from uploader_ollama.registry.place import open_registry, read_place
+from uploader_ollama.registry.verify import tags_there
 
 
 def upload(context: StepContext) -> Receipt:
@@ -39,6 +40,7 @@ def upload(context: StepContext) -> Receipt:
     with open_registry(
         place, settings, context.secrets, push=True, state=context.state, tell=tell
     ) as registry:
+        before = tags_there(registry, plain, asked)
         sent = _send(context, registry, [layer for _, some in wanted.values() for layer in some])
         for tag in order:
             content = wanted[tag][0]
@@ -47,13 +49,18 @@ def upload(context: StepContext) -> Receipt:
                 registry.put_manifest(tag, content, DOCKER_MANIFEST)
                 sent += len(content)
         _verify(context, registry, wanted)
+        left = [tag for tag in before if tag not in wanted and registry.find_manifest(tag)]
+    if left:
+        context.log.warning(
+            "%s still has an earlier release at %s", registry.place, ", ".join(sorted(left))
+        )
     digests: dict[str, Json] = {tag: digest_of(wanted[tag][0]) for tag in order}
     return context.receipt(
         url=str(place.tagged(plain)),
         revision=str(digests[plain]),
         files=len(context.files),
         bytes_sent=sent,
-        metadata={"tags": digests},
+        metadata={"tags": digests, "tags_of_earlier_releases": [*sorted(left)]},
     )
 
 

@@ -89,6 +89,25 @@ def clean_up(context: CleanUpContext) -> bool:
     return gone
 
 
+def tags_there(registry: Registry, tag: str, asked: str) -> list[str]:
+    """Return the tags of the release that a tag is part of; none where that is no release.
+
+    Args:
+        registry: The repository.
+        tag: The plain one.
+        asked: What the user named, "" for none.
+    """
+    if registry.find_manifest(tag) is None:
+        return []
+    layers = _layers(registry, tag)
+    if MANIFEST not in layers:
+        return []
+    try:
+        return _tags(registry.read_blob(*layers[MANIFEST]), asked)
+    except (ValueError, AttributeError, TypeError):  # another's file of that name
+        return []
+
+
 def _layers(registry: Registry, tag: str) -> dict[str, tuple[str, int]]:
     """Return digest and size of the layers that are files of a release, by their names."""
     found = {}

@@ -96,7 +96,7 @@ def _base(client: Client, base: str) -> Iterator[Finding]:
     else:
         yield Finding(
             level="warning",
-            what=f"whether {base} holds the weights that the adapter was trained on is not known "
-            "to Ollama, and not checked",
-            next="compare its origin with the base model",
+            what=f"the adapter answers with the template of {base}, and whether {base} holds the "
+            "weights that it was trained on is not known to Ollama, and not checked",
+            next="compare its origin with the base model, or release gguf",
         )

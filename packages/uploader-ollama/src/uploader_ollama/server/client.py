@@ -136,9 +136,9 @@ class Client:
         return answer if isinstance(answer, dict) and "error" not in answer else None
 
     def models(self) -> dict[str, str]:
-        """Return the digests of all models by name."""
+        """Return the digests of all models by :attr:`~uploader_ollama.model.name.Name.key`."""
         answer = self._json("GET", "/api/tags")
-        return {str(m["name"]): str(m["digest"]) for m in answer.get("models") or ()}
+        return {str(m["name"]).casefold(): str(m["digest"]) for m in answer.get("models") or ()}
 
     def copy(self, source: str, target: str) -> None:
         """Give a model another name besides."""

@@ -66,7 +66,7 @@ def upload(context: StepContext) -> Receipt:
         bytes_sent=sending.bytes,
         metadata={
             "ollama": version,
-            "models": {str(n): digests.get(str(n), "") for _, names in made for n in names},
+            "models": {n.key: digests.get(n.key, "") for _, names in made for n in names},
             # Ollama writes files anew with llama-quantize's COPY; then the header was compared.
             "stored_as_sent": stored,
         },
@@ -152,7 +152,7 @@ def _create(
     Raises:
         RefusedError: It did, and nobody allowed that.
     """
-    before = str(name) in client.models()
+    before = name.key in client.models()
     families: list[str] = []
 
     def told(line: Mapping[str, Any]) -> None:
