@@ -34,6 +34,13 @@ class TestLoraSection(DocumentConformance):
 
 
 @pytest.mark.slow
+class TestFidelity(DocumentConformance):
+    plugin = "mlx"
+    spec = "mlx-fidelity"
+    kinds = ("mlx",)
+
+
+@pytest.mark.slow
 class TestSection(DocumentConformance):
     plugin = "mlx"
     spec = "mlx-use"

@@ -14,7 +14,7 @@ from uploader_core.plugin import (
     hookimpl,
 )
 from uploader_lora.loads import ADAPTER, MODEL
-from uploader_mlx.settings import QuantSettings, Settings
+from uploader_mlx.settings import MeasureSettings, QuantSettings, Settings
 
 
 @hookimpl
@@ -97,6 +97,27 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         order=10,
         isolation="inline",
         run="uploader_mlx.card:section",
+    )
+    yield DocumentSpec(
+        name="mlx-fidelity",
+        summary="perplexity and divergence from base and adapter, measured with mlx-lm",
+        output="fidelity.json",
+        describes=("mlx", "mlx-quantised"),
+        consumes=("checkpoint",),
+        measures=True,
+        run="uploader_mlx.fidelity.measure:measure",
+        settings=MeasureSettings,
+        check="uploader_mlx.fidelity.plan:check",
+        estimate="uploader_mlx.fidelity.plan:estimate",
+    )
+    yield DocumentSpec(
+        name="mlx-fidelity-section",
+        summary="how near the model of MLX is to base and adapter",
+        section="Fidelity",
+        describes=("mlx", "mlx-quantised"),
+        order=25,
+        isolation="inline",
+        run="uploader_merged.fidelity.card:section",
     )
     yield DocumentSpec(
         name="mlx-lora-use",

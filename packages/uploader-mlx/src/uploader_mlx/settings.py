@@ -46,6 +46,18 @@ class QuantSettings(Settings):
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasureSettings:
+    """What the user can choose of ``--measure``."""
+
+    measure_text: str = setting(
+        "builtin",
+        help="text to measure on, that training did not see: a file, or builtin",
+        content=True,
+    )
+    measure_contexts: int = setting(8, help="most contexts of 512 tokens that are measured")
+
+
 def variants(settings: QuantSettings) -> tuple[str, ...]:
     """Return the kinds that are asked for."""
     return tuple(dict.fromkeys(settings.quants))

@@ -12,12 +12,13 @@ import shutil
 
 from uploader_compressed.card import scheme_in
 from uploader_compressed.fidelity.inputs import served_inputs
-from uploader_compressed.fidelity.plan import MEASURE_OPTION, held_out
+from uploader_compressed.fidelity.plan import PLUGIN
 from uploader_compressed.fidelity.weights import CompressedWeights
 from uploader_compressed.settings import MeasureSettings
 from uploader_core.plugin import Artifact, PluginError, StepContext
 from uploader_merged import open_checkpoint
 from uploader_merged.fidelity.compare import compare
+from uploader_merged.fidelity.held_out import held_out
 from uploader_merged.fidelity.record import Text, or_without, record
 from uploader_merged.forward.windows import open_tokenizer, windows_of
 from uploader_merged.texts import BUILTIN
@@ -36,11 +37,11 @@ def _measure(context: StepContext) -> Artifact:
     scheme = scheme_in(subject)
     if scheme is None:
         raise PluginError("the record of the folder does not say which scheme it is of")
-    text = held_out(settings)
+    text = held_out(settings, PLUGIN)
     checkpoint = open_checkpoint(context.input("checkpoint"))
     tokenizer = open_tokenizer(subject.path)
     windows = windows_of(
-        text, tokenizer, checkpoint.config, settings.measure_contexts, MEASURE_OPTION
+        text, tokenizer, checkpoint.config, settings.measure_contexts, f"--{PLUGIN}-measure-text"
     )
     weights = CompressedWeights(checkpoint, scheme, subject.path)
     scratch = context.work / "logits"

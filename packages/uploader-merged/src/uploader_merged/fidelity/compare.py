@@ -12,17 +12,23 @@ import torch  # noqa: TID253
 from uploader_merged.fidelity.sums import Sums
 from uploader_merged.forward.logits import Instead, NamedWeights, predict
 
+Progress = Callable[[int, int], None]
+"""Told (steps done, steps in all)."""
+
+Predict = Callable[[Callable[[int, torch.Tensor], None], Progress], None]
+"""Computes all windows: gives the number of each and the logits of its second half."""
+
 
 def compare(
     reference: NamedWeights,
     model: NamedWeights,
     windows: Sequence[torch.Tensor],
     scratch: Path,
-    progress: Callable[[int, int], None],
+    progress: Progress,
     instead: Instead | None = None,
     needed: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
-    """Compute both, and count what differs.
+    """Compute both with transformers, and count what differs.
 
     Args:
         reference: Base and adapter.
@@ -32,6 +38,38 @@ def compare(
         progress: Told (blocks done, blocks in all), of both.
         instead: What inputs of the model's products become first.
         needed: Matrices of the model of which ``instead`` has to be asked.
+
+    Returns:
+        As :func:`compare_with`.
+
+    Raises:
+        RefusedError: transformers cannot compute with this model.
+        IntegrityError: It computes NaN, or has another vocabulary.
+    """
+    return compare_with(
+        reference,
+        lambda at_end, tell: predict(model, windows, at_end, tell, instead, needed),
+        windows,
+        scratch,
+        progress,
+    )
+
+
+def compare_with(
+    reference: NamedWeights,
+    model: Predict,
+    windows: Sequence[torch.Tensor],
+    scratch: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Compute the reference with transformers and a model by whatever runs it.
+
+    Args:
+        reference: Base and adapter.
+        model: Computes what was made of them, with the same vocabulary.
+        windows: As in :func:`compare`.
+        scratch: As there.
+        progress: As there.
 
     Returns:
         ``tokens``, ``contexts``, ``context_length``; numbers of ``reference`` and ``model``.
@@ -55,14 +93,7 @@ def compare(
         path.unlink()
 
     predict(reference, windows, keep, lambda done, total: progress(done, 2 * total))
-    predict(
-        model,
-        windows,
-        count,
-        lambda done, total: progress(done + total, 2 * total),
-        instead,
-        needed,
-    )
+    model(count, lambda done, total: progress(done + total, 2 * total))
     return {
         "tokens": sum(part.size for part in ours.surprise),
         "contexts": len(windows),

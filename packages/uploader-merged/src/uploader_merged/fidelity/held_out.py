@@ -1,0 +1,81 @@
+"""The text that is measured on: chosen, checked, and what it costs. Light."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from uploader_core.plugin import Estimate, Finding
+from uploader_merged.checkpoint import Checkpoint
+from uploader_merged.texts import HELD_OUT, text_path
+
+_TORCH = 700 << 20
+"""An interpreter with torch and transformers, beyond one without."""
+
+_PACE = 8e9
+"""Multiplications of one processor in a second."""
+
+
+class Measured(Protocol):
+    """What the user chose of ``--measure``."""
+
+    @property
+    def measure_text(self) -> str:
+        """A file, or ``builtin``."""
+
+    @property
+    def measure_contexts(self) -> int:
+        """Most contexts."""
+
+
+def held_out(settings: Measured, plugin: str) -> Path:
+    """Return the text to measure on.
+
+    Args:
+        settings: The user's.
+        plugin: Whose they are.
+
+    Raises:
+        RefusedError: There is no such file, or next to nothing in it.
+    """
+    return text_path(settings.measure_text, f"--{plugin}-measure-text", HELD_OUT)
+
+
+def check_text(settings: Measured, plugin: str) -> Iterator[Finding]:
+    """Refuse a text that is no text, or none of it.
+
+    Args:
+        settings: The user's.
+        plugin: Whose they are.
+
+    Raises:
+        RefusedError: There is no such text.
+    """
+    held_out(settings, plugin)
+    if settings.measure_contexts < 1:
+        yield Finding(
+            level="error",
+            what=f"{settings.measure_contexts} contexts of text are nothing to measure on",
+            next=f"--{plugin}-measure-contexts 1 or more, or leave --measure out",
+        )
+
+
+def estimate_of(checkpoint: Checkpoint, settings: Measured) -> Estimate:
+    """Count the logits that are kept meanwhile, and the time.
+
+    Args:
+        checkpoint: Base and adapter.
+        settings: The user's.
+    """
+    sizes = [math.prod(checkpoint.shape(name)) for name in checkpoint.names]
+    vocabulary = max(checkpoint.shape(name)[0] for name in checkpoint.names)
+    tokens = settings.measure_contexts * 512
+    return Estimate(
+        bytes_written=20_000,
+        bytes_scratch=2 * vocabulary * tokens,
+        # Float32 of the largest matrix, which is the head, or of a block; and logits of a text.
+        peak_memory=_TORCH + 10 * max(sizes) + 12 * 256 * vocabulary,
+        seconds=20 + 2 * tokens * sum(sizes) / _PACE,
+    )

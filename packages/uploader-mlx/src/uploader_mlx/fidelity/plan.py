@@ -1,0 +1,27 @@
+"""What a measurement costs and needs, known before it runs. Light."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from uploader_core.plugin import Estimate, Finding, PlanContext
+from uploader_merged import open_checkpoint
+from uploader_merged.fidelity.held_out import check_text, estimate_of
+
+PLUGIN = "mlx"
+
+
+def check(context: PlanContext) -> Iterator[Finding]:
+    """Refuse a text that is no text, or none of it.
+
+    Raises:
+        RefusedError: There is no such text.
+    """
+    yield from check_text(context.settings, PLUGIN)
+
+
+def estimate(context: PlanContext) -> Estimate:
+    """Count the logits that are kept, the time, and the model, which mlx-lm loads whole."""
+    found = estimate_of(open_checkpoint(context.input("checkpoint")), context.settings)
+    return replace(found, peak_memory=(found.peak_memory or 0) + context.size)
