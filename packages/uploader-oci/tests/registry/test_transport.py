@@ -90,6 +90,9 @@ def test_another_machine_is_spoken_to_by_https() -> None:
         # A registry behind a proxy that ends encryption does not know better.
         named = "http://registry.example.org/v2/a/b/blobs/uploads/1?_state=x"
         assert registry.transport.url(named) == named.replace("http:", "https:")
+        assert registry.transport.url("https://storage.example.org/x").endswith("/x")
+        with pytest.raises(RefusedError, match="without encryption"):
+            registry.transport.url("http://storage.example.org/x")
 
 
 def test_https_where_http_is_spoken(redirecting: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from uploader_core.plugin import RefusedError
 from uploader_oci.registry.answer import Answer, refusal
 from uploader_oci.registry.line import Body, Line, Lost, Options, read
 from uploader_oci.registry.login import Login
+from uploader_oci.registry.reference import is_loopback
 
 if TYPE_CHECKING:
     import httpx
@@ -64,12 +65,19 @@ class Transport:
         self._line.close()
 
     def url(self, path: str) -> str:
-        """Return the address of something of the registry, ``/v2/...`` or an address of its own."""
+        """Return the address of something of the registry, ``/v2/...`` or one that it gave.
+
+        Raises:
+            RefusedError: It is on another machine, and http.
+        """
         joined = urljoin(self._line.origin + "/", path)
         ours, theirs = urlsplit(self._line.origin), urlsplit(joined)
         if theirs.hostname == ours.hostname and theirs.scheme == "http" and ours.scheme == "https":
             # Registries behind a proxy that ends encryption name themselves so. Ours is the way.
-            joined = urlunsplit(theirs._replace(scheme="https", netloc=ours.netloc))
+            return urlunsplit(theirs._replace(scheme="https", netloc=ours.netloc))
+        here = is_loopback(ours.netloc) and is_loopback(theirs.netloc)
+        if theirs.scheme != "https" and not (here or self.options.plain_http):
+            raise self._in_the_open(theirs.netloc)
         return joined
 
     def request(
@@ -226,13 +234,16 @@ class Transport:
         joined = urljoin(url, target)
         parts = urlsplit(joined)
         if urlsplit(url).scheme == "https" and parts.scheme != "https":
-            raise RefusedError(
-                f"{self.host} redirects to {parts.hostname} without encryption",
-                owner=self.host,
-                safe="nothing was sent there",
-                next="tell whoever runs the registry",
-            )
+            raise self._in_the_open(parts.netloc)
         return joined
+
+    def _in_the_open(self, place: str) -> RefusedError:
+        return RefusedError(
+            f"{self.host} names {place} to go on, and without encryption",
+            owner=self.host,
+            safe="nothing was sent there",
+            next="tell whoever runs the registry",
+        )
 
     def _place(self, answer: Answer) -> str:
         """Return host and repository of an answer, for messages."""
