@@ -186,6 +186,38 @@ def test_all_forms_are_over_the_same_blobs(
     )  # fmt: skip
 
 
+def test_a_projector_comes_after_the_model(
+    push: Push, make_files: Make, open_registry: LoopbackRegistry, repository: str
+) -> None:
+    """What reads the first weights as the model reads the model."""
+    name = "mmproj-tiny-F16.gguf"
+    files = make_files({name: gguf(), "tiny-Q8_0.gguf": gguf(rest=b"8")}, "gguf")
+    made = {"quants": {"tiny-Q8_0.gguf": "Q8_0"}, "mmproj": name}
+    target = f"{open_registry.host}/{repository}:v1"
+    push(target, files, metadata=made, format="all")
+    found = {}
+    for tag in tags_of(open_registry, repository):
+        layers = manifest_of(open_registry, repository, tag)["layers"]
+        found[tag] = [
+            (x["annotations"]["org.cncf.model.filepath"], x["mediaType"].partition("vnd.")[2])
+            for x in layers
+        ]
+    assert found == {
+        "v1": [("tiny-Q8_0.gguf", "cncf.model.weight.v1.raw"), (name, "cncf.model.weight.v1.raw")],
+        "v1-docker": [("tiny-Q8_0.gguf", "docker.ai.gguf.v3"), (name, "docker.ai.mmproj")],
+        "v1-ollama": [("tiny-Q8_0.gguf", "ollama.image.model"), (name, "ollama.image.projector")],
+    }
+
+
+def test_a_config_for_docker_has_a_time_and_always_the_same(
+    push: Push, make_files: Make, open_registry: LoopbackRegistry, repository: str
+) -> None:
+    """Older runners take its seconds without looking whether there is one."""
+    push(f"{open_registry.host}/{repository}:v1", make_files(GGUF, "gguf"), format="docker")
+    config = config_of(open_registry, repository, "v1")
+    assert config["descriptor"] == {"created": "1970-01-01T00:00:00Z"}
+
+
 def test_safetensors_for_docker_keep_their_configuration(
     push: Push, make_files: Make, open_registry: LoopbackRegistry, repository: str
 ) -> None:

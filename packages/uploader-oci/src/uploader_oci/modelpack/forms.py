@@ -72,12 +72,7 @@ def _modelpack(facts: Facts, layers: Sequence[Layer]) -> Packed:
         ),
         "modelfs": {"type": "layers", "diffIds": [layer.digest for layer in layers]},
     }
-    # A projector as weights would be taken for a part of the model by Docker Model Runner.
-    sorts = ["weight.config" if layer.projector else layer.sort for layer in layers]
-    described = [
-        layer.descriptor(f"{_CNCF}.{sort}.v1.raw")
-        for layer, sort in zip(layers, sorts, strict=True)
-    ]
+    described = [layer.descriptor(f"{_CNCF}.{layer.sort}.v1.raw") for layer in layers]
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
@@ -97,7 +92,8 @@ def _docker(facts: Facts, layers: Sequence[Layer]) -> Packed | None:
             parameters=facts.size_label.upper(),
             architecture=facts.architecture,
         ),
-        "descriptor": {},
+        # Always the same: older runners ask it for its seconds, and end where there is none.
+        "descriptor": {"created": "1970-01-01T00:00:00Z"},
         "rootfs": {"type": "rootfs", "diff_ids": [layer.digest for layer in layers]},
     }
     described = [layer.descriptor(f"{_DOCKER}.{_docker_type(layer)}") for layer in layers]

@@ -75,7 +75,8 @@ class Layer:
 def layers_of(files: Sequence[UploadFile], projectors: Sequence[str] = ()) -> list[Layer]:
     """Return the layers of some files: weights, configuration, the rest, each by name.
 
-    Docker Model Runner takes the weights in the order of the manifest for the parts of one model.
+    Docker Model Runner takes the weights in the order of the manifest for the parts of one model,
+    and knows a projector by its name since 2026; so the projector comes after them.
 
     Args:
         files: Of the release.
@@ -92,7 +93,7 @@ def layers_of(files: Sequence[UploadFile], projectors: Sequence[str] = ()) -> li
         for file in files
     ]
     order = (WEIGHT, CONFIG, CODE, DOCUMENT)
-    return sorted(layers, key=lambda layer: (order.index(layer.sort), layer.name))
+    return sorted(layers, key=lambda x: (order.index(x.sort), x.projector, x.name))
 
 
 def _sort(file: UploadFile) -> str:
