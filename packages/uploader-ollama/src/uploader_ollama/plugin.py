@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import Capability, DocumentSpec, Resources, UploadSpec, hookimpl
+from uploader_core.plugin import (
+    Capability,
+    Diagnosis,
+    DocumentSpec,
+    Resources,
+    UploadSpec,
+    hookimpl,
+)
 from uploader_oci.registry.credentials import SECRETS
 from uploader_ollama.settings import ModelSettings, RegistrySettings, ServerSettings
 
@@ -79,3 +86,10 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         isolation="inline",
         run="uploader_ollama.documents:section",
     )
+
+
+@hookimpl
+def uploader_diagnostics(online: bool) -> Iterable[Diagnosis]:
+    from uploader_ollama.diagnosis import diagnose
+
+    return diagnose(online=online)
