@@ -52,7 +52,7 @@ def test_the_file_has_the_rewritten_template_and_the_artifact_says_so(
     assert isinstance(record, dict)
     assert keys[REWRITTEN] == record["rewritten"]
     assert "first-character" in keys[REWRITTEN]
-    assert "- In the GGUF's template, the text before the first tag" in render(artifact)
+    assert "- In the GGUF, the text before the first tag" in render(artifact)
 
 
 def test_finished_files_are_compared_again(tuned: Path, tmp_path: Path) -> None:

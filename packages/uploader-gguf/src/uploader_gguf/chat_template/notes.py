@@ -98,7 +98,7 @@ def section(metadata: Mapping[str, Any]) -> list[str]:
     if not isinstance(record, Mapping):
         return []
     points = [
-        *(f"In the GGUF's template, {BY_NAME[name]}." for name in record["rewritten"]),
+        *(f"In the GGUF, {BY_NAME[name]}." for name in record["rewritten"]),
         *(f"{_sentence(one['said'])} ({', '.join(one['probes'])})." for one in record["notes"]),
     ]
     if not points:

@@ -99,7 +99,7 @@ REWRITES = (
 BY_NAME = {
     **{rewrite.name: rewrite.said for rewrite in (LINE_ENDS, *REWRITES)},
     "ollama-family": "a comment keeps Ollama from taking another template, of a family, instead",
-    "add-bos": "the token that begins a text is put by the template alone, as in training",
+    "add-bos": "no token that begins a text is put before a prompt, as in training",
     "add-eos": "no token that ends a text is put behind a prompt",
 }
 """What each does, for people."""

@@ -90,8 +90,10 @@ class Server:
         found: dict[str, Any] = json.loads(line) if line else {"error": "the process ended"}
         if "error" in found:
             self._log.seek(said_before)
-            log = self._log.read().decode("utf-8", errors="replace")
-            raise NoStartError(_telling(log) or found["error"])
+            why = _telling(self._log.read().decode("utf-8", errors="replace"))
+            if "bind" in why:
+                raise _not_usable(why)
+            raise NoStartError(why or found["error"])
         return [_read(one) for one in found["conversations"]]
 
     def _exchange(self, line: str) -> str:
@@ -124,11 +126,7 @@ class Server:
         if process.stdout.readline() != READY:
             self._log.seek(0)
             last = self._log.read().decode("utf-8", errors="replace").strip().splitlines()[-1:]
-            raise PluginError(
-                f"llama.cpp's server cannot be started: {''.join(last)}",
-                owner=library.version(),
-                next="upgrade xllamacpp, or leave the check out with --no-gguf-template-check",
-            )
+            raise _not_usable("".join(last))
         return process
 
 
@@ -141,6 +139,15 @@ def _read(said: Mapping[str, Any]) -> Answer:
         return answer
     # What chats get has to be what is compared here.
     return Answer(error=counted if isinstance(counted, str) else f"a chat has {counted} tokens")
+
+
+def _not_usable(why: str) -> PluginError:
+    return PluginError(
+        f"llama.cpp's server cannot be started: {why}",
+        owner=library.version(),
+        next="upgrade xllamacpp, let it listen on 127.0.0.1, or leave the check out with"
+        " --no-gguf-template-check",
+    )
 
 
 def _telling(log: str) -> str:

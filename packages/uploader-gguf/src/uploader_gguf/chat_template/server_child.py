@@ -34,8 +34,17 @@ class _Client:
         self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
 
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        data = json.dumps(body).encode()
-        self._connection.request("POST", path, data, self._headers)
+        return self._ask("POST", path, json.dumps(body).encode())
+
+    def wait_for_the_loop(self) -> None:
+        """Ask what the server's own thread answers, not the one that takes requests.
+
+        A server that is ended before that thread runs waits for it for ever.
+        """
+        self._ask("GET", "/slots", None)
+
+    def _ask(self, method: str, path: str, data: bytes | None) -> tuple[int, Any]:
+        self._connection.request(method, path, data, self._headers)
         answer = self._connection.getresponse()
         return answer.status, json.loads(answer.read())
 
@@ -57,6 +66,7 @@ def answer(path: str, conversations: list[dict[str, Any]]) -> dict[str, Any]:
             status, said = client.post("/v1/chat/completions/input_tokens", conversations[0])
             if status != _NOT_THERE:
                 found[0]["counted"] = said["input_tokens"] if status == 200 else _why(said)
+        client.wait_for_the_loop()
         return {"conversations": found}
     finally:
         client.close()

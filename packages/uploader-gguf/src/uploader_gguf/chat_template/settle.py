@@ -95,7 +95,8 @@ def settle(
     files = {path.name: path for path in folder.path.iterdir()}
     templates = tokenizer_templates(files)
     # Models that embed texts have templates of the models that they were made from.
-    if templates.default is None or not {TEMPLATE, TOKENS} <= keys.keys() or folder.pooling:
+    chats = folder.pooling is None and templates.default is not None
+    if not chats or not {TEMPLATE, TOKENS} <= keys.keys():
         return Settled()
     try:
         reference = with_form(load(folder.path, templates))
@@ -162,9 +163,10 @@ class _Settling:
             trial = self._try(original, _kept_apart(plain), keys)
         if trial.reference.templates != plain.templates:
             done.append("ollama-family")
-        if any(one.bos[0] != one.bos[1] for one in trial.outcomes) and _is_true(keys.get(_ADD_BOS)):
+        if any(one.bos[0] != one.bos[1] for one in trial.outcomes):
             without = self._try(original, trial.reference, {**keys, _ADD_BOS: _packed_bool(False)})
-            if all(one.bos[0] == one.bos[1] for one in without.outcomes):
+            same = all(one.bos[0] == one.bos[1] for one in without.outcomes)
+            if same and without.wrong <= trial.wrong:
                 trial = without
                 done.append("add-bos")
         return trial, done
