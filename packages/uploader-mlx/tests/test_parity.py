@@ -17,6 +17,7 @@ import torch
 
 from compressed_models import model_class, save, train
 from mlx_tools import convert, greedy, load_all, make, plan, same_bits, save_merged
+from uploader_lora import read_header
 from uploader_mlx.kinds import KINDS, SIXTEEN
 from uploader_mlx.preflight import estimate
 
@@ -113,3 +114,20 @@ def test_shards_hold_what_one_file_holds(llama: Path, tmp_path: Path) -> None:
         ours, theirs = load_all(folder), load_all(tmp_path / "whole" / kind)
         assert sorted(index["weight_map"]) == sorted(ours)
         assert all(same_bits(ours[name], theirs[name]) for name in theirs)
+
+
+def test_fused_experts_become_what_single_ones_become(tmp_path: Path) -> None:
+    """Trainers of transformers 5 save experts as they are in memory, which mlx-lm does not know."""
+    single = save("qwen3-moe", tmp_path / "single")
+    model = model_class("qwen3-moe").from_pretrained(single, dtype="auto")
+    fused = tmp_path / "fused"
+    model.save_pretrained(fused, save_original_format=False)
+    names = read_header(fused / "model.safetensors").tensors
+    assert any(name.endswith(".experts.gate_up_proj") for name in names)
+    ours, theirs = tmp_path / "of-fused", tmp_path / "of-single"
+    for base, root in ((fused, ours), (single, theirs)):
+        make(root, base, None, SIXTEEN, "4bit")
+    for kind in (SIXTEEN, "4bit"):
+        left, right = load_all(ours / kind), load_all(theirs / kind)
+        assert left.keys() == right.keys()
+        assert [name for name in right if not same_bits(left[name], right[name])] == []

@@ -115,6 +115,17 @@ def test_a_weight_that_is_not_finite(llama: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*bit/*.safetensors"))
 
 
+def test_a_weight_that_nvfp4_does_not_hold(llama: Path, tmp_path: Path) -> None:
+    """mlx stores 2688 in its place."""
+    name = "model.layers.1.mlp.up_proj.weight"
+    large = load_file(llama / "model.safetensors")[name]
+    large[7, 7] = -3000
+    base = rewritten(llama, tmp_path / "large", {name: large})
+    with pytest.raises(SourceError, match=rf"{name} holds 3008, and nvfp4 nothing above 2688"):
+        make(tmp_path, base, None, "nvfp4")
+    make(tmp_path, base, None, "mxfp4")
+
+
 @pytest.mark.parametrize("wrong", ["lm_head", "lm_head=7bit", "(=4bit", "nothing=4bit"])
 def test_an_override_that_is_none(llama: Path, wrong: str) -> None:
     with pytest.raises(UsageError, match="--mlx-overrides"):

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from uploader_merged import Checkpoint, CompanionFile
+from uploader_core.plugin import Artifact, SourceError
+from uploader_merged import Checkpoint, CompanionFile, open_checkpoint
 from uploader_merged.base.model import CONFIG
 from uploader_merged.settings import shard_limit
 from uploader_merged.weight_files import INDEX
@@ -41,6 +42,35 @@ class Folder:
     config: str = field(repr=False)
     companions: tuple[CompanionFile, ...]
     sizes: Mapping[str, int]
+
+
+def open_for_mlx(source: Artifact) -> Checkpoint:
+    """Open a checkpoint, with fused experts taken apart where mlx-lm knows single ones alone.
+
+    Args:
+        source: A ``checkpoint`` artifact.
+
+    Raises:
+        PluginError: mlx or mlx-lm is not there.
+        SourceError: It cannot be opened.
+    """
+    checkpoint = open_checkpoint(source)
+    single = checkpoint.with_single_experts(lambda _: False)
+    if single.names == checkpoint.names or _takes(checkpoint) or not _takes(single):
+        return checkpoint
+    return single
+
+
+def _takes(checkpoint: Checkpoint) -> bool:
+    """Return whether mlx-lm takes the names of a checkpoint."""
+    require()
+    from uploader_mlx.architecture.sanitised import sanitise
+
+    try:
+        sanitise(checkpoint)
+    except SourceError:
+        return False
+    return True
 
 
 def plan_folder(checkpoint: Checkpoint, kind: str, settings: Settings) -> Folder:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from uploader_core.plugin import Estimate, Finding, PlanContext
-from uploader_merged import Checkpoint, checkpoint_findings, open_checkpoint
+from uploader_merged import Checkpoint, checkpoint_findings
 from uploader_merged.sixteen_bit.layout import main_dtype
 from uploader_mlx.architecture.installed import version
-from uploader_mlx.folder import Folder, plan_folder
+from uploader_mlx.folder import Folder, open_for_mlx, plan_folder
 from uploader_mlx.kinds import GROUPS, SIXTEEN
 from uploader_mlx.selection import OPTION
 
@@ -30,7 +30,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
         SourceError: The checkpoint cannot be opened, or mlx-lm does not take it.
         UsageError: A setting is not usable.
     """
-    checkpoint = open_checkpoint(context.input("checkpoint"))
+    checkpoint = open_for_mlx(context.input("checkpoint"))
     kind = context.variant or SIXTEEN
     yield from _quantised_base(checkpoint, kind)
     folder = plan_folder(checkpoint, kind, context.settings)
@@ -124,7 +124,7 @@ def estimate(context: PlanContext) -> Estimate:
     Raises:
         PluginError: mlx or mlx-lm is not there.
     """
-    checkpoint = open_checkpoint(context.input("checkpoint"))
+    checkpoint = open_for_mlx(context.input("checkpoint"))
     folder = plan_folder(checkpoint, context.variant or SIXTEEN, context.settings)
     factors = max(
         (

@@ -15,7 +15,7 @@ import torch  # noqa: TID253 - this module computes
 
 from uploader_core.plugin import Artifact, HashingWriter, SourceError, StepContext
 from uploader_lora.where_it_runs import Described, of_model, recorded
-from uploader_merged import Checkpoint, open_checkpoint
+from uploader_merged import Checkpoint
 from uploader_merged.base.model import CONFIG
 from uploader_merged.compute.arithmetic import Piece
 from uploader_merged.compute.pipeline import in_order, keep_freed_memory, thread_pool
@@ -25,8 +25,8 @@ from uploader_merged.weight_files import INDEX
 from uploader_mlx.architecture.described import Output
 from uploader_mlx.architecture.installed import version
 from uploader_mlx.architecture.results import Results
-from uploader_mlx.encode import NotFiniteError, encode
-from uploader_mlx.folder import Folder, plan_folder
+from uploader_mlx.encode import NotHeldError, encode
+from uploader_mlx.folder import Folder, open_for_mlx, plan_folder
 from uploader_mlx.kinds import SIXTEEN
 from uploader_mlx.layout import Shard, Stored
 from uploader_mlx.proof import prove_written
@@ -39,7 +39,7 @@ Parts = tuple[memoryview, ...]
 
 def save(contexts: tuple[StepContext, ...]) -> tuple[Artifact, ...]:
     """Merge, quantise and write the model, once for each kind."""
-    checkpoint = open_checkpoint(contexts[0].input("checkpoint"))
+    checkpoint = open_for_mlx(contexts[0].input("checkpoint"))
     targets = [
         _Target(context, plan_folder(checkpoint, context.variant or SIXTEEN, context.settings))
         for context in contexts
@@ -204,13 +204,14 @@ def _encoded(checkpoint: Checkpoint, stored: Stored | None, rows: torch.Tensor) 
         return (memory(rows),)
     try:
         return encode(stored.how, rows)
-    except NotFiniteError as error:
+    except NotHeldError as error:
         source = stored.output.sources[0]
         raise SourceError(
-            f"{stored.output.name} holds NaN or infinity, so it cannot be quantised",
+            f"{stored.output.name} {error}, so it cannot be quantised",
             owner=str(checkpoint.recipe(source).source.file),
             safe="no weight file with it was finished",
-            next="take another copy of the model, or an earlier checkpoint of the training",
+            next="take another copy of the model, or an earlier checkpoint of the training; one "
+            "matrix alone may stay in 16 bits: --mlx-overrides REGEX=16bit",
         ) from error
 
 
