@@ -57,7 +57,7 @@ def test_the_client_reads_back_what_was_made(
     assert shown.details.quantization_level == "Q8_0"
     assert ollama.show({"model": "tiny"})["system"] == "Be brief."
     assert ollama.show({"model": "tiny"})["requires"] == "0.30.0"
-    assert receipt.files == 2 and receipt.metadata["stored_as_sent"] == {"tiny:latest": True}
+    assert receipt.files == 2 and receipt.metadata["stored"] == {"tiny:latest": "sent"}
 
 
 def test_a_model_that_ollama_knows_in_other_letters_is_the_same_model(
@@ -98,7 +98,7 @@ def test_what_is_there_is_not_sent_again(
     assert ollama.received == sum(file.size for file in files)
 
 
-def test_a_model_that_ollama_writes_anew_is_compared_by_its_header(
+def test_a_model_that_ollama_copies_is_proven_by_the_digest_of_the_copy(
     ollama: LoopbackOllama, upload: Upload, tmp_path: Path
 ) -> None:
     ollama.copies = True
@@ -106,7 +106,19 @@ def test_a_model_that_ollama_writes_anew_is_compared_by_its_header(
 
     receipt = upload("tiny", [upload_file(path)])
 
-    assert receipt.metadata["stored_as_sent"] == {"tiny:latest": False}
+    assert receipt.metadata["stored"] == {"tiny:latest": "copied"}
+
+
+def test_a_model_that_another_llama_cpp_writes_is_compared_by_its_header(
+    ollama: LoopbackOllama, upload: Upload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ollama.copies = True
+    other = gguf(tmp_path / "other.gguf", "Q8_0", general__quantization_version=7).read_bytes()
+    monkeypatch.setattr("ollama_server.copied", lambda _: other)
+
+    receipt = upload("tiny", release(tmp_path / "r", "Q8_0"))
+
+    assert receipt.metadata["stored"] == {"tiny:latest": "rewritten"}
 
 
 def test_a_model_that_has_other_tensors_than_were_sent_is_refused(

@@ -10,12 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from uploader_gguf.format.quants import QUANTS
 from uploader_ollama.model.facts import read_facts
 from uploader_ollama.model.name import parse_name
 from uploader_ollama.registry.content import human_number
+from uploader_ollama.server.copied import copy_blocks
 
 MODEL, ADAPTER, PROJECTOR, TEMPLATE, PARAMS, SYSTEM, LICENSE = (
     f"application/vnd.ollama.image.{part}"
@@ -187,7 +186,7 @@ class LoopbackOllama:
             if layer["mediaType"] == MODEL:
                 size = layer["size"]
                 yield {"status": "validating GGUF model", "total": size, "completed": size}
-                made = self.layer(copied(self.blob(layer["digest"]).read_bytes()), MODEL)
+                made = self.layer(copied(self.blob(layer["digest"])), MODEL)
                 self.sources[made["digest"]] = layer["digest"]
                 layer |= {"digest": made["digest"], "size": made["size"]}
 
@@ -300,51 +299,9 @@ class LoopbackOllama:
         }
 
 
-def copied(content: bytes) -> bytes:
-    """Return a GGUF as llama-quantize's COPY writes it: two keys at the end, all else as it was.
-
-    ``gguf_set_val_u32`` takes a key away and appends it (llama.cpp, ``llama_model_quantize_impl``).
-    """
-    sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-
-    def text(at: int) -> int:
-        return at + 8 + int(struct.unpack_from("<Q", content, at)[0])
-
-    def value(at: int, kind: int) -> int:
-        if kind == 8:
-            return text(at)
-        if kind != 9:
-            return at + sizes[kind]
-        item, count = struct.unpack_from("<IQ", content, at)
-        at += 12
-        if item in sizes:
-            return at + sizes[item] * int(count)
-        for _ in range(count):
-            at = value(at, item)
-        return at
-
-    n_tensors, n_keys = struct.unpack_from("<QQ", content, 8)
-    place, keys = 24, {}
-    for _ in range(n_keys):
-        end = text(place)
-        key = content[place + 8 : end]
-        stop = value(end + 4, struct.unpack_from("<I", content, end)[0])
-        keys[key] = content[place:stop]
-        place = stop
-    start = place
-    for _ in range(n_tensors):
-        place = text(place)
-        dimensions = struct.unpack_from("<I", content, place)[0]
-        place += 4 + 8 * dimensions + 12
-    data = place + -place % 32
-    last = [b"general.quantization_version", b"general.file_type"]
-    kept = [raw for key, raw in keys.items() if key not in last]
-    version = keys.get(last[0]) or struct.pack("<Q", len(last[0])) + last[0] + struct.pack(
-        "<II", 4, 2
-    )
-    kept += [version, *([keys[last[1]]] if last[1] in keys else [])]
-    head = content[:16] + struct.pack("<Q", len(kept)) + b"".join(kept) + content[start:place]
-    return head + bytes(-len(head) % 32) + content[data:]
+def copied(path: Path) -> bytes:
+    """What llama-quantize's COPY makes of a file; test_copied.py compares it with llama.cpp's."""
+    return b"".join(copy_blocks(path))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -461,8 +418,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _note(self) -> None:
         self.ollama.requests.append((self.command, self.path))
-
-
-def weights_of(path: Path) -> int:
-    """Count weights."""
-    return sum(prod(t.shape) for t in read_header(path).tensors)

@@ -7,7 +7,7 @@ blobs, where their digest proves that they arrived; no model names them, so Olla
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -57,8 +57,11 @@ def upload(context: StepContext) -> Receipt:
         stored: dict[str, Json] = {}
         for number, (piece, names) in enumerate(made):
             context.progress(f"proving {names[0]}", number, len(made), "steps")
-            for one in names:
-                stored[str(one)] = prove(client, str(one), piece, pieces, settings)
+            how = prove(client, str(names[0]), piece, pieces, settings, _hashing(context, piece))
+            for one in names[1:]:
+                if digests.get(one.key) != digests.get(names[0].key):
+                    raise _moved(one, names[0])
+            stored |= {str(one): how for one in names}
     return context.receipt(
         url=f"{_plain_name(made)} in Ollama at {address.url}",
         private=True,
@@ -67,8 +70,7 @@ def upload(context: StepContext) -> Receipt:
         metadata={
             "ollama": version,
             "models": {n.key: digests.get(n.key, "") for _, names in made for n in names},
-            # Ollama writes files anew with llama-quantize's COPY; then the header was compared.
-            "stored_as_sent": stored,
+            "stored": stored,
         },
     )
 
@@ -196,6 +198,19 @@ def _explained(error: RefusedError, piece: Piece, version: str) -> RefusedError:
 def _plain_name(made: Sequence[tuple[Piece, tuple[Name, ...]]]) -> Name:
     """Return the name without the tag of a kind: the last of the piece that has two."""
     return max((names for _, names in made), key=len)[-1]
+
+
+def _hashing(context: StepContext, piece: Piece) -> Callable[[int], None]:
+    what, total = f"proving: {piece.file.name}", piece.file.size
+    return lambda done: context.progress(what, min(done, total), total)
+
+
+def _moved(one: Name, other: Name) -> IntegrityError:
+    return IntegrityError(
+        f"{one} is another model than {other}",
+        owner="Ollama, or somebody else who changed the model meanwhile",
+        next="run the same command again",
+    )
 
 
 def _gone(file: UploadFile) -> IntegrityError:

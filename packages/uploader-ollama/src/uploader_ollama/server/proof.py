@@ -1,16 +1,15 @@
 """Whether a model at Ollama is what was sent: header, template, parameters, texts, blobs.
 
-``ollama create`` writes a GGUF anew with llama-quantize's COPY (``server/create.go``,
-``copyLayerWithLlamaQuantize``), so its digest may be another one. Then every key of the header and
-the name, type and shape of every tensor are compared with the file; values of tensors cannot be.
-The Modelfile that ``/api/show`` gives has the digest of what is stored.
+The Modelfile that ``/api/show`` gives has the digest of what is stored: that of the file, or that
+of the copy which ``ollama create`` makes of it (``copied``). A llama.cpp that copies otherwise
+stores another file; then every key of the header, and name and shape of every tensor, are compared.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from uploader_core.plugin import IntegrityError
@@ -18,18 +17,35 @@ from uploader_gguf.format.gguf_file import Header, read_header
 from uploader_ollama.model.pieces import Piece, Pieces
 from uploader_ollama.model.versions import renderer_of
 from uploader_ollama.server.client import Client
+from uploader_ollama.server.copied import copied_digest
 
-# What COPY writes itself, and what /api/show leaves out (routes.go, GetModelInfo).
+# What a copy writes itself, and what /api/show leaves out (routes.go, GetModelInfo).
 _OTHERS = ("general.quantization_version", "general.file_type", "general.name",
            "tokenizer.chat_template")  # fmt: skip
 _BLOB = re.compile(r"sha256[-:]([0-9a-f]{64})")
 
 
-def prove(client: Client, name: str, piece: Piece, pieces: Pieces, settings: Any) -> bool:
+def prove(
+    client: Client,
+    name: str,
+    piece: Piece,
+    pieces: Pieces,
+    settings: Any,
+    tell: Callable[[int], None] = lambda _: None,
+) -> str:
     """Compare a model with what it was made of.
 
+    Args:
+        client: Of the Ollama.
+        name: Of the model.
+        piece: What it was made of.
+        pieces: What else.
+        settings: Of the upload.
+        tell: Told how many bytes are hashed, where the file is hashed once more.
+
     Returns:
-        Whether Ollama stores the very bytes that were sent.
+        How it is stored: ``sent`` or ``copied``, every byte of which is proven by its digest, or
+        ``rewritten``, of which the header was compared.
 
     Raises:
         IntegrityError: Something is missing or different.
@@ -41,19 +57,21 @@ def prove(client: Client, name: str, piece: Piece, pieces: Pieces, settings: Any
     for digest in blobs:
         if not client.has_blob(f"sha256:{digest}"):
             raise _wrong(name, f"its blob {digest[:12]} is missing")
-    same = piece.file.sha256 in blobs
+    stored = "sent" if piece.file.sha256 in blobs else "rewritten"
     problems = list(_texts(shown, pieces))
     if piece.facts.role == "model":
-        if not same:
+        if stored != "sent" and copied_digest(piece.file.path, tell) in blobs:
+            stored = "copied"
+        if stored == "rewritten":
             problems += _header(shown, read_header(piece.file.path))
         problems += _template(shown, piece, pieces, settings)
-    elif not same:
+    elif stored != "sent":
         problems.append("the adapter is not in it")
     if pieces.projector is not None and "projector_info" not in shown:
         problems.append("the projector is not in it")
     if problems:
         raise _wrong(name, problems[0])
-    return same
+    return stored
 
 
 def _blobs(shown: Mapping[str, Any]) -> list[str]:
