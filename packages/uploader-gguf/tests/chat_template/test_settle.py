@@ -124,7 +124,9 @@ def test_the_setting_that_gives_the_prompts_of_training_is_named(chat: Chat) -> 
         record = chat.settle(NOTED[name][0]).record
         assert record is not None
         found[name] = record["notes"][0]["said"]
-    assert 'chat_template_kwargs to {"enable_thinking": false}' in found["thinking off by default"]
+    assert (
+        'chat_template_kwargs to `{"enable_thinking": false}`' in found["thinking off by default"]
+    )
     assert "no setting of llama.cpp gives" in found["thinking on where it is said"]
 
 
@@ -135,3 +137,14 @@ def test_a_library_that_has_no_such_server_is_no_fault_of_the_template(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(PluginError, match="server cannot be started: TypeError"):
         chat.settle(PLAIN)
+
+
+def test_where_transformers_has_no_tokenizer_the_server_is_started_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chat = chat_model(tmp_path)
+    (chat.folder.path / "tokenizer.json").unlink()
+    assert chat.settle(PLAIN).record is None
+    assert "prompts were not compared" in caplog.text
+    with pytest.raises(RefusedError, match="does not start"):
+        chat.settle(REFUSED["format of numbers"][0])

@@ -183,5 +183,5 @@ def at_no_time(prompt: str | Refusal) -> str | Refusal:
 
 def _place(ours: str, theirs: str) -> str:
     at = max(0, first_difference(ours, theirs) - _SHOWN)
-    shown = [text[at : at + 2 * _SHOWN] for text in (ours, theirs)]
-    return f"{shown[0]!r} in transformers, {shown[1]!r} in llama.cpp"
+    shown = [repr(text[at : at + 2 * _SHOWN]).replace("`", "'") for text in (ours, theirs)]
+    return f"`{shown[0]}` in transformers, `{shown[1]}` in llama.cpp"

@@ -84,7 +84,7 @@ def with_setting(switch: bool | None) -> str:
     setting = json.dumps({"enable_thinking": switch})
     return (
         "; for the prompts that transformers gives by default, set chat_template_kwargs to"
-        f" {setting} (llama-server --chat-template-kwargs '{setting}')"
+        f" `{setting}` (`llama-server --chat-template-kwargs '{setting}'`)"
     )
 
 
@@ -99,7 +99,7 @@ def section(metadata: Mapping[str, Any]) -> list[str]:
         return []
     points = [
         *(f"In the GGUF, {BY_NAME[name]}." for name in record["rewritten"]),
-        *(f"{_sentence(one['said'])} ({', '.join(one['probes'])})." for one in record["notes"]),
+        *(f"{_sentence(one['said'])} ({_which(one, record)})." for one in record["notes"]),
     ]
     if not points:
         return []
@@ -108,6 +108,11 @@ def section(metadata: Mapping[str, Any]) -> list[str]:
         f" which the model was trained with, on {record['conversations']} conversations:"
     )
     return ["", head, "", *(f"- {point}" for point in points)]
+
+
+def _which(one: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    every = len(one["probes"]) == record["conversations"]
+    return "all of them" if every else ", ".join(one["probes"])
 
 
 def _sentence(text: str) -> str:

@@ -88,7 +88,9 @@ def load(folder: Path, templates: ChatTemplates) -> Reference:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
     special = {k: v for k, v in tokenizer.special_tokens_map.items() if isinstance(v, str)}
     apply = cast("Render", tokenizer.apply_chat_template)
     return Reference(apply=apply, templates=templates, special=special)

@@ -104,6 +104,7 @@ def settle(
         log.warning(
             "prompts were not compared: transformers does not load the tokenizer: %s", error
         )
+        _start_only(keys, work)
         return Settled()
     with Server(work) as server:
         settling = _Settling(server=server, folder=folder, asked=cases(reference))
@@ -126,6 +127,14 @@ def settle(
             "notes": [one.to_json() for one in notes],
         },
     )
+
+
+def _start_only(keys: Mapping[str, bytes], work: Path) -> None:
+    with Server(work) as server:
+        try:
+            server.ask(keys, [])
+        except NoStartError as error:
+            refuse_start(str(error))
 
 
 @dataclass(kw_only=True, slots=True)
