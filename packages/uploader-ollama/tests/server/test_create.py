@@ -109,6 +109,21 @@ def test_a_model_that_ollama_copies_is_proven_by_the_digest_of_the_copy(
     assert receipt.metadata["stored"] == {"tiny:latest": "copied"}
 
 
+def test_the_copy_serves_where_ollama_dropped_the_file_that_was_sent(
+    ollama: LoopbackOllama, upload: Upload, tmp_path: Path
+) -> None:
+    ollama.copies = True
+    files = release(tmp_path / "r", "Q8_0", size=100_000)
+    upload("tiny", files)
+    ollama.blob(f"sha256:{files[0].sha256}").unlink()
+
+    receipt = upload("tiny", files, system="Be brief.")
+
+    assert receipt.bytes_sent == 0
+    assert receipt.metadata["stored"] == {"tiny:latest": "copied"}
+    assert ollama.show({"model": "tiny"})["system"] == "Be brief."
+
+
 def test_a_model_that_another_llama_cpp_writes_is_compared_by_its_header(
     ollama: LoopbackOllama, upload: Upload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

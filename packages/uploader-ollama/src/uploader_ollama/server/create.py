@@ -7,8 +7,7 @@ blobs, where their digest proves that they arrived; no model names them, so Olla
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,6 +26,7 @@ from uploader_ollama.server.address import read_address, refuse_remote
 from uploader_ollama.server.check import refuse_old
 from uploader_ollama.server.client import Client
 from uploader_ollama.server.proof import prove
+from uploader_ollama.server.sending import Sending, digest_of
 
 _FAMILY = "using autodetected template "
 _INVALID = ("llama-quantize", "unknown model architecture")
@@ -43,23 +43,22 @@ def upload(context: StepContext) -> Receipt:
     with Client(address, timeout=settings.timeout) as client:
         version = client.version()
         refuse_old(version, with_template=bool(pieces.recipe.template))
-        sending = _Sending(context, client)
-        weights = [file for file in context.files if file not in pieces.others]
-        for file in weights:
-            sending.send(file)
-        made = list(_make(context, client, pieces, name, version))
+        sending = Sending(context, client)
+        parts = (*pieces.models, pieces.projector, pieces.adapter)
+        digests = {p.file.name: sending.bring(p) for p in parts if p is not None}
+        made = list(_make(context, client, pieces, digests, name, version))
         for file in pieces.others:
             sending.send(file)
         for file in pieces.others:
-            if not client.has_blob(_digest(file)):
+            if not client.has_blob(digest_of(file)):
                 raise _gone(file)
-        digests = client.models()
+        there = client.models()
         stored: dict[str, Json] = {}
         for number, (piece, names) in enumerate(made):
             context.progress(f"proving {names[0]}", number, len(made), "steps")
-            how = prove(client, str(names[0]), piece, pieces, settings, _hashing(context, piece))
+            how = prove(client, str(names[0]), piece, pieces, settings, sending.copy_of)
             for one in names[1:]:
-                if digests.get(one.key) != digests.get(names[0].key):
+                if there.get(one.key) != there.get(names[0].key):
                     raise _moved(one, names[0])
             stored |= {str(one): how for one in names}
     return context.receipt(
@@ -69,38 +68,19 @@ def upload(context: StepContext) -> Receipt:
         bytes_sent=sending.bytes,
         metadata={
             "ollama": version,
-            "models": {n.key: digests.get(n.key, "") for _, names in made for n in names},
+            "models": {n.key: there.get(n.key, "") for _, names in made for n in names},
             "stored": stored,
         },
     )
 
 
-@dataclass
-class _Sending:
-    """Files on their way, one after the other."""
-
-    context: StepContext
-    client: Client
-    bytes: int = 0
-    done: int = 0
-
-    def send(self, file: UploadFile) -> None:
-        total = sum(f.size for f in self.context.files)
-        here = 0
-
-        def sent(size: int) -> None:
-            nonlocal here
-            here, self.bytes = here + size, self.bytes + size
-            what = f"sending: {PurePosixPath(file.name).name}"
-            self.context.progress(what, min(self.done + here, total), total)
-
-        self.client.send_blob(file.path, file.size, _digest(file), sent)
-        self.done += file.size
-        self.context.progress("sending", self.done, total)
-
-
 def _make(
-    context: StepContext, client: Client, pieces: Pieces, name: Name, version: str
+    context: StepContext,
+    client: Client,
+    pieces: Pieces,
+    digests: Mapping[str, str],
+    name: Name,
+    version: str,
 ) -> Iterator[tuple[Piece, tuple[Name, ...]]]:
     """Create every model; yield each piece with the names that it has now, the plain one last."""
     if pieces.adapter is not None and not pieces.models:
@@ -113,7 +93,7 @@ def _make(
     for piece in pieces.models:
         names = tuple(name.at(tag) for tag in tags[piece.kind])
         try:
-            _create(context, client, names[0], _for_model(piece, pieces), piece)
+            _create(context, client, names[0], _for_model(piece, pieces, digests), piece)
         except RefusedError as error:
             raise _explained(error, piece, version) from error
         later.append((piece, names))
@@ -123,15 +103,15 @@ def _make(
         yield piece, names
 
 
-def _for_model(piece: Piece, pieces: Pieces) -> dict[str, Any]:
+def _for_model(piece: Piece, pieces: Pieces, digests: Mapping[str, str]) -> dict[str, Any]:
     files = [piece.file, *([pieces.projector.file] if pieces.projector else [])]
-    return {"files": {_plain(f): _digest(f) for f in files}, **_texts(pieces)}
+    return {"files": {_plain(f): digests[f.name] for f in files}, **_texts(pieces)}
 
 
 def _for_adapter(pieces: Pieces, settings: Any) -> dict[str, Any]:
     assert pieces.adapter is not None
     file = pieces.adapter.file
-    return {"from": settings.base, "adapters": {_plain(file): _digest(file)}, **_texts(pieces)}
+    return {"from": settings.base, "adapters": {_plain(file): digest_of(file)}, **_texts(pieces)}
 
 
 def _texts(pieces: Pieces) -> dict[str, Any]:
@@ -200,11 +180,6 @@ def _plain_name(made: Sequence[tuple[Piece, tuple[Name, ...]]]) -> Name:
     return max((names for _, names in made), key=len)[-1]
 
 
-def _hashing(context: StepContext, piece: Piece) -> Callable[[int], None]:
-    what, total = f"proving: {piece.file.name}", piece.file.size
-    return lambda done: context.progress(what, min(done, total), total)
-
-
 def _moved(one: Name, other: Name) -> IntegrityError:
     return IntegrityError(
         f"{one} is another model than {other}",
@@ -219,10 +194,6 @@ def _gone(file: UploadFile) -> IntegrityError:
         owner="Ollama, or somebody who clears its store",
         next="run the same command again; it will be sent anew",
     )
-
-
-def _digest(file: UploadFile) -> str:
-    return f"sha256:{file.sha256}"
 
 
 def _plain(file: UploadFile) -> str:

@@ -17,7 +17,6 @@ from uploader_gguf.format.gguf_file import Header, read_header
 from uploader_ollama.model.pieces import Piece, Pieces
 from uploader_ollama.model.versions import renderer_of
 from uploader_ollama.server.client import Client
-from uploader_ollama.server.copied import copied_digest
 
 # What a copy writes itself, and what /api/show leaves out (routes.go, GetModelInfo).
 _OTHERS = ("general.quantization_version", "general.file_type", "general.name",
@@ -31,7 +30,7 @@ def prove(
     piece: Piece,
     pieces: Pieces,
     settings: Any,
-    tell: Callable[[int], None] = lambda _: None,
+    copy_of: Callable[[Piece], str],
 ) -> str:
     """Compare a model with what it was made of.
 
@@ -41,7 +40,7 @@ def prove(
         piece: What it was made of.
         pieces: What else.
         settings: Of the upload.
-        tell: Told how many bytes are hashed, where the file is hashed once more.
+        copy_of: Returns the digest of the copy of a model.
 
     Returns:
         How it is stored: ``sent`` or ``copied``, every byte of which is proven by its digest, or
@@ -60,7 +59,7 @@ def prove(
     stored = "sent" if piece.file.sha256 in blobs else "rewritten"
     problems = list(_texts(shown, pieces))
     if piece.facts.role == "model":
-        if stored != "sent" and copied_digest(piece.file.path, tell) in blobs:
+        if stored != "sent" and copy_of(piece) in blobs:
             stored = "copied"
         if stored == "rewritten":
             problems += _header(shown, read_header(piece.file.path))
