@@ -101,3 +101,12 @@ def test_a_form_without_room_is_refused(
     found = check(f"{open_registry.host}/{repository}:v1", sizes, kind, format=form)
     errors = [finding.what for finding in found if finding.level == "error"]
     assert bool(errors) is refused
+
+
+def test_several_ggufs_in_one_tag_are_warned_of(
+    check: Check, open_registry: LoopbackRegistry, repository: str
+) -> None:
+    names = (("gguf/m-Q8_0.gguf", 1), ("gguf/m-Q4_K_M.gguf", 1))
+    found = check(f"{open_registry.host}/{repository}:v1", names, "gguf", layout="single")
+    assert [f.level for f in found] == ["warning", "note"]
+    assert found[0].what.startswith("2 GGUF files in one tag")

@@ -95,3 +95,7 @@ def test_quantisations_are_known_by_what_made_them_or_by_their_names() -> None:
 def test_one_form_alone_has_the_tag_itself() -> None:
     assert forms_of("v1", "docker") == [("v1", "docker")]
     assert [tag for tag, _ in forms_of("v1", "all")] == ["v1", "v1-docker", "v1-ollama"]
+
+
+def test_a_form_that_leaves_files_out_has_the_whole_release_beside_it() -> None:
+    assert forms_of("v1", "ollama") == [("v1-modelpack", "modelpack"), ("v1", "ollama")]

@@ -218,6 +218,23 @@ def test_a_config_for_docker_has_a_time_and_always_the_same(
     assert config["descriptor"] == {"created": "1970-01-01T00:00:00Z"}
 
 
+@pytest.mark.parametrize("form", ["modelpack", "docker", "ollama", "weights", "all"])
+def test_every_file_arrives_in_every_form(
+    push: Push, make_files: Make, open_registry: LoopbackRegistry, repository: str, form: str
+) -> None:
+    receipt = push(
+        f"{open_registry.host}/{repository}:v1",
+        make_files(GGUF, "gguf"),
+        metadata=MADE,
+        format=form,
+    )
+    there: set[str] = set()
+    for tag in tags_of(open_registry, repository):
+        there |= set(files_of(open_registry, repository, tag))
+    assert there == set(GGUF)
+    assert receipt.files == len(GGUF)
+
+
 def test_safetensors_for_docker_keep_their_configuration(
     push: Push, make_files: Make, open_registry: LoopbackRegistry, repository: str
 ) -> None:

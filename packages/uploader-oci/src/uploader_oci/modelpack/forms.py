@@ -21,6 +21,9 @@ from uploader_oci.registry.manifests import DOCKER_MANIFEST, OCI_MANIFEST
 FORMS = ("modelpack", "docker", "ollama")
 """Of a request for all; those besides them are asked for by name."""
 
+PARTIAL = ("ollama", "weights")
+"""Forms that leave files of a release out."""
+
 KIND = "io.uploader.kind"
 """Annotation by which a manifest is known as one of ours; its value is the kind of artifact."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from uploader_core.plugin import Finding, PlanContext, UploadFile
 from uploader_oci.modelpack.facts import Facts
-from uploader_oci.modelpack.forms import pack
+from uploader_oci.modelpack.forms import FORMS, pack
 from uploader_oci.modelpack.layers import WEIGHT, layers_of
 from uploader_oci.publishing.publish import foreign_tag, is_ours, options_of
 from uploader_oci.publishing.tags import forms_of, no_form, quants_of, tags_of
@@ -55,7 +55,7 @@ def planned_tags(context: PlanContext, tag: str) -> list[str]:
         place
         for own, _ in tags_of(tag, quants)
         for place, name in forms_of(own, context.settings.format)
-        if name == "modelpack" or context.settings.format != "all" or quants
+        if name == FORMS[0] or context.settings.format != "all" or quants
     ]
 
 
@@ -87,13 +87,21 @@ def _check_forms(context: PlanContext, place: Reference) -> Iterator[Finding]:
     others = {name for found in quants.values() for name in found if found != one}
     layers = layers_of([_planned(name, context) for name in names if name not in others])
     weights = {layer.suffix for layer in layers if layer.sort == WEIGHT}
-    adapter = any(layer.name.endswith("adapter_config.json") for layer in layers)
+    # An adapter in GGUF is told by its kind alone, before there is a file.
+    adapter = bool(context.inputs) and all("lora" in x.kind for x in context.inputs)
     facts = Facts(
         name=context.release.name,
         kind="+".join(artifact.kind for artifact in context.inputs),
-        role="adapter" if adapter or "lora" in context.inputs[0].kind else "model",
+        role="adapter" if adapter else "model",
         format=weights.pop() if len(weights) == 1 else "",
     )
+    together = sum(layer.suffix == "gguf" and "/" in layer.name for layer in layers)
+    if together > 1:
+        yield Finding(
+            level="warning",
+            what=f"{together} GGUF files in one tag: runners take them for the parts of one model",
+            next="--oci-layout separate has a tag for each",
+        )
     for _, form in forms_of(place.tag, context.settings.format):
         packed = pack(form, facts, layers)
         if packed is not None:

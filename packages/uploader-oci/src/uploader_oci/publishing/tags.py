@@ -21,7 +21,7 @@ from uploader_core.plugin import (
     parse_json,
 )
 from uploader_oci.modelpack.facts import Facts, find_facts
-from uploader_oci.modelpack.forms import FORMS, Packed, pack
+from uploader_oci.modelpack.forms import FORMS, PARTIAL, Packed, pack
 from uploader_oci.modelpack.layers import layers_of
 from uploader_oci.publishing.names import beside
 
@@ -103,8 +103,11 @@ def no_form(form: str, facts: Facts) -> RefusedError:
 def forms_of(tag: str, form: str) -> list[tuple[str, str]]:
     """Return the tag of each form that is asked for; one alone has the tag itself.
 
-    Not an index over all of them: Docker Model Runner and Ollama ask for a manifest by its tag.
+    Not an index over all of them: Docker Model Runner and Ollama ask for a manifest by its tag. A
+    form that leaves files out has the whole release beside it.
     """
+    if form in PARTIAL:
+        return [(beside(tag, FORMS[0]), FORMS[0]), (tag, form)]
     if form != "all":
         return [(tag, form)]
     return [(tag if name == FORMS[0] else beside(tag, name), name) for name in FORMS]
