@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ollama_files import RELEASE
 from uploader_core.plugin import GroupContext, UsageError
 from uploader_ollama.model.name import Name, parse_name, tag_of, tags_for
-from uploader_ollama.model.pieces import group
+from uploader_ollama.model.pieces import group, group_for_registry
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,13 @@ def test_models_and_their_adapter_have_names_of_their_own() -> None:
         target="me/tiny:v2", kinds=("gguf", "gguf-lora"), settings=None, release=RELEASE
     )
     assert [g.target for g in group(context)] == ["me/tiny:v2", "me/tiny:v2-lora"]
+
+
+@pytest.mark.parametrize("of", [group, group_for_registry])
+def test_a_release_without_a_gguf_is_refused(of: Any) -> None:
+    context = GroupContext(target="me/tiny", kinds=(), settings=None, release=RELEASE)
+    with pytest.raises(UsageError, match="nothing of this release"):
+        of(context)
 
 
 def test_a_name_is_kept_when_it_is_given_a_tag() -> None:

@@ -16,6 +16,7 @@ from uploader_core.plugin import (
     RefusedError,
     UploadFile,
     UploadGroup,
+    UsageError,
 )
 from uploader_gguf.chat_template.ollama_families import family_of
 from uploader_ollama.model.facts import Facts, read_facts
@@ -73,8 +74,9 @@ def group(context: GroupContext) -> tuple[UploadGroup, ...]:
     """Models and the adapter under names of their own; a release of both has the tag ``lora``.
 
     Raises:
-        UsageError: A name that Ollama does not take.
+        UsageError: A name that Ollama does not take, or a release without a GGUF.
     """
+    _refuse_nothing(context)
     name = parse_name(context.target)
     groups = []
     for kind in context.kinds:
@@ -86,7 +88,12 @@ def group(context: GroupContext) -> tuple[UploadGroup, ...]:
 
 
 def group_for_registry(context: GroupContext) -> tuple[UploadGroup, ...]:
-    """One place for all kinds; each has a tag of its own there."""
+    """One place for all kinds; each has a tag of its own there.
+
+    Raises:
+        UsageError: A release without a GGUF.
+    """
+    _refuse_nothing(context)
     return (UploadGroup(target=context.target, kinds=context.kinds, flatten=True, documents=False),)
 
 
@@ -188,6 +195,15 @@ def refuse_family(pieces: Pieces, *, allowed: bool) -> None:
                 next="make the GGUF again with this version of uploader-gguf, which keeps it "
                 "apart; or --ollama-template FILE, or --ollama-family-template to accept Ollama's",
             )
+
+
+def _refuse_nothing(context: GroupContext) -> None:
+    if not context.kinds:
+        raise UsageError(
+            f"nothing of this release goes to {context.target}: Ollama runs GGUF files",
+            owner="--plugins",
+            next="add gguf to --plugins",
+        )
 
 
 def _kinds(inputs: Sequence[Artifact]) -> dict[str, str]:
