@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from tokenizers import AddedToken
 from transformers.utils import chat_template_utils
 
 from gguf_templates import (
@@ -137,6 +138,12 @@ def test_a_library_that_has_no_such_server_is_no_fault_of_the_template(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(PluginError, match="server cannot be started: TypeError"):
         chat.settle(PLAIN)
+
+
+def test_a_token_that_takes_a_line_end_with_it_is_named(tmp_path: Path) -> None:
+    """llama.cpp knows such tokens of Phi-3 alone; the prompt is equal, and its tokens are not."""
+    chat = chat_model(tmp_path, AddedToken("<|end|>", special=True, rstrip=True))
+    assert chat.record(PLAIN.replace("\n", "<|end|>\n")) == ([], ["tokens"])
 
 
 def test_where_transformers_has_no_tokenizer_the_server_is_started_all_the_same(

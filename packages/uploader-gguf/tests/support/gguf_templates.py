@@ -185,11 +185,16 @@ class Chat:
         return [name for name in found["rewritten"] if name != "ollama-family"], kinds
 
 
-def chat_model(place: Path) -> Chat:
-    """Make a small model with a byte-level vocabulary that begins texts with ``<s>``."""
+def chat_model(place: Path, *added: Any) -> Chat:
+    """Make a small model with a byte-level vocabulary; ``<s>`` and ``</s>`` are around a text.
+
+    Args:
+        place: For its folder.
+        added: More tokens.
+    """
     folder = place / "Chat"
     folder.mkdir()
-    tokenizer = byte_level(folder, "<s>", "</s>", bos_token="<s>", eos_token="</s>")
+    tokenizer = byte_level(folder, "<s>", "</s>", *added, bos_token="<s>", eos_token="</s>")
     save_model(folder, len(tokenizer))
     (folder / "chat_template.jinja").write_text("X", "utf-8")
     given = context(folder, place, quants=("F16",))
