@@ -141,6 +141,16 @@ def test_every_quantisation_is_a_model_of_its_own(
     }
 
 
+def test_a_modelfile_is_where_the_file_is_that_it_runs(
+    push: Push, make_files: Make, open_registry: LoopbackRegistry, repository: str
+) -> None:
+    contents = {**GGUF, "Modelfile": b"FROM ./tiny-Q8_0.gguf\n# or FROM ./tiny-Q4_K_M.gguf\n"}
+    push(f"{open_registry.host}/{repository}:v1", make_files(contents, "gguf"), metadata=MADE)
+    with_it = [t for t in tags_of(open_registry, repository)
+               if "Modelfile" in files_of(open_registry, repository, t)]  # fmt: skip
+    assert with_it == ["v1-Q8_0"]
+
+
 def test_the_manifest_of_a_quantisation_lists_what_is_there(
     push: Push, make_files: Make, open_registry: LoopbackRegistry, repository: str
 ) -> None:

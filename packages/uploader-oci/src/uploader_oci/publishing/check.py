@@ -45,12 +45,11 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
 def planned_tags(context: PlanContext, tag: str) -> list[str]:
     """Return the tags that the step will make, as far as the plan names its files."""
-    quants: dict[str, int] = {}
-    kinds = [artifact.kind for artifact in context.inputs]
-    files = context.names.get(kinds[0], ()) if len(kinds) == 1 else ()
-    sizes = dict(files)
-    for quant, names in quants_of(sizes, context.inputs).items():
-        quants[quant] = sum(sizes[name] for name in names)
+    sizes = {name: size for known in context.names.values() for name, size in known}
+    quants = {
+        quant: sum(sizes.get(name, 0) for name in names)
+        for quant, names in quants_of(context.files, context.inputs).items()
+    }
     return [
         place
         for own, _ in tags_of(tag, quants)

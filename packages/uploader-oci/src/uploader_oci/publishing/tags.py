@@ -29,6 +29,7 @@ MANIFEST = "upload_manifest.json"
 USUAL = "Q4_K_M"
 """The quantisation that the tag itself stands for; where it is not there, the smallest."""
 
+_MODELFILE = "Modelfile"
 _PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 
 
@@ -75,7 +76,7 @@ def plan_tags(
     found: list[Tagged] = []
     for own, quant in tags_of(tag, weights):
         others = {name for q, names in quants.items() if q != quant for name in names}
-        chosen = _without(files, others if len(quants) > 1 else set(), work / own)
+        chosen = _without(files, others, work / own)
         layers = layers_of(chosen, projectors)
         facts = find_facts(release, chosen, layers, artifacts, quant)
         for place, name in forms_of(own, form):
@@ -158,11 +159,21 @@ def _without(
     """
     if not names:
         return tuple(files)
+    # A Modelfile is of no use where the file is not that it runs.
+    idle = [f.name for f in files if f.name == _MODELFILE and _runs(f) in names]
+    names = {*names, *idle}
     return tuple(
         _shorter(file, names, work) if file.name == MANIFEST else file
         for file in files
         if file.name not in names
     )
+
+
+def _runs(modelfile: UploadFile) -> str:
+    """Return the name of the file that a Modelfile runs."""
+    text = modelfile.path.read_text("utf-8", errors="replace")
+    found = re.search(r"(?im)^\s*FROM\s+(?:\./)?(\S+)", text)
+    return found[1] if found else ""
 
 
 def _shorter(manifest: UploadFile, names: Collection[str], work: Path) -> UploadFile:
