@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = "uploader_kernels_native"
-INTERFACE = 5
+INTERFACE = 6
 LEVELS = ("plain", "avx2", "avx512")
 """Sets of instructions, as the library counts them."""
 
@@ -143,3 +143,7 @@ def _declare(functions: ctypes.CDLL) -> None:
         number, number, pointer, count, count, pointer, number, pointer,
     ]  # fmt: skip
     functions.uploader_kernels_small.restype = None
+    functions.uploader_kernels_affine.argtypes = [
+        number, number, pointer, count, count, number, pointer, pointer, pointer,
+    ]  # fmt: skip
+    functions.uploader_kernels_affine.restype = number

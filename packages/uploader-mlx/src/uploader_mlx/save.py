@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import torch  # noqa: TID253 - this module computes
 
+import uploader_kernels
 from uploader_core.plugin import Artifact, HashingWriter, SourceError, StepContext
 from uploader_lora.where_it_runs import Described, of_model, recorded
 from uploader_merged import Checkpoint
@@ -64,8 +65,10 @@ class _Target:
     proof: Mapping[str, int] | None = None
     file: _File | None = None
     places: dict[str, tuple[Shard, Stored]] = field(default_factory=dict)
+    total: int = 0
 
     def __post_init__(self) -> None:
+        self.total = sum(shard.nbytes for shard in self.folder.shards)
         for shard in self.folder.shards:
             if self.context.output.done(shard.name) is not None:
                 self.progress(shard.nbytes)
@@ -99,8 +102,7 @@ class _Target:
 
     def progress(self, nbytes: int) -> None:
         self.done += nbytes
-        total = sum(shard.nbytes for shard in self.folder.shards)
-        self.context.progress("quantising", self.done, total)
+        self.context.progress("quantising", self.done, self.total)
 
     def prove(self, checkpoint: Checkpoint) -> None:
         self.context.progress("proving", 0, 1, "steps")
@@ -135,6 +137,7 @@ def _write(checkpoint: Checkpoint, targets: Sequence[_Target], pool: ThreadPoolE
     """Read, merge and quantise ahead in threads, and hand on what comes, in order."""
     model = targets[0].folder.model
     results = Results(checkpoint, model)
+    make = _Maker(checkpoint, uploader_kernels.load_if_there())
 
     def started(reader: ThreadPoolExecutor) -> Iterator[Future[tuple[str, list[Parts], bool]]]:
         for output in model.outputs:
@@ -145,7 +148,7 @@ def _write(checkpoint: Checkpoint, targets: Sequence[_Target], pool: ThreadPoolE
                 continue
             pieces = _pieces(checkpoint, results, output, reader)
             for rows, last in _with_last(pieces):
-                yield pool.submit(_make, checkpoint, wanted, output, rows, last)
+                yield pool.submit(make, wanted, output, rows, last)
 
     with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
         for name, made, last in in_order(started(reader)):
@@ -183,36 +186,47 @@ def _with_last(pieces: Iterator[Callable[[], torch.Tensor]]) -> Iterator[
     yield before, True
 
 
-def _make(
-    checkpoint: Checkpoint,
-    wanted: Sequence[Stored | None],
-    output: Output,
-    rows: Callable[[], torch.Tensor],
-    last: bool,
-) -> tuple[str, list[Parts], bool]:
-    """Merge rows, and make of them what each target stores."""
-    merged = rows().to(DTYPES[output.dtype]).contiguous()
-    if output.shape:
-        merged = merged.reshape(-1, output.shape[-1])
-    return output.name, [_encoded(checkpoint, one, merged) for one in wanted], last
+class _Maker:
+    """Merges rows, and makes of them what each target stores.
 
+    Args:
+        checkpoint: The model.
+        kernels: The compiled ones, where they are.
+    """
 
-def _encoded(checkpoint: Checkpoint, stored: Stored | None, rows: torch.Tensor) -> Parts:
-    if stored is None:
-        return ()
-    if stored.how is None:
-        return (memory(rows),)
-    try:
-        return encode(stored.how, rows)
-    except NotHeldError as error:
-        source = stored.output.sources[0]
-        raise SourceError(
-            f"{stored.output.name} {error}, so it cannot be quantised",
-            owner=str(checkpoint.recipe(source).source.file),
-            safe="no weight file with it was finished",
-            next="take another copy of the model, or an earlier checkpoint of the training; one "
-            "matrix alone may stay in 16 bits: --mlx-overrides REGEX=16bit",
-        ) from error
+    def __init__(self, checkpoint: Checkpoint, kernels: uploader_kernels.Library | None) -> None:
+        self._checkpoint = checkpoint
+        self._kernels = kernels
+
+    def __call__(
+        self,
+        wanted: Sequence[Stored | None],
+        output: Output,
+        rows: Callable[[], torch.Tensor],
+        last: bool,
+    ) -> tuple[str, list[Parts], bool]:
+        """Return the name of the tensor, parts by target, and whether they are its last ones."""
+        merged = rows().to(DTYPES[output.dtype]).contiguous()
+        if output.shape:
+            merged = merged.reshape(-1, output.shape[-1])
+        return output.name, [self._parts(one, merged) for one in wanted], last
+
+    def _parts(self, stored: Stored | None, rows: torch.Tensor) -> Parts:
+        if stored is None:
+            return ()
+        if stored.how is None:
+            return (memory(rows),)
+        try:
+            return encode(stored.how, rows, self._kernels)
+        except NotHeldError as error:
+            source = stored.output.sources[0]
+            raise SourceError(
+                f"{stored.output.name} {error}, so it cannot be quantised",
+                owner=str(self._checkpoint.recipe(source).source.file),
+                safe="no weight file with it was finished",
+                next="take another copy of the model, or an earlier checkpoint of the training; "
+                "one matrix alone may stay in 16 bits: --mlx-overrides REGEX=16bit",
+            ) from error
 
 
 class _File:

@@ -9,6 +9,7 @@
 #include "../encoders/q45_k.h"
 #include "../encoders/q6_k.h"
 #include "../merge/add_product.h"
+#include "../mlx/affine.h"
 #include "kernels.h"
 
 #define JOIN_(a, b) a##_##b
@@ -123,4 +124,9 @@ int JOIN(compress, LEVEL)(int from, const void *x, int64_t rows, int64_t columns
 void JOIN(small, LEVEL)(int from, const void *x, int64_t groups, int64_t group,
                         const float *divisors, int rounded, uint8_t *codes) {
     fp4_all(from, x, groups, group, divisors, rounded, codes);
+}
+
+int JOIN(affine, LEVEL)(int from, const void *x, int64_t groups, int64_t group, int bits,
+                        uint8_t *codes, void *scales, void *biases) {
+    return affine_all(from, x, groups, group, bits, codes, scales, biases);
 }

@@ -25,7 +25,9 @@ enum { F32 = 0, F16 = 1, Q4_0 = 2, Q5_0 = 6, Q8_0 = 8, Q2_K = 10, Q3_K = 11, Q4_
     int compress_##level(int from, const void *x, int64_t rows, int64_t columns, int64_t group,    \
                          int type, int bits, int offset, float top, uint8_t *codes, void *scales); \
     void small_##level(int from, const void *x, int64_t groups, int64_t group,                     \
-                       const float *divisors, int rounded, uint8_t *codes);
+                       const float *divisors, int rounded, uint8_t *codes);                        \
+    int affine_##level(int from, const void *x, int64_t groups, int64_t group, int bits,           \
+                       uint8_t *codes, void *scales, void *biases);
 
 DECLARE(plain)
 DECLARE(avx2)

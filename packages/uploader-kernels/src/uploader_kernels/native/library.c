@@ -37,7 +37,7 @@ EXPORT int uploader_kernels_level(void) {
 }
 
 // Number of this interface; Python refuses any other.
-EXPORT int uploader_kernels_interface(void) { return 5; }
+EXPORT int uploader_kernels_interface(void) { return 6; }
 
 // Encode rows. Numbers of blocks that the stock encoder has to do go to `strange`, which has room for
 // all; returns how many, or -1 for a type that is not here.
@@ -125,4 +125,15 @@ EXPORT void uploader_kernels_small(int level, int from, const void *x, int64_t g
 #endif
     (void)level;
     small_plain(from, x, groups, group, divisors, rounded, codes);
+}
+
+// Codes, scales and biases of groups; see mlx/affine.h.
+EXPORT int uploader_kernels_affine(int level, int from, const void *x, int64_t groups, int64_t group,
+                                   int bits, uint8_t *codes, void *scales, void *biases) {
+#if X86
+    if (level == 2) return affine_avx512(from, x, groups, group, bits, codes, scales, biases);
+    if (level == 1) return affine_avx2(from, x, groups, group, bits, codes, scales, biases);
+#endif
+    (void)level;
+    return affine_plain(from, x, groups, group, bits, codes, scales, biases);
 }

@@ -1,0 +1,1 @@
+"""Whole numbers with scale and bias for groups of columns, as mlx quantises on a processor."""
