@@ -23,7 +23,8 @@ from uploader_oci.registry.blob import Blob
 from uploader_oci.registry.client import Registry
 from uploader_oci.registry.line import Options
 from uploader_oci.registry.reference import Reference, parse_reference
-from uploader_oci.registry.uploads import Sent, give_up
+from uploader_oci.registry.sessions import give_up
+from uploader_oci.registry.uploads import Sent
 
 KEEP = 24 * 3600.0
 """Seconds for which a session of an upload that failed is kept for the next attempt."""

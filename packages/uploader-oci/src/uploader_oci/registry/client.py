@@ -17,8 +17,9 @@ from uploader_oci.registry.login import Login
 from uploader_oci.registry.manifests import ACCEPT, LARGEST_MANIFEST, Manifest, check_manifest_size
 from uploader_oci.registry.reading import BlobReader
 from uploader_oci.registry.reference import Reference
+from uploader_oci.registry.sessions import begin, give_up
 from uploader_oci.registry.transport import ATTEMPTS, Transport
-from uploader_oci.registry.uploads import BlobUpload, Sent, give_up
+from uploader_oci.registry.uploads import BlobUpload, Sent
 
 
 class Registry:
@@ -287,15 +288,8 @@ class Registry:
 
         No registry answers that question, so an upload is begun and given up.
         """
-        answer = self.transport.request(
-            "POST", f"/v2/{self.repository}/blobs/uploads/",
-            what=f"asking {self.host} whether {self.repository} may be pushed to", expect=(202,),
-        )  # fmt: skip
-        if location := answer.headers.get("location"):
-            session = Session(
-                host=self.transport.host,
-                repository=self.repository,
-                digest="",
-                location=self.transport.url(location),
-            )
-            give_up(self.transport, session)
+        what = f"asking {self.host} whether {self.repository} may be pushed to"
+        location, _ = begin(self.transport, self.repository, what)
+        host, repository = self.transport.host, self.repository
+        session = Session(host=host, repository=repository, digest="", location=location)
+        give_up(self.transport, session)

@@ -10,18 +10,18 @@ to it was lost, see findings/docker_registry_forgets_a_broken_piece.sh; the blob
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from uploader_core.plugin import CancelledError, IntegrityError, UploaderError
+from uploader_core.plugin import CancelledError, IntegrityError
 from uploader_oci.registry.answer import AGAIN, Answer
 from uploader_oci.registry.blob import Blob
 from uploader_oci.registry.journal import Journal, Session
 from uploader_oci.registry.line import Lost
+from uploader_oci.registry.sessions import begin, end_of, give_up, location_of, state_of
 from uploader_oci.registry.transport import ATTEMPTS, Transport
 
 PIECE = 256 << 10
@@ -94,11 +94,11 @@ class BlobUpload:
             CancelledError: The user stopped it; the session is in the journal.
             UploaderError: What the registry refuses, or the network.
         """
-        session = self._resumed() if location is None else self._noted(location)
+        session = self._resumed() if location is None else self._noted(location, None)
         with self._blob.open() as file:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    session = session or self._begin()
+                    session = session or self._noted(*self._begun())
                     self._send(session, file)
                     break
                 except _Gone as gone:
@@ -116,16 +116,13 @@ class BlobUpload:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _begin(self) -> Session:
-        answer = self._transport.request(
-            "POST", f"/v2/{self._repository}/blobs/uploads/", what=self._what, expect=(202,)
-        )
-        return self._noted(_location(answer, self._transport), answer)
+    def _begun(self) -> tuple[str, int | None]:
+        return begin(self._transport, self._repository, self._what)
 
-    def _noted(self, location: str, answer: Answer | None = None) -> Session:
-        if answer is not None and self._chunk < self._blob.size:
-            least = answer.headers.get("oci-chunk-min-length", "")
-            self._chunk = max(self._chunk, int(least) if least.isdigit() else 0)
+    def _noted(self, location: str, least: int | None) -> Session:
+        """Write a new session down; ``least`` is what the registry wants of a piece."""
+        if least is not None and self._chunk < self._blob.size:
+            self._chunk = max(self._chunk, least)
         session = Session(
             host=self._transport.host,
             repository=self._repository,
@@ -141,27 +138,13 @@ class BlobUpload:
         session = self._journal.find(self._transport.host, self._repository, self._blob.digest)
         if session is None:
             return None
-        known = self._state(session)
+        known = state_of(self._transport, session)
         if known is None or known.offset > self._blob.size:
             self._journal.drop(session)
             self._again += session.reached
             return None
         self._again += max(0, session.reached - known.offset)
         return known
-
-    def _state(self, session: Session) -> Session | None:
-        """Ask how far a session is; None when the registry does not know it."""
-        answer = self._transport.request(
-            "GET", session.location, what=f"asking how far {self._blob.label} is",
-            expect=(200, 204, 400, 404, 405, 410, 416),
-        )  # fmt: skip
-        if answer.status not in (200, 204):
-            return None
-        end = _end_of(answer)
-        location = _location(answer, self._transport, session.location)
-        # "0-0" is what registries say of nothing and of a single byte.
-        offset = 0 if end is None or end == 0 else end + 1
-        return replace(session, location=location, offset=offset)
 
     def _send(self, session: Session, file: BinaryIO) -> None:
         """Bring a session to its end.
@@ -198,7 +181,7 @@ class BlobUpload:
     def _asked(self, session: Session, lost: Lost, failures: int) -> Session:
         """Wait, and ask how far a session is after a request of it was lost."""
         self._transport.pause(lost, failures)
-        known = self._state(session)
+        known = state_of(self._transport, session)
         if known is None:
             raise _Gone(session, lost) from None
         self._again += max(0, session.reached - known.offset)
@@ -221,8 +204,8 @@ class BlobUpload:
                 # It took a piece and refuses the next: a registry that takes blobs in one piece.
                 self._chunk = max(1, self._blob.size)
             raise _Gone(replace(session, reached=reached), self._lost(answer))
-        location = _location(answer, self._transport, session.location)
-        last = _end_of(answer)
+        location = location_of(answer, self._transport, session.location)
+        last = end_of(answer)
         offset = end if last is None or not start <= last < end else last + 1
         return replace(session, location=location, offset=offset, reached=reached)
 
@@ -340,41 +323,3 @@ class _Gone(Exception):
         super().__init__(lost.what)
         self.session = session
         self.lost = lost
-
-
-def give_up(transport: Transport, session: Session) -> bool:
-    """End a session at the registry.
-
-    Returns:
-        Whether it is gone; False where nobody answered.
-    """
-    try:
-        transport.request(
-            "DELETE", session.location, what="giving up an upload",
-            expect=(200, 202, 204, 400, 404, 405, 410, 416),
-        )  # fmt: skip
-    except UploaderError:
-        return False
-    return True
-
-
-def _location(answer: Answer, transport: Transport, default: str = "") -> str:
-    """Return the address of a session.
-
-    Raises:
-        Lost: The registry names none.
-    """
-    location = answer.headers.get("location") or default
-    if not location:
-        raise Lost(
-            "the registry began an upload without saying where",
-            owner=transport.host,
-            next=AGAIN,
-        )
-    return transport.url(location)
-
-
-def _end_of(answer: Answer) -> int | None:
-    """Return the last byte that a session has, None when the registry does not say."""
-    found = re.fullmatch(r"(?:bytes=)?0-(\d+)", answer.headers.get("range", "").strip())
-    return int(found[1]) if found else None

@@ -14,7 +14,7 @@ from uploader_core.plugin import (
     read_manifest,
 )
 from uploader_oci.registry.client import Registry
-from uploader_oci.registry.uploads import give_up
+from uploader_oci.registry.sessions import give_up
 from uploader_ollama.model.name import tags_for
 from uploader_ollama.registry.content import TITLE
 from uploader_ollama.registry.place import open_registry, read_place
