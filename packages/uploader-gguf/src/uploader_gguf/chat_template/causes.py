@@ -117,6 +117,32 @@ def _without_empty_content(message: Message) -> Message:
     return message if message["content"] else _without("content")(message)
 
 
+def _in_blocks(message: Message) -> Message:
+    """Give reasoning and text as blocks of a content, as for Mistral's models that reason."""
+    if message["role"] not in ("system", "assistant"):
+        return message
+    blocks = [{"type": "text", "text": message["content"]}]
+    if "reasoning_content" in message:
+        blocks.insert(0, {"type": "thinking", "thinking": message["reasoning_content"]})
+    return {**_without("reasoning_content")(message), "content": blocks}
+
+
+def _with_results(given: Given) -> Given:
+    """Put calls, their results and the answer into one message, as for Gemma 4."""
+    messages: list[Message] = []
+    for message in given.messages:
+        called = bool(messages and messages[-1].get("tool_calls"))
+        if called and message["role"] == "tool":
+            name = messages[-1]["tool_calls"][0]["function"]["name"]
+            result = {"name": name, "response": message["content"]}
+            messages[-1] = {**_without_empty_content(messages[-1]), "tool_responses": [result]}
+        elif called and message["role"] == "assistant":
+            messages[-1] = {**messages[-1], "content": message["content"]}
+        else:
+            messages.append(message)
+    return replace(given, messages=tuple(messages))
+
+
 _CAUSES = (
     Cause(kind="numbers", after=_in_six_digits(LOWEST, HIGHEST)),
     Cause(kind="numbers", after=_in_six_digits(FRACTION, WHOLE)),
@@ -137,6 +163,8 @@ _CAUSES = (
     Cause(kind="reasoning", before=_each(_without("reasoning_content"))),
     Cause(kind="system", before=_joined),
     Cause(kind="handler", before=_each(_trimmed)),
+    Cause(kind="handler", before=_each(_in_blocks)),
+    Cause(kind="handler", before=_with_results),
     Cause(kind="empty", before=_each(_without_empty_content)),
 )
 _THINKING = tuple(
