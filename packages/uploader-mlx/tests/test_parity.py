@@ -24,7 +24,7 @@ from uploader_mlx.preflight import estimate
 QUICK = ("llama", "qwen3-moe")
 OTHERS = (
     "qwen2-tied", "llama-biased", "qwen3", "mixtral", "gemma2", "gemma3", "phi3", "qwen2-vl",
-    "granite-moe",
+    "gemma3-eyes", "granite-moe",
 )  # fmt: skip
 ALL = (SIXTEEN, *KINDS)
 FEW = (SIXTEEN, "4bit", "mxfp4", "mixed-3-6")

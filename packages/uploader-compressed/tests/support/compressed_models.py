@@ -57,6 +57,14 @@ def build(kind: str) -> Any:
         case "gemma3":
             kinds = ["sliding_attention", "full_attention"]
             config = t.Gemma3TextConfig(**SMALL, head_dim=32, sliding_window=8, layer_types=kinds)
+        case "gemma3-eyes":
+            kinds = ["sliding_attention", "full_attention"]
+            text = {**SMALL, "head_dim": 32, "sliding_window": 8, "layer_types": kinds}
+            vision = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
+                      "intermediate_size": 128, "image_size": 28, "patch_size": 14}  # fmt: skip
+            config = t.Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4)
+            torch.manual_seed(1)
+            model = t.Gemma3ForConditionalGeneration(config)
         case "phi3":
             config = t.Phi3Config(**SMALL)
         case "mixtral":
@@ -110,7 +118,7 @@ def train(kind: str, base: Path, folder: Path) -> Path:
     torch.manual_seed(2)
     model = model_class(kind).from_pretrained(base, dtype="auto")
     names = "qkv_proj" if kind == "phi3" else "q_proj|k_proj|v_proj"
-    modules = rf"^(?!.*visual).*({names}|o_proj)$"
+    modules = rf"^(?!.*vis(ual|ion)).*({names}|o_proj)$"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = get_peft_model(model, LoraConfig(r=4, lora_alpha=13, target_modules=modules))

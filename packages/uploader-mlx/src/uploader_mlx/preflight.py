@@ -62,7 +62,8 @@ def _quantised_base(checkpoint: Checkpoint, kind: str) -> Iterator[Finding]:
 def _left_out(checkpoint: Checkpoint, folder: Folder) -> Iterator[Finding]:
     """Say what mlx-lm has no use for; refuse what the fine-tune changed of it."""
     dropped = [name for name in folder.model.dropped if not name.endswith(_NEVER_SAID)]
-    trained = [name for name in dropped if name in checkpoint.touched]
+    touched = frozenset(checkpoint.touched)
+    trained = [name for name in dropped if name in touched]
     if checkpoint.own_head in dropped:
         trained.append(str(checkpoint.own_head))
     if trained:

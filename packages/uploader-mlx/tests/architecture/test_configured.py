@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mlx_tools import make
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
 from uploader_mlx.architecture.configured import for_mlx
+from uploader_mlx.architecture.sanitised import sanitise
 from uploader_mlx.kinds import SIXTEEN
 
 ROPE = {
@@ -60,6 +62,20 @@ def test_layers_that_see_everything_in_no_order(tmp_path: Path) -> None:
     _save(tmp_path, t.Gemma3TextConfig(**small, head_dim=32, layer_types=kinds))
     with pytest.raises(SourceError, match="layer_types"):
         for_mlx(open_checkpoint(tmp_path))
+
+
+def test_positions_by_the_kind_of_layer_where_mlx_lm_has_one(tmp_path: Path) -> None:
+    import transformers as t
+
+    _save(tmp_path, t.LlamaConfig(**SMALL, tie_word_embeddings=False))
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    config["rope_parameters"] = {
+        f"{kind}_attention": {"rope_type": "default", "rope_theta": theta}
+        for kind, theta in (("full", 1e6), ("sliding", 1e4))
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(SourceError, match="differ by the kind of layer"):
+        sanitise(open_checkpoint(tmp_path))
 
 
 def test_stops_of_the_generation_file_are_those_of_the_model(llama: Path, tmp_path: Path) -> None:

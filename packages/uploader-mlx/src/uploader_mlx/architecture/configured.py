@@ -21,8 +21,17 @@ from uploader_merged.base.tying import FLAG
 
 _LONG = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 _TAG = "__float__"
-_RENAMED = {"num_experts": "num_local_experts"}
-"""Keys of transformers 4 by those of transformers 5."""
+_RENAMED = {"num_experts": "num_local_experts", "n_ctx": "n_positions"}
+"""Keys of transformers 5 by those of transformers 4."""
+
+_OF_ROPE = {
+    "rope_theta": "rope_theta",
+    "partial_rotary_factor": "partial_rotary_factor",
+    # GPT-NeoX.
+    "rotary_emb_base": "rope_theta",
+    "rotary_pct": "partial_rotary_factor",
+}
+"""The same of what is in ``rope_parameters``."""
 
 
 def for_mlx(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -106,11 +115,13 @@ def _with_old_names(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _one_rope(rope: Mapping[str, Any]) -> dict[str, Any]:
-    said = {k: rope[k] for k in ("rope_theta", "partial_rotary_factor") if k in rope}
+    said = {old: rope[new] for old, new in _OF_ROPE.items() if new in rope}
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind != "default":
         rest = {k: v for k, v in rope.items() if k not in said}
         said["rope_scaling"] = {**rest, "rope_type": kind, "type": kind}
+    else:
+        said["rope_scaling"] = None
     return said
 
 

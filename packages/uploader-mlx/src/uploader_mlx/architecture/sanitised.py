@@ -47,6 +47,7 @@ def sanitise(checkpoint: Checkpoint, dtype: str = "auto") -> Sanitised:
     origin = {id(array): name for name, array in given.items()}
     with _noting_stacks() as stacks:
         model, made = _sanitised(checkpoint, config, given)
+    _refuse_positions(config, model)
     wanted = dict(tree_flatten(model.parameters()))
     _refuse_misfits(checkpoint, made, wanted)
     plain = {name: _sources(made[name], origin, stacks) for name in wanted}
@@ -192,6 +193,26 @@ def _refuse_misfits(
             f"mlx-lm {version()} does not load this {checkpoint.config.get('model_type')}: "
             f"{said[0]}{more}",
             owner=str(checkpoint.base.folder),
+            safe="nothing was written",
+            next="pip install -U mlx-lm, or leave mlx out of --plugins",
+        )
+
+
+def _refuse_positions(config: Mapping[str, Any], model: Any) -> None:
+    """Refuse positions by the kind of layer where mlx-lm's code has the same for all layers."""
+    text = config.get("text_config")
+    rope = (text if isinstance(text, dict) else config).get("rope_parameters")
+    if not isinstance(rope, dict) or not any(isinstance(part, dict) for part in rope.values()):
+        return
+    arguments = getattr(getattr(model, "language_model", model), "args", None)
+    known = ("rope_local_base_freq", "rope_parameters")
+    if len({repr(part) for part in rope.values()}) > 1 and not any(
+        hasattr(arguments, name) for name in known
+    ):
+        raise SourceError(
+            f"the positions of this {config.get('model_type')} differ by the kind of layer, and "
+            f"mlx-lm {version()} has the same for all",
+            owner="rope_parameters in config.json",
             safe="nothing was written",
             next="pip install -U mlx-lm, or leave mlx out of --plugins",
         )
