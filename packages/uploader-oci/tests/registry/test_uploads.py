@@ -297,6 +297,25 @@ def test_a_file_that_became_shorter_is_not_taken(
         registry.push_blob(blob)
 
 
+@pytest.mark.parametrize("size", [SIZE, 100])
+def test_what_the_line_changed_is_refused_by_the_registry(
+    connect: Callable[..., Registry],
+    open_registry: LoopbackRegistry,
+    line: BadLine,
+    make_blob: Callable[..., Blob],
+    size: int,
+) -> None:
+    blob = make_blob(size)
+    line.faults = [Fault("change", "(PATCH|PUT) ")]
+    with connect(line.host) as registry:
+        with pytest.raises(IntegrityError, match="DIGEST_INVALID") as error:
+            registry.push_blob(blob)
+        assert not registry.has_blob(blob.digest)
+        assert registry.push_blob(blob).how == "sent"
+    assert error.value.next == "run the same command again"
+    assert stored(open_registry, blob)
+
+
 @pytest.mark.usefixtures("no_waiting")
 def test_a_registry_without_room_is_named(
     make_blob: Callable[..., Blob], connect: Callable[..., Registry]

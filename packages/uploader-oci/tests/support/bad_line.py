@@ -23,7 +23,8 @@ class Fault:
         kind: ``refuse`` answers with a status at once, ``stall`` says nothing for a while, ``drop``
             breaks the connection after some bytes of the body, ``late`` answers after a while,
             ``lose`` breaks the connection where the answer would come, ``held`` brings the request
-            after a while, when nobody waits for the answer any more.
+            after a while, when nobody waits for the answer any more, ``change`` changes the first
+            byte of the body.
         path: Which requests, ``METHOD /path``.
         times: How many of them.
         status: Of a refusal.
@@ -161,6 +162,10 @@ class BadLine:
                 held = client.rfile.read(length)
                 self._over.wait(fault.seconds)
                 upstream.send(held)
+            elif kind == "change" and length:
+                first = client.rfile.read(1)
+                upstream.send(bytes([first[0] ^ 1]))
+                self._pass_on(client, upstream, length - 1)
             else:
                 self._pass_on(client, upstream, passes)
             if kind == "drop":

@@ -236,6 +236,10 @@ class BlobUpload:
                     body=(lambda: self._read(file, 0, size, hashed=True)) if size else None,
                 )  # fmt: skip
                 break
+            except IntegrityError:
+                # The line changed something. The session would be found again, with the same bytes.
+                self.give_up(session)
+                raise
             except Lost as lost:
                 went = self._transport.sent - before
                 session = replace(session, reached=max(session.reached, went))
