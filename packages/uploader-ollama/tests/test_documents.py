@@ -72,6 +72,12 @@ def test_every_end_of_the_generation_configuration_is_a_stop_but_no_ordinary_wor
     assert stops == ["</s>", "<|im_end|>", "<|eom_id|>"]
 
 
+def test_an_end_that_no_modelfile_can_say_is_left_out(documents: Any) -> None:
+    tokens = ["<unk>", "<s>", "</s>", "<|im_start|>", "<end\u00a0turn>", "<|eom_id|>", "hello"]
+    folder = documents("Q8_0", keys={"tokenizer__ggml__tokens": tokens})
+    assert json.loads((folder / "params").read_text())["stop"] == ["</s>"]
+
+
 def test_files_for_the_hub_are_written_where_they_are_needed(documents: Any) -> None:
     folder = documents("Q8_0", system="Be brief.")
     assert json.loads((folder / "params").read_text()) == {"stop": ["</s>", "<|im_end|>"]}

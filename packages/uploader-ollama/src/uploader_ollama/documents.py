@@ -17,7 +17,7 @@ from uploader_gguf.llama_cpp.weights import Weights, open_weights
 from uploader_lora.companions import companion_files, companion_role
 from uploader_ollama.model.facts import Facts, read_facts, special_texts
 from uploader_ollama.model.hub_template import hub_template
-from uploader_ollama.model.modelfile import NAME, write_modelfile
+from uploader_ollama.model.modelfile import NAME, why_not, write_modelfile
 from uploader_ollama.model.pieces import default_kind
 from uploader_ollama.model.recipe import Recipe, make_recipe, params_json
 from uploader_ollama.model.versions import renderer_of
@@ -90,7 +90,13 @@ def _read(context: StepContext) -> tuple[Recipe, list[str], bool] | None:
     generation = _generation(weights)
     ids = generation.get("eos_token_id")
     named = [i for i in (ids if isinstance(ids, list) else [ids]) if type(i) is int]
-    ends = (*facts.ends, *special_texts(artifact.path / files[0], named))
+    ends = []
+    for end in (*facts.ends, *special_texts(artifact.path / files[0], named)):
+        # A stop that cannot be written down is no reason to release nothing.
+        if why := why_not(end):
+            context.log.warning("%r is no stop in the %s: %s", end, NAME, why)
+        else:
+            ends.append(end)
     recipe = make_recipe(ends, generation, settings, _licences(context, weights))
     return recipe, files, bool(facts.template)
 

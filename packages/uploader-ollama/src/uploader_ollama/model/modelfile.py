@@ -94,12 +94,19 @@ def _commands(text: str) -> Iterator[tuple[str, str]]:
             yield (f"{name} {parameter}" if parameter else name), value
 
 
+def why_not(text: str) -> str:
+    """Say why a Modelfile cannot say a text; "" where it can."""
+    lost = sorted({c for c in text if c not in " \t\n\r" and _is_dropped(c)})
+    if lost:
+        return f"Ollama's reader drops {lost[0]!r}"
+    return "it has no sign for three quotes" if _QUOTES in text else ""
+
+
 def _quoted(value: object) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
-    lost = sorted({c for c in value if c not in " \t\n\r" and _is_dropped(c)})
-    if _QUOTES in value or lost:
-        why = f"Ollama's reader drops {lost[0]!r}" if lost else "it has no sign for three quotes"
+    why = why_not(value)
+    if why:
         raise RefusedError(
             f"a Modelfile cannot say {value[:60]!r}: {why}",
             owner="Ollama's Modelfile",
