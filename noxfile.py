@@ -62,7 +62,7 @@ TEST_TOOLS = (
     "ipykernel",
     "matplotlib",
     "mlx[cpu]>=0.32; sys_platform == 'linux'",  # the reference of mlx, and what loads it
-    "mlx-lm>=0.32; sys_platform != 'win32'",
+    "mlx-lm>=0.32; sys_platform != 'win32' and python_version >= '3.11'",
     "nbclient",  # notebooks are executed by a real kernel
     "ollama",  # the clients of Ollama and of OCI artifacts, which read back what is sent
     "oras",
@@ -85,8 +85,8 @@ TEST_TOOLS = (
 # Two processes, a file in one of them; one thread each, since those of torch spin while they wait.
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-# sentence-transformers 6 takes no transformers 4; what it tests is not tested with that one.
-OLDEST_TOOLS = tuple(tool for tool in TEST_TOOLS if tool != "sentence-transformers")
+# sentence-transformers 6 and mlx-lm take no transformers 4; what they test is not tested with it.
+OLDEST_TOOLS = tuple(t for t in TEST_TOOLS if not t.startswith(("sentence-transformers", "mlx")))
 
 
 DEBIAN_TOOLS = ("docker-registry", "skopeo")

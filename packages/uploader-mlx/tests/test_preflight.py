@@ -153,7 +153,7 @@ def test_a_machine_without_mlx_is_told(llama: Path, monkeypatch: pytest.MonkeyPa
     )
     with pytest.raises(PluginError, match="mlx is not installed") as refused:
         findings(llama, "4bit")
-    assert "none for Windows" in str(refused.value.next)
+    assert "not there for Windows" in str(refused.value.next)
 
 
 def test_experts_of_an_adapter_are_stacked_merged(tmp_path: Path) -> None:

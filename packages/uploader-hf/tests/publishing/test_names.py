@@ -29,6 +29,11 @@ def test_one_repository_per_kind() -> None:
     assert found == ["me/m-LoRA", "me/m", "me/m-GGUF", "me/m-acme-onnx"]
 
 
+def test_repositories_of_mlx_are_called_as_the_field_does() -> None:
+    found = targets("me/m", "mlx", "mlx-lora", "mlx-quantised-4bit", "mlx-quantised-mxfp4")
+    assert found == ["me/m-MLX", "me/m-MLX-LoRA", "me/m-MLX-4bit", "me/m-MLX-mxfp4"]
+
+
 def test_name_that_has_the_suffix_already() -> None:
     assert targets("me/m-GGUF", "gguf") == ["me/m-GGUF"]
     assert targets("me/m-gguf", "gguf") == ["me/m-gguf"]

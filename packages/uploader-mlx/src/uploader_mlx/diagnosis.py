@@ -19,5 +19,5 @@ def diagnose() -> Iterator[Diagnosis]:
         name="mlx",
         level="warn",
         what=f"{reason}, so models for MLX cannot be made here; all other formats can",
-        fix=f"{INSTALL} (there is none for Windows)",
+        fix=f"{INSTALL} (mlx is not there for Windows)",
     )

@@ -13,8 +13,13 @@ SUFFIXES = {
     "gguf": "-GGUF",
     "gguf-lora": "-LoRA-GGUF",
     "merged-4bit": "-bnb-4bit",
+    "mlx": "-MLX",
+    "mlx-lora": "-MLX-LoRA",
 }
 """A Hub repository with an adapter and a full model in it loads wrongly, so each gets its own."""
+
+_VARIANTS = {"mlx-quantised-": "-MLX-"}
+"""Beginnings of kinds with variants, and what stands for them."""
 
 # As the Hub itself has it (huggingface_hub.utils.validate_repo_id).
 _PART = r"[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9_])?"
@@ -23,6 +28,9 @@ _REPO = re.compile(rf"{_PART}/{_PART}")
 
 def suffix_of(kind: str) -> str:
     """Return what is appended to the model's name for a kind."""
+    for beginning, short in _VARIANTS.items():
+        if kind.startswith(beginning):
+            return short + kind.removeprefix(beginning)
     return SUFFIXES.get(kind, "-" + re.sub(r"[^\w]+", "-", kind))
 
 

@@ -8,7 +8,7 @@ from uploader_lora.where_it_runs.described import Described
 from uploader_lora.where_it_runs.names import mends
 from uploader_lora.where_it_runs.verdicts import Verdict, verdict
 
-Form = Literal["16-bit", "bitsandbytes", "gguf", "gguf-lora", "compressed", "mlx"]
+Form = Literal["16-bit", "bitsandbytes", "gguf", "gguf-lora", "compressed", "mlx", "mlx-lora"]
 
 _FULL = "release `merged-16bit` for it"
 _RENAMED = "release `merged-16bit` with `--merged-names original`"
@@ -44,8 +44,8 @@ def of_model(form: Form, model: Described) -> tuple[Verdict, ...]:
         return _of_gguf(model)
     if form == "gguf-lora":
         return _of_gguf_adapter()
-    if form == "mlx":
-        return _of_mlx()
+    if form in ("mlx", "mlx-lora"):
+        return _of_mlx(_FULL if form == "mlx" else _LORA)
     return (
         _transformers(form, model),
         _by_architecture("vLLM", form, model),
@@ -126,13 +126,17 @@ def _of_gguf(model: Described) -> tuple[Verdict, ...]:
     )
 
 
-def _of_mlx() -> tuple[Verdict, ...]:
-    """A model is proved to be what mlx-lm asks for; its names and codes are nobody else's."""
+def _of_mlx(instead: str) -> tuple[Verdict, ...]:
+    """A model is proved to be what mlx-lm asks for; its names and codes are nobody else's.
+
+    Args:
+        instead: What to release for engines that read safetensors.
+    """
     others = ("transformers", "vLLM", "SGLang", "TGI")
     own = "names and codes are mlx-lm's own"
     untried = "its engine for MLX reads folders of its own making"
     return (
-        *(verdict(engine, "not", because=own, instead=_FULL) for engine in others),
+        *(verdict(engine, "not", because=own, instead=instead) for engine in others),
         verdict("llama.cpp", "not", because="it reads GGUF", instead=_GGUF),
         verdict("Ollama", "unknown", because=untried),
         verdict("MLX", "runs"),

@@ -73,7 +73,7 @@ def save(context: StepContext) -> Artifact:
     for file in _beside(checkpoint):
         file.put(context.output)
     changes, task = folder.changes, checkpoint.task()
-    where = recorded(of_model("mlx", Described.of(checkpoint.base.config)), task)
+    where = recorded(of_model("mlx-lora", Described.of(checkpoint.base.config)), task)
     return context.artifact(
         {
             **task.to_json(),

@@ -19,8 +19,11 @@ from typing import Any
 
 from uploader_core.plugin import PluginError, SourceError
 
-INSTALL = "pip install 'mlx[cpu]' mlx-lm"
-"""On a Mac ``pip install mlx-lm`` does; with ``[cpu]`` it is the same."""
+INSTALL = (
+    "pip install 'uploader-mlx[lm]'; where transformers has to stay older than 5.7: "
+    "pip install --no-deps mlx-lm"
+)
+"""What brings mlx and mlx-lm; nothing else of what mlx-lm depends on is needed to make a model."""
 
 _TABLES = ("MODEL_REMAPPING", "MODEL_ARCHITECTURE_REMAPPING")
 
@@ -45,7 +48,7 @@ def require() -> None:
             f"{reason}, and its code says what an MLX model is called and shaped like",
             owner="uploader-mlx",
             safe="nothing was written",
-            next=f"{INSTALL}; there is none for Windows, where every other format works",
+            next=f"{INSTALL} (mlx is not there for Windows, where every other format works)",
         )
 
 
