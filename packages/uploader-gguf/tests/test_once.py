@@ -51,7 +51,13 @@ def test_a_step_opens_its_checkpoint_once_and_starts_llama_cpp_for_prompts_and_f
     with _Watch() as opening:
         open_checkpoint(llama_folder, adapter)
     assert opening.opened["adapter_config.json"] > 0
-    given = context(llama_folder, tmp_path, adapter=adapter, quants=("F16", "Q8_0", "Q4_K_M"))
+    given = context(
+        llama_folder,
+        tmp_path,
+        adapter=adapter,
+        quants=("F16", "Q8_0", "Q4_K_M"),
+        template_check=True,
+    )
     with _Watch() as whole:
         step.convert(given)
     assert whole.opened["adapter_config.json"] == opening.opened["adapter_config.json"]

@@ -19,6 +19,7 @@ from uploader_gguf.chat_template.probes import PROBES
 from uploader_gguf.chat_template.settle import REWRITTEN, TEMPLATE
 from uploader_gguf.chat_template.stub import write_stub
 from uploader_gguf.format.gguf_file import packed_keys, read_header
+from uploader_gguf.settings import GgufSettings
 
 TUNED = "\n" + PLAIN
 
@@ -38,7 +39,7 @@ def with_template(model: Path, folder: Path, template: str) -> Path:
 
 
 def made(folder: Path, place: Path, **settings: object) -> Artifact:
-    checks = {"smoke_test": False, "tokenizer_check": False, **settings}
+    checks = {"smoke_test": False, "tokenizer_check": False, "template_check": True, **settings}
     return step.convert(context(folder, place, quants=("Q8_0",), **checks))
 
 
@@ -59,6 +60,10 @@ def test_finished_files_are_compared_again(tuned: Path, tmp_path: Path) -> None:
     first = made(tuned, tmp_path)
     shutil.rmtree(tmp_path / "work")
     assert made(tuned, tmp_path) == first
+
+
+def test_it_is_compared_unless_somebody_says_otherwise() -> None:
+    assert GgufSettings().template_check
 
 
 def test_without_the_check_the_template_stays(tuned: Path, tmp_path: Path) -> None:
