@@ -30,6 +30,7 @@ BOTH = {
         (BOTH - {"model.safetensors"}, "base", ("model.safetensors.index.json",)),
         (BOTH - {"adapter_config.json"}, "source", ("model.safetensors",)),
         ({"config.json", "pytorch_model.bin"}, "source", ()),
+        ({"adapter_config.json", "adapters.safetensors"}, "source", ("adapters.safetensors",)),
     ],
 )
 def test_one_set_of_weights_is_chosen(

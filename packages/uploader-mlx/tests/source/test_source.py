@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 import mlx_adapters
 import mlx_trained
 from compressed_models import model_class, save
-from mlx_adapters import TOKENS, in_mlx, in_transformers
-from mlx_tools import save_merged
+from compressed_words import put_tokenizer
+from mlx_adapters import TOKENS, in_mlx, in_transformers, on_folder
+from mlx_tools import make, save_merged
 from mlx_trained import source
 from uploader_core.plugin import SourceContext, SourceError
 from uploader_lora import read_adapter
@@ -91,6 +92,21 @@ def test_there_and_back_no_bit_changes(llama: Path, tmp_path: Path, use_dora: bo
     config = json.loads((found.artifacts["adapter"].path / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"]) == (4, 8)
     assert config["target_modules"] == sorted(modules)
+
+
+def test_training_on_a_base_that_mlx_quantised(llama: Path, tmp_path: Path) -> None:
+    """Widened, the base computes what its codes compute, and the adapter goes onto that."""
+    wide = put_tokenizer(save("llama", tmp_path / "wide", torch.float32))
+    make(tmp_path, wide, None, "4bit")
+    folder = mlx_trained.train(tmp_path, wide, keys=ALL)
+    found = source(folder, tmp_path / "4bit")
+    assert found is not None
+    merged = save_merged(tmp_path, found.artifacts["base"].path, found.artifacts["adapter"].path)
+    model = model_class("llama").from_pretrained(merged, dtype=torch.float32)
+    with torch.no_grad():
+        ours = model(torch.tensor(TOKENS)).logits.numpy()
+    theirs = on_folder(tmp_path / "4bit", folder)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max(), rtol=0)
 
 
 def test_peft_loads_it(llama: Path, tmp_path: Path) -> None:

@@ -65,10 +65,15 @@ def refusals(base: Path, adapter: Path) -> list[Finding]:
 
 def in_mlx(root: Path, base: Path, adapter: Path) -> npt.NDArray[np.float32]:
     """Logits of the base in float32 with an adapter, by mlx-lm."""
+    make(root / "of-base", base, None, SIXTEEN, dtype="float32")
+    return on_folder(root / "of-base" / SIXTEEN, adapter)
+
+
+def on_folder(folder: Path, adapter: Path) -> npt.NDArray[np.float32]:
+    """Logits of a folder of MLX with an adapter, by mlx-lm."""
     from mlx_lm.utils import load_adapters, load_model
 
-    make(root / "of-base", base, None, SIXTEEN, dtype="float32")
-    model, _ = load_model(root / "of-base" / SIXTEEN)
+    model, _ = load_model(folder)
     model = load_adapters(model, str(adapter))
     model.eval()
     return np.array(model(mx.array(TOKENS)))

@@ -20,6 +20,9 @@ _SMALL = re.compile(
 )
 
 ADAPTER, MODEL = "adapter_model", "model"
+_OF_MLX = "adapters.safetensors"
+"""What mlx-lm calls the weights of an adapter."""
+
 CONFIGS = frozenset({"config.json", "adapter_config.json"})
 """What a folder holds that holds an adapter or a model."""
 
@@ -80,7 +83,8 @@ def weights_of(names: Collection[str], purpose: str) -> tuple[str, ...]:
     """
     adapter = purpose == "source" and "adapter_config.json" in names
     stem = ADAPTER if adapter else MODEL
-    for name in (f"{stem}.safetensors", f"{stem}.safetensors.index.json"):
+    own = (_OF_MLX,) if adapter else ()
+    for name in (f"{stem}.safetensors", f"{stem}.safetensors.index.json", *own):
         if name in names:
             return (name,)
     return ()

@@ -50,6 +50,15 @@ def require() -> None:
             safe="nothing was written",
             next=f"{INSTALL} (mlx is not there for Windows, where every other format works)",
         )
+    try:
+        importlib.import_module("mlx.core")
+    except (ImportError, OSError) as error:
+        raise PluginError(
+            f"mlx is installed and cannot be imported: {error}",
+            owner="mlx",
+            safe="nothing was written",
+            next="pip install --force-reinstall 'mlx[cpu]' (on a Mac: mlx)",
+        ) from error
 
 
 def version() -> str:

@@ -51,6 +51,8 @@ def read(context: ReaderContext) -> Sources | None:
     origin: dict[str, Json] = {}
     if located.fetched is not None:
         origin = {"model_id": located.fetched.model_id, "revision": located.fetched.revision}
+        if located.fetched.unfetched:
+            origin["unfetched"] = list(located.fetched.unfetched)
     adapter = Artifact(
         kind="adapter",
         path=made.path,
