@@ -300,6 +300,9 @@ ASKED = (
         raise {wrong}("the server does not know the token", next="log in")
 """
 )
+SEARCHES = """    from uploader_core.plugin import refuse_secrets
+    refuse_secrets(context.files, "--x-allow-secret")
+"""
 ANSWERS = {
     "polite": ("TemporaryError", "AuthError", "", ""),
     "gruff": (
@@ -317,7 +320,7 @@ def test_how_a_destination_says_that_it_cannot_work(
     install: Callable[..., None], name: str
 ) -> None:
     absent, wrong, of_absent, of_wrong = ANSWERS[name]
-    asking = ASKED.format(absent=absent, wrong=wrong)
+    asking = ASKED.format(absent=absent, wrong=wrong) + SEARCHES * (name == "polite")
     case = sender(install, name, SENDER.format(name=name).replace(START, asking))
 
     class Server(case):  # type: ignore[misc,valid-type]
@@ -333,6 +336,7 @@ def test_how_a_destination_says_that_it_cannot_work(
     for check, words in (
         ("absent server is temporary", of_absent),
         ("wrong secret is an auth error", of_wrong),
+        ("secret in a text is not published", "" if name == "polite" else "a token in README.md"),
     ):
         said = told(Server, check)
         assert words in said if words else said == ""

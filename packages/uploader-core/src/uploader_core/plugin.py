@@ -43,6 +43,12 @@ from uploader_core.contract.specs import (
 )
 from uploader_core.contract.step_context import StepContext
 from uploader_core.destinations.leftovers import Leftovers, find_leftovers, note_kept
+from uploader_core.destinations.secrets import (
+    Leak,
+    find_secrets,
+    refuse_secrets,
+    secrets_in_sources,
+)
 from uploader_core.destinations.verification import Problem, Verification
 from uploader_core.destinations.verify import find_strangers, read_manifest
 from uploader_core.disk.safe_write import CHUNK, HashingWriter, hash_file
@@ -86,6 +92,7 @@ __all__ = [
     "Hint",
     "IntegrityError",
     "Json",
+    "Leak",
     "Leftovers",
     "Lever",
     "Lineage",
@@ -121,6 +128,7 @@ __all__ = [
     "VerifyContext",
     "card_metadata",
     "find_leftovers",
+    "find_secrets",
     "find_strangers",
     "hash_file",
     "hookimpl",
@@ -131,7 +139,9 @@ __all__ = [
     "read_lineage",
     "read_manifest",
     "read_range",
+    "refuse_secrets",
     "secret_patterns",
+    "secrets_in_sources",
     "setting",
     "split_card",
     "without_secrets",

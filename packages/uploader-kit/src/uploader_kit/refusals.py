@@ -1,4 +1,5 @@
-"""What a destination says when it cannot work: the wrong secret, and a server that is not there."""
+"""What a destination says when it cannot work, or shall not: a wrong secret, a server that is not
+there, a release with a token in it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
+from uploader_core.artifact import UploadFile
 from uploader_core.contract.specs import UploadSpec
+from uploader_core.disk.safe_write import hash_file
 from uploader_kit.announcing import announce, does_not_apply
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.destination import moved
@@ -56,6 +59,23 @@ class RefusalConformance(StepConformance):
         expect(error is not None, "nobody listens at the address, and a receipt was given")
         self._expect_sentence(error, 5, "TemporaryError", "a server that does not answer")
 
+    def test_secret_in_a_text_is_not_published(self) -> None:
+        """A text file with a token in it stops the upload. Announced: it warns today."""
+        with self._open("leak") as (place, trial):
+            if place.url is None:
+                does_not_apply("what stays on this machine is read by nobody else")
+            files = _with_a_token(trial.files)
+            error = replace(trial, files=files).run().error
+        if error is None:
+            announce(
+                self.plugin,
+                "a token in README.md was published: call uploader_core.plugin.refuse_secrets "
+                "before the first byte",
+            )
+            return
+        expect(error.exit_code == 4, f"raise RefusedError, not {type(error).__name__}: {error}")
+        expect(_TOKEN not in str(error.to_json()), "the error has the token in it")
+
     def _expect_sentence(self, error: Any, code: int, name: str, about: str) -> None:
         expect(error.next, f"{error.what!r} does not say what to do next")
         if error.exit_code != code:
@@ -67,6 +87,21 @@ class RefusalConformance(StepConformance):
 
     def _open(self, name: str, *, bad_line: bool = False) -> AbstractContextManager[Any]:
         raise NotImplementedError
+
+
+_TOKEN = "hf" + "_KitKitAbCdEfGhIjKlMnOpQrStUvWx01"
+
+
+def _with_a_token(files: tuple[UploadFile, ...]) -> tuple[UploadFile, ...]:
+    """Write a token into the README of a release, which is still as it was recorded."""
+    found = []
+    for file in files:
+        if file.name == "README.md":
+            file.path.write_text(f"# A model\n\nlog in with {_TOKEN}\n", "utf-8")
+            size, sha256 = hash_file(file.path)
+            file = replace(file, size=size, sha256=sha256)
+        found.append(file)
+    return tuple(found)
 
 
 def _nobody_at(url: str) -> str:

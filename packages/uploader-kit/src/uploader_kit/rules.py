@@ -106,6 +106,7 @@ _UPLOAD = _rules(
         ("stopped_upload_leaves_nothing_open", "gold"),
         ("wrong_secret_is_an_auth_error", "silver"),
         ("absent_server_is_temporary", "silver"),
+        ("secret_in_a_text_is_not_published", "silver"),
     ),
 )
 RULES = (*_PLUGIN, *_MAKING, *_DOCUMENT, *_UPLOAD)

@@ -28,6 +28,9 @@ class Settings:
         help="a tag that is there and that no release made: refuse the release, or replace it",
         choices=("refuse", "replace"),
     )
+    allow_secret: tuple[str, ...] = setting(
+        (), help="fingerprints of findings in text files that are no secrets"
+    )
     mount_from: tuple[str, ...] = setting(
         (),
         help="repositories of the registry that may have the same files, such as that of the base",

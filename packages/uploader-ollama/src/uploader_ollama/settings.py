@@ -7,6 +7,9 @@ from pathlib import Path
 
 from uploader_core.plugin import setting
 
+ALLOW = "--ollama-allow-secret"
+"""Lets a finding in a text file through that is no secret."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSettings:
@@ -34,6 +37,9 @@ class ServerSettings(ModelSettings):
     family_template: bool = setting(
         False, help="accept the template of a known family in place of the one in the GGUF"
     )
+    allow_secret: tuple[str, ...] = setting(
+        (), help="fingerprints of findings in text files that are no secrets"
+    )
     base: str = setting("", help="model of Ollama that a GGUF adapter is put on (llama3.2:3b)")
     timeout: float = setting(
         600.0,
@@ -46,6 +52,9 @@ class ServerSettings(ModelSettings):
 class RegistrySettings(ModelSettings):
     """Settings of the destination ``ollama-registry:``."""
 
+    allow_secret: tuple[str, ...] = setting(
+        (), help="fingerprints of findings in text files that are no secrets"
+    )
     plain_http: bool = setting(
         False, help="speak to a registry on another machine without encryption"
     )

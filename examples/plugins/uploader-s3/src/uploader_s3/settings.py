@@ -24,3 +24,6 @@ class Settings:
         "release, remove them, or keep them beside it",
         choices=("refuse", "remove", "keep"),
     )
+    allow_secret: tuple[str, ...] = setting(
+        (), help="fingerprints of findings in text files that are no secrets"
+    )

@@ -16,6 +16,7 @@ from uploader_core.plugin import (
     find_leftovers,
     hash_file,
     note_kept,
+    refuse_secrets,
 )
 from uploader_s3.store import Store
 
@@ -26,6 +27,7 @@ def upload(context: StepContext) -> Receipt:
     """Make the folder of the bucket hold every file, and prove it."""
     bucket, _, prefix = (context.target or "").partition("/")
     settings = context.settings
+    refuse_secrets(context.files, "--s3-allow-secret", allowed=settings.allow_secret)
     store = Store(bucket, region=settings.region, part_size=settings.part_size)
     prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
     there = store.sizes(prefix)

@@ -6,16 +6,24 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from uploader_core.plugin import AuthError, Finding, PlanContext, RefusedError, UsageError
+from uploader_core.plugin import (
+    AuthError,
+    Finding,
+    PlanContext,
+    RefusedError,
+    UsageError,
+    secrets_in_sources,
+)
 from uploader_hf.hub import limits
 from uploader_hf.hub.client import make_api, no_token, status_of, translated
 from uploader_hf.hub.patience import Patience
-from uploader_hf.publishing import scan
+from uploader_hf.model_card.own_text import take_apart
 from uploader_hf.publishing.replaced import OPTION, Coming, find_replaced
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+ALLOW = "--hf-allow-secret"
 EMPTY = frozenset({".gitattributes"})
 """What the Hub itself puts into a new repository."""
 
@@ -51,13 +59,12 @@ def check(context: PlanContext) -> Iterable[Finding]:
     yield Finding(level="note", what=what)
     if info is not None:
         yield from _replaced(context, api, repo_id)
-    for leak in scan.find_in_sources(context.sources, settings.allow_secret):
-        yield Finding(
-            level="error",
-            what=f"what looks like a secret would be published: {leak}",
-            next="remove it, and revoke it where it was shared already; if it is none: "
-            f"--hf-allow-secret {leak.fingerprint}",
-        )
+    yield from secrets_in_sources(
+        context.sources,
+        ALLOW,
+        allowed=settings.allow_secret,
+        has_own_words=lambda text: take_apart(text).has_own_text,
+    )
     yield from limits.check_files(context)
     if visibility == "private":
         yield from limits.check_quota(context, api, account)

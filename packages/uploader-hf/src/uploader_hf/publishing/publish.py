@@ -21,14 +21,15 @@ from uploader_core.plugin import (
     StepContext,
     TemporaryError,
     note_kept,
+    refuse_secrets,
 )
 from uploader_hf.hub import transport
 from uploader_hf.hub.client import make_api, no_token
 from uploader_hf.hub.patience import Patience
 from uploader_hf.hub.remote import differing, list_remote
 from uploader_hf.hub.watch import Watch
-from uploader_hf.publishing import repository, scan
-from uploader_hf.publishing.check import check_options, check_rights
+from uploader_hf.publishing import repository
+from uploader_hf.publishing.check import ALLOW, check_options, check_rights
 from uploader_hf.publishing.replaced import OPTION, Coming, find_replaced
 from uploader_hf.publishing.repository import Place
 from uploader_hf.publishing.sending import send
@@ -50,7 +51,7 @@ def _upload(context: StepContext) -> Receipt:
     api = make_api(context.secrets, timeout=settings.timeout)
     if not api.token:
         raise no_token()
-    scan.refuse_secrets(context.files, allowed=settings.allow_secret)
+    refuse_secrets(context.files, ALLOW, allowed=settings.allow_secret)
     patience = Patience(repo_id, lambda text: context.progress(text, 0, None, "steps"))
     check_options(settings)
     check_rights(patience.call("asking the Hub who this token is", api.whoami), repo_id)

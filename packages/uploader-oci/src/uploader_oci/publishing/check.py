@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from uploader_core.plugin import Finding, PlanContext, UploadFile
+from uploader_core.plugin import Finding, PlanContext, UploadFile, secrets_in_sources
 from uploader_oci.modelpack.facts import Facts
 from uploader_oci.modelpack.forms import FORMS, pack
 from uploader_oci.modelpack.layers import WEIGHT, layers_of
-from uploader_oci.publishing.publish import foreign_tag, is_ours, options_of
+from uploader_oci.publishing.publish import ALLOW, foreign_tag, is_ours, options_of
 from uploader_oci.publishing.tags import forms_of, no_form, quants_of, tags_of
 from uploader_oci.registry.client import Registry
 from uploader_oci.registry.manifests import check_manifest_size
@@ -28,6 +28,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
         TemporaryError: The registry or the network.
     """
     place, settings = parse_reference(context.target or ""), context.settings
+    yield from secrets_in_sources(context.sources, ALLOW, allowed=settings.allow_secret)
     yield from _check_forms(context, place)
     tags = planned_tags(context, place.tag)
     with Registry(

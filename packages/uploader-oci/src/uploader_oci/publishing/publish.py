@@ -15,6 +15,7 @@ from uploader_core.plugin import (
     RefusedError,
     StepContext,
     UploadFile,
+    refuse_secrets,
 )
 from uploader_oci.modelpack.forms import KIND
 from uploader_oci.publishing.tags import Tagged, plan_tags
@@ -26,6 +27,7 @@ from uploader_oci.registry.reference import Reference, parse_reference
 from uploader_oci.registry.sessions import give_up
 from uploader_oci.registry.uploads import Sent
 
+ALLOW = "--oci-allow-secret"
 KEEP = 24 * 3600.0
 """Seconds for which a session of an upload that failed is kept for the next attempt."""
 
@@ -41,6 +43,7 @@ def upload(context: StepContext) -> Receipt:
     """Push ``context.files`` to the tag ``context.target``, and those beside it."""
     place = parse_reference(context.target or "")
     settings = context.settings
+    refuse_secrets(context.files, ALLOW, allowed=settings.allow_secret)
     tags = plan_tags(
         place.tag, settings.format, context.files, context.inputs, context.release, context.work
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import Finding, PlanContext
+from uploader_core.plugin import Finding, PlanContext, secrets_in_sources
 from uploader_ollama.model.pieces import said_of_files
 from uploader_ollama.model.recipe import OLDEST, chosen
 from uploader_ollama.registry.place import open_registry, read_place
+from uploader_ollama.settings import ALLOW
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -20,6 +21,8 @@ def check(context: PlanContext) -> Iterable[Finding]:
     """
     place, _ = read_place(context.target or "")
     chosen(context.settings.parameters)
+    allowed = context.settings.allow_secret
+    yield from secrets_in_sources(context.sources, ALLOW, allowed=allowed)
     with open_registry(place, context.settings, context.secrets, push=True) as registry:
         registry.check_push()
     yield Finding(

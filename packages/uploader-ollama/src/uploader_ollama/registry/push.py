@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from uploader_core.plugin import IntegrityError, Json, Receipt, StepContext
+from uploader_core.plugin import IntegrityError, Json, Receipt, StepContext, refuse_secrets
 from uploader_oci.registry.blob import digest_of
 from uploader_oci.registry.client import Registry
 from uploader_oci.registry.manifests import DOCKER_MANIFEST, check_manifest_size
@@ -16,12 +16,14 @@ from uploader_ollama.model.pieces import find_pieces
 from uploader_ollama.registry.content import Layer, config_of, layers_of, manifest_of
 from uploader_ollama.registry.place import open_registry, read_place
 from uploader_ollama.registry.verify import tags_there
+from uploader_ollama.settings import ALLOW
 
 
 def upload(context: StepContext) -> Receipt:
     """Push the models of ``context.files``, and prove them."""
     settings = context.settings
     place, asked = read_place(context.target or "")
+    refuse_secrets(context.files, ALLOW, allowed=settings.allow_secret)
     pieces = find_pieces(context.files, context.inputs, settings)
     tags = pieces.tags(asked, settings.default)
     wanted: dict[str, tuple[bytes, list[Layer]]] = {}

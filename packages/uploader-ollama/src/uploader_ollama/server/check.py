@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from uploader_core.plugin import Finding, PlanContext, RefusedError, parse_json
+from uploader_core.plugin import Finding, PlanContext, RefusedError, parse_json, secrets_in_sources
 from uploader_ollama.model.name import parse_name
 from uploader_ollama.model.pieces import GGUF_LORA, said_of_files
 from uploader_ollama.model.recipe import OLDEST, chosen
 from uploader_ollama.model.versions import is_older, renderer_of
 from uploader_ollama.server.address import read_address, refuse_remote
 from uploader_ollama.server.client import Client
+from uploader_ollama.settings import ALLOW
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -26,6 +27,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
     settings = context.settings
     parse_name(context.target or "")
     chosen(settings.parameters)
+    yield from secrets_in_sources(context.sources, ALLOW, allowed=settings.allow_secret)
     address = read_address(os.environ)
     refuse_remote(address, allowed=settings.remote)
     with Client(address, timeout=min(settings.timeout, 10.0)) as client:

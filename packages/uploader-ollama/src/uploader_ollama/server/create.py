@@ -18,6 +18,7 @@ from uploader_core.plugin import (
     RefusedError,
     StepContext,
     UploadFile,
+    refuse_secrets,
 )
 from uploader_ollama.model.name import LATEST, Name, parse_name
 from uploader_ollama.model.pieces import Piece, Pieces, find_pieces, refuse_family
@@ -27,6 +28,7 @@ from uploader_ollama.server.check import refuse_old
 from uploader_ollama.server.client import Client
 from uploader_ollama.server.proof import prove
 from uploader_ollama.server.sending import Sending, digest_of
+from uploader_ollama.settings import ALLOW
 
 _FAMILY = "using autodetected template "
 _INVALID = ("llama-quantize", "unknown model architecture")
@@ -37,6 +39,7 @@ def upload(context: StepContext) -> Receipt:
     settings = context.settings
     address = read_address(os.environ)
     refuse_remote(address, allowed=settings.remote)
+    refuse_secrets(context.files, ALLOW, allowed=settings.allow_secret)
     pieces = find_pieces(context.files, context.inputs, settings)
     refuse_family(pieces, allowed=settings.family_template)
     name = parse_name(context.target or "")

@@ -3,20 +3,22 @@
 Those of a source that go into a release are looked at before anything is computed, for a GGUF holds
 the template and nobody sees it there; everything that goes up is looked at again before it does.
 
-The patterns are those of :func:`uploader_core.plugin.secret_patterns`. What looks like a secret and
-is none is let through by its fingerprint.
+What looks like a secret and is none is let through by its fingerprint. A destination that others
+may read calls both, with an option of its own for the fingerprints.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader_core.plugin import RefusedError, UploadFile, secret_patterns
-from uploader_hf.model_card.own_text import take_apart
+from uploader_core.artifact import UploadFile
+from uploader_core.contract.specs import Finding
+from uploader_core.errors import RefusedError
+from uploader_core.secret_patterns import secret_patterns
 
 LARGEST = 8 << 20
 """Bytes; a larger text is a vocabulary."""
@@ -54,17 +56,22 @@ class Leak:
         return f"{where} {self.what}, {self.masked} (fingerprint {self.fingerprint})"
 
 
-def refuse_secrets(files: Iterable[UploadFile], *, allowed: Collection[str] = ()) -> None:
+def refuse_secrets(
+    files: Iterable[UploadFile], option: str, *, allowed: Collection[str] = ()
+) -> None:
     """Stop when a text file that would go up holds a secret.
 
     Args:
         files: What would go up.
+        option: That lets a finding through, ``--hf-allow-secret``.
         allowed: Fingerprints of findings that are none.
 
     Raises:
         RefusedError: With file and line of each, values masked.
     """
-    leaks = [leak for file in files for leak in find(file) if leak.fingerprint not in allowed]
+    leaks = [
+        leak for file in files for leak in find_secrets(file) if leak.fingerprint not in allowed
+    ]
     if not leaks:
         return
     found = "\n".join(f"  {leak}" for leak in leaks[:20])
@@ -73,16 +80,24 @@ def refuse_secrets(files: Iterable[UploadFile], *, allowed: Collection[str] = ()
         owner="whoever wrote them",
         safe="nothing was sent",
         next="remove them, and revoke them where they were shared already; one that is no secret "
-        f"goes through with --hf-allow-secret {leaks[0].fingerprint}",
+        f"goes through with {option} {leaks[0].fingerprint}",
     )
 
 
-def find_in_sources(sources: Mapping[str, Path], allowed: Collection[str]) -> Iterator[Leak]:
-    """Yield what looks like a secret in what formats and cards take over from their sources.
+def secrets_in_sources(
+    sources: Mapping[str, Path],
+    option: str,
+    *,
+    allowed: Collection[str] = (),
+    has_own_words: Callable[[str], bool] = bool,
+) -> Iterator[Finding]:
+    """Yield an error for what looks like a secret in what a release takes over from its sources.
 
     Args:
         sources: Folders by source kind.
+        option: That lets a finding through, ``--hf-allow-secret``.
         allowed: Fingerprints of findings that are none.
+        has_own_words: Whether a card with this text has words that a person wrote.
     """
     for kind, folder in sources.items():
         if not folder.is_dir():
@@ -90,15 +105,20 @@ def find_in_sources(sources: Mapping[str, Path], allowed: Collection[str]) -> It
         paths = sorted(path for path in folder.iterdir() if _TRAVELS.fullmatch(path.name))
         card = folder / "README.md"
         if kind != "base" and card.is_file():
-            text = card.read_text("utf-8", errors="replace")
-            paths += [card] * take_apart(text).has_own_text
+            paths += [card] * has_own_words(card.read_text("utf-8", errors="replace"))
         for path in (*paths, *sorted(folder.glob("additional_chat_templates/*.jinja"))):
             if path.is_file() and path.stat().st_size <= LARGEST:
-                name = path.relative_to(folder).as_posix()
-                yield from (leak for leak in _find(name, path) if leak.fingerprint not in allowed)
+                for leak in _find(path.relative_to(folder).as_posix(), path):
+                    if leak.fingerprint not in allowed:
+                        yield Finding(
+                            level="error",
+                            what=f"what looks like a secret would be published: {leak}",
+                            next="remove it, and revoke it where it was shared already; if it is "
+                            f"none: {option} {leak.fingerprint}",
+                        )
 
 
-def find(file: UploadFile) -> Iterator[Leak]:
+def find_secrets(file: UploadFile) -> Iterator[Leak]:
     """Yield what looks like a secret in one file; a binary one has none that we could see."""
     if file.role != "weights" and file.size <= LARGEST:
         yield from _find(file.name, file.path)

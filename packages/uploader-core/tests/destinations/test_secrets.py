@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from loopback_hub import LoopbackHub
-from uploader_core.plugin import Receipt, RefusedError, UploadFile
-from uploader_hf.publishing.scan import find, find_in_sources
+from uploader_core.plugin import (
+    RefusedError,
+    UploadFile,
+    find_secrets,
+    refuse_secrets,
+    secrets_in_sources,
+)
 
 # Put together here, so that no scanner of this repository takes them for real ones.
 SECRETS = {
@@ -47,7 +49,7 @@ def text_file(folder: Path, name: str, text: str) -> UploadFile:
 def test_secret_is_found_with_its_line(tmp_path: Path, kind: str, name: str) -> None:
     secret = SECRETS[kind]
     line = json.dumps({"source": [f"x = {secret}\n"]}) if name.endswith("b") else f"key: {secret}"
-    leaks = list(find(text_file(tmp_path, name, f"one\ntwo\n{line}\n")))
+    leaks = list(find_secrets(text_file(tmp_path, name, f"one\ntwo\n{line}\n")))
     assert {leak.line for leak in leaks} == {3}
     assert all(secret[5:] not in leak.masked for leak in leaks)
 
@@ -66,29 +68,15 @@ def test_secret_is_found_with_its_line(tmp_path: Path, kind: str, name: str) -> 
     ],
 )
 def test_ordinary_text_is_no_secret(tmp_path: Path, text: str) -> None:
-    assert list(find(text_file(tmp_path, "README.md", text))) == []
+    assert list(find_secrets(text_file(tmp_path, "README.md", text))) == []
 
 
-def test_upload_stops_before_the_first_byte(
-    upload: Callable[..., Receipt], hub: LoopbackHub, release: list[UploadFile]
-) -> None:
-    secret = SECRETS["Hugging Face"]
-    release[2].path.write_text(f'{{\n "a": 1,\n "key": "{secret}"\n}}')
-    changed = dataclasses.replace(release[2], size=release[2].path.stat().st_size)
-    with pytest.raises(RefusedError, match=r"config.json:3 a Hugging Face token, hf_A\*\*\*") as e:
-        upload(files=[*release[:2], changed, release[3]])
-    assert secret not in str(e.value.to_json())
-    assert hub.requests == []
-
-
-def test_what_is_no_secret_goes_through_by_its_fingerprint(tmp_path: Path, release: Any) -> None:
-    from uploader_hf.publishing.scan import refuse_secrets
-
+def test_what_is_no_secret_goes_through_by_its_fingerprint(tmp_path: Path) -> None:
     file = text_file(tmp_path, "README.md", SECRETS["AWS"])
-    (leak,) = find(file)
-    refuse_secrets([file], allowed=[leak.fingerprint])
+    (leak,) = find_secrets(file)
+    refuse_secrets([file], "--x-allow-secret", allowed=[leak.fingerprint])
     with pytest.raises(RefusedError, match=leak.fingerprint):
-        refuse_secrets([file])
+        refuse_secrets([file], "--x-allow-secret")
 
 
 @pytest.fixture
@@ -107,31 +95,23 @@ def sources(tmp_path: Path) -> dict[str, Path]:
 def test_what_formats_take_over_is_looked_at_before_they_do(sources: dict[str, Path]) -> None:
     taken = {"chat_template.jinja", "tokenizer_config.json", "LICENSE",
              "additional_chat_templates/tools.jinja"}  # fmt: skip
-    found = [(leak.file, leak.line) for leak in find_in_sources(sources, ())]
-    assert sorted(found) == sorted([*((name, 2) for name in taken)] * 2 + [("README.md", 3)])
-    (leak, *_) = find_in_sources(sources, ())
-    assert [*find_in_sources(sources, (leak.fingerprint,))][0].file == "README.md"
+
+    found = [finding.what for finding in secrets_in_sources(sources, "--x-allow-secret")]
+
+    places = sorted(re.search(r"published: (\S+) ", what)[1] for what in found)
+    assert places == sorted([*(f"{name}:2" for name in taken)] * 2 + ["README.md:3"])
 
 
-def test_words_of_a_person_in_the_card_of_a_library_are_looked_at(
-    sources: dict[str, Path],
-) -> None:
-    card = sources["adapter"] / "README.md"
-    card.write_text("[More Information Needed]\n")
-    assert "README.md" not in {leak.file for leak in find_in_sources(sources, ())}
-    card.write_text(f"[More Information Needed]\n{SECRETS['Slack']}\n")
-    assert "README.md" in {leak.file for leak in find_in_sources(sources, ())}
+def test_finding_in_a_source_goes_through_by_its_fingerprint(sources: dict[str, Path]) -> None:
+    (first, *_) = secrets_in_sources(sources, "--x-allow-secret")
+    fingerprint = str(first.next).rsplit(" ", 1)[1]
+
+    left = list(secrets_in_sources(sources, "--x-allow-secret", allowed=[fingerprint]))
+
+    assert [finding.what.split("published: ")[1].split(":")[0] for finding in left] == ["README.md"]
 
 
-def test_preflight_refuses_them(
-    plan_context: Callable[..., Any], hub: LoopbackHub, sources: dict[str, Path]
-) -> None:
-    from uploader_hf.publishing.check import check
+def test_card_without_words_of_a_person_is_not_looked_at(sources: dict[str, Path]) -> None:
+    found = secrets_in_sources(sources, "--x-allow-secret", has_own_words=lambda text: False)
 
-    context = dataclasses.replace(plan_context(), sources=sources)
-    errors = [finding for finding in check(context) if finding.level == "error"]
-    assert len(errors) == 9
-    assert errors[0].what.startswith(
-        "what looks like a secret would be published: LICENSE:2 a GitHub token, ghp_*** "
-    )
-    assert all(SECRETS[kind] not in str(errors) for kind in ("GitHub", "Slack"))
+    assert not any("README.md" in finding.what for finding in found)
