@@ -545,10 +545,12 @@ def bench(session: nox.Session) -> None:
     scripts = sorted((ROOT / "benchmarks").glob(f"{name or '*'}.py"))
     if not scripts:
         session.error(f"there is no benchmarks/{name}.py")
+    tools = outside(session)
     for script in scripts:
         session.run(
             "python", str(script), "--work", str(Path(session.create_tmp()) / script.stem),
             *(options or ("--shape", "tiny", "--rounds", "1")),
+            env=tools,
         )  # fmt: skip
 
 
