@@ -39,15 +39,10 @@ def deepspeed(adapter: Path, base: Path) -> Path:
 
 
 def mlx(adapter: Path, base: Path) -> Path:
+    """Whole weights that mlx-lm trained."""
     (adapter / "adapter_model.safetensors").rename(adapter / "adapters.safetensors")
-    (adapter / "adapter_config.json").write_text('{"fine_tune_type": "lora", "model": "org/base"}')
+    (adapter / "adapter_config.json").write_text('{"fine_tune_type": "full", "model": "org/base"}')
     return adapter
-
-
-def mlx_quantised(adapter: Path, base: Path) -> Path:
-    quantisation = {"group_size": 64, "bits": 4, "mode": "affine"}
-    edit_json(base / "config.json", quantization=quantisation, quantization_config=quantisation)
-    return base
 
 
 def gguf(adapter: Path, base: Path) -> Path:
@@ -104,7 +99,6 @@ FOLDERS: dict[Callable[[Path, Path], Path], str] = {
     fsdp: r"accelerate merge-weights \S+ \S+",
     deepspeed: r"zero_to_fp32 \S+ \S+",
     mlx: r"mlx_lm.fuse --model org/base --adapter-path \S+ --save-path \S+ --dequantize",
-    mlx_quantised: r"mlx_lm.convert --hf-path \S+ --mlx-path OUT --dequantize",
     gguf: r"that it was made from",
     peft_of_another_type: r"merge_and_unload\(\)",
     prompt_tuning: r"hf upload USER/NAME \S+",

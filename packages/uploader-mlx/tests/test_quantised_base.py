@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import mlx.core as mx
@@ -63,3 +65,14 @@ def test_experts_that_mlx_stacked_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="experts as mlx-lm stacks them") as refused:
         open_checkpoint(tmp_path / "4bit")
     assert "16-bit model" in str(refused.value.next)
+
+
+def test_a_model_of_which_mlx_lm_quantised_nothing(llama: Path, tmp_path: Path) -> None:
+    """``mlx_lm.convert`` says 4 bits also where no width is whole groups."""
+    base = Path(shutil.copytree(llama, tmp_path / "base"))
+    config = json.loads((base / "config.json").read_text("utf-8"))
+    config["quantization"] = {"group_size": 64, "bits": 4, "mode": "affine"}
+    (base / "config.json").write_text(json.dumps(config), "utf-8")
+    checkpoint = open_checkpoint(base)
+    assert checkpoint.base.quantised is None
+    assert "quantization" not in checkpoint.config

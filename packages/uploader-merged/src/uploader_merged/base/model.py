@@ -10,6 +10,7 @@ from typing import Any
 from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor, has_weights, read_json, read_stored
 from uploader_merged.base.packed import SIXTEEN_BIT, quantisation, widen
+from uploader_merged.base.packed_tensor import PackedTensor
 from uploader_merged.base.unfinished import (
     refuse_two_saves,
     refuse_unfinished,
@@ -79,9 +80,19 @@ def read_base(folder: Path) -> BaseModel:
         folder=folder,
         config=config,
         tensors=tensors,
-        quantised=None if method is None else str(method.get("quant_method", "mlx")),
+        quantised=_how(method, tensors),
         unwrapped=unwrapped,
     )
+
+
+def _how(method: Mapping[str, Any] | None, tensors: Mapping[str, StoredTensor]) -> str | None:
+    """Return how a model is quantised, or None.
+
+    mlx-lm leaves matrices of odd widths in 16 bits, up to all of them, and says that it did not.
+    """
+    if method is None or not any(isinstance(tensor, PackedTensor) for tensor in tensors.values()):
+        return None
+    return str(method.get("quant_method", "mlx"))
 
 
 def nested_configs(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,8 +133,6 @@ def _kind(folder: Path, config: Mapping[str, Any]) -> tuple[str, float]:
         raise _refused(
             folder,
             f"its training was of the type {kind}, whose file holds whole weights",
-            f"mlx_lm.fuse --model MODEL --adapter-path {folder} --save-path OUT --dequantize, "
-            "then: uploader run OUT",
         )
     scale = (config.get("lora_parameters") or {}).get("scale")
     if not isinstance(scale, (int, float)) or not math.isfinite(scale):
@@ -234,11 +233,14 @@ def _targets(modules: list[str]) -> dict[str, Any]:
 
 
 def _refused(folder: Path, why: str, following: str = "") -> SourceError:
+    model = base_named(folder) or "MODEL"
+    fused = (
+        f"mlx_lm.fuse --model {shlex.quote(model)} --adapter-path {shlex.quote(str(folder))} "
+        "--save-path OUT --dequantize, then: uploader run OUT"
+    )
     return SourceError(
         f"the adapter of mlx-lm in {folder} cannot be read: {why}",
         owner=str(folder / CONFIG),
         safe="nothing was written",
-        next=following
-        or "save it again with mlx_lm.lora, or merge it by mlx_lm.fuse --dequantize "
-        "and release the model",
+        next=following or fused,
     )
