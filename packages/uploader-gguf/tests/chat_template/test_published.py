@@ -1,4 +1,4 @@
-"""Templates that people fine-tune with: whatever differs is said, and nothing else.
+"""Templates that people fine-tune with, and what else Jinja2 has: whatever differs is said.
 
 Both engines are asked here once more, without the code that compares and explains.
 """
@@ -6,11 +6,14 @@ Both engines are asked here once more, without the code that compares and explai
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gguf_published import published
-from gguf_templates import Chat, chat_model, packed
+from gguf_templates import END, LOOP, Chat, chat_model, packed
 from uploader_core.plugin import RefusedError
 from uploader_gguf.chat_template import transformers_js
 from uploader_gguf.chat_template.probes import PROBES, Probe, with_text_arguments
@@ -18,10 +21,17 @@ from uploader_gguf.chat_template.server import Server
 from uploader_gguf.chat_template.settle import TEMPLATE
 
 TEMPLATES = published()
-SEED, AT_ONCE = 7, 6
-SOME = set(random.Random(SEED).sample(sorted(TEMPLATES), min(AT_ONCE, len(TEMPLATES))))
+EXPRESSIONS = (Path(__file__).parent / "expressions.txt").read_text("utf-8").splitlines()
+SEED, AT_ONCE = 7, 5
 SAFE = {"line-ends", "ollama-family"}
 PLAIN = {probe.name for probe in PROBES if probe.ordinary}
+
+
+def some(names: Iterable[str]) -> list[Any]:
+    """Return all as parameters, of which a few run where slow tests do not."""
+    every = sorted(names)
+    quick = set(random.Random(SEED).sample(every, min(AT_ONCE, len(every))))
+    return [pytest.param(n, marks=() if n in quick else pytest.mark.slow) for n in every]
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +45,29 @@ def two_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert transformers_js.installed() is None
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name in SOME else pytest.mark.slow) for name in TEMPLATES],
-)
-def test_what_differs_is_said_and_nothing_else(name: str, chat: Chat) -> None:
-    template = TEMPLATES[name]
-    differ = differences(chat, template)
+@pytest.mark.parametrize("name", some(TEMPLATES))
+def test_what_differs_in_a_published_template_is_said_and_nothing_else(
+    name: str, chat: Chat
+) -> None:
+    check(TEMPLATES[name], chat)
+
+
+@pytest.mark.parametrize("expression", some(EXPRESSIONS))
+def test_what_differs_in_an_expression_is_said_and_nothing_else(
+    expression: str, chat: Chat
+) -> None:
+    check(LOOP + "<{{ m.role }}>{{ " + expression + " }} {{ m.content }}\n" + END, chat)
+
+
+def check(template: str, chat: Chat) -> None:
+    """Fail where a difference is silent, or an alarm is of nothing."""
     try:
         record = chat.settle(template).record
-    except RefusedError:
-        assert differ, "refused, and both engines write the same"
+    except RefusedError as error:
+        assert "does not start" in error.what or differences(chat, template)
         return
     assert record is not None
+    differ = differences(chat, template)
     named = {probe for note in record["notes"] for probe in note["probes"]}
     healed = set(record["rewritten"]) - SAFE
     assert healed or differ <= named, "a difference that nobody hears of"
