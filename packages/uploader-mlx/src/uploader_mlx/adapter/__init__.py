@@ -1,1 +1,5 @@
-"""Adapters: PEFT's as mlx-lm's, and mlx-lm's as PEFT's."""
+"""Adapters of mlx-lm."""
+
+WEIGHTS = "adapters.safetensors"
+CONFIG = "adapter_config.json"
+"""What the files are called."""

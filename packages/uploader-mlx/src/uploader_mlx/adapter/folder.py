@@ -9,11 +9,9 @@ from dataclasses import dataclass, field
 
 from uploader_lora import DTYPE_BITS
 from uploader_merged.weight_files import header, one_after_another
+from uploader_mlx.adapter import CONFIG, WEIGHTS
 from uploader_mlx.adapter.changes import Change, Changes
 from uploader_mlx.kinds import Part
-
-WEIGHTS = "adapters.safetensors"
-CONFIG = "adapter_config.json"
 
 _LAYER = re.compile(r"(.+?)\.(\d+)\.(.+)")
 

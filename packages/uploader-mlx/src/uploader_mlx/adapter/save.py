@@ -10,8 +10,9 @@ from uploader_lora import unread
 from uploader_lora.where_it_runs import of_model, recorded
 from uploader_lora.where_it_runs.described import Described
 from uploader_merged import Checkpoint, CompanionFile, open_checkpoint
+from uploader_mlx.adapter import CONFIG, WEIGHTS
 from uploader_mlx.adapter.changes import Change, Changes, changes_of
-from uploader_mlx.adapter.folder import CONFIG, WEIGHTS, AdapterFolder, plan_adapter
+from uploader_mlx.adapter.folder import AdapterFolder, plan_adapter
 from uploader_mlx.architecture.installed import require, version
 from uploader_mlx.kinds import Part
 

@@ -19,7 +19,7 @@ from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor, read_header, read_json
 from uploader_lora.keys import PREFIX
 from uploader_merged.base.tying import INPUTS
-from uploader_mlx.adapter.folder import CONFIG, WEIGHTS
+from uploader_mlx.adapter import CONFIG, WEIGHTS
 
 _LEAF = re.compile(r"(?P<path>.+)\.(?P<leaf>lora_a|lora_b|m)")
 _LAYER = re.compile(r".+?\.(\d+)\.(.+)")
@@ -56,11 +56,6 @@ class AsPeft:
 
     tensors: tuple[Made, ...] = field(repr=False)
     config: str
-
-
-def is_adapter(folder: Path) -> bool:
-    """Return whether a folder holds an adapter of mlx-lm."""
-    return (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file()
 
 
 def base_named(folder: Path) -> str | None:

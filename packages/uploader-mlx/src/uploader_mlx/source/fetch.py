@@ -16,7 +16,7 @@ from uploader_core.plugin import FetchedSource, SourceContext, hash_file
 from uploader_lora import tensor_bytes
 from uploader_lora.companions import companion_files
 from uploader_merged.weight_files import header, one_after_another
-from uploader_mlx.adapter.folder import CONFIG, WEIGHTS
+from uploader_mlx.adapter import CONFIG, WEIGHTS
 from uploader_mlx.source.as_peft import AsPeft, Made, as_peft
 from uploader_mlx.source.read import SCHEME
 

@@ -1,4 +1,4 @@
-"""Recognise a folder with an adapter of mlx-lm, and its base. Light."""
+"""Recognise a folder with an adapter of mlx-lm, and its base. Light: every run asks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from uploader_core.plugin import (
     UploaderError,
     is_local,
 )
-from uploader_mlx.source.as_peft import as_peft, base_named, is_adapter
+from uploader_mlx.adapter import CONFIG, WEIGHTS
 
 SCHEME = "mlx-adapter:"
 """What the source plugin of this distribution answers to; nobody types it."""
@@ -36,8 +36,10 @@ def read(context: ReaderContext) -> Sources | None:
     """
     located = context.locate()
     folder = located.path
-    if not folder.is_dir() or not is_adapter(folder):
+    if not (folder / WEIGHTS).is_file() or not (folder / CONFIG).is_file():
         return None
+    from uploader_mlx.source.as_peft import as_peft, base_named
+
     named = context.base or base_named(folder)
     as_peft(folder, named)  # refuse before anything is made
     asked = f"{SCHEME}{json.dumps([str(folder), named])}"
