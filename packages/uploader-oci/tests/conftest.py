@@ -182,7 +182,8 @@ def check(tmp_path: Path) -> Callable[..., list[Any]]:
         from uploader_oci.publishing.check import check as preflight
 
         context = PlanContext(
-            inputs=(Artifact(kind=kind, path=tmp_path),),
+            # As in a run: the card is an input too.
+            inputs=tuple(Artifact(kind=one, path=tmp_path) for one in (kind, "document")),
             settings=Settings(**settings),
             release=RELEASE,
             output=tmp_path,

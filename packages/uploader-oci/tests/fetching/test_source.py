@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 
 from bad_line import BadLine, Fault
-from uploader_core.plugin import IntegrityError, Receipt, SourceContext, SourceError, UploadFile
+from uploader_core.plugin import (
+    IntegrityError,
+    Receipt,
+    RefusedError,
+    SourceContext,
+    SourceError,
+    UploadFile,
+)
+from uploader_oci.fetching.cache import Cache
 from uploader_oci.fetching.contents import check_name, choose_folder, parts_of
 from uploader_oci.fetching.source import fetch
 from uploader_oci.loopback import LoopbackRegistry
@@ -255,6 +263,15 @@ def test_an_archive_that_grows_without_an_end(
     bomb = gzip.compress(packed({"x.json": bytes(3_000_000)}, compress=False), 9)
     with pytest.raises(SourceError, match="many times larger"):
         bring(put(open_registry.host, [("a.tar+gzip", "folder", bomb)]))
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("OCI_CACHE", str(tmp_path / "file" / "cache"))
+    place = parse_reference("registry.example.org/a/b")
+    with pytest.raises(RefusedError, match="cannot be kept in") as error:
+        Cache().remember(place, "sha256:x", b"{}")
+    assert error.value.owner == "OCI_CACHE"
 
 
 def test_a_tag_that_is_not_there(open_registry: LoopbackRegistry) -> None:

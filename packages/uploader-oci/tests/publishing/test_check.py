@@ -54,8 +54,10 @@ def test_too_many_files_for_a_manifest(check: Check, open_registry: LoopbackRegi
 
 @pytest.mark.usefixtures("no_waiting")
 def test_nobody_there(check: Check) -> None:
-    with pytest.raises(TemporaryError, match="no answer"):
+    with pytest.raises(TemporaryError, match="no answer") as error:
         check("127.0.0.1:9/me/model:v1")
+    assert error.value.safe == "nothing was sent"
+    assert str(error.value.next).startswith("check the name of the registry and the network")
 
 
 def test_what_becomes_of_a_tag_that_is_there(
@@ -101,6 +103,28 @@ def test_a_form_without_room_is_refused(
     found = check(f"{open_registry.host}/{repository}:v1", sizes, kind, format=form)
     errors = [finding.what for finding in found if finding.level == "error"]
     assert bool(errors) is refused
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "tags"),
+    [
+        ("lora", ("adapter_config.json", "adapter_model.safetensors"), "tag v1"),
+        ("merged-16bit", ("config.json", "model.safetensors"), "tags v1, v1-docker"),
+        ("gguf", ("m-Q8_0.gguf",), "tags v1, v1-docker, v1-ollama"),
+        ("gguf", ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf"), "tags v1, v1-docker"),
+    ],
+)
+def test_the_plan_names_the_tags_of_all_forms(
+    check: Check,
+    open_registry: LoopbackRegistry,
+    repository: str,
+    kind: str,
+    names: tuple[str, ...],
+    tags: str,
+) -> None:
+    sizes = tuple((name, 1) for name in names)
+    (found,) = check(f"{open_registry.host}/{repository}:v1", sizes, kind, format="all")
+    assert found.what.partition("; ")[2] == tags
 
 
 def test_several_ggufs_in_one_tag_are_warned_of(

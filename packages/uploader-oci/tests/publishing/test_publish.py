@@ -161,6 +161,16 @@ def test_the_manifest_of_a_quantisation_lists_what_is_there(
         assert (found.problems, found.files) == ((), 3)
 
 
+def test_a_form_without_the_manifest_says_which_tag_has_it(
+    push: Push, make_files: Make, open_registry: LoopbackRegistry, repository: str
+) -> None:
+    target = f"{open_registry.host}/{repository}:v1"
+    push(target, with_manifest(make_files, GGUF, "gguf"), metadata=MADE, format="all")
+    with pytest.raises(UsageError, match=r"has no upload_manifest\.json") as error:
+        verify(VerifyContext(target=f"{target}-ollama", settings=Settings()))
+    assert "the tag without -ollama" in str(error.value.next)
+
+
 def test_all_forms_are_over_the_same_blobs(
     push: Push, make_files: Make, open_registry: LoopbackRegistry, line: BadLine, repository: str
 ) -> None:

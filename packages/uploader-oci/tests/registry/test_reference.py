@@ -38,6 +38,7 @@ def test_a_reference_is_read(text: str, host: str, repository: str, tag: str, di
         ("me/my-model", "no host", "oci:docker.io/me/my-model"),
         ("ghcr.io/Me/Model", "upper case in 'Me'", "oci:ghcr.io/me/model"),
         ("ghcr.io/me/my model", "other characters", "oci:ghcr.io/me/my-model"),
+        ("https://ghcr.io/me/model:v1", "begins with https://", "oci:ghcr.io/me/model:v1"),
         ("ghcr.io/me//model", "empty part", "oci:ghcr.io/me/model"),
         ("ghcr.io/me/-model", "begins or ends with a separator", "oci:ghcr.io/me/model"),
         ("ghcr.io/me/my..model", "two dots", "oci:ghcr.io/me/my-model"),

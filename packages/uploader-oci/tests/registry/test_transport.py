@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -102,6 +103,20 @@ def test_https_where_http_is_spoken(redirecting: str, monkeypatch: pytest.Monkey
         pytest.raises(RefusedError, match="does not speak https"),
     ):
         registry.check_read()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"), [("socks5://127.0.0.1:9", "SOCKS"), ("ftp://me:pw@127.0.0.1:9", "proxy")]
+)
+def test_a_proxy_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)  # an extra of httpx
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(RefusedError, match=said) as error:
+        Registry(parse_reference("registry.example.org/a/b"), secrets={})
+    assert "NO_PROXY" in str(error.value.next)
+    assert "pw" not in str(error.value)
 
 
 @pytest.mark.usefixtures("no_waiting")

@@ -13,7 +13,7 @@ from typing import Any
 
 import platformdirs
 
-from uploader_core.plugin import parse_json
+from uploader_core.plugin import RefusedError, parse_json
 from uploader_oci.registry.reference import Reference
 
 VARIABLE = "OCI_CACHE"
@@ -37,10 +37,18 @@ class Cache:
     def remember(self, place: Reference, digest: str, content: bytes) -> None:
         """Write down what a tag stood for, for when nobody answers."""
         path = self._note(place)
-        path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f"{path.name}.{os.getpid()}")
-        new.write_bytes(digest.encode() + b"\n" + content)
-        new.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(digest.encode() + b"\n" + content)
+            new.replace(path)
+        except OSError as error:
+            raise RefusedError(
+                f"models from registries cannot be kept in {self.root}: {error.strerror}",
+                owner=VARIABLE if os.environ.get(VARIABLE) else "the user's cache folder",
+                safe="nothing of the model was fetched",
+                next=f"{VARIABLE}=FOLDER names a folder that can be written",
+            ) from None
 
     def recall(self, place: Reference) -> tuple[str, Mapping[str, Any]] | None:
         """Return digest and manifest that a tag stood for, None when it was never fetched."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from uploader_core.plugin import Finding, PlanContext, UploadFile, secrets_in_sources
 from uploader_oci.modelpack.facts import Facts
 from uploader_oci.modelpack.forms import FORMS, pack
-from uploader_oci.modelpack.layers import WEIGHT, layers_of
+from uploader_oci.modelpack.layers import WEIGHT, Layer, layers_of
 from uploader_oci.publishing.publish import ALLOW, foreign_tag, is_ours, options_of
 from uploader_oci.publishing.tags import forms_of, no_form, quants_of, tags_of
 from uploader_oci.registry.client import Registry
@@ -51,11 +51,12 @@ def planned_tags(context: PlanContext, tag: str) -> list[str]:
         quant: sum(sizes.get(name, 0) for name in names)
         for quant, names in quants_of(context.files, context.inputs).items()
     }
+    facts, layers = _outlook(context)
     return [
         place
         for own, _ in tags_of(tag, quants)
         for place, name in forms_of(own, context.settings.format)
-        if name == FORMS[0] or context.settings.format != "all" or quants
+        if name == FORMS[0] or not layers or pack(name, facts, layers) is not None
     ]
 
 
@@ -79,22 +80,9 @@ def _replaced(registry: Registry, tags: Iterable[str], foreign: str) -> Iterator
 
 def _check_forms(context: PlanContext, place: Reference) -> Iterator[Finding]:
     """Refuse a form that has no room for a kind, and what would make a manifest above the limit."""
-    names = context.files or tuple(n for known in context.names.values() for n, _ in known)
-    if not names:
+    facts, layers = _outlook(context)
+    if not layers:
         return
-    quants = quants_of(names, context.inputs)
-    one = next(iter(quants.values()), [])
-    others = {name for found in quants.values() for name in found if found != one}
-    layers = layers_of([_planned(name, context) for name in names if name not in others])
-    weights = {layer.suffix for layer in layers if layer.sort == WEIGHT}
-    # An adapter in GGUF is told by its kind alone, before there is a file.
-    adapter = bool(context.inputs) and all("lora" in x.kind for x in context.inputs)
-    facts = Facts(
-        name=context.release.name,
-        kind="+".join(artifact.kind for artifact in context.inputs),
-        role="adapter" if adapter else "model",
-        format=weights.pop() if len(weights) == 1 else "",
-    )
     together = sum(layer.suffix == "gguf" and "/" in layer.name for layer in layers)
     if together > 1:
         yield Finding(
@@ -109,6 +97,26 @@ def _check_forms(context: PlanContext, place: Reference) -> Iterator[Finding]:
         elif context.settings.format != "all":
             error = no_form(form, facts)
             yield Finding(level="error", what=error.what, next=error.next)
+
+
+def _outlook(context: PlanContext) -> tuple[Facts, list[Layer]]:
+    """Return what one tag will hold; no layers where the plan names no files yet."""
+    names = context.files or tuple(n for known in context.names.values() for n, _ in known)
+    quants = quants_of(names, context.inputs)
+    one = next(iter(quants.values()), [])
+    others = {name for found in quants.values() for name in found if found != one}
+    layers = layers_of([_planned(name, context) for name in names if name not in others])
+    weights = {layer.suffix for layer in layers if layer.sort == WEIGHT}
+    # Cards and licences are inputs too. An adapter in GGUF is told by its kind alone, before there
+    # is a file.
+    kinds = [artifact.kind for artifact in context.inputs if artifact.kind != "document"]
+    facts = Facts(
+        name=context.release.name,
+        kind="+".join(kinds),
+        role="adapter" if kinds and all("lora" in kind for kind in kinds) else "model",
+        format=weights.pop() if len(weights) == 1 else "",
+    )
+    return facts, layers
 
 
 def _planned(name: str, context: PlanContext) -> UploadFile:

@@ -20,7 +20,7 @@ from uploader_core.plugin import (
     read_manifest,
 )
 from uploader_oci.modelpack.layers import names_in
-from uploader_oci.publishing.publish import options_of
+from uploader_oci.publishing.publish import is_ours, options_of
 from uploader_oci.publishing.tags import MANIFEST
 from uploader_oci.registry.client import Registry
 from uploader_oci.registry.reference import parse_reference
@@ -47,7 +47,10 @@ def verify(context: VerifyContext) -> Verification:
             raise UsageError(
                 f"{context.target} has no {MANIFEST}",
                 owner=where,
-                next="verify a tag that `uploader run` pushed",
+                next="verify the tag without -ollama, or TAG-modelpack: a form for one program "
+                "leaves it out"
+                if is_ours(registry, manifest.digest)
+                else "verify a tag that `uploader run` pushed",
             )
         about = layers[MANIFEST]
         text = registry.read_blob(str(about["digest"]), int(about["size"]), limit=_LARGEST)

@@ -85,14 +85,26 @@ class Line:
             import certifi
 
             context.load_verify_locations(certifi.where())
-        self._client = httpx.Client(
-            timeout=options.timeout,
-            verify=context,
-            follow_redirects=False,
-            headers={"User-Agent": "uploader-oci"},
-            # Proxies are for the way to other machines.
-            trust_env=not is_loopback(urlsplit(self.origin).netloc),
-        )
+        try:
+            self._client = httpx.Client(
+                timeout=options.timeout,
+                verify=context,
+                follow_redirects=False,
+                headers={"User-Agent": "uploader-oci"},
+                # Proxies are for the way to other machines.
+                trust_env=not is_loopback(urlsplit(self.origin).netloc),
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            # A SOCKS proxy without its package, or an address that is none; it may hold a login.
+            socks = isinstance(error, ImportError)
+            raise RefusedError(
+                "the proxy that the environment names cannot be used"
+                f"{': it is a SOCKS proxy, and the package socksio is not installed' * socks}",
+                owner="HTTPS_PROXY, HTTP_PROXY or ALL_PROXY",
+                safe="nothing was sent",
+                next=f"{'pip install socksio, or ' * socks}correct the variable, or name the host "
+                "in NO_PROXY",
+            ) from None
 
     def close(self) -> None:
         """Close all connections."""

@@ -76,6 +76,10 @@ def parse_reference(text: str, *, owner: str = "--to oci:") -> Reference:
     Raises:
         UsageError: It breaks a rule, which the error names.
     """
+    scheme, address, bare = text.partition("://")
+    if address and scheme.lower() in ("http", "https", "oci", "docker"):
+        raise _wrong(text, f"begins with {scheme}://, and names of registries have none", owner,
+                     f"oci:{bare}")  # fmt: skip
     host, slash, rest = text.partition("/")
     if not slash or not rest:
         raise _wrong(text, "names no repository", owner, "oci:HOST/TEAM/MODEL:TAG")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 6
 FIRST_ATTEMPTS = 3
 """Of a registry that never answered: its name is wrong, or the network is not there."""
+_NOBODY = "check the name of the registry and the network, then run the same command again"
 _LONGEST_WAIT = 300
 _MOST_REDIRECTS = 5
 
@@ -116,6 +117,8 @@ class Transport:
                 self._met = True
             except Lost as error:
                 lost = error.replace(what=f"{what} failed: {error.what}")
+                if not self._met:
+                    lost = lost.replace(safe="nothing was sent", next=_NOBODY)
             else:
                 if answer.status in expect:
                     return answer
