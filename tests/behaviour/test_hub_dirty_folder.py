@@ -40,7 +40,9 @@ GOLDEN = {
     },
     "me/tiny-GGUF": {
         ".gitattributes",
+        "Modelfile",
         "README.md",
+        "params",
         "tiny-Q8_0.gguf",
         "training_lineage.json",
         "upload_manifest.json",
