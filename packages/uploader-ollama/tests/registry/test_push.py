@@ -6,6 +6,7 @@ import hashlib
 import json
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,8 @@ def test_verify_names_what_is_missing(
     push("me/verified", [*files, upload_file(path, role="document", kind="document")])
     target = VerifyContext(target=f"{registry.host}/me/verified", settings=RegistrySettings())
     assert verify(target).problems == ()
+    one = verify(replace(target, target=f"{registry.host}/me/verified:q8_0"))
+    assert (one.problems, one.files) == ((), len(files) - 1)
 
     registry.blob_file(f"sha256:{files[0].sha256}").write_bytes(b"cut")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from uploader_core.plugin import (
     ArrivalContext,
     ArtifactFile,
@@ -15,15 +17,17 @@ from uploader_core.plugin import (
 )
 from uploader_oci.registry.client import Registry
 from uploader_oci.registry.sessions import give_up
-from uploader_ollama.model.name import tags_for
+from uploader_ollama.model.name import tag_of, tags_for
 from uploader_ollama.registry.content import TITLE
-from uploader_ollama.registry.place import open_registry, read_place
+from uploader_ollama.registry.place import SCHEME, open_registry, read_place
 
 MANIFEST = "upload_manifest.json"
 
 
 def verify(context: VerifyContext) -> Verification:
     """Compare ``host/namespace/model[:tag]`` and the tags of its kinds with the release's manifest.
+
+    Of the tag of one kind, such as ``v1-q8_0``, the files of the others are not asked for.
 
     Raises:
         UsageError: There is no such manifest.
@@ -37,11 +41,14 @@ def verify(context: VerifyContext) -> Verification:
             raise UsageError(
                 f"{place} has no {MANIFEST}",
                 owner=str(place),
-                next="verify a model that `uploader run` pushed",
+                next=f"verify a model that --to {SCHEME} pushed; what --to oci: pushed has its "
+                "manifest at the tag without -ollama: uploader verify oci:...",
             )
         manifest = registry.read_blob(*layers[MANIFEST])
         listed = read_manifest(manifest, f"{place}: {MANIFEST}")
-        for tag in _tags(manifest, asked):
+        others = _of_other_kinds(manifest, place.tag, layers)
+        listed = tuple(file for file in listed if file.name not in others)
+        for tag in () if others else _tags(manifest, asked):
             if registry.find_manifest(tag) is not None:
                 layers = {**_layers(registry, tag), **layers}
         problems = [
@@ -118,13 +125,33 @@ def _layers(registry: Registry, tag: str) -> dict[str, tuple[str, int]]:
     return found
 
 
+def _kinds(manifest: bytes) -> dict[str, str]:
+    """Return the kind of each GGUF file of a release, by its name."""
+    made = parse_json(manifest).get("artifacts", ())
+    quants = [a.get("metadata", {}).get("quants") or {} for a in made]
+    return {str(name): str(kind) for some in quants for name, kind in some.items()}
+
+
+def _of_other_kinds(manifest: bytes, tag: str, here: Collection[str]) -> set[str]:
+    """Return the files that are not at a tag of one kind; none where it is that of a release.
+
+    Args:
+        manifest: Of the release.
+        tag: Any tag.
+        here: Names of the files behind it.
+    """
+    kinds = _kinds(manifest)
+    own = {
+        kind
+        for name, kind in kinds.items()
+        if name in here and (tag == tag_of(kind) or tag.endswith(f"-{tag_of(kind)}"))
+    }
+    return {name for name, kind in kinds.items() if own and kind not in own}
+
+
 def _tags(manifest: bytes, asked: str) -> list[str]:
     """Return the tags of the kinds that the release has."""
-    made = parse_json(manifest).get("artifacts", ())
-    kinds = {
-        str(kind) for a in made for kind in (a.get("metadata", {}).get("quants") or {}).values()
-    }
-    every = sorted(kinds)
+    every = sorted({*_kinds(manifest).values()})
     return [tag for tags in tags_for(asked, every, "").values() for tag in tags]
 
 
