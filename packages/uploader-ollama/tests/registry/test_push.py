@@ -142,6 +142,8 @@ def test_verify_names_what_is_missing(
     push("me/verified", [*files, upload_file(path, role="document", kind="document")])
     target = VerifyContext(target=f"{registry.host}/me/verified", settings=RegistrySettings())
     assert verify(target).problems == ()
+    said = replace(target, target=f"{registry.host}/me/verified:latest")
+    assert verify(said).problems == ()
     one = verify(replace(target, target=f"{registry.host}/me/verified:q8_0"))
     assert (one.problems, one.files) == ((), len(files) - 1)
 

@@ -95,6 +95,7 @@ def tags_for(asked: str, kinds: Sequence[str], default: str) -> dict[str, tuple[
 
     The default kind has the tag that was asked for, or ``latest``. Where there are several kinds,
     each has the tag of its kind besides, behind the one that was asked for: ``v2-q8_0``.
+    To say ``latest`` is to say none.
 
     Args:
         asked: Tag that the user named; "" for none.
@@ -104,7 +105,7 @@ def tags_for(asked: str, kinds: Sequence[str], default: str) -> dict[str, tuple[
     alone = len(kinds) == 1
     found = {}
     for kind in kinds:
-        own = f"{asked}-{tag_of(kind)}" if asked else tag_of(kind)
+        own = tag_of(kind) if asked in ("", LATEST) else f"{asked}-{tag_of(kind)}"
         first = (asked or LATEST,) if kind == default else ()
         found[kind] = first if alone else (own, *first)
     return found
