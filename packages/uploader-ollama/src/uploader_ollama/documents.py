@@ -65,8 +65,8 @@ def section(context: StepContext) -> str:
         + (
             "the file `template`, which renders plain conversations to the same bytes."
             if hub_template(artifact.path / files[0])
-            else "one that the Hub makes of the GGUF's, and that may be another; this one cannot "
-            "be said in Go."
+            else "one that the Hub makes of the GGUF's, and that may be another: none was proven to "
+            "render the same bytes."
         ),
     ]
     renderer = renderer_of(facts.architecture)
