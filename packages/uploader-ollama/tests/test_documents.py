@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from ollama_files import RELEASE, artifact_of, release
-from uploader_core.plugin import Artifact, OutputFolder, StepContext
+from uploader_core.plugin import Artifact, ArtifactFile, OutputFolder, StepContext
+from uploader_gguf.card import section as files_section
 from uploader_ollama.documents import section, write
 from uploader_ollama.settings import ModelSettings
 
@@ -112,3 +114,22 @@ def test_the_card_names_the_renderer_that_answers(tmp_path: Path) -> None:
         work=tmp_path / "work",
     )
     assert "its own renderer, `gemma4`" in section(context)
+
+
+def test_card_says_once_how_ollama_runs_a_file(tmp_path: Path) -> None:
+    files = release(tmp_path / "gguf", "Q8_0")
+    listed = tuple(ArtifactFile(name=f.name, size=f.size, sha256=f.sha256) for f in files)
+    context = StepContext(
+        step="hf:card@gguf",
+        inputs=(dataclasses.replace(artifact_of(files), files=listed),),
+        settings=None,
+        release=RELEASE,
+        output=OutputFolder(tmp_path / "out", tmp_path / "work"),
+        work=tmp_path / "work",
+        model_id="me/tiny-GGUF",
+    )
+
+    text = files_section(context) + section(context)
+
+    assert text.count("ollama create") == 1
+    assert text.count("ollama run hf.co/me/tiny-GGUF:Q8_0") == 1

@@ -77,3 +77,34 @@ def test_plugin_is_shown_with_what_it_can(install: Callable[..., None], uploader
     )
     said = uploader("plugins", "info", "acme").stdout
     assert "--to acme:...  (private, resume (partly, since 2.0))" in said
+
+
+def test_format_that_a_destination_does_not_take_is_named(
+    install: Callable[..., None], uploader: Any, adapter: Path
+) -> None:
+    more = """
+    yield SaveSpec(name="y", summary="y", consumes=("adapter",), produces="acme.y",
+                   run="acme_plugin:save")
+"""
+    source = PLUGIN.format(capabilities="")
+    source = source.replace('run="acme_plugin:save")\n', 'run="acme_plugin:save")\n' + more, 1)
+    source = source.replace('scheme="acme"', 'scheme="acme", accepts=("acme.x",)')
+    source = source.replace("capabilities=(,)", "capabilities=()")
+    install(
+        "acme-send",
+        {"acme_plugin": source},
+        {
+            "plugins": {"acme": "acme_plugin"},
+            "artifacts": {"acme.x": "acme_plugin", "acme.y": "acme_plugin"},
+            "schemes": {"acme": "acme_plugin"},
+        },
+    )
+
+    result = uploader("plan", adapter, "--plugins", "acme.x,acme.y", "--to", "acme:x", "--json")
+
+    assert {
+        "level": "warning",
+        "what": "acme.y does not go to acme:x, which takes acme.x",
+    }.items() <= next(
+        f for f in json.loads(result.stdout)["findings"] if "acme.y" in f["what"]
+    ).items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ def section(context: StepContext) -> str:
             pictures = [
                 f.name for m in context.measurements for f in m.files if f.role == "picture"
             ]
-            return render(artifact, context.model_id, measured(context), pictures)
+            # uploader-ollama has a section of its own about it, which says more.
+            ollama = not entry_points(group="uploader_core.schemes", name="ollama")
+            return render(artifact, context.model_id, measured(context), pictures, ollama=ollama)
     return ""
 
 
@@ -37,6 +40,8 @@ def render(
     model_id: str = "",
     fidelity: Mapping[str, Any] | None = None,
     pictures: Sequence[str] = (),
+    *,
+    ollama: bool = True,
 ) -> str:
     """Return a table of the files with size and bits per weight, and commands to run one.
 
@@ -45,6 +50,7 @@ def render(
         model_id: Repository on the Hub that will hold them, "" when none will.
         fidelity: Content of ``fidelity.json``, empty when nothing was measured.
         pictures: Files that show size against quality.
+        ollama: Whether to say how Ollama runs one.
     """
     by_kind = _by_kind(artifact)
     weights = artifact.metadata.get("parameters")
@@ -70,7 +76,7 @@ def render(
     if fidelity:
         lines += ["", *(f"![size against quality]({name})\n" for name in pictures)]
         lines.append(method(fidelity))
-    lines += _how_to_run(artifact, by_kind, model_id, projector)
+    lines += _how_to_run(artifact, by_kind, model_id, projector, ollama=ollama)
     lines += chat_template.section(artifact.metadata)
     lines += shown(artifact.metadata)
     return "\n".join(lines)
@@ -81,6 +87,8 @@ def _how_to_run(
     by_kind: dict[str, list[ArtifactFile]],
     model_id: str,
     projector: object,
+    *,
+    ollama: bool,
 ) -> list[str]:
     """Return commands for what the model is for; none where llama.cpp has no program for it."""
     task = Task.of(artifact.metadata)
@@ -105,7 +113,7 @@ def _how_to_run(
         else f"    llama-cli -hf {model_id}:{kind}"
         if model_id
         else f"    llama-cli -m {name}",
-        *(_with_ollama(kind, name, model_id) if len(by_kind[kind]) == 1 else ()),
+        *(_with_ollama(kind, name, model_id) if ollama and len(by_kind[kind]) == 1 else ()),
     ]
 
 
@@ -114,13 +122,12 @@ def _with_ollama(kind: str, name: str, model_id: str) -> list[str]:
         "",
         "With [Ollama](https://ollama.com), from the downloaded file:",
         "",
-        # By another name than that of a Modelfile which may lie beside it and says more.
-        f'    echo "FROM ./{name}" > {name}.Modelfile',
-        f"    ollama create {name.removesuffix('.gguf').lower()} -f {name}.Modelfile",
+        f'    echo "FROM ./{name}" > Modelfile',
+        f"    ollama create {name.removesuffix('.gguf').lower()} -f Modelfile",
         "",
         "or straight from the Hub:",
         "",
-        f"    ollama run hf.co/{model_id or '<owner>/<repo>'}:{_tag(kind, name)}",
+        f"    ollama run hf.co/{model_id or '<owner>/<repo>'}:{hub_tag(kind, name)}",
     ]
 
 
@@ -160,7 +167,7 @@ def _run_with_ollama(context: UseContext, by_kind: Mapping[str, list[ArtifactFil
     kind = _favourite(by_kind)
     repo = context.published.get("hf")
     if repo is not None:
-        return f"ollama run hf.co/{repo}:{_tag(kind, by_kind[kind][0].name)}"
+        return f"ollama run hf.co/{repo}:{hub_tag(kind, by_kind[kind][0].name)}"
     path = _first(context, by_kind)
     name, beside = path.stem.lower(), path.with_name("Modelfile")
     if beside.is_file():
@@ -193,7 +200,7 @@ def _favourite(by_kind: Mapping[str, list[ArtifactFile]]) -> str:
     return next((k for k in _FAVOURITES if k in by_kind), next(iter(by_kind)))
 
 
-def _tag(kind: str, name: str) -> str:
+def hub_tag(kind: str, name: str) -> str:
     """Return what the Hub finds a file by for Ollama: a stock kind, or the file's whole name.
 
     llama.cpp looks for any part of a name that ends in a dot or a dash.

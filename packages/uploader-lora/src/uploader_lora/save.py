@@ -85,8 +85,9 @@ def check(context: PlanContext) -> Iterator[Finding]:
             level="warning",
             what=f"adapter_config.json names the base model by a path of this machine ({base}), "
             "which is published with it and which nobody else can load",
-            next="--base USER/MODEL with its public name, or put that into "
-            f'{folder / CONFIG}: "base_model_name_or_path": "user/model"',
+            # No path: what was fetched is in a folder of ours, which is no place to edit.
+            next="--base USER/MODEL with its public name, or put that into adapter_config.json "
+            'where the adapter comes from: "base_model_name_or_path": "user/model"',
         )
 
 

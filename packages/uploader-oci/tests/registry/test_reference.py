@@ -36,6 +36,7 @@ def test_a_reference_is_read(text: str, host: str, repository: str, tag: str, di
     [
         ("my-model", "no repository", "oci:HOST/"),
         ("me/my-model", "no host", "oci:docker.io/me/my-model"),
+        ("h.example:99999/me/m:v1", "the port 99999", "oci:h.example/me/m:v1"),
         ("ghcr.io/Me/Model", "upper case in 'Me'", "oci:ghcr.io/me/model"),
         ("ghcr.io/me/my model", "other characters", "oci:ghcr.io/me/my-model"),
         ("https://ghcr.io/me/model:v1", "begins with https://", "oci:ghcr.io/me/model:v1"),

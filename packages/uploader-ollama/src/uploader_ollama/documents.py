@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import Artifact, StepContext, parse_json
+from uploader_gguf.card import hub_tag
 from uploader_gguf.llama_cpp.weights import Weights, open_weights
 from uploader_lora.companions import companion_files, companion_role
 from uploader_ollama.model.facts import Facts, read_facts, special_texts
@@ -58,15 +59,22 @@ def section(context: StepContext) -> str:
     facts = _facts(artifact, files[0])
     if facts is None or not facts.template:
         return "\n".join(lines)  # nobody converses with it, or nobody knows how
+    quants = artifact.metadata.get("quants")
+    kind = str(quants.get(files[0])) if isinstance(quants, dict) else ""
+    place = context.model_id or "<owner>/<repo>"
     lines += [
         "",
         "The model gets its stops and parameters from there, and no `TEMPLATE`: Ollama 0.30 and "
-        "later renders the chat template in the GGUF. `ollama run hf.co/...` uses a Go template: "
+        "later renders the chat template in the GGUF. Straight from the Hub:",
+        "",
+        f"    ollama run hf.co/{place}:{hub_tag(kind, files[0])}",
+        "",
+        "uses a Go template instead: "
         + (
             "the file `template`, which renders plain conversations to the same bytes."
             if hub_template(artifact.path / files[0])
-            else "one that the Hub makes of the GGUF's, and that may be another: none was proven to "
-            "render the same bytes."
+            else "one that the Hub makes of the GGUF's, and that may be another. None was proven "
+            "to render the same bytes."
         ),
     ]
     renderer = renderer_of(facts.architecture)

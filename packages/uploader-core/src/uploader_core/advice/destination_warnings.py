@@ -18,6 +18,8 @@ _CANNOT = {
 def destination_warnings(plan: Plan, kept: Collection[str]) -> Iterator[Finding]:
     """Say what a destination declares that it cannot do; of what is partly so, its own words.
 
+    What it does not take of the release is said as well: nobody looks for it there otherwise.
+
     Args:
         plan: Prepared.
         kept: Steps that will not run.
@@ -36,4 +38,23 @@ def destination_warnings(plan: Plan, kept: Collection[str]) -> Iterator[Finding]
             yield Finding(
                 level="warning" if name == "private" and not partly else "note",
                 what=f"{what}: {capability.note}" if capability.note else what,
+            )
+    yield from _left_here(plan)
+
+
+def _left_here(plan: Plan) -> Iterator[Finding]:
+    """Say which formats of the release a destination does not take."""
+    brought: dict[str, set[str]] = {}
+    takes: dict[str, str] = {}
+    for step in plan.uploads:
+        brought.setdefault(step.destination or "", set()).update(step.inputs)
+        if isinstance(step.spec, UploadSpec) and step.spec.accepts is not None:
+            takes[step.destination or ""] = ", ".join(step.spec.accepts)
+    for destination, kinds in takes.items():
+        there = brought[destination]
+        left = [s.kind for s in plan.artifacts if s.needed_by is None and s.id not in there]
+        if left:
+            yield Finding(
+                level="warning",
+                what=f"{', '.join(left)} does not go to {destination}, which takes {kinds}",
             )

@@ -90,6 +90,10 @@ def parse_reference(text: str, *, owner: str = "--to oci:") -> Reference:
             owner,
             f"oci:docker.io/{text}, or oci:HOST/{text}",
         )
+    port = re.search(r":([0-9]+)$", host)
+    if port and not 0 < int(port[1]) < 1 << 16:
+        raise _wrong(text, f"has the port {port[1]}, and ports end at 65535", owner,
+                     f"oci:{host[: port.start()]}/{rest}")  # fmt: skip
     rest, at, digest = rest.partition("@")
     if at and not _DIGEST.fullmatch(digest):
         raise _wrong(text, f"has the digest {digest!r}, not sha256: and 64 digits in lower case",
