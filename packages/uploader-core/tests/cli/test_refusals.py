@@ -124,9 +124,9 @@ def test_damaged_adapter_config(uploader: Any, adapter: Path) -> None:
 
 
 def test_unknown_plugin(uploader: Any, adapter: Path) -> None:
-    result = uploader("run", adapter, "--plugins", "mlx")
+    result = uploader("run", adapter, "--plugins", "nobodys")
     assert result.returncode == 8
-    assert "pip install uploader-mlx" in result.stderr
+    assert "pip install uploader-nobodys" in result.stderr
 
 
 def test_unknown_scheme(uploader: Any, adapter: Path) -> None:
