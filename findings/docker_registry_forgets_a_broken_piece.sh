@@ -14,7 +14,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'kill "$registry" 2>/dev/null || true; rm -rf "$work"' EXIT
 cd "$work"
-apt-get download --quiet docker-registry >/dev/null
+apt-get download --quiet docker-registry=2.8.2+ds1-1 >/dev/null
 dpkg-deb --extract docker-registry_*.deb .
 cat > config.yml <<YAML
 version: 0.1

@@ -11,7 +11,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'kill "$registry" 2>/dev/null || true; rm -rf "$work"' EXIT
 cd "$work"
-apt-get download --quiet docker-registry >/dev/null
+apt-get download --quiet docker-registry=2.8.2+ds1-1 >/dev/null
 dpkg-deb --extract docker-registry_*.deb .
 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=x -days 1 2>/dev/null
 cat > config.yml <<YAML

@@ -13,7 +13,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-npm install --silent --no-audit --no-fund @huggingface/ollama-utils@0.0.18 >/dev/null
+npm install --silent --no-audit --no-fund @huggingface/ollama-utils@0.0.18 @huggingface/jinja@0.5.11 >/dev/null
 cat > ask.js <<'JS'
 const { convertGGUFTemplateToOllama: convert } = require("@huggingface/ollama-utils");
 const trained =

@@ -12,7 +12,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'kill "$registry" 2>/dev/null || true; rm -rf "$work"' EXIT
 cd "$work"
-apt-get download --quiet docker-registry skopeo libgpgme11 libassuan0 libgpg-error0 >/dev/null
+apt-get download --quiet docker-registry=2.8.2+ds1-1 skopeo=1.9.3+ds1-1+b10 libgpgme11 libassuan0 libgpg-error0 >/dev/null
 for package in *.deb; do dpkg-deb --extract "$package" .; done
 LD_LIBRARY_PATH=$(echo usr/lib/*-linux-gnu | tr ' ' :):$(echo lib/*-linux-gnu | tr ' ' :)
 export LD_LIBRARY_PATH
