@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import subprocess
-import sys
-import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +13,7 @@ from uploader_core.plugin import PluginError
 from uploader_gguf.chat_template import READY
 from uploader_gguf.chat_template.stub import write_stub
 from uploader_gguf.llama_cpp import library
-from uploader_gguf.llama_cpp.smoke import child_environment
+from uploader_gguf.llama_cpp.child import Child
 
 TIMEOUT = 120
 """Seconds for all conversations; they take milliseconds."""
@@ -55,19 +49,15 @@ class Server:
 
     def __init__(self, work: Path) -> None:
         self._path = work / "vocabulary.gguf"
-        self._stack = contextlib.ExitStack()
-        self._process: subprocess.Popen[str] | None = None
+        self._child = Child("uploader_gguf.chat_template.server_child", timeout=TIMEOUT)
 
     def __enter__(self) -> Server:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # In a file: llama.cpp says more than a pipe holds.
-        self._log = self._stack.enter_context(tempfile.TemporaryFile("a+b"))
+        self._child.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._process is not None:
-            self._process.kill()
-        self._stack.close()
+        self._child.__exit__(*error)
         self._path.unlink(missing_ok=True)
 
     def ask(
@@ -84,50 +74,17 @@ class Server:
             PluginError: No file can be tried with the package that brings it.
         """
         write_stub(self._path, keys)
-        said_before = os.fstat(self._log.fileno()).st_size
         request = {"path": str(self._path), "conversations": list(conversations)}
-        line = self._exchange(json.dumps(request))
+        if self._child.start() and self._child.read() != READY:
+            raise _not_usable("".join(self._child.said().strip().splitlines()[-1:]))
+        line = self._child.exchange(json.dumps(request))
         found: dict[str, Any] = json.loads(line) if line else {"error": "the process ended"}
         if "error" in found:
-            self._log.seek(said_before)
-            why = _telling(self._log.read().decode("utf-8", errors="replace"))
+            why = _telling(self._child.said())
             if "bind" in why:
                 raise _not_usable(why)
             raise NoStartError(why or found["error"])
         return [_read(one) for one in found["conversations"]]
-
-    def _exchange(self, line: str) -> str:
-        process = self._process
-        if process is None or process.poll() is not None:
-            process = self._process = self._start()
-        assert process.stdin is not None and process.stdout is not None
-        timer = threading.Timer(TIMEOUT, process.kill)
-        timer.start()
-        try:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(line + "\n")
-                process.stdin.flush()
-            return process.stdout.readline()
-        finally:
-            timer.cancel()
-
-    def _start(self) -> subprocess.Popen[str]:
-        process = self._stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-m", "uploader_gguf.chat_template.server_child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                encoding="utf-8",
-                env=child_environment(),
-            )
-        )
-        assert process.stdout is not None
-        if process.stdout.readline() != READY:
-            self._log.seek(0)
-            last = self._log.read().decode("utf-8", errors="replace").strip().splitlines()[-1:]
-            raise _not_usable("".join(last))
-        return process
 
 
 def _read(said: Mapping[str, Any]) -> Answer:

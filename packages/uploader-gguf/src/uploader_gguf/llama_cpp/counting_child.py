@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from uploader_gguf.llama_cpp.smoke import child_environment
+from uploader_gguf.llama_cpp.child import child_environment
 
 PROGRESS = "progress"
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
-import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from uploader_core.plugin import IntegrityError
+from uploader_gguf.llama_cpp.child import Child
 
 TIMEOUT = 1800
 """Seconds for loading and a few tokens; a 70B file from a slow disk takes minutes."""
@@ -53,18 +48,14 @@ class LlamaCpp:
     """
 
     def __init__(self) -> None:
-        self._stack = contextlib.ExitStack()
-        self._process: subprocess.Popen[str] | None = None
+        self._child = Child("uploader_gguf.llama_cpp.runtime", timeout=TIMEOUT)
 
     def __enter__(self) -> LlamaCpp:
-        # In a file: llama.cpp says more than a pipe holds.
-        self._log = self._stack.enter_context(tempfile.TemporaryFile("a+b"))
+        self._child.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._process is not None:
-            self._process.kill()
-        self._stack.close()
+        self._child.__exit__(*error)
 
     def ask(
         self,
@@ -89,30 +80,16 @@ class LlamaCpp:
             "max_tokens": max_tokens,
             "texts": [[probe.text, probe.special] for probe in texts],
         }
-        process = self._process = self._process or self._start()
-        said_before = os.fstat(self._log.fileno()).st_size
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            process.kill()
-
-        timer = threading.Timer(TIMEOUT, end)
-        timer.start()
-        try:
-            line = _exchange(process, json.dumps(request))
-            if not line:
-                code = process.wait()
-        finally:
-            timer.cancel()
-        if late.is_set():
+        self._child.start()
+        line = self._child.exchange(json.dumps(request))
+        if self._child.late:
             raise _broken(path, f"no answer after {TIMEOUT} s")
         if not line:
-            self._log.seek(said_before)
-            log = self._log.read().decode("utf-8", errors="replace").strip().splitlines()
+            log = self._child.said().strip().splitlines()
             llama = [x for x in log if not x.startswith((" ", "Traceback", "uploader_"))]
             telling = [x for x in llama if "error" in x.lower() or "failed" in x.lower()]
-            raise _broken(path, "; ".join((telling or llama or [f"exit {code}"])[-3:]))
+            ended = [f"exit {self._child.exit_code}"]
+            raise _broken(path, "; ".join((telling or llama or ended)[-3:]))
         answer = json.loads(line)
         return Answer(text=answer["text"], tokens=answer["tokens"], texts=answer["texts"])
 
@@ -137,27 +114,6 @@ class LlamaCpp:
         """
         return self.ask(path, "Hello", 4 if run else 0, texts, projector=projector).texts
 
-    def _start(self) -> subprocess.Popen[str]:
-        return self._stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-m", "uploader_gguf.llama_cpp.runtime"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                encoding="utf-8",
-                env=child_environment(),
-            )
-        )
-
-
-def _exchange(process: subprocess.Popen[str], line: str) -> str:
-    """Send a line and return the answer, "" when the process ended."""
-    assert process.stdin is not None and process.stdout is not None
-    with contextlib.suppress(BrokenPipeError):  # it ended before; its log says why
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
-    return process.stdout.readline()
-
 
 def ask(
     path: Path,
@@ -169,15 +125,6 @@ def ask(
     """Do what :meth:`LlamaCpp.ask` does, for one file."""
     with LlamaCpp() as llama:
         return llama.ask(path, prompt, max_tokens, texts, lora)
-
-
-def child_environment() -> dict[str, str]:
-    """Return the environment for a child that runs llama.cpp.
-
-    When an assertion of its own fails, llama.cpp would call a debugger, which takes long and writes
-    on standard output.
-    """
-    return {**os.environ, "GGML_NO_BACKTRACE": "1"}
 
 
 def _broken(path: Path, why: str) -> IntegrityError:

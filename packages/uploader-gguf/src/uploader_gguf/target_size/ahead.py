@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import Finding, PlanContext, PluginError, RefusedError, parse_json
-from uploader_gguf.llama_cpp.smoke import child_environment
+from uploader_gguf.llama_cpp.child import child_environment
 from uploader_gguf.llama_cpp.weights import open_weights
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.target_size.wish import TargetSize
