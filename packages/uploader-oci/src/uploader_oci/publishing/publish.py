@@ -14,7 +14,6 @@ from uploader_core.plugin import (
     Receipt,
     RefusedError,
     StepContext,
-    UploadFile,
     refuse_secrets,
 )
 from uploader_oci.modelpack.forms import KIND
@@ -125,7 +124,7 @@ class _Sending:
         order = sorted(files.values(), key=lambda file: file.role == "document")
         configs = {tagged.packed.config.digest: tagged.packed.config for tagged in tags}
         self._total = sum(file.size for file in order)
-        found = [self._push(_blob(file)) for file in order]
+        found = [self._push(Blob.of_file(file)) for file in order]
         return [*found, *(self._registry.push_blob(config) for config in configs.values())]
 
     def _push(self, blob: Blob) -> Sent:
@@ -139,10 +138,6 @@ class _Sending:
         return sent
 
 
-def _blob(file: UploadFile) -> Blob:
-    return Blob(digest=f"sha256:{file.sha256}", size=file.size, label=file.name, path=file.path)
-
-
 def _mounts(context: StepContext, place: Reference) -> list[str]:
     """Return the repositories of this registry that may have the same files."""
     others = [parse_reference(target) for target in context.targets]
@@ -153,8 +148,7 @@ def _mounts(context: StepContext, place: Reference) -> list[str]:
 
 def _tag(registry: Registry, tagged: Tagged) -> None:
     """Give a tag its manifest, where it has another one or none."""
-    found = registry.find_manifest(tagged.tag)
-    if found is None or found.digest != digest_of_tag(tagged):
+    if not registry.stands_for(tagged.tag, tagged.packed.content):
         registry.put_manifest(tagged.tag, tagged.packed.content, tagged.packed.media_type)
 
 
@@ -165,8 +159,7 @@ def _compare(context: StepContext, registry: Registry, tags: Sequence[Tagged]) -
         IntegrityError: Something is not there as it was sent.
     """
     for tagged in tags:
-        found = registry.find_manifest(tagged.tag)
-        if found is None or found.digest != digest_of_tag(tagged):
+        if not registry.stands_for(tagged.tag, tagged.packed.content):
             raise _not_there(registry, f"the tag {tagged.tag}")
     layers = {x.digest: x for tagged in tags for x in tagged.packed.layers}
     for number, layer in enumerate(layers.values()):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from uploader_core.plugin import UploadFile
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blob:
@@ -31,6 +33,12 @@ class Blob:
     def of_bytes(cls, content: bytes, label: str) -> Blob:
         """Return the blob of some bytes."""
         return cls(digest=digest_of(content), size=len(content), label=label, content=content)
+
+    @classmethod
+    def of_file(cls, file: UploadFile) -> Blob:
+        """Return the blob of a file of a release, with the digest that the release recorded."""
+        digest = f"sha256:{file.sha256}"
+        return cls(digest=digest, size=file.size, label=file.name, path=file.path)
 
     def open(self) -> BinaryIO:
         """Open it for reading."""

@@ -212,6 +212,11 @@ class Registry:
         media_type = answer.headers.get("content-type", "")
         return None if answer.status == 404 else Manifest(digest=digest, media_type=media_type)
 
+    def stands_for(self, tag: str, content: bytes) -> bool:
+        """Ask whether a tag stands for a manifest of these bytes."""
+        found = self.find_manifest(tag)
+        return found is not None and found.digest == digest_of(content)
+
     def get_manifest(self, version: str) -> Manifest:
         """Return a manifest.
 

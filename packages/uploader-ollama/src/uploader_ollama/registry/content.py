@@ -113,8 +113,7 @@ def _texts(pieces: Pieces) -> Iterator[tuple[str, str]]:
 
 
 def _of_file(file: UploadFile, media_type: str) -> Layer:
-    blob = Blob(digest=f"sha256:{file.sha256}", size=file.size, label=file.name, path=file.path)
-    return Layer(blob=blob, media_type=media_type, title=file.name)
+    return Layer(blob=Blob.of_file(file), media_type=media_type, title=file.name)
 
 
 def _json(data: object) -> bytes:

@@ -46,8 +46,7 @@ def upload(context: StepContext) -> Receipt:
         sent = _send(context, registry, [layer for _, some in wanted.values() for layer in some])
         for tag in order:
             content = wanted[tag][0]
-            found = registry.find_manifest(tag)
-            if found is None or found.digest != digest_of(content):
+            if not registry.stands_for(tag, content):
                 registry.put_manifest(tag, content, DOCKER_MANIFEST)
                 sent += len(content)
         _verify(context, registry, wanted)
@@ -90,8 +89,7 @@ def _verify(
     """
     context.progress("verifying", 0, len(wanted), "steps")
     for tag, (content, layers) in wanted.items():
-        found = registry.find_manifest(tag)
-        if found is None or found.digest != digest_of(content):
+        if not registry.stands_for(tag, content):
             raise _wrong(registry, f"the tag {tag} is another manifest")
         for layer in layers:
             if not registry.has_blob(layer.blob.digest, layer.blob.size):
