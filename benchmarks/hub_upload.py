@@ -21,6 +21,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uploader_core.plugin import UploadFile
 
 FILES = 4
 SHAPES = {"tiny": 20 * 10**6, "2gb": 2 * 10**9}
@@ -61,16 +65,12 @@ def bare(folder: Path, repo: str) -> dict[str, object]:
     return {"seconds": time.perf_counter() - start}
 
 
-def ours(folder: Path, repo: str) -> dict[str, object]:
-    """Publish with our upload step, as a worker runs it."""
-    import huggingface_hub.hf_api  # noqa: F401 - not part of what is measured
-
-    from uploader_core.plugin import OutputFolder, ReleaseInfo, StepContext, UploadFile
-    from uploader_hf.publishing.publish import upload
-    from uploader_hf.settings import HubSettings
+def files_of(folder: Path) -> tuple[UploadFile, ...]:
+    """Return the files of a release that :func:`make` made, as a run lists them."""
+    from uploader_core.plugin import UploadFile
 
     digests = json.loads((folder / "digests.json").read_text())
-    files = tuple(
+    return tuple(
         UploadFile(
             name=name,
             path=folder / name,
@@ -81,6 +81,17 @@ def ours(folder: Path, repo: str) -> dict[str, object]:
         )
         for name, digest in digests.items()
     )
+
+
+def ours(folder: Path, repo: str) -> dict[str, object]:
+    """Publish with our upload step, as a worker runs it."""
+    import huggingface_hub.hf_api  # noqa: F401 - not part of what is measured
+
+    from uploader_core.plugin import OutputFolder, ReleaseInfo, StepContext
+    from uploader_hf.publishing.publish import upload
+    from uploader_hf.settings import HubSettings
+
+    files = files_of(folder)
     phases: dict[str, float] = {}
     start = last = time.perf_counter()
     phase = "preparing"

@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hub_upload import make
+from hub_upload import files_of, make
 from merge_speed import Memory
 
 from uploader_oci.loopback import LoopbackRegistry, loopback_registry
@@ -37,22 +37,11 @@ def ours(folder: Path, target: str) -> dict[str, object]:
     """Push with our upload step, as a worker runs it."""
     import httpx  # noqa: F401 - not part of what is measured
 
-    from uploader_core.plugin import OutputFolder, ReleaseInfo, StepContext, UploadFile
+    from uploader_core.plugin import OutputFolder, ReleaseInfo, StepContext
     from uploader_oci.publishing.publish import upload
     from uploader_oci.settings import Settings
 
-    digests = json.loads((folder / "digests.json").read_text())
-    files = tuple(
-        UploadFile(
-            name=name,
-            path=folder / name,
-            size=(folder / name).stat().st_size,
-            sha256=digest,
-            role="weights" if name.endswith("s") else "document",
-            kind="merged-16bit",
-        )
-        for name, digest in digests.items()
-    )
+    files = files_of(folder)
     work = folder.parent / "oci-work"
     work.mkdir(exist_ok=True)
     context = StepContext(

@@ -16,10 +16,10 @@ from uploader_compressed.folder import Folder
 from uploader_compressed.schemes import BLOCK, SCHEMES, Scheme
 from uploader_compressed.selection import Selection, listed, open_apart, select
 from uploader_core.plugin import Finding, PlanContext
-from uploader_lora import StoredTensor, read_header
+from uploader_lora import StoredTensor
 from uploader_lora.where_it_runs import Described
 from uploader_merged import Checkpoint, open_checkpoint
-from uploader_merged.failed_proof import failed_proof
+from uploader_merged.failed_proof import failed_proof, prove_headers
 from uploader_merged.load_proof import Outcome, Subject, prove_checkpoint
 from uploader_merged.load_proof.check import outcome_of
 
@@ -129,13 +129,11 @@ def prove_written(
     Raises:
         IntegrityError: A file is not what it should be.
     """
-    written: dict[str, StoredTensor] = {}
-    for shard in folder.shards:
-        found = read_header(path / shard.name).tensors
-        wanted = {t.name: (t.part.dtype, t.part.shape) for t in shard.tensors}
-        if {n: (t.dtype, t.shape) for n, t in found.items()} != wanted:
-            raise failed_proof(f"the header of {shard.name} is not what was planned")
-        written.update(found)
+    planned = {
+        shard.name: {t.name: (t.part.dtype, t.part.shape) for t in shard.tensors}
+        for shard in folder.shards
+    }
+    written = prove_headers(path, planned)
     choose = random.Random(_SEED)  # noqa: S311 - a sample, not a secret
     names = folder.selection.names
     chosen = choose.sample(names, min(_TENSORS, len(names)))

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uploader_lora import StoredTensor, read_header
+from uploader_lora import StoredTensor
 from uploader_merged import Checkpoint
-from uploader_merged.failed_proof import failed_proof
+from uploader_merged.failed_proof import failed_proof, prove_headers
 from uploader_mlx.folder import Folder
 from uploader_mlx.layout import Stored
 
@@ -35,13 +35,11 @@ def prove_written(checkpoint: Checkpoint, folder: Folder, path: Path) -> dict[st
     Raises:
         IntegrityError: A file is not what it should be.
     """
-    written: dict[str, StoredTensor] = {}
-    for shard in folder.shards:
-        found = read_header(path / shard.name).tensors
-        wanted = {name: (part.dtype, part.shape) for name, part in shard.parts.items()}
-        if {n: (t.dtype, t.shape) for n, t in found.items()} != wanted:
-            raise failed_proof(f"the header of {shard.name} is not what was planned")
-        written.update(found)
+    planned = {
+        shard.name: {name: (part.dtype, part.shape) for name, part in shard.parts.items()}
+        for shard in folder.shards
+    }
+    written = prove_headers(path, planned)
     choose = random.Random(_SEED)  # noqa: S311 - a sample, not a secret
     known = [
         stored

@@ -19,7 +19,7 @@ from uploader_core.plugin import Artifact, PluginError, StepContext
 from uploader_merged import open_checkpoint
 from uploader_merged.fidelity.compare import compare
 from uploader_merged.fidelity.held_out import held_out
-from uploader_merged.fidelity.record import Text, or_without, record
+from uploader_merged.fidelity.record import Text, or_without, record_folder
 from uploader_merged.forward.windows import open_tokenizer, windows_of
 from uploader_merged.texts import BUILTIN
 
@@ -55,21 +55,7 @@ def _measure(context: StepContext) -> Artifact:
         weights.quantised,
     )
     shutil.rmtree(scratch)
-    files = [file for file in subject.files if file.name.endswith(".safetensors")]
-    size = sum(file.size for file in files)
     parameters = sum(math.prod(checkpoint.shape(name)) for name in checkpoint.names)
-    model = {
-        "kind": subject.kind,
-        "name": scheme.name,
-        "file": files[0].name,
-        "bytes": size,
-        "bits_per_weight": 8 * size / parameters,
-        **found["model"],
-    }
-    return record(
-        context,
-        Text.of(text, builtin=settings.measure_text == BUILTIN, counted=found),
-        {"name": "base and adapter, F32", **found["reference"]},
-        [model],
-        {"transformers": transformers.__version__},
-    )
+    measured_on = Text.of(text, builtin=settings.measure_text == BUILTIN, counted=found)
+    by = {"transformers": transformers.__version__}
+    return record_folder(context, measured_on, found, scheme.name, parameters, by)

@@ -67,6 +67,39 @@ def or_without(context: StepContext, measure: Callable[[StepContext], Artifact])
         return context.artifact({"not_measured": error.what})
 
 
+def record_folder(
+    context: StepContext,
+    text: Text,
+    found: Mapping[str, Mapping[str, Any]],
+    name: str,
+    parameters: int,
+    by: Mapping[str, str],
+) -> Artifact:
+    """Write the measurement of a folder of safetensors, the artifact that a document is about.
+
+    Args:
+        context: Of the step.
+        text: What was measured on.
+        found: Numbers of ``model`` and ``reference``.
+        name: Of the kind that the folder is of.
+        parameters: Number of weights.
+        by: Library that computed, with its version.
+    """
+    subject = context.inputs[0]
+    files = [file for file in subject.files if file.name.endswith(".safetensors")]
+    size = sum(file.size for file in files)
+    model = {
+        "kind": subject.kind,
+        "name": name,
+        "file": files[0].name,
+        "bytes": size,
+        "bits_per_weight": 8 * size / parameters,
+        **found["model"],
+    }
+    reference = {"name": "base and adapter, F32", **found["reference"]}
+    return record(context, text, reference, [model], by)
+
+
 def record(
     context: StepContext,
     text: Text,

@@ -17,7 +17,7 @@ from uploader_core.plugin import Artifact, PluginError, RefusedError, StepContex
 from uploader_merged import open_checkpoint
 from uploader_merged.fidelity.compare import Predict, Progress, compare_with
 from uploader_merged.fidelity.held_out import held_out
-from uploader_merged.fidelity.record import Text, or_without, record
+from uploader_merged.fidelity.record import Text, or_without, record_folder
 from uploader_merged.forward.windows import open_tokenizer, windows_of
 from uploader_merged.texts import BUILTIN
 from uploader_mlx.architecture.installed import require, version
@@ -54,23 +54,8 @@ def _measure(context: StepContext) -> Artifact:
         lambda done, total: context.progress("measuring", done, total, "layers"),
     )
     shutil.rmtree(scratch)
-    files = [file for file in subject.files if file.name.endswith(".safetensors")]
-    size = sum(file.size for file in files)
-    model = {
-        "kind": subject.kind,
-        "name": kind,
-        "file": files[0].name,
-        "bytes": size,
-        "bits_per_weight": 8 * size / parameters,
-        **found["model"],
-    }
-    return record(
-        context,
-        Text.of(text, builtin=settings.measure_text == BUILTIN, counted=found),
-        {"name": "base and adapter, F32", **found["reference"]},
-        [model],
-        {"mlx_lm": version()},
-    )
+    measured_on = Text.of(text, builtin=settings.measure_text == BUILTIN, counted=found)
+    return record_folder(context, measured_on, found, kind, parameters, {"mlx_lm": version()})
 
 
 def by_mlx_lm(folder: Path, windows: Sequence[torch.Tensor]) -> Predict:
