@@ -44,7 +44,7 @@ def verify(
             next="give a release folder, or a destination such as hf:user/model",
         )
     name, target = split_destination(reference, registry)
-    plugin, spec = find_destination(name, registry)
+    plugin, spec = find_destination(name, target, registry)
     if spec.verify is None:
         raise UsageError(
             f"{plugin.entry.owner} cannot verify what lies at {name}:",

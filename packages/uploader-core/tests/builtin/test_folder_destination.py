@@ -254,3 +254,20 @@ def test_names_within_a_folder_are_no_files_of_its_own() -> None:
         place="there",
     )
     assert left.foreign == ("a.safetensors",)
+
+
+@pytest.mark.parametrize("look", [check, verify])
+def test_address_of_something_else_is_refused_and_no_folder_is_made(
+    look: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    context = VerifyContext(target="s3://bucket/x")
+    with pytest.raises(RefusedError, match="no folder of this machine") as caught:
+        list(look(context))
+    assert caught.value.next == 'pip install "uploader-fsspec[s3]"'
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_url_is_the_folder_that_it_names(release: Callable[..., None], tmp_path: Path) -> None:
+    release(ONE)
+    assert not verify(VerifyContext(target=(tmp_path / "there").as_uri())).problems

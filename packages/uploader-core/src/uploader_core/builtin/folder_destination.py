@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 from uploader_core.artifact import Receipt, UploadFile
 from uploader_core.contract.context import ArrivalContext, PlanContext, VerifyContext
@@ -101,7 +103,24 @@ def _size(path: Path) -> int | None:
 
 
 def _target(text: str | None) -> Path:
-    return Path(text or "").expanduser().absolute()
+    """Return the folder that a target names, by its path or by ``file:///path``.
+
+    Raises:
+        RefusedError: It is the address of something else.
+    """
+    text = text or ""
+    scheme, _, rest = text.partition("://")
+    if scheme == "file":
+        return Path(url2pathname(rest.removeprefix("localhost"))).absolute()
+    if re.fullmatch(r"[a-z][a-z0-9+.-]+", scheme) and scheme != text:
+        extra = {"s3": "[s3]", "gs": "[gcs]", "gcs": "[gcs]"}.get(scheme, "")
+        raise RefusedError(
+            f"dir:{text} is no folder of this machine",
+            owner=f"nothing installed writes to {scheme}://",
+            safe="nothing was written",
+            next=f'pip install "uploader-fsspec{extra}"',
+        )
+    return Path(text).expanduser().absolute()
 
 
 def _leftovers(
@@ -250,4 +269,4 @@ def still_there(context: ArrivalContext) -> bool:
 
 def verify(context: VerifyContext) -> Verification:
     """Compare a copy with the manifest in it."""
-    return verify_folder(Path(context.target).expanduser(), full=context.full)
+    return verify_folder(_target(context.target), full=context.full)

@@ -266,8 +266,5 @@ class Section:
 
 
 def find_artifact(inputs: tuple[Artifact, ...], kind: str) -> Artifact:
-    """Return the artifact of a kind; KeyError when there is none."""
-    for artifact in inputs:
-        if artifact.kind == kind:
-            return artifact
-    raise KeyError(kind)
+    """Return the first artifact of a kind; KeyError when there is none."""
+    return {artifact.kind: artifact for artifact in reversed(inputs)}[kind]

@@ -300,6 +300,8 @@ class UploadSpec(Spec):
 
     Attributes:
         scheme: What stands before the colon of ``--to scheme:rest``.
+        targets: Regular expression, matched in full against what stands behind the colon: the
+            targets that it takes, before a destination of the scheme that takes all. None: all.
         accepts: Artifact kinds that it can take; None for all.
         group: ``package.module:function`` (light) taking a
             :class:`~uploader_core.contract.context.GroupContext`, returning a tuple of
@@ -331,6 +333,7 @@ class UploadSpec(Spec):
     """
 
     scheme: str
+    targets: str | None = None
     accepts: tuple[str, ...] | None = None
     group: str | None = None
     verify: str | None = None

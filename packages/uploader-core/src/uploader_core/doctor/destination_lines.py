@@ -37,7 +37,7 @@ def destination_lines(destination: str, registry: Registry, config: Config) -> I
     """
     target = find_target(destination, config.tables)
     scheme, rest = split_destination(target.to, registry)
-    plugin, spec = find_destination(scheme, registry)
+    plugin, spec = find_destination(scheme, rest, registry)
     yield Diagnosis(name=scheme, level="ok", what=f"{target.to}, served by {plugin.entry.owner}")
     for name in spec.secrets:
         held = target.secrets.get(name, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 
 from uploader_core.contract.specs import UploadSpec
 from uploader_core.errors import PluginBrokenError, PluginNotInstalledError, UsageError
@@ -34,24 +35,29 @@ def split_destination(destination: str, registry: Registry) -> tuple[str, str]:
     return scheme, rest
 
 
-def find_destination(scheme: str, registry: Registry) -> tuple[Plugin, UploadSpec]:
-    """Load the one plugin that serves a scheme.
+def find_destination(scheme: str, rest: str, registry: Registry) -> tuple[Plugin, UploadSpec]:
+    """Load the one plugin that serves a target of a scheme.
 
     Raises:
-        UsageError: Several do.
-        PluginBrokenError: It advertises the scheme and registers no such destination.
+        UsageError: Several do, or none.
+        PluginBrokenError: One advertises the scheme and registers no such destination.
     """
-    (plugin_id, *others) = registry.providers(SCHEMES, scheme) or (scheme,)
-    if others:
+    found: list[tuple[Plugin, UploadSpec]] = []
+    for plugin_id in registry.providers(SCHEMES, scheme) or (scheme,):
+        plugin = registry.load(plugin_id)
+        specs = [spec for spec in plugin.of(UploadSpec) if spec.scheme == scheme]
+        if not specs:
+            raise PluginBrokenError(
+                f"plugin {plugin_id} advertises {scheme}: and registers no such destination",
+                owner=plugin.entry.owner,
+            )
+        found += [(plugin, s) for s in specs if re.fullmatch(s.targets or ".+", rest)]
+    # Who takes certain targets goes before who takes all.
+    served = [item for item in found if item[1].targets is not None] or found
+    if len(served) != 1:
+        who = [plugin.id for plugin, _ in served]
         raise UsageError(
-            f"{scheme}: is served by {plugin_id} and {', '.join(others)}",
-            next=f"leave one out: --without {others[0]}",
+            f"{scheme}:{rest} is served by {' and '.join(who) or 'no installed plugin'}",
+            next=f"leave one out: --without {who[-1]}" if who else "uploader plugins list",
         )
-    plugin = registry.load(plugin_id)
-    spec = next((s for s in plugin.of(UploadSpec) if s.scheme == scheme), None)
-    if spec is None:
-        raise PluginBrokenError(
-            f"plugin {plugin_id} advertises {scheme}: and registers no such destination",
-            owner=plugin.entry.owner,
-        )
-    return plugin, spec
+    return served[0]

@@ -54,9 +54,7 @@ class Fetcher:
     def _fetch(
         self, plugin: Plugin, spec: SourceSpec, reference: str, purpose: str
     ) -> FetchedSource:
-        outline: Path | None = None
-        if self._outlines is not None:
-            outline = Path(tempfile.mkdtemp(dir=self._outlines))
+        outline = self._outlines and Path(tempfile.mkdtemp(dir=self._outlines))
         asked = Fetch(
             step=f"{plugin.id}:{spec.name}",
             owner=plugin.entry.owner,

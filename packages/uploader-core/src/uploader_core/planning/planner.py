@@ -124,7 +124,7 @@ def _name_from(
     scheme, rest = next((d for d in destinations if d[0] != "dir"), ("", ""))
     if not scheme:
         return None
-    plugin, spec = find_destination(scheme, registry)
+    plugin, spec = find_destination(scheme, rest, registry)
     if spec.release_name is not None:
         name = str(call_light(spec.release_name, plugin.entry.owner, rest) or "")
     else:

@@ -79,8 +79,7 @@ def prepare(
         errors += refused
         if not refused:
             proofs.begin(plan, step, inputs)
-    prepared = replace(plan, steps=tuple(steps.values()), virtual=virtual)
-    return prepared, once(errors)
+    return replace(plan, steps=tuple(steps.values()), virtual=virtual), once(errors)
 
 
 def open_virtual(plan: Plan, step: PlannedStep, inputs: tuple[Artifact, ...]) -> Artifact:

@@ -151,7 +151,7 @@ class PlanBuilder:
         found = [
             (plugin, spec)
             for plugin in self.plugins.values()
-            for spec in _makers(plugin)
+            for spec in plugin.of(MakeSpec)
             if spec.produces == kind
         ]
         preferred = [(p, s) for p, s in found if p.id in self._requested] or found
@@ -336,7 +336,7 @@ class PlanBuilder:
             rest: What stands behind it.
             target: What holds for this destination alone.
         """
-        plugin, spec = find_destination(scheme, self.registry)
+        plugin, spec = find_destination(scheme, rest, self.registry)
         self.load(plugin.id)
         makers = {
             s.kind: s.id
@@ -346,12 +346,11 @@ class PlanBuilder:
         config = self.config.with_table(plugin.id, target.settings)
         config.check_keys(plugin.id, [] if spec.settings is None else [spec.settings])
         settings = config.settings(plugin.id, spec.settings)
-        groups: tuple[UploadGroup, ...] = (UploadGroup(target=rest, kinds=tuple(makers)),)
+        kinds = tuple(makers)
+        groups: tuple[UploadGroup, ...] = (UploadGroup(target=rest, kinds=kinds),)
         if spec.group is not None:
-            context = GroupContext(
-                target=rest, kinds=tuple(makers), settings=settings, release=self.release
-            )
-            groups = tuple(call_light(spec.group, plugin.entry.owner, context))
+            asked = GroupContext(target=rest, kinds=kinds, settings=settings, release=self.release)
+            groups = tuple(call_light(spec.group, plugin.entry.owner, asked))
         documents = [s for s in self.steps.values() if isinstance(s.spec, DocumentSpec)]
         for group in groups:
             about = {makers[kind] for kind in group.kinds}
@@ -377,12 +376,8 @@ class PlanBuilder:
             )
 
 
-def _makers(plugin: Plugin) -> list[MakeSpec]:
-    return [*plugin.of(MakeSpec)]
-
-
 def _outputs(plugin: Plugin) -> list[MakeSpec]:
-    return [s for s in _makers(plugin) if not (isinstance(s, ConvertSpec) and s.virtual)]
+    return [s for s in plugin.of(MakeSpec) if not (isinstance(s, ConvertSpec) and s.virtual)]
 
 
 def _describes(spec: DocumentSpec, step: PlannedStep) -> bool:

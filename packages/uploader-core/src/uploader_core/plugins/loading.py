@@ -170,6 +170,8 @@ def _problems(spec: Spec) -> Iterator[str]:
             yield f"kinds of spec {spec.name!r} must be a tuple of kinds"
     elif isinstance(spec, SourceSpec):
         re.compile(spec.matches)
+    elif isinstance(spec, UploadSpec):
+        re.compile(spec.targets or "")
 
 
 def are_names(names: tuple[object, ...]) -> bool:

@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 # A worker that computes has no business with credentials, whatever they are called.
-_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|PRIVATE_KEY", re.I)
+_SECRET = re.compile(
+    r"TOKEN|SECRET|PASSW(OR)?D|CREDENTIAL|(API_?|(PRIVATE|ACCESS|ACCOUNT)_)KEY|CONNECTION_STR", re.I
+)
 
 
 _STAY_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_IMPLICIT_TOKEN")
@@ -50,8 +52,7 @@ def is_offline(environment: Mapping[str, str]) -> bool:
 
 def visible_secrets(names: Iterable[str]) -> dict[str, str]:
     """Return those of some secrets of :func:`child_environment` that are set in this process."""
-    found = [_halves(name)[0] for name in names]
-    return {name: os.environ[name] for name in found if name in os.environ}
+    return {n: os.environ[n] for n, _ in map(_halves, names) if n in os.environ}
 
 
 def _halves(name: str) -> tuple[str, str]:
