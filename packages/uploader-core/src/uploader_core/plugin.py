@@ -66,6 +66,7 @@ from uploader_core.errors import (
 )
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.machine.uncached import read_range
+from uploader_core.model_files import CONFIGS, shards_of, small_files, weights_of, write_outline
 from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
 from uploader_core.size import Size
 from uploader_core.untrusted_json import parse_json
@@ -73,6 +74,7 @@ from uploader_core.untrusted_json import parse_json
 __all__ = [
     "API_VERSION",
     "CHUNK",
+    "CONFIGS",
     "ArrivalContext",
     "Artifact",
     "ArtifactFile",
@@ -143,8 +145,12 @@ __all__ = [
     "secret_patterns",
     "secrets_in_sources",
     "setting",
+    "shards_of",
+    "small_files",
     "split_card",
+    "weights_of",
     "without_secrets",
+    "write_outline",
 ]
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from uploader_core.plugin import FetchedSource
-from uploader_hf.fetching.wanted import CONFIGS
+from uploader_core.plugin import CONFIGS, FetchedSource
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

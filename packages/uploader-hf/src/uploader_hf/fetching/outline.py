@@ -1,40 +1,24 @@
-"""A model's outline: its small files, and weights of full length with only their headers in them.
-
-A safetensors file begins with the length of its header (8 bytes, little-endian) and the header. The
-Hub serves ranges, so a plan sees names, shapes and sizes of every tensor for some kilobytes.
-"""
+"""Outlines of weights on the Hub, which serves ranges."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from uploader_core.plugin import write_outline
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-FIRST = 128 << 10
-"""Bytes asked for at once: enough for the header of most files."""
 
-_LARGEST_HEADER = 100_000_000
-"""As the safetensors library has it."""
-
-
-def write_outline(api: HfApi, model_id: str, sha: str, name: str, size: int, path: Path) -> None:
+def outline_weights(api: HfApi, model_id: str, sha: str, name: str, size: int, path: Path) -> None:
     """Write a file of ``size`` bytes that begins with the header of one on the Hub.
-
-    The rest is a hole and takes no room on disks that know holes.
 
     Raises:
         HfHubHTTPError: As the client does.
     """
-    start = _range(api, model_id, sha, name, 0, min(FIRST, size))
-    end = 8 + int.from_bytes(start[:8], "little")
-    if len(start) < end <= min(size, _LARGEST_HEADER):
-        start += _range(api, model_id, sha, name, len(start), end)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(start[:end])
-        file.truncate(size)
+    write_outline(path, size, partial(_range, api, model_id, sha, name))
 
 
 def _range(api: HfApi, model_id: str, sha: str, name: str, start: int, stop: int) -> bytes:

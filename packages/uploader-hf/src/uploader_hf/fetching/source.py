@@ -8,9 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uploader_core.plugin import FetchedSource, SourceContext, SourceError, TemporaryError
-from uploader_hf.fetching.outline import write_outline
-from uploader_hf.fetching.wanted import CONFIGS, model_folder, shards_of, small_files, weights_of
+from uploader_core.plugin import (
+    CONFIGS,
+    FetchedSource,
+    SourceContext,
+    SourceError,
+    TemporaryError,
+    shards_of,
+    small_files,
+    weights_of,
+)
+from uploader_hf.fetching.outline import outline_weights
+from uploader_hf.fetching.wanted import model_folder
 from uploader_hf.hub.client import is_connection, make_api, translated
 
 if TYPE_CHECKING:
@@ -111,7 +120,7 @@ def _bring(api: HfApi, context: SourceContext, listing: _Listing) -> FetchedSour
     for name in weights:
         there = _at(name, listing.folder)
         where = context.outline / name
-        write_outline(api, listing.model_id, listing.sha, there, listing.sizes[name], where)
+        outline_weights(api, listing.model_id, listing.sha, there, listing.sizes[name], where)
     missing = [name for name in weights if not (folder / name).is_file()]
     return replace(
         fetched,

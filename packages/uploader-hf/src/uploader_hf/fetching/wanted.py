@@ -1,30 +1,10 @@
-"""Which files of a repository on the Hub a release can depend on: one set of weights, and no code.
-
-Repositories also hold pickles, the same weights for other frameworks or in other precisions, and
-ready-made GGUFs; none of that is fetched.
-"""
+"""Which folder of a repository on the Hub holds what is to be released."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
-from uploader_core.plugin import SourceError, parse_json
-
-_SMALL = re.compile(
-    r"[^/]+\.(json|jinja|txt|model|tiktoken)|additional_chat_templates/[^/]+\.jinja"
-    # The modules that sentence-transformers puts around a transformer; their weights are small.
-    r"|(?:[a-z]+_)?\d{1,2}_[A-Z]\w*/[^/]+\.(json|txt|safetensors)"
-    r"|(README|LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*",
-    re.ASCII,
-)
-
-ADAPTER, MODEL = "adapter_model", "model"
-_OF_MLX = "adapters.safetensors"
-"""What mlx-lm calls the weights of an adapter."""
-
-CONFIGS = frozenset({"config.json", "adapter_config.json"})
-"""What a folder holds that holds an adapter or a model."""
+from uploader_core.plugin import CONFIGS, SourceError, weights_of
 
 
 def model_folder(model_id: str, names: Iterable[str]) -> str:
@@ -64,35 +44,3 @@ def model_folder(model_id: str, names: Iterable[str]) -> str:
         next=f"hf download {model_id} --include '{found[-1]}/*' --local-dir {name}, then: "
         f"uploader run {name}/{found[-1]}",
     )
-
-
-def small_files(names: Iterable[str]) -> list[str]:
-    """Return configuration, tokenizer, templates, card and licences."""
-    return sorted(name for name in names if _SMALL.fullmatch(name))
-
-
-def weights_of(names: Collection[str], purpose: str) -> tuple[str, ...]:
-    """Return the weights, or the index that names them, as those who read them choose.
-
-    Args:
-        names: All files of the repository.
-        purpose: ``source``, where an adapter goes before a model, or ``base``.
-
-    Returns:
-        One name, or nothing when there are no safetensors.
-    """
-    adapter = purpose == "source" and "adapter_config.json" in names
-    stem = ADAPTER if adapter else MODEL
-    own = (_OF_MLX,) if adapter else ()
-    for name in (f"{stem}.safetensors", f"{stem}.safetensors.index.json", *own):
-        if name in names:
-            return (name,)
-    return ()
-
-
-def shards_of(index: str | bytes) -> list[str]:
-    """Return the files that an index of shards names; nothing for one that cannot be read."""
-    try:
-        return sorted({str(name) for name in parse_json(index)["weight_map"].values()})
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []

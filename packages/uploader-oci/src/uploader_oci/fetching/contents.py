@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from uploader_core.plugin import SourceError
+from uploader_core.plugin import CONFIGS, SourceError
 from uploader_oci.modelpack.layers import FILEPATH, TITLE
 from uploader_oci.registry.manifests import DOCKER_INDEX, OCI_INDEX
 
@@ -27,9 +27,6 @@ _WANTED = re.compile(
     re.ASCII,
 )
 """Names of files that a release can depend on: never code or pickles."""
-
-CONFIGS = frozenset({"config.json", "adapter_config.json"})
-"""What a folder holds that holds an adapter or a model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,10 +7,17 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import FetchedSource, SourceContext, SourceError, TemporaryError
+from uploader_core.plugin import (
+    FetchedSource,
+    SourceContext,
+    SourceError,
+    TemporaryError,
+    write_outline,
+)
 from uploader_oci.fetching.archives import unpack
 from uploader_oci.fetching.cache import VARIABLE, Cache
 from uploader_oci.fetching.contents import (
@@ -21,7 +28,6 @@ from uploader_oci.fetching.contents import (
     parts_of,
     wanted,
 )
-from uploader_oci.fetching.outline import write_outline
 from uploader_oci.registry.client import Registry
 from uploader_oci.registry.line import Options
 from uploader_oci.registry.reference import Reference, parse_reference
@@ -113,7 +119,8 @@ def _bring(
     shutil.copytree(folder, outline, copy_function=_copy_small)
     for part in found.wanted:
         if part.name.endswith(".safetensors"):
-            write_outline(registry, part, outline / part.name)
+            read = partial(registry.read_range, part.digest)
+            write_outline(outline / part.name, part.size, read)
     return replace(
         _source(found, outline),
         outline=True,

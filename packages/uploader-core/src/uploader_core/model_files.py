@@ -1,0 +1,88 @@
+"""Which files of a place with models a release can depend on: one set of weights, and no code.
+
+Repositories and buckets also hold pickles, the same weights for other frameworks or in other
+precisions, and ready-made GGUFs; none of that is fetched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+from uploader_core.untrusted_json import parse_json
+
+_SMALL = re.compile(
+    r"[^/]+\.(json|jinja|txt|model|tiktoken)|additional_chat_templates/[^/]+\.jinja"
+    # The modules that sentence-transformers puts around a transformer; their weights are small.
+    r"|(?:[a-z]+_)?\d{1,2}_[A-Z]\w*/[^/]+\.(json|txt|safetensors)"
+    r"|(README|LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*",
+    re.ASCII,
+)
+
+ADAPTER, MODEL = "adapter_model", "model"
+_OF_MLX = "adapters.safetensors"
+"""What mlx-lm calls the weights of an adapter."""
+
+CONFIGS = frozenset({"config.json", "adapter_config.json"})
+"""What a folder holds that holds an adapter or a model."""
+
+
+def small_files(names: Iterable[str]) -> list[str]:
+    """Return configuration, tokenizer, templates, card and licences."""
+    return sorted(name for name in names if _SMALL.fullmatch(name))
+
+
+def weights_of(names: Collection[str], purpose: str) -> tuple[str, ...]:
+    """Return the weights, or the index that names them, as those who read them choose.
+
+    Args:
+        names: All files of the place.
+        purpose: ``source``, where an adapter goes before a model, or ``base``.
+
+    Returns:
+        One name, or nothing when there are no safetensors.
+    """
+    adapter = purpose == "source" and "adapter_config.json" in names
+    stem = ADAPTER if adapter else MODEL
+    own = (_OF_MLX,) if adapter else ()
+    for name in (f"{stem}.safetensors", f"{stem}.safetensors.index.json", *own):
+        if name in names:
+            return (name,)
+    return ()
+
+
+def shards_of(index: str | bytes) -> list[str]:
+    """Return the files that an index of shards names; nothing for one that cannot be read."""
+    try:
+        return sorted({str(name) for name in parse_json(index)["weight_map"].values()})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+_FIRST = 128 << 10
+"""Bytes asked for at once: enough for the header of most files."""
+
+_LARGEST_HEADER = 100_000_000
+"""As the safetensors library has it."""
+
+
+def write_outline(path: Path, size: int, read_range: Callable[[int, int], bytes]) -> None:
+    """Write a file of the length of one elsewhere, with its header; the rest is a hole.
+
+    A safetensors file begins with the length of its header (8 bytes, little-endian) and the header.
+    So a plan sees names, shapes and sizes of every tensor for some kilobytes.
+
+    Args:
+        path: Where to.
+        size: Bytes of the file.
+        read_range: Returns its bytes from an offset up to another.
+    """
+    start = read_range(0, min(_FIRST, size))
+    end = 8 + int.from_bytes(start[:8], "little")
+    if len(start) < end <= min(size, _LARGEST_HEADER):
+        start += read_range(len(start), end)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(start[:end])
+        file.truncate(size)
