@@ -5,13 +5,34 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import psutil
+
+
+class Process(Protocol):
+    """What is known of a process that was started, as :class:`subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def stdin(self) -> IO[str] | None: ...
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+    @property
+    def stderr(self) -> IO[str] | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def kill(self) -> None: ...
 
 
 def activity(leader: int) -> tuple[float, int] | None:
@@ -50,7 +71,7 @@ def _started_by(leader: int) -> Iterator[psutil.Process]:
                 yield psutil.Process(pid)
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: Process) -> None:
     """End a process at once, with its group; it leads a group of its own, where there are groups.
 
     Nothing happens where it has ended.

@@ -8,7 +8,6 @@ for at the last moment: a run hashes its sources meanwhile.
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Mapping
 from dataclasses import replace
 
 from uploader_core.artifact import Artifact
@@ -26,11 +25,11 @@ class Proofs:
     """The proofs of one plan, in workers that end when it is closed.
 
     Args:
-        environment: Variables of the run.
+        workers: For these alone.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._workers = Workers(environment)
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=4)
         self._begun: dict[str, tuple[str, concurrent.futures.Future[tuple[Finding, ...]]]] = {}
 

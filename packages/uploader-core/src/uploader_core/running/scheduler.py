@@ -50,13 +50,12 @@ def run_steps(
                 for step in [*waiting]:
                     if any(i in todo and i not in outcomes for i in step.inputs):
                         continue
-                    lane = step.lane
                     blocker = _blocker(step, outcomes, fail_fast=fail_fast)
                     if blocker is not None:
                         events.emit("step_skipped", step.id, because=blocker)
                         outcomes[step.id] = Outcome(step=step.id, status="skipped", because=blocker)
-                    elif free[lane] >= 1:
-                        free[lane] -= 1
+                    elif free[step.lane] >= 1:
+                        free[step.lane] -= 1
                         running[pool.submit(start, step)] = step
                     else:
                         continue

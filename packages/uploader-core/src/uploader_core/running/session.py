@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from uploader_core.advice import step_times
 from uploader_core.advice.disk_space import downloads_fit
@@ -14,6 +15,7 @@ from uploader_core.advice.redo import mark
 from uploader_core.advice.strangers import find_strangers_in_release
 from uploader_core.errors import combine, refuse_if
 from uploader_core.manifest.build import write_manifest
+from uploader_core.means import ALONE, Means
 from uploader_core.planning.fetching import Fetcher, outline_folder
 from uploader_core.planning.plan import Plan, Survey
 from uploader_core.planning.planner import build_plan
@@ -34,7 +36,9 @@ from uploader_core.user_config.configuration import Config
 from uploader_core.workers.pool import Workers
 
 
-def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1) -> Survey:
+def look(
+    request: Request, registry: Registry, config: Config, *, jobs: int = 1, means: Means = ALONE
+) -> Survey:
     """Plan a request and check it, writing nothing.
 
     Args:
@@ -42,13 +46,13 @@ def look(request: Request, registry: Registry, config: Config, *, jobs: int = 1)
         registry: Installed plugins.
         config: Settings.
         jobs: Heavy steps side by side; they need more disk and memory together.
+        means: What it shares with other runs.
 
     Raises:
         UploaderError: The request cannot be planned at all.
     """
     with outline_folder() as folder:
-        fetcher = Fetcher(registry, Workers(config.environment), folder)
-        return _look_at(_planned(request, registry, config, fetcher), config, jobs)
+        return _look_at(_planned(request, registry, config, means, folder), config, jobs, means)
 
 
 def run(
@@ -62,6 +66,7 @@ def run(
     checksum: bool = False,
     confirm: Callable[[Survey], None] = lambda _: None,
     observers: Iterable[object] = (),
+    means: Means = ALONE,
 ) -> Report:
     """Plan a request, check it, and run what is not done yet.
 
@@ -75,6 +80,7 @@ def run(
         checksum: Read everything that is there already instead of believing sizes and times.
         confirm: Called with the survey before the first step; raising stops the run.
         observers: With hooks that observe the run, after those of the plan's plugins.
+        means: What it shares with other runs.
 
     Returns:
         The report; its ``error()`` is None when everything is done and verified.
@@ -84,15 +90,14 @@ def run(
         CancelledError: Stopped; finished steps are kept.
     """
     environment = config.environment
-    plan = _plan_before_fetching(request, registry, config, jobs) or _planned(
-        request, registry, config, Fetcher(registry, Workers(environment))
-    )
+    outlined = _plan_before_fetching(request, registry, config, jobs, means)
+    plan = outlined or _planned(request, registry, config, means)
     store = ReleaseStore(plan.output)
     store.check_foreign()
     fresh = not store.internal.is_dir()
     with (
-        contextlib.closing(Proofs(environment)) as proofs,
-        contextlib.closing(Workers(environment)) as early,
+        contextlib.closing(Proofs(means.workers(environment))) as proofs,
+        contextlib.closing(means.workers(environment)) as early,
     ):
 
         def agree(results: Results, workers: Workers) -> Plan:
@@ -109,7 +114,7 @@ def run(
         with (
             store.open(),
             contextlib.closing(EventFile(store.internal / "events.jsonl")) as log,
-            contextlib.closing(Workers(environment, store.internal / "logs")) as workers,
+            contextlib.closing(means.workers(environment, store.internal / "logs")) as workers,
         ):
             events.listen(log)
             workers.adopt(early)
@@ -123,6 +128,7 @@ def run(
                 plan,
                 store,
                 workers,
+                means.digests(store.internal, believe=not checksum),
                 checksum=checksum,
                 before_reading=lambda: _warm_up(plan, workers),
                 hashed=lambda name, size: events.emit("sources_hashed", file=name, size=size),
@@ -147,7 +153,10 @@ def run(
         raise combine(errors)
 
 
-def _planned(request: Request, registry: Registry, config: Config, fetcher: Fetcher) -> Plan:
+def _planned(
+    request: Request, registry: Registry, config: Config, means: Means, outlines: Path | None = None
+) -> Plan:
+    fetcher = Fetcher(registry, means.workers(config.environment), outlines)
     return mark(build_plan(request, registry, config, fetcher), request.redo)
 
 
@@ -193,7 +202,7 @@ def _warm_up(plan: Plan, workers: Workers) -> None:
 
 
 def _plan_before_fetching(
-    request: Request, registry: Registry, config: Config, jobs: int
+    request: Request, registry: Registry, config: Config, jobs: int, means: Means
 ) -> Plan | None:
     """Refuse what cannot run before gigabytes of weights are fetched for it.
 
@@ -203,28 +212,27 @@ def _plan_before_fetching(
     with outline_folder() as folder:
         if folder is None:
             return None
-        fetcher = Fetcher(registry, Workers(config.environment), folder)
-        plan = _planned(request, registry, config, fetcher)
+        plan = _planned(request, registry, config, means, folder)
         if not any(download.outline for download in plan.downloads):
             return plan
         # A release that was begun has steps that are kept, which only the real source shows.
         if ReleaseStore(plan.output).internal.is_dir():
             refuse_if(downloads_fit(plan.downloads, plan))
         else:
-            refuse_if(_look_at(plan, config, jobs).errors)
+            refuse_if(_look_at(plan, config, jobs, means).errors)
         return None
 
 
-def _look_at(plan: Plan, config: Config, jobs: int) -> Survey:
+def _look_at(plan: Plan, config: Config, jobs: int, means: Means) -> Survey:
     """Check a plan with what is remembered of its release, proofs and all; nothing is written."""
     store = ReleaseStore(plan.output)
     store.check_foreign()
-    workers = Workers(config.environment)
-    with contextlib.closing(Proofs(config.environment)) as proofs:
+    workers = means.workers(config.environment)
+    with contextlib.closing(Proofs(means.workers(config.environment))) as proofs:
         survey = _check(plan, store, remembered(plan, store, workers), workers, proofs, jobs)
         proved, _, unproved = proofs.finish(survey.plan)
-    strangers = find_strangers_in_release(proved, store)
-    return replace(survey, plan=proved, errors=(*survey.errors, *unproved, *strangers))
+    errors = (*survey.errors, *unproved, *find_strangers_in_release(proved, store))
+    return replace(survey, plan=proved, errors=errors)
 
 
 def _check(

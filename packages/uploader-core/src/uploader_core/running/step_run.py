@@ -174,10 +174,8 @@ class StepRun:
             folder, scratch = step.folder or "", work / safe_name(step.id)
             self.store.claim(folder)
             scratch.mkdir()
-            place, units = (
-                self.store.root / folder,
-                self.store.units(step.id, self.results.key(step)),
-            )
+            place = self.store.root / folder
+            units = self.store.units(step.id, self.results.key(step))
             before.append({*files_in(place)})
             making.append(make_request(RunStep, self.plan, step, inputs, output=place, work=scratch,
                                        units=units))  # fmt: skip

@@ -34,6 +34,7 @@ def examine(
     plan: Plan,
     store: ReleaseStore,
     workers: Workers,
+    digests: SourceDigests,
     *,
     checksum: bool = False,
     before_reading: Callable[[], None] = lambda: None,
@@ -45,11 +46,11 @@ def examine(
         plan: What shall run.
         store: The release folder, opened.
         workers: Of the run; they ask destinations whether an upload is still there.
+        digests: Remembers what was hashed.
         checksum: Read everything that is there already instead of believing sizes and times.
         before_reading: Called before a source is read whose digest is not remembered.
         hashed: Called with name and size of every file that was read.
     """
-    digests = SourceDigests(store.internal, believe=not checksum)
     sources: dict[str, Artifact] = {}
     for source in _consumed(plan):
         if digests.knows(source):

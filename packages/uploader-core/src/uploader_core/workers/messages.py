@@ -318,11 +318,10 @@ class Failed:
     error: Mapping[str, Any]
 
 
-_TO_WORKER = (
+_CLASSES: Mapping[str, Any] = {cls.__name__: cls for cls in (
     Import, RunStep, RunTogether, RunUpload, Check, Fetch, Verify, StillThere, CleanUp, Cancel,
-)  # fmt: skip
-_TO_RUN = (Progress, Warned, Answer, Failed)
-_CLASSES: Mapping[str, Any] = {cls.__name__: cls for cls in (*_TO_WORKER, *_TO_RUN)}
+    Progress, Warned, Answer, Failed,
+)}  # fmt: skip
 
 
 def to_line(message: object) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from uploader_core.errors import CancelledError, StepFailedError, from_json
-from uploader_core.machine.processes import describe_exit, kill
+from uploader_core.machine.processes import Process, describe_exit, kill
 from uploader_core.machine.time_limit import CANCEL, SILENCE
 from uploader_core.machine.watchdog import Watchdog
 from uploader_core.masking import Mask
@@ -39,6 +39,8 @@ class Workers:
         stopped: Whether the run was stopped.
     """
 
+    _inline = threading.Lock()
+
     def __init__(
         self,
         environment: Mapping[str, str],
@@ -49,10 +51,9 @@ class Workers:
         self._environment = environment
         self._logs = logs
         self._module = module
-        self._running: set[subprocess.Popen[str]] = set()
-        self._warm: dict[str, subprocess.Popen[str]] = {}
+        self._running: set[Process] = set()
+        self._warm: dict[str, Process] = {}
         self._guard = threading.Lock()
-        self._inline = threading.Lock()
         self.stopped = False
 
     def stop(self) -> None:
@@ -91,7 +92,7 @@ class Workers:
         with self._guard:
             if self.stopped or run in self._warm:
                 return
-            process = self._warm[run] = self._start(())
+            process = self._warm[run] = self._start(run, ())
         _say(process, messages.Import(run=run, owner=owner))
 
     def adopt(self, others: Workers) -> None:
@@ -131,11 +132,10 @@ class Workers:
         with self._guard:
             if self.stopped:
                 raise _stopped()
-            process = None
-            if isinstance(request, messages.RunStep):
-                process = self._warm.pop(request.run, None)
+            begun = self._warm if isinstance(request, messages.RunStep) else {}
+            process = begun.pop(request.run, None)
             if process is None:
-                process = self._start(request.secrets, network=request.network)
+                process = self._start(request.run, request.secrets, network=request.network)
         assert process.stderr is not None
         held = (name.rpartition("=")[2] for name in request.secrets)
         mask = Mask(self._environment.get(name, "") for name in held)
@@ -149,8 +149,9 @@ class Workers:
                 self._running.discard(process)
             self._end(process, tail)
 
-    def _start(self, secrets: tuple[str, ...], *, network: bool = False) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
+    def _start(self, run: str, secrets: tuple[str, ...], *, network: bool = False) -> Process:
+        """Start a worker for what ``run`` names."""
+        process: Process = subprocess.Popen(
             [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -165,7 +166,7 @@ class Workers:
         return process
 
     @staticmethod
-    def _end(process: subprocess.Popen[str], tail: _Tail | None = None) -> None:
+    def _end(process: Process, tail: _Tail | None = None) -> None:
         kill(process)
         process.wait()
         if tail is not None:
@@ -177,7 +178,7 @@ class Workers:
 
     def _converse(
         self,
-        process: subprocess.Popen[str],
+        process: Process,
         request: messages.Request[R],
         emit: Emit,
         tail: _Tail,
@@ -259,7 +260,7 @@ def _stopped() -> CancelledError:
     return CancelledError("the run was stopped")
 
 
-def _say(process: subprocess.Popen[str], message: object) -> None:
+def _say(process: Process, message: object) -> None:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it died at once; its exit code says how
         process.stdin.write(messages.to_line(message))
