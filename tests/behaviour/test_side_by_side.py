@@ -111,7 +111,7 @@ def test_ctrl_c_keeps_what_is_finished(
         signal.signal(signal.SIGINT, before)
     steps = release / ".uploader" / "steps"
     deadline = time.monotonic() + 60
-    while not list(steps.glob("slow-quick*")) and time.monotonic() < deadline:
+    while not list(steps.glob("slow-quick*.json")) and time.monotonic() < deadline:
         os.sched_yield()
     for _ in range(times):
         process.send_signal(signal.SIGINT)
