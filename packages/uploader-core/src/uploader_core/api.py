@@ -196,7 +196,8 @@ def run(
     registry: Registry | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     confirm: Callable[[Survey], None] = lambda _: None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    executor: str | None = None,
     fail_fast: bool = False,
     checksum: bool = False,
 ) -> Report:
@@ -209,7 +210,8 @@ def run(
         on_event: Called with every event, one at a time, from the threads of the steps. If it has
             a method ``tick``, the calling thread calls that a few times a second.
         confirm: Called with the plan before the first step; what it raises stops the run.
-        jobs: Heavy steps side by side.
+        jobs: Workers side by side; one, or what the executor is set up for, when None.
+        executor: Name of the executor whose jobs the steps are; workers of this process when None.
         fail_fast: Start nothing new after a failure.
         checksum: Read everything that is there already instead of believing sizes and times.
 
@@ -221,17 +223,23 @@ def run(
         CancelledError: Stopped; finished steps are kept.
     """
     from uploader_core import page
+    from uploader_core.jobs.crew import make_crew
+    from uploader_core.means import Means
     from uploader_core.running import session
     from uploader_core.running.events import EventStream
     from uploader_core.user_config.disabled import make_registry
     from uploader_core.user_config.files import load
 
+    registry = registry or make_registry()
+    config = load(options=settings or {})
+    crew = None if executor is None else make_crew(executor, registry, config, jobs)
     return session.run(
         request,
-        registry or make_registry(),
-        load(options=settings or {}),
+        registry,
+        config,
         EventStream(on_event),
-        jobs=jobs,
+        jobs=(jobs or 1) if crew is None else crew.executor.places,
+        means=Means(crew=crew),
         fail_fast=fail_fast,
         checksum=checksum,
         confirm=confirm,

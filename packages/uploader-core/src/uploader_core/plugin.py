@@ -21,6 +21,7 @@ from uploader_core.contract.context import (
     UseContext,
     VerifyContext,
 )
+from uploader_core.contract.costs import Estimate, Lever, Piece, Resources
 from uploader_core.contract.hookspecs import hookimpl
 from uploader_core.contract.output import OutputFolder
 from uploader_core.contract.settings import setting
@@ -31,12 +32,10 @@ from uploader_core.contract.specs import (
     ConvertSpec,
     Diagnosis,
     DocumentSpec,
-    Estimate,
+    ExecutorSpec,
     Finding,
     Hint,
-    Lever,
     ReaderSpec,
-    Resources,
     SaveSpec,
     SourceSpec,
     UploadSpec,
@@ -64,6 +63,14 @@ from uploader_core.errors import (
     UploaderError,
     UsageError,
 )
+from uploader_core.executor import (
+    Executor,
+    ExecutorContext,
+    Job,
+    JobResources,
+    JobState,
+    JobStatus,
+)
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.machine.uncached import read_range
 from uploader_core.model_files import CONFIGS, shards_of, small_files, weights_of, write_outline
@@ -87,12 +94,19 @@ __all__ = [
     "Diagnosis",
     "DocumentSpec",
     "Estimate",
+    "Executor",
+    "ExecutorContext",
+    "ExecutorSpec",
     "FetchedSource",
     "Finding",
     "GroupContext",
     "HashingWriter",
     "Hint",
     "IntegrityError",
+    "Job",
+    "JobResources",
+    "JobState",
+    "JobStatus",
     "Json",
     "Leak",
     "Leftovers",
@@ -100,6 +114,7 @@ __all__ = [
     "Lineage",
     "Located",
     "OutputFolder",
+    "Piece",
     "PlanContext",
     "PluginError",
     "Problem",

@@ -10,7 +10,8 @@ import pytest
 
 from uploader_core.advice import step_times
 from uploader_core.advice.step_times import Pace
-from uploader_core.contract.specs import Estimate, SaveSpec
+from uploader_core.contract.costs import Estimate
+from uploader_core.contract.specs import SaveSpec
 from uploader_core.planning.plan import PlannedStep
 from uploader_core.plugins.entry_points import Entry
 from uploader_core.plugins.registry import Plugin

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import pytest
 from filelock import FileLock, Timeout
 
 from uploader_core.errors import TemporaryError
-from uploader_core.machine.folder_lock import BEAT, SILENCE, hold, read_owner
+from uploader_core.machine import folder_lock
+from uploader_core.machine.filesystems import Mount
+from uploader_core.machine.folder_lock import BEAT, SILENCE, Owner, hold, read_owner
 
 RACER = """
 import os, sys, time
@@ -113,6 +116,59 @@ def test_one_that_is_gone_is_not_waited_for(tmp_path: Path, host: str, age: floa
     say_somebody(tmp_path, host, age)
     with hold(tmp_path / "lock", tmp_path):
         assert is_held(tmp_path / "lock")
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every folder count as one that several machines share, and hearts beat quickly."""
+    monkeypatch.setattr(
+        folder_lock, "find_mount", lambda path: Mount(point=path.parent, kind="nfs4")
+    )
+    monkeypatch.setattr(folder_lock, "BEAT", 0.4)
+
+
+def test_another_machine_whose_clock_is_wrong_is_seen_to_live(
+    network: None, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(0.3):
+            say_somebody(tmp_path, "far-away", age=3600)
+
+    say_somebody(tmp_path, "far-away", age=3600)
+    other = threading.Thread(target=beat)
+    other.start()
+    try:
+        with pytest.raises(TemporaryError), hold(tmp_path / "lock", tmp_path):
+            pass
+    finally:
+        stop.set()
+        other.join()
+
+
+def test_another_machine_that_is_silent_while_it_is_looked_at_is_gone(
+    network: None, tmp_path: Path
+) -> None:
+    say_somebody(tmp_path, "far-away", age=3600)
+    with hold(tmp_path / "lock", tmp_path):
+        owner = read_owner(tmp_path / "lock")
+        assert owner is not None
+        assert owner.host == socket.gethostname()
+
+
+def test_who_waits_is_told_for_whom_and_gets_it_then(tmp_path: Path) -> None:
+    waited_for: list[Owner | None] = []
+    first = hold(tmp_path / "lock", tmp_path)
+    first.__enter__()
+
+    def wait(owner: Owner | None) -> None:
+        waited_for.append(owner)
+        first.__exit__(None, None, None)
+
+    with hold(tmp_path / "lock", tmp_path, wait=wait):
+        assert is_held(tmp_path / "lock")
+    assert [owner.pid for owner in waited_for if owner] == [os.getpid()]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"host": 1}', '{"host": "x", "pid": "y"}'])

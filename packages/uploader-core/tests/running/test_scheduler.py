@@ -7,7 +7,8 @@ import types
 
 import pytest
 
-from uploader_core.contract.specs import Resources, SaveSpec
+from uploader_core.contract.costs import Resources
+from uploader_core.contract.specs import SaveSpec
 from uploader_core.planning.plan import PlannedStep
 from uploader_core.plugins.entry_points import Entry
 from uploader_core.plugins.registry import Plugin

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from uploader_core.contract.context import PlanContext
-from uploader_core.contract.specs import Estimate
+from uploader_core.contract.costs import Estimate
 from uploader_core.errors import PluginError
 from uploader_core.plugins.entry_points import import_dotted
 from uploader_core.workers.messages import Request, Settings

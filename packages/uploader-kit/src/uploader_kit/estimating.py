@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from uploader_core.contract.specs import Estimate
+from uploader_core.contract.costs import Estimate
 
 FACTOR = 2
 MUCH_DISK = 1_000_000

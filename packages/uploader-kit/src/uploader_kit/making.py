@@ -9,7 +9,8 @@ from typing import ClassVar
 import pytest
 
 from uploader_core.artifact import Artifact
-from uploader_core.contract.specs import ConvertSpec, Estimate, SaveSpec
+from uploader_core.contract.costs import Estimate
+from uploader_core.contract.specs import ConvertSpec, SaveSpec
 from uploader_core.errors import CancelledError
 from uploader_kit import guard, tracing
 from uploader_kit.announcing import announce, does_not_apply, not_tried

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uploader_core.contract.context import FetchedSource
-from uploader_core.contract.specs import DocumentSpec, Lever
+from uploader_core.contract.costs import Lever
+from uploader_core.contract.specs import DocumentSpec
 from uploader_core.errors import SpaceError
 from uploader_core.human_text import size_text
 from uploader_core.machine import filesystems

@@ -18,7 +18,8 @@ from urllib.request import url2pathname
 
 from uploader_core.artifact import Receipt, UploadFile
 from uploader_core.contract.context import ArrivalContext, PlanContext, VerifyContext
-from uploader_core.contract.specs import Estimate, Finding
+from uploader_core.contract.costs import Estimate
+from uploader_core.contract.specs import Finding
 from uploader_core.contract.step_context import StepContext
 from uploader_core.destinations.leftovers import Leftovers, find_leftovers, note_kept
 from uploader_core.destinations.verification import Verification

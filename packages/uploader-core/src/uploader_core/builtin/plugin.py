@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from uploader_core.contract.costs import Resources
 from uploader_core.contract.hookspecs import hookimpl
 from uploader_core.contract.settings import setting
-from uploader_core.contract.specs import DocumentSpec, Resources, UploadSpec
+from uploader_core.contract.specs import DocumentSpec, ExecutorSpec, UploadSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,16 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
         settings=FolderSettings,
         isolation="inline",
         resources=Resources(lane="light"),
+    )
+
+
+@hookimpl
+def uploader_executors() -> Iterable[ExecutorSpec]:
+    yield ExecutorSpec(
+        name="local",
+        summary="processes of this machine that outlive the run",
+        run="uploader_core.builtin.local_executor:open_executor",
+        remote=False,
     )
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "verify": ("uploader_core.cli.verify:verify", "Check a release against its manifest."),
     "doctor": ("uploader_core.cli.doctor:doctor", "Look at this machine and what is installed."),
     "plugins": ("uploader_core.cli.plugins:plugins", "List, examine, find and install plugins."),
+    "step": ("uploader_core.cli.step:step", "Do one step; what the jobs of executors call."),
     "completion": ("uploader_core.cli.completion:completion", "Print a shell completion script."),
 }
 OPTIONS = ("-h", "--help", "--version", "--debug")

@@ -7,6 +7,7 @@ settings become options. A broken plugin contributes none; the planner then says
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from uploader_core.contract.settings import Setting, fields_of
 from uploader_core.errors import UploaderError
 from uploader_core.planning.participants import taking_part
 from uploader_core.planning.request import Request
+from uploader_core.plugins.entry_points import EXECUTORS
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.disabled import make_registry, split
 from uploader_core.user_config.files import read_tables
@@ -124,7 +126,8 @@ def _settings_for(registry: Registry, args: Sequence[str]) -> list[Setting]:
         measure="--measure" in args,
     )
     found: dict[str, Setting] = {}
-    for plugin_id in taking_part(request, registry):
+    executors = (registry.providers(EXECUTORS, name) for name in values_of(args, "--executor"))
+    for plugin_id in (*taking_part(request, registry), *itertools.chain(*executors)):
         with contextlib.suppress(UploaderError):
             for spec in registry.load(plugin_id).specs:
                 if spec.settings is not None:

@@ -16,6 +16,7 @@ from uploader_core.cli.live import make_renderer
 from uploader_core.cli.render import make_console
 from uploader_core.cli.survey import show_survey
 from uploader_core.errors import CancelledError
+from uploader_core.means import ALONE, Means
 from uploader_core.planning.plan import Survey
 from uploader_core.planning.request import Request
 from uploader_core.plugins.registry import Registry
@@ -30,6 +31,7 @@ def perform(
     config: Config,
     *,
     jobs: int = 1,
+    means: Means = ALONE,
     fail_fast: bool = False,
     checksum: bool = False,
     as_json: bool = False,
@@ -43,7 +45,8 @@ def perform(
         request: What the user wants.
         registry: Installed plugins.
         config: Settings.
-        jobs: Heavy steps side by side.
+        jobs: Workers side by side.
+        means: What it shares with other runs, and the executor, which says how many jobs.
         fail_fast: Start nothing new after a failure.
         checksum: Read everything that is there already instead of believing sizes and times.
         as_json: Print a report for programs, and nothing else on standard output.
@@ -77,7 +80,8 @@ def perform(
             registry,
             config,
             EventStream(renderer),
-            jobs=jobs,
+            jobs=jobs if means.crew is None else means.crew.executor.places,
+            means=means,
             fail_fast=fail_fast,
             checksum=checksum,
             confirm=before_start,

@@ -82,9 +82,14 @@ def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--jobs",
                 type=click.IntRange(1),
-                default=1,
-                show_default=True,
-                help="Heavy steps side by side.",
+                help="Workers side by side, for heavy steps and for what of them can be split "
+                "(default: 1; with --executor, as many jobs as it is set up for).",
+            ),
+            click.option(
+                "--executor",
+                metavar="NAME",
+                help="Run the steps as jobs of an engine: local, or slurm, dask and others that "
+                "plugins bring (default: workers of this run).",
             ),
             click.option(
                 "--plugin-file",
@@ -193,7 +198,7 @@ def plan(ctx: click.Context, /, **params: Any) -> int:
     from uploader_core.running.session import look
 
     request, config, choice = _prepare(ctx, params)
-    survey = look(request, registry_of(ctx), config, jobs=params["jobs"])
+    survey = look(request, registry_of(ctx), config, jobs=params["jobs"] or 1)
     if params["as_json"]:
         data = plan_json(survey, None if choice is None else choice.because)
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
@@ -215,14 +220,21 @@ def run(ctx: click.Context, /, **params: Any) -> int:
     The same command again goes on where the last one stopped and repeats nothing that is done.
     """
     from uploader_core.cli.perform import perform
+    from uploader_core.means import ALONE, Means
 
     request, config, choice = _prepare(ctx, params)
+    means = ALONE
+    if params["executor"] is not None:
+        from uploader_core.jobs.crew import make_crew
+
+        means = Means(crew=make_crew(params["executor"], registry_of(ctx), config, params["jobs"]))
     return perform(
         request,
         registry_of(ctx),
         config,
         because=None if choice is None else choice.because,
-        jobs=params["jobs"],
+        jobs=params["jobs"] or 1,
+        means=means,
         fail_fast=params["fail_fast"],
         checksum=params["checksum"],
         as_json=params["as_json"],

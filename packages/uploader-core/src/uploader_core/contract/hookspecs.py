@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ConvertSpec,
         Diagnosis,
         DocumentSpec,
+        ExecutorSpec,
         Hint,
         ReaderSpec,
         SaveSpec,
@@ -165,6 +166,28 @@ def uploader_source_readers() -> Iterable[ReaderSpec]:
 
     If this fails, or the function does, a warning of the plan names the plugin, and the others
     are asked.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def uploader_executors() -> Iterable[ExecutorSpec]:
+    """Register what runs steps on other machines, chosen with ``--executor NAME``.
+
+    The plugin is listed in the entry-point group ``uploader_core.executors`` by that name.
+
+    Example::
+
+        @hookimpl
+        def uploader_executors():
+            yield ExecutorSpec(
+                name="slurm",
+                summary="jobs of a Slurm cluster",
+                settings=SlurmSettings,
+                run="uploader_slurm.executor:open_executor",
+            )
+
+    If this fails: as for :func:`uploader_savers`.
     """
     raise NotImplementedError
 

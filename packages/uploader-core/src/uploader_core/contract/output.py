@@ -35,6 +35,7 @@ class OutputFolder:
             earlier, interrupted attempt with the same inputs and settings is found again through
             its unit record, see :meth:`done`.
         reserved: Names that others write into the folder, in any spelling of upper and lower case.
+        finished: Files that other workers of this very step have made, which are believed.
     """
 
     def __init__(
@@ -43,12 +44,15 @@ class OutputFolder:
         scratch: Path,
         units: Path | None = None,
         reserved: Iterable[str] = (),
+        finished: Iterable[ArtifactFile] = (),
     ) -> None:
         self.path = path
         self.scratch = scratch
         self._units = units
         self._taken = {name.casefold(): ANOTHER_STEP for name in reserved}
         self._files: dict[str, ArtifactFile] = {}
+        self._finished = {file.name: file for file in finished}
+        self._parts = (units or scratch) / "parts"
 
     @property
     def files(self) -> tuple[ArtifactFile, ...]:
@@ -59,8 +63,13 @@ class OutputFolder:
         """Return a file that an interrupted attempt of the same step already finished.
 
         The content is hashed again before it is believed. A step that calls this before it makes a
-        file redoes at most one file after a kill.
+        file redoes at most one file after a kill. Nor does it make what other workers of the step
+        made as their pieces of it.
         """
+        file = self._finished.get(name)
+        if file is not None and self._place(name).lstat().st_size == file.size:
+            self._files[name] = file
+            return file
         if self._units is None:
             return None
         record = self._units / (name.replace("/", "__") + ".json")
@@ -109,6 +118,24 @@ class OutputFolder:
             size, digest = hash_file(partial)
             self._announce(ArtifactFile(name=name, size=size, sha256=digest, role=role))
             commit(partial, target)
+
+    @contextlib.contextmanager
+    def create_part(self, name: str) -> Iterator[HashingWriter]:
+        """Write a part of a file, for the worker that puts the file together.
+
+        Args:
+            name: Of the part; no other part of the step has it.
+        """
+        with create(child(self._parts, name.replace("/", "__")), scratch=self.scratch) as writer:
+            yield writer
+
+    def part(self, name: str) -> Path | None:
+        """Return where a part lies that is whole, None where it was not made.
+
+        Parts are removed when the step is done.
+        """
+        path = child(self._parts, name.replace("/", "__"))
+        return path if path.is_file() else None
 
     def write(self, name: str, data: bytes | str, *, role: str = "config") -> ArtifactFile:
         """Write a small file. Text is UTF-8 with the line ends that it has."""

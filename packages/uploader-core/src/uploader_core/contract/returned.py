@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any
 
 from uploader_core.artifact import Artifact, Receipt
+from uploader_core.contract.costs import Estimate
 from uploader_core.contract.output import OutputFolder
-from uploader_core.contract.specs import Estimate
 from uploader_core.errors import PluginBrokenError, PluginError
 from uploader_core.human_text import names_text
 from uploader_core.untrusted_json import as_json

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from uploader_core.capability import Capability
+from uploader_core.contract.costs import Resources
 from uploader_core.untrusted_json import JsonData
 
 API_VERSION = 1
@@ -16,77 +17,6 @@ API_VERSION = 1
 
 SUPPORTED_API = range(1, 2)
 """The versions that this core can run."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resources:
-    """What a step occupies while it runs.
-
-    Attributes:
-        lane: Steps of one lane wait for each other. ``cpu`` has ``--jobs`` places, ``gpu`` and
-            ``network`` one each, ``light`` any number.
-        gpu_memory: Bytes of GPU memory that must be free before the step starts, whatever the
-            model; what depends on the model is in :class:`Estimate`. The run waits for them where
-            NVIDIA's library reports how much is free.
-    """
-
-    lane: Literal["cpu", "gpu", "network", "light"] = "cpu"
-    gpu_memory: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lever:
-    """A choice of the user that makes a step smaller, shown when a disk is too small.
-
-    Attributes:
-        option: What to type (``--gguf-quants Q4_K_M``).
-        saves: Bytes of disk that it saves at the tightest moment.
-    """
-
-    option: str
-    saves: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """Cost of a step, known before it runs, from headers alone.
-
-    Attributes:
-        bytes_written: Bytes that stay in the release folder.
-        bytes_scratch: Bytes that exist only while the step runs.
-        bytes_peak: Most bytes that the step has in the release folder at once; None when that is
-            ``bytes_written`` and ``bytes_scratch`` together.
-        elsewhere: Bytes that the step leaves in other folders: (folder, bytes).
-        bytes_sent: Bytes that go over the network.
-        peak_memory: Bytes of private memory above an idle interpreter.
-        gpu_memory: Bytes of GPU memory that must be free before it starts.
-        seconds: Wall time, or None when nothing is known.
-        exact: True when ``bytes_written`` is to the byte.
-        files: Names and sizes of single files, where they are known (``model-Q8_0.gguf``).
-        levers: What the user could choose to need less disk.
-        lane: The lane where settings or the model decide it; None for that of the spec. See
-            :class:`Resources`.
-    """
-
-    bytes_written: int = 0
-    bytes_scratch: int = 0
-    bytes_peak: int | None = None
-    elsewhere: tuple[tuple[str, int], ...] = ()
-    bytes_sent: int = 0
-    peak_memory: int = 0
-    gpu_memory: int = 0
-    seconds: float | None = None
-    exact: bool = False
-    files: tuple[tuple[str, int], ...] = ()
-    levers: tuple[Lever, ...] = ()
-    lane: Literal["cpu", "gpu", "network", "light"] | None = None
-
-    @property
-    def tightest(self) -> int:
-        """Most bytes in the release folder at once."""
-        if self.bytes_peak is not None:
-            return max(self.bytes_peak, self.bytes_written)
-        return self.bytes_written + self.bytes_scratch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -386,6 +316,22 @@ class ReaderSpec(Spec):
     kinds: tuple[str, ...] = ()
     adapters: bool = False
     fallback: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExecutorSpec(Spec):
+    """Runs steps on other machines, for ``--executor``.
+
+    ``run`` (light) takes an :class:`~uploader_core.executor.ExecutorContext` and returns an
+    :class:`~uploader_core.executor.Executor`. It runs in the process of the run.
+
+    Attributes:
+        survives: Whether jobs go on when the run that submitted them is gone.
+        remote: Whether jobs may run on other machines.
+    """
+
+    survives: bool = True
+    remote: bool = True
 
 
 StepSpec = MakeSpec | DocumentSpec | UploadSpec

@@ -63,6 +63,7 @@ class StepData:
     cards: Mapping[str, CardFacts] = field(default_factory=dict)
     variant: str = ""
     state: Path | None = None
+    pieces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,12 +9,12 @@ from typing import Any
 
 from uploader_core.artifact import Artifact, Json
 from uploader_core.contract.context import FetchedSource, ReleaseInfo
+from uploader_core.contract.costs import Estimate
 from uploader_core.contract.settings import to_json
 from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import (
     ConvertSpec,
     DocumentSpec,
-    Estimate,
     Finding,
     MakeSpec,
     StepSpec,

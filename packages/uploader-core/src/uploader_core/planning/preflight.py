@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from uploader_core.artifact import Artifact
 from uploader_core.contract.context import PlanContext
+from uploader_core.contract.costs import Estimate
 from uploader_core.contract.returned import check_estimate
-from uploader_core.contract.specs import Estimate, Finding, UploadSpec
+from uploader_core.contract.specs import Finding, UploadSpec
 from uploader_core.errors import PluginBrokenError, StepFailedError, UploaderError, once
 from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
 from uploader_core.planning.present import Present

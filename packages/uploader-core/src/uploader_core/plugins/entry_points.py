@@ -22,7 +22,8 @@ READERS = "uploader_core.readers"
 DOCUMENTS = "uploader_core.documents"
 MEASURES = "uploader_core.measures"
 DEFAULTS = "uploader_core.defaults"
-GROUPS = (PLUGINS, ARTIFACTS, SCHEMES, SOURCES, READERS, DOCUMENTS, MEASURES, DEFAULTS)
+EXECUTORS = "uploader_core.executors"
+GROUPS = (PLUGINS, ARTIFACTS, SCHEMES, SOURCES, READERS, DOCUMENTS, MEASURES, DEFAULTS, EXECUTORS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

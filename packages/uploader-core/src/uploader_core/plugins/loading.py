@@ -23,6 +23,7 @@ from uploader_core.contract.specs import (
     SUPPORTED_API,
     ConvertSpec,
     DocumentSpec,
+    ExecutorSpec,
     MakeSpec,
     ReaderSpec,
     SaveSpec,
@@ -51,6 +52,7 @@ _REGISTRATION: Mapping[str, type[Spec]] = {
     "uploader_uploaders": UploadSpec,
     "uploader_sources": SourceSpec,
     "uploader_source_readers": ReaderSpec,
+    "uploader_executors": ExecutorSpec,
 }
 
 

@@ -18,7 +18,7 @@ from uploader_core.artifact import Artifact, ArtifactFile, Json
 from uploader_core.disk.safe_write import child, hash_file, write_json
 from uploader_core.errors import IntegrityError, RefusedError
 from uploader_core.machine import filesystems
-from uploader_core.machine.folder_lock import hold
+from uploader_core.machine.folder_lock import Watch, hold
 from uploader_core.machine.os_errors import translate_os_error
 from uploader_core.release.record import INTERNAL, Record, canonical_digest, safe_name
 from uploader_core.untrusted_json import member, parse_json, read_as
@@ -56,8 +56,11 @@ class ReleaseStore:
             )
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[None]:
+    def open(self, wait: Watch | None = None) -> Iterator[None]:
         """Create the folder and hold its lock.
+
+        Args:
+            wait: As of :func:`~uploader_core.machine.folder_lock.hold`.
 
         Raises:
             RefusedError: See :meth:`check_foreign`.
@@ -69,7 +72,7 @@ class ReleaseStore:
             self.internal.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise translate_os_error(error, self.internal) from error
-        with hold(self.internal / "lock", self.root):
+        with hold(self.internal / "lock", self.root, wait=wait):
             yield
 
     def abandon(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from uploader_core.planning.plan import PlannedStep
@@ -20,6 +21,7 @@ def run_steps(
     events: EventStream,
     stop: Callable[[], None],
     jobs: int = 1,
+    places: threading.Semaphore | None = None,
     fail_fast: bool = False,
 ) -> dict[str, Outcome]:
     """Run steps, as many side by side as their lanes allow.
@@ -31,6 +33,7 @@ def run_steps(
         events: Where it is said that a step is skipped, and that time passes.
         stop: Called before anything that ends the run is raised; makes ``start`` come back.
         jobs: Places in the ``cpu`` lane.
+        places: Those of them that are free, for who takes some as well.
         fail_fast: Start nothing new after the first failure.
 
     Returns:
@@ -41,7 +44,8 @@ def run_steps(
     """
     waiting = [*steps]
     todo = {step.id for step in waiting}
-    free: dict[str, float] = {"cpu": jobs, "gpu": 1, "network": 1, "light": float("inf")}
+    free = {lane: threading.Semaphore() for lane in ("gpu", "network")}
+    free["cpu"] = places or threading.Semaphore(jobs)
     running: dict[concurrent.futures.Future[Outcome], PlannedStep] = {}
     outcomes: dict[str, Outcome] = {}
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(8, jobs + 4)) as pool:
@@ -54,8 +58,7 @@ def run_steps(
                     if blocker is not None:
                         events.emit("step_skipped", step.id, because=blocker)
                         outcomes[step.id] = Outcome(step=step.id, status="skipped", because=blocker)
-                    elif free[step.lane] >= 1:
-                        free[step.lane] -= 1
+                    elif step.lane not in free or free[step.lane].acquire(blocking=False):
                         running[pool.submit(start, step)] = step
                     else:
                         continue
@@ -69,7 +72,8 @@ def run_steps(
                 events.tick()
                 for future in finished:
                     step = running.pop(future)
-                    free[step.lane] += 1
+                    if step.lane in free:
+                        free[step.lane].release()
                     outcomes[step.id] = future.result()
         except BaseException:
             stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -14,6 +15,8 @@ from uploader_core.advice.machine_warnings import advise
 from uploader_core.advice.redo import mark
 from uploader_core.advice.strangers import find_strangers_in_release
 from uploader_core.errors import combine, refuse_if
+from uploader_core.jobs.job_folder import withdraw_all
+from uploader_core.jobs.pieces import Division
 from uploader_core.manifest.build import write_manifest
 from uploader_core.means import ALONE, Means
 from uploader_core.planning.fetching import Fetcher, outline_folder
@@ -24,7 +27,6 @@ from uploader_core.planning.proofs import Proofs
 from uploader_core.planning.request import Request
 from uploader_core.plugins.registry import Registry
 from uploader_core.release.store import ReleaseStore
-from uploader_core.running.attempts import Attempts
 from uploader_core.running.events import EventFile, EventStream
 from uploader_core.running.report import Outcome, Report
 from uploader_core.running.results import Results
@@ -32,6 +34,7 @@ from uploader_core.running.run_hooks import RunHooks
 from uploader_core.running.scheduler import run_steps
 from uploader_core.running.step_run import StepRun
 from uploader_core.running.survey import examine, present, remembered
+from uploader_core.uploads.attempts import Attempts
 from uploader_core.user_config.configuration import Config
 from uploader_core.workers.pool import Workers
 
@@ -109,16 +112,19 @@ def run(
             return survey.plan
 
         if fresh:  # before the first byte: nothing is created for a request that cannot run
-            _warm_up(plan, early)
+            if means.crew is None:
+                _warm_up(plan, early)
             plan = agree(remembered(plan, store, early), early)
         with (
-            store.open(),
+            store.open(means.wait(events)),
             contextlib.closing(EventFile(store.internal / "events.jsonl")) as log,
-            contextlib.closing(means.workers(environment, store.internal / "logs")) as workers,
+            contextlib.closing(means.step_workers(plan, store.internal, environment)) as workers,
         ):
             events.listen(log)
             workers.adopt(early)
             store.sweep()
+            if means.crew is None:
+                withdraw_all(store.internal)
             attempts = Attempts(
                 store.internal, environment, lambda what: events.emit("warning", "", what=what)
             )
@@ -140,11 +146,13 @@ def run(
                 events.emit("finding", "", **finding.to_json())
             if not errors:
                 hooks = RunHooks(plan, observers, events)
+                places = threading.Semaphore(jobs)
                 steps = StepRun(
                     plan=plan, results=results, store=store, workers=workers, hooks=hooks,
                     events=events, attempts=attempts,
+                    division=Division(jobs, places, environment),
                 )  # fmt: skip
-                report = _execute(steps, jobs=jobs, fail_fast=fail_fast)
+                report = _execute(steps, places, jobs=jobs, fail_fast=fail_fast)
                 error = report.error()
                 events.emit("run_finished", "", exit_code=0 if error is None else error.exit_code)
                 return report
@@ -160,7 +168,7 @@ def _planned(
     return mark(build_plan(request, registry, config, fetcher), request.redo)
 
 
-def _execute(run: StepRun, *, jobs: int, fail_fast: bool) -> Report:
+def _execute(run: StepRun, places: threading.Semaphore, *, jobs: int, fail_fast: bool) -> Report:
     """Run every step that is not kept.
 
     Raises:
@@ -180,6 +188,7 @@ def _execute(run: StepRun, *, jobs: int, fail_fast: bool) -> Report:
         events=run.events,
         stop=run.workers.stop,
         jobs=jobs,
+        places=places,
         fail_fast=fail_fast,
     )
     report = Report(

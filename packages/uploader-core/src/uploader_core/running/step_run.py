@@ -10,11 +10,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from uploader_core.advice.disk_space import with_needs
 from uploader_core.artifact import Artifact, Json
 from uploader_core.errors import CancelledError, IntegrityError, SpaceError, UploaderError
+from uploader_core.jobs.pieces import Division
 from uploader_core.machine import gpu
 from uploader_core.manifest.build import describe, files_to_upload
 from uploader_core.manifest_file import files_in
@@ -23,13 +24,14 @@ from uploader_core.planning.preflight import open_virtual
 from uploader_core.planning.step_request import make_request
 from uploader_core.release.record import Record, safe_name
 from uploader_core.release.store import ReleaseStore
-from uploader_core.running.attempts import Attempts
 from uploader_core.running.events import EventStream
 from uploader_core.running.folders import check_folder, left_alone
 from uploader_core.running.report import Outcome
 from uploader_core.running.results import Results
 from uploader_core.running.run_hooks import RunHooks
 from uploader_core.untrusted_json import as_json
+from uploader_core.uploads.attempts import Attempts
+from uploader_core.workers.child import Emit
 from uploader_core.workers.messages import (
     Progress,
     Request,
@@ -55,6 +57,7 @@ class StepRun:
         hooks: Wrappers of steps, and observers.
         events: Where events go.
         attempts: Of uploads, earlier ones among them.
+        division: Splits what can be split.
         seconds: By step id, how long the steps took that found nothing finished before.
     """
 
@@ -65,6 +68,7 @@ class StepRun:
     hooks: RunHooks
     events: EventStream
     attempts: Attempts
+    division: Division
     seconds: dict[str, float] = field(default_factory=dict)
     _passes: dict[str, concurrent.futures.Future[dict[str, Artifact]]] = field(default_factory=dict)
     _passes_guard: threading.Lock = field(default_factory=threading.Lock)
@@ -104,7 +108,7 @@ class StepRun:
         if not step.uploads and not step.tells:
             self._read_inputs(step)
         whole = not self.store.finished(step.id, key, folder)
-        if step.gpu_memory:
+        if step.gpu_memory and not self.workers.remote:
             gpu.wait_for(
                 step.gpu_memory,
                 lambda what: self._say(step, what),
@@ -152,7 +156,7 @@ class StepRun:
             making = make_request(
                 RunStep, self.plan, step, inputs, output=place, work=work, units=units
             )
-            return self._send(step, making), None
+            return self._split([step], making), None
         with self._passes_guard:
             others = [s for s in self.plan.steps if s.id == step.id or step.is_made_with(s)]
             todo = [s for s in others if s.id not in self.results.kept]
@@ -180,24 +184,30 @@ class StepRun:
             making.append(make_request(RunStep, self.plan, step, inputs, output=place, work=scratch,
                                        units=units))  # fmt: skip
         if len(making) == 1:
-            artifacts: tuple[Artifact, ...] = (self._send(steps[0], making[0]),)
+            artifacts: tuple[Artifact, ...] = (self._split(steps, making[0]),)
         else:
             together = RunTogether(step=" and ".join(s.id for s in steps), owner=making[0].owner,
                                    run=making[0].run, steps=tuple(making))  # fmt: skip
-            artifacts = self._send(steps[0], together)
+            artifacts = self._split(steps, together)
         for step, artifact, there in zip(steps, artifacts, before, strict=True):
             check_folder(step, artifact, there)
         return {step.id: artifact for step, artifact in zip(steps, artifacts, strict=True)}
 
-    def _send(self, step: PlannedStep, request: Request[R]) -> R:
-        def emit(message: Progress | Warned) -> None:
-            data = as_json(message)
-            if isinstance(message, Progress):
-                self.events.emit("step_progress", step.id, **data)
-            else:
-                self.events.emit("warning", step.id, **data)
+    def _split(self, steps: list[PlannedStep], request: RunStep | RunTogether) -> Any:
+        """Let workers do what of the steps can be split, and one of them the rest."""
+        pieces = [step.estimate.pieces for step in steps]
+        return self.division.make(
+            request, pieces, lambda part, emit: self._send(steps[0], part, emit),
+            lambda message: self._tell(steps[0], message),
+        )  # fmt: skip
 
-        return self.workers.perform(request, emit, inline=step.spec.isolation == "inline")
+    def _tell(self, step: PlannedStep, message: Progress | Warned) -> None:
+        kind = "step_progress" if isinstance(message, Progress) else "warning"
+        self.events.emit(kind, step.id, **as_json(message))
+
+    def _send(self, step: PlannedStep, request: Request[R], emit: Emit | None = None) -> R:
+        tell = emit or (lambda message: self._tell(step, message))
+        return self.workers.perform(request, tell, inline=step.spec.isolation == "inline")
 
     def _read_inputs(self, step: PlannedStep) -> None:
         """Hash outputs of an earlier run: disk corruption does not change modification times.

@@ -154,7 +154,9 @@ def _step_context(
     context = StepContext(
         **{f.name: getattr(data, f.name) for f in fields(data)},
         settings=request.settings.build(),
-        output=OutputFolder(request.output, data.work, request.units, request.reserved),
+        output=OutputFolder(
+            request.output, data.work, request.units, request.reserved, request.finished
+        ),
         secrets=visible_secrets(request.secrets),
         on_progress=on_progress,
         on_cancelled=cancelled,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from uploader_core.artifact import Artifact
+from uploader_core.artifact import Artifact, ArtifactFile
 from uploader_core.contract import settings as contract_settings
 from uploader_core.contract.context import (
     ArrivalContext,
@@ -156,6 +156,7 @@ class StepRequest(Request[R]):
         sections: To be rendered for a document.
         reserved: Names in that folder that other steps write.
         together: Whether the function takes several contexts at once.
+        finished: Files of the folder that other workers of the step made as their pieces.
     """
 
     context: StepData
@@ -165,6 +166,7 @@ class StepRequest(Request[R]):
     sections: tuple[SectionRequest, ...] = ()
     reserved: tuple[str, ...] = ()
     together: bool = False
+    finished: tuple[ArtifactFile, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

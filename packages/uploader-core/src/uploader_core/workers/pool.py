@@ -37,8 +37,10 @@ class Workers:
 
     Attributes:
         stopped: Whether the run was stopped.
+        remote: Whether steps may run on other machines.
     """
 
+    remote = False
     _inline = threading.Lock()
 
     def __init__(

@@ -1,0 +1,1 @@
+"""Steps as jobs that run somewhere else, and steps whose work splits."""

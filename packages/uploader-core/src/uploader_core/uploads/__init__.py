@@ -1,0 +1,1 @@
+"""What uploads need beyond the attempt that runs."""
