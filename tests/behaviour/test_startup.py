@@ -82,11 +82,14 @@ def test_run_imports_exactly_the_one_that_is_named(crowd: Path, fine_tune: Path)
     own = {"uploader_core.builtin.plugin", "uploader_core.builtin.local_source.plugin"}
     assert ours == {
         *("uploader_core.plugin", "uploader_lora.plugin", "uploader_hf.plugin"),
-        *("uploader_ollama.plugin", "uploader_oci.plugin", "uploader_mlx.plugin", *own),
+        *("uploader_ollama.plugin", "uploader_oci.plugin", "uploader_mlx.plugin"),
+        *("uploader_fsspec.plugin", *own),
     }
     assert not modules & HEAVY
 
 
-@pytest.mark.parametrize("plugin", ["lora", "merged", "gguf", "hf", "ollama", "oci", "mlx"])
+@pytest.mark.parametrize(
+    "plugin", ["lora", "merged", "gguf", "hf", "ollama", "oci", "mlx", "fsspec"]
+)
 def test_plugin_modules_are_light(plugin: str, tmp_path: Path) -> None:
     assert not modules_after(f"import uploader_{plugin}.plugin", tmp_path) & HEAVY

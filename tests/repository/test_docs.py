@@ -23,7 +23,9 @@ from uploader_core.plugins.registry import Registry
 
 DOCS = Path(__file__).parents[2] / "docs"
 REFERENCE = DOCS / "reference"
-FIRST_PARTY = ("dir", "lora", "merged", "gguf", "compressed", "mlx", "hf", "ollama", "oci")
+FIRST_PARTY = (
+    "dir", "lora", "merged", "gguf", "compressed", "mlx", "hf", "ollama", "oci", "fsspec",
+)  # fmt: skip
 
 
 def page(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Storage that fsspec reaches: sources in it, and releases to it."""

@@ -1,0 +1,1 @@
+"""Adapters and models in buckets as sources."""

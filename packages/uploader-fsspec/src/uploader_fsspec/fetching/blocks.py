@@ -1,0 +1,107 @@
+"""One file from a store: by blocks, several at once, and from where it was.
+
+What arrived is on disk before it is written down, so a file that a kill or a lost line left behind
+goes on at the blocks that are missing. It gets its name when all of it is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from uploader_core.plugin import TemporaryError
+from uploader_fsspec.store.store import Entry, Store
+
+BLOCK = 8 << 20
+"""Bytes of one request."""
+
+_AT_ONCE = 8
+_PARTIAL, _BLOCKS = ".partial", ".blocks"
+
+
+def fetch_file(store: Store, name: str, entry: Entry, target: Path) -> None:
+    """Bring a file here, unless it is.
+
+    Two processes may bring the same: they write the same bytes to the same places.
+
+    Args:
+        store: Where it is.
+        name: Its name there.
+        entry: What was listed; another object under that name is refused.
+        target: Name here, in a folder that is only for this state of the store.
+
+    Raises:
+        TemporaryError: It was changed meanwhile, or the network.
+        UploaderError: It is not there, or not for us.
+    """
+    if target.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial, blocks = (target.with_name(target.name + end) for end in (_PARTIAL, _BLOCKS))
+    file = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _bring(store, name, entry, file, blocks)
+        if store.entry(name) != entry:
+            for left in (partial, blocks):
+                left.unlink(missing_ok=True)
+            raise TemporaryError(
+                f"{name} in {store.address} was changed while it was fetched",
+                owner="whoever wrote there",
+                safe="nothing of it is used",
+                next="run the same command again",
+            )
+        os.fsync(file)
+    finally:
+        os.close(file)
+    blocks.unlink(missing_ok=True)
+    if target.is_file():  # of another process, which was through before
+        partial.unlink(missing_ok=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            partial.replace(target)
+
+
+def _bring(store: Store, name: str, entry: Entry, file: int, blocks: Path) -> None:
+    """Write the blocks that are missing, and note each when it is on disk."""
+    count = -(-entry.size // BLOCK)
+    if os.fstat(file).st_size != entry.size:
+        blocks.unlink(missing_ok=True)
+        os.ftruncate(file, entry.size)
+    missing = [n for n in range(count) if n not in {*_noted(blocks)}]
+
+    def bring(number: int) -> int:
+        start = number * BLOCK
+        content = store.read_range(name, start, min(entry.size, start + BLOCK))
+        _write_at(file, start, content)
+        return number
+
+    with blocks.open("ab", buffering=0) as notes, ThreadPoolExecutor(_AT_ONCE) as pool:
+        jobs: set[Future[int]] = {pool.submit(bring, number) for number in missing}
+        try:
+            while jobs:
+                done, jobs = wait(jobs, return_when=FIRST_COMPLETED)
+                numbers = [job.result() for job in done]
+                os.fsync(file)
+                notes.write(b"".join(number.to_bytes(4, "little") for number in numbers))
+        except BaseException:
+            for job in jobs:
+                job.cancel()
+            raise
+
+
+def _noted(blocks: Path) -> Iterator[int]:
+    """Yield the numbers of the blocks that are there; a half-written one at the end is none."""
+    with contextlib.suppress(FileNotFoundError):
+        content = blocks.read_bytes()
+        for at in range(0, len(content) - 3, 4):
+            yield int.from_bytes(content[at : at + 4], "little")
+
+
+def _write_at(file: int, start: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        size = os.pwrite(file, view, start)
+        view, start = view[size:], start + size

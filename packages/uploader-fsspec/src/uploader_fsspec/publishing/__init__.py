@@ -1,0 +1,1 @@
+"""From the files of a release to a folder of a bucket that was compared."""

@@ -1,0 +1,1 @@
+"""A folder in a bucket or other storage: listing, reading, writing, proving."""

@@ -1,0 +1,150 @@
+"""What fsspec's implementations raise, as errors of uploader that name place and fix.
+
+s3fs translates the codes of S3 into Python's own errors and keeps the answer as their cause.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from uploader_core.plugin import (
+    AuthError,
+    RefusedError,
+    TemporaryError,
+    UploaderError,
+    UsageError,
+)
+from uploader_fsspec.store.address import Address
+
+AGAIN = "run the same command again; what is there already is neither fetched nor sent again"
+
+_NO_CREDENTIALS = {
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError",
+    "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError",
+    "DefaultCredentialsError", "ProfileNotFound",
+}  # fmt: skip
+_SAY = {
+    "InvalidAccessKeyId": "the access key is not known there",
+    "SignatureDoesNotMatch": "the secret key does not fit the access key",
+    "ExpiredToken": "the session token has expired",
+    "InvalidToken": "the session token is not valid there",
+    "RequestTimeTooSkewed": "the clock of this machine and that of the store are too far apart",
+}
+_SET_KEYS = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true "
+    "for a bucket that everybody may read",
+    "gs": "gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS",
+    "hf": "hf auth login, or set HF_TOKEN",
+}
+_FOREIGN = ("botocore", "aiobotocore", "aiohttp", "httpx", "httpx2", "requests", "urllib3",
+            "google", "gcsfs", "azure", "paramiko", "fsspec")  # fmt: skip
+
+
+@contextlib.contextmanager
+def translated(
+    address: Address, what: str, missing: type[RefusedError] = RefusedError
+) -> Iterator[None]:
+    """Turn what a store's library raises into an error that says what to do.
+
+    Args:
+        address: The folder that is worked with.
+        what: What is being done, to follow a place (``reading config.json``).
+        missing: Class for what is not there.
+
+    Raises:
+        UploaderError: As said.
+    """
+    try:
+        yield
+    except UploaderError:
+        raise
+    except Exception as error:
+        found = _translate(error, address, what, missing)
+        if found is None:
+            raise
+        raise found from error
+
+
+def is_passing(error: Exception) -> bool:
+    """Tell whether the same request may succeed a moment later."""
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+        return False
+    if _name(error) in _NO_CREDENTIALS or _name(error) in (
+        "ParamValidationError",
+        "InvalidBucketName",
+    ):
+        return False
+    return isinstance(error, OSError | EOFError) or _module(error) in _FOREIGN
+
+
+def code_of(error: BaseException | None) -> str:
+    """Return the code with which S3 refused a request, "" where none is known."""
+    while error is not None:
+        answer: Any = getattr(error, "response", None)
+        if isinstance(answer, dict) and isinstance(answer.get("Error"), dict):
+            return str(answer["Error"].get("Code", ""))
+        error = error.__cause__
+    return ""
+
+
+def _translate(
+    error: Exception, address: Address, what: str, missing: type[RefusedError]
+) -> UploaderError | None:
+    code, name = code_of(error), _name(error)
+    keys = _SET_KEYS.get("gs" if address.protocol == "gcs" else address.protocol.rstrip("a"))
+    keys = keys or f"give credentials where {address.protocol} looks for them"
+    if name in _NO_CREDENTIALS:
+        said = f": {error}" if name == "ProfileNotFound" else ""
+        return AuthError(
+            f"there are no credentials for {address}{said}", owner=address.bucket, next=keys
+        )
+    if code == "RequestTimeTooSkewed":
+        return AuthError(
+            f"{address}: {_SAY[code]}",
+            owner=address.bucket,
+            next="set the clock: timedatectl set-ntp true",
+        )
+    if isinstance(error, PermissionError):
+        why = _SAY.get(code)
+        return AuthError(
+            f"{what} in {address} is not allowed: {why or error or code}",
+            owner=address.bucket,
+            safe="nothing that is there was changed by this",
+            next=keys if why else f"ask for the right to do it on {address}, or {keys}",
+        )
+    if code == "NoSuchBucket":
+        return missing(
+            f"there is no bucket {address.bucket}",
+            owner=str(address),
+            safe="nothing was written",
+            next="create it, or check its name; AWS_ENDPOINT_URL says where a store is that is not "
+            "Amazon's",
+        )
+    if isinstance(error, FileNotFoundError):
+        return missing(
+            f"there is nothing at {address} ({what})",
+            owner=address.bucket,
+            safe="nothing was written",
+            next="check the address: protocol://bucket/folder",
+        )
+    if name in ("ParamValidationError", "InvalidBucketName") or code == "InvalidBucketName":
+        said = str(error).strip().rpartition("\n")[2]
+        return UsageError(f"{address} is no address: {said}", next="check the bucket's name")
+    if is_passing(error):
+        return TemporaryError(
+            f"{what} in {address} failed: {name}: {error}",
+            owner="the network, or the store",
+            safe="what arrived is kept",
+            next=AGAIN,
+        )
+    return None
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__
+
+
+def _module(error: Exception) -> str:
+    return type(error).__module__.partition(".")[0]

@@ -1,0 +1,215 @@
+"""A folder of a store, by fsspec alone: listed, read by ranges, written, proven by reading back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from uploader_core.plugin import CHUNK, IntegrityError, RefusedError, UploadFile, hash_file
+from uploader_fsspec.store.address import Address
+from uploader_fsspec.store.errors import is_passing, translated
+
+ATTEMPTS = 6
+"""Requests for one range, over lost connections."""
+
+_IDENTITIES = ("ETag", "etag", "generation", "blob_id", "md5Hash", "content_md5")
+"""What implementations tell of an object that changes with its content, the most exact first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One object.
+
+    Attributes:
+        size: Bytes.
+        identity: Changes with its content; what exactly it is depends on the store.
+    """
+
+    size: int
+    identity: str
+
+
+class Store:
+    """The folder of an address; names are relative to it.
+
+    Args:
+        address: The folder.
+        filesystem: Of fsspec, for its protocol.
+        path: The folder as the file system writes it.
+        missing: Class of the error where something is not there.
+    """
+
+    def __init__(
+        self, address: Address, filesystem: Any, path: str, missing: type[RefusedError]
+    ) -> None:
+        self.address = address
+        self.filesystem = filesystem
+        self.path = path.rstrip("/")
+        self.missing = missing
+
+    # -- what is there -------------------------------------------------------------------------
+
+    def list_folder(self, folder: str = "") -> tuple[dict[str, Entry], tuple[str, ...]]:
+        """Return the files right in a folder, and the names of the folders in it.
+
+        Raises:
+            RefusedError: There is no such folder, in the class that was asked for.
+        """
+        with self.errors("listing"):
+            found = self.filesystem.ls(self._whole(folder), detail=True)
+        files, folders = {}, []
+        for info in found:
+            name = self._name(info)
+            if info.get("type") == "directory":
+                folders.append(name)
+            elif name and not name.endswith("/"):  # an empty object that stands for a folder
+                files[name] = _entry(info)
+        return files, tuple(sorted(folders))
+
+    def list_all(self) -> dict[str, Entry]:
+        """Return all files below the folder; none where it does not exist."""
+        with self.errors("listing"):
+            found = self.filesystem.find(self.path, detail=True)
+        entries = {self._name(i): _entry(i) for i in found.values() if i.get("type") != "directory"}
+        return {name: entry for name, entry in entries.items() if name and not name.endswith("/")}
+
+    def entry(self, name: str) -> Entry:
+        """Ask for one file anew."""
+        with self.errors(f"looking at {name}"):
+            return _entry(self.filesystem.info(self._whole(name)))
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Return bytes of a file, over lost connections.
+
+        Raises:
+            UploaderError: It is not there, not for us, or the network.
+        """
+        with self.errors(f"reading {name}"):
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    content: bytes = self.filesystem.cat_file(
+                        self._whole(name), start=start, end=stop
+                    )
+                    if len(content) != stop - start:
+                        raise OSError(f"{len(content):,} bytes came, not {stop - start:,}")
+                    return content
+                except Exception as error:
+                    if attempt == ATTEMPTS or not is_passing(error):
+                        raise
+                    time.sleep(min(5.0, 0.1 * 2**attempt))
+        raise AssertionError("unreachable")
+
+    def read(self, name: str, size: int) -> bytes:
+        """Return a small file of a size that is known."""
+        return self.read_range(name, 0, size) if size else b""
+
+    def digest(self, name: str, size: int) -> str:
+        """Read a file back and return its sha256."""
+        digest = hashlib.sha256()
+        for start in range(0, size, CHUNK):
+            digest.update(self.read_range(name, start, min(size, start + CHUNK)))
+        return digest.hexdigest()
+
+    def holds(self, name: str, file: UploadFile, entry: Entry, *, read: bool) -> bool:
+        """Tell whether a file is there as it was recorded.
+
+        Args:
+            name: Its name there.
+            file: What it should be.
+            entry: What was listed of it.
+            read: Read it back even where the store keeps checksums.
+        """
+        del read  # fsspec itself knows no checksums
+        return entry.size == file.size and self.digest(name, entry.size) == file.sha256
+
+    def holds_digest(self, name: str, sha256: str, entry: Entry, *, read: bool) -> bool:
+        """Tell the same where the file is not on this machine."""
+        del read
+        return self.digest(name, entry.size) == sha256
+
+    # -- changes -------------------------------------------------------------------------------
+
+    def put(self, name: str, file: UploadFile, tell: Callable[[int], None]) -> None:
+        """Send a file.
+
+        Args:
+            name: Its name there.
+            file: What is sent; another content than recorded is refused.
+            tell: Told of bytes that were sent; may raise to stop.
+
+        Raises:
+            IntegrityError: It changed since it was recorded.
+        """
+        from fsspec.callbacks import Callback
+
+        class Told(Callback):  # type: ignore[misc]
+            def relative_update(self, inc: int = 1) -> None:
+                tell(inc)
+
+        if hash_file(file.path) != (file.size, file.sha256):
+            raise changed(file)
+        with self.errors(f"sending {name}"):
+            whole = self._whole(name)
+            self.filesystem.makedirs(whole.rpartition("/")[0], exist_ok=True)
+            self.filesystem.put_file(str(file.path), whole, callback=Told())
+
+    def put_bytes(self, name: str, content: bytes) -> None:
+        """Write a small file."""
+        with self.errors(f"writing {name}"):
+            whole = self._whole(name)
+            self.filesystem.makedirs(whole.rpartition("/")[0], exist_ok=True)
+            self.filesystem.pipe_file(whole, content)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files; one that is not there is no error."""
+        with self.errors("removing what only an earlier release had"):
+            for name in names:
+                try:
+                    self.filesystem.rm_file(self._whole(name))
+                except FileNotFoundError:
+                    continue
+
+    # -- what only some stores have ------------------------------------------------------------
+
+    def try_writing(self) -> None:
+        """Raise where this login may not write, as far as that can be tried without a trace."""
+
+    def give_up_uploads(self) -> None:
+        """End uploads in parts that nobody will complete."""
+
+    def is_public(self) -> bool | None:
+        """Tell whether everybody may read, None where it is not known."""
+        return None
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def errors(self, what: str) -> Any:
+        """Return a context in which errors of the library become ours."""
+        return translated(self.address, what, self.missing)
+
+    def _whole(self, name: str) -> str:
+        return f"{self.path}/{name}" if name else self.path
+
+    def _name(self, info: Mapping[str, Any]) -> str:
+        return str(info["name"]).removeprefix(self.path).lstrip("/")
+
+
+def changed(file: UploadFile) -> IntegrityError:
+    """Return the error of a file that is not what was recorded any more."""
+    return IntegrityError(
+        f"{file.path.name} changed since it was recorded",
+        owner=str(file.path),
+        safe="it is not part of what is at the destination",
+        next="run the same command again; the file will be made again",
+    )
+
+
+def _entry(info: Mapping[str, Any]) -> Entry:
+    size = int(info.get("size") or 0)
+    identity = next((str(info[key]) for key in _IDENTITIES if info.get(key)), "")
+    # Of other stores everything that they tell: times change where content does.
+    return Entry(size=size, identity=identity or json.dumps(info, sort_keys=True, default=str))
