@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from blocks_plugin import BLOCKS_PLUGIN, BLOCKS_WORK
 from notes_plugin import NOTES_PLUGIN, NOTES_WORK
 
 
@@ -29,6 +30,24 @@ def notes_plugin(install: Callable[..., None]) -> None:
             },
         },
         version="2.5",
+    )
+
+
+@pytest.fixture
+def blocks_plugin(install: Callable[..., None]) -> None:
+    """A format plugin of a third party whose work splits: ``acme.blocks``."""
+    install(
+        "acme-blocks",
+        {
+            "acme_blocks.__init__": "",
+            "acme_blocks.plugin": BLOCKS_PLUGIN,
+            "acme_blocks.work": BLOCKS_WORK,
+        },
+        {
+            "plugins": {"blocks": "acme_blocks.plugin"},
+            "artifacts": {"acme.blocks": "acme_blocks.plugin"},
+        },
+        version="1.0",
     )
 
 

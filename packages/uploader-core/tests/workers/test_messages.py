@@ -87,6 +87,7 @@ DATA: dict[str, Any] = {
     "state": Path("/r/s"),
     "cards": {"lora": CardFacts(title="LoRA")},
     "variant": "q4",
+    "pieces": ("model-1.safetensors",),
 }
 STEP: dict[str, Any] = {
     **WHO,
@@ -100,6 +101,7 @@ STEP: dict[str, Any] = {
     "sections": (SECTION,),
     "reserved": ("README.md",),
     "together": True,
+    "finished": (ArtifactFile(name="a.bin", size=1, sha256="0" * 64),),
 }
 CONTEXT = PlanContext(
     inputs=(ARTIFACT,),

@@ -12,6 +12,7 @@ from uploader_core.plugin import (
     Estimate,
     Finding,
     Lever,
+    Piece,
     PlanContext,
     SourceError,
     StepContext,
@@ -220,6 +221,8 @@ def estimate(context: PlanContext) -> Estimate:
         exact=not renamed,
         files=tuple(sizes.items()),
         levers=tuple(levers),
+        # Another engine merges the whole model at once.
+        pieces=() if whole else tuple(Piece(name=s.name, size=s.nbytes) for s in folder.shards),
     )
 
 
@@ -237,6 +240,7 @@ def estimate_4bit(context: PlanContext) -> Estimate:
         bytes_written=sum(sizes.values()),
         peak_memory=_TORCH + _working_memory(checkpoint) + largest,
         files=tuple(sizes.items()),
+        pieces=tuple(Piece(name=shard.name, size=shard.largest) for shard in shards),
     )
 
 

@@ -24,8 +24,11 @@ LEAST = 64 << 20
 MOST = 1 << 30
 """Bytes of pieces after which a worker is done, so that little is lost with it."""
 
-VARIABLE = "UPLOADER_LEAST_PIECE"
+LEAST_VARIABLE = "UPLOADER_LEAST_PIECE"
 """Variable of the environment for another :data:`LEAST`, in bytes."""
+
+MOST_VARIABLE = "UPLOADER_MOST_PIECE"
+"""Variable of the environment for another :data:`MOST`, in bytes."""
 
 Perform = Callable[[Any, Emit], Any]
 
@@ -44,9 +47,8 @@ class Division:
     ) -> None:
         self._jobs = jobs
         self._places = places
-        self._least = LEAST
-        with contextlib.suppress(ValueError):
-            self._least = max(1, int(environment.get(VARIABLE, "")))
+        self._least = _size(environment, LEAST_VARIABLE, LEAST)
+        self._most = _size(environment, MOST_VARIABLE, MOST)
 
     def make(
         self, request: JobRequest, pieces: Sequence[Sequence[Piece]], perform: Perform, emit: Emit
@@ -62,7 +64,7 @@ class Division:
         Raises:
             UploaderError: As a piece did, when those that were begun have ended.
         """
-        groups = group(pieces, self._jobs, self._least)
+        groups = group(pieces, self._jobs, self._least, self._most)
         if len(groups) < 2:
             return perform(request, emit)
         sum_up = _Sum(emit, len(groups))
@@ -115,8 +117,14 @@ class Division:
         return answers
 
 
+def _size(environment: Mapping[str, str], variable: str, otherwise: int) -> int:
+    with contextlib.suppress(ValueError):
+        return max(1, int(environment.get(variable, "")))
+    return otherwise
+
+
 def group(
-    pieces: Sequence[Sequence[Piece]], jobs: int, least: int = LEAST
+    pieces: Sequence[Sequence[Piece]], jobs: int, least: int = LEAST, most: int = MOST
 ) -> list[tuple[tuple[str, ...], ...]]:
     """Say which pieces are done by one worker.
 
@@ -124,13 +132,14 @@ def group(
         pieces: Of each step of a request, in their order.
         jobs: Workers that are to be had.
         least: Bytes that are worth a worker.
+        most: Bytes that are enough for one.
 
     Returns:
         For each worker the names of each step's pieces, neighbours together, of about the same
         size; fewer than two where the work is not split.
     """
     total = sum(piece.size for each in pieces for piece in each)
-    count = max(min(jobs, total // least), total // MOST)
+    count = max(min(jobs, total // least), total // most)
     count = min(count, *(len(each) for each in pieces))
     if jobs < 2 or count < 2:
         return []

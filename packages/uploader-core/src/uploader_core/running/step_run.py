@@ -202,8 +202,10 @@ class StepRun:
         )  # fmt: skip
 
     def _tell(self, step: PlannedStep, message: Progress | Warned) -> None:
-        kind = "step_progress" if isinstance(message, Progress) else "warning"
-        self.events.emit(kind, step.id, **as_json(message))
+        if isinstance(message, Progress):
+            self.events.emit("step_progress", step.id, **as_json(message))
+        else:
+            self.events.emit("warning", step.id, **as_json(message))
 
     def _send(self, step: PlannedStep, request: Request[R], emit: Emit | None = None) -> R:
         tell = emit or (lambda message: self._tell(step, message))

@@ -38,7 +38,7 @@ _THREADS = 2  # bitsandbytes lets other threads run
 
 
 def save(context: StepContext) -> Artifact:
-    """Merge, quantise and write the model."""
+    """Merge, quantise and write the model, or those of its shards that are this worker's pieces."""
     checkpoint = open_checkpoint(context.input("checkpoint"))
     settings: Merged4Settings = context.settings
     selection = select(checkpoint, settings)
@@ -51,15 +51,18 @@ def save(context: StepContext) -> Artifact:
             pool,
             best_device(),
         )
-        total, done = checkpoint.nbytes, 0
-        for shard in shards:
+        mine = [s for s in shards if not context.pieces or s.name in context.pieces]
+        total, done = sum(_read_for(checkpoint, shard) for shard in mine), 0
+        for shard in mine:
             if context.output.done(shard.name) is None:
                 with context.output.reserve(shard.name) as path, path.open("wb") as handle:
                     for name in _write(checkpoint, shard, settings, quantiser, handle):
                         done += checkpoint.recipe(name).nbytes
                         context.progress("quantising", done, total)
             else:
-                done += sum(checkpoint.recipe(n).nbytes for n in (*shard.plain, *shard.states))
+                done += _read_for(checkpoint, shard)
+        if context.pieces:
+            return context.artifact()
         written = _read_back(context, shards)
         packed = dict.fromkeys(selection.names, state_ending(settings))
         compare_headers(describe(checkpoint), written, packed)
@@ -86,6 +89,11 @@ def save(context: StepContext) -> Artifact:
             "proof": proof,
         }
     )
+
+
+def _read_for(checkpoint: Checkpoint, shard: FourBitShard) -> int:
+    """Return the bytes of the tensors that a shard is made of."""
+    return sum(checkpoint.recipe(name).nbytes for name in (*shard.plain, *shard.states))
 
 
 def _write(

@@ -31,12 +31,13 @@ _PIECE = 1 << 21
 
 
 def save(context: StepContext) -> Artifact:
-    """Merge and write the model."""
+    """Merge and write the model, or those of its shards that are this worker's pieces."""
     checkpoint = settled(context.input("checkpoint"), context.settings.names)
     folder = plan_folder(checkpoint, context.settings)
-    progress = _Progress(context, sum(shard.nbytes for shard in folder.shards))
+    mine = [s for s in folder.shards if not context.pieces or s.name in context.pieces]
+    progress = _Progress(context, sum(shard.nbytes for shard in mine))
     shards = []
-    for shard in folder.shards:
+    for shard in mine:
         if context.output.done(shard.name) is None:
             shards.append(shard)
         else:
@@ -44,6 +45,8 @@ def save(context: StepContext) -> Artifact:
     with thread_pool(processors()) as pool:
         if shards:
             _write(context, _merged(context, checkpoint), shards, pool, progress)
+        if context.pieces:
+            return context.artifact()
         context.progress("proving", 0, 1, "steps")
         # In here, where torch computes in one thread: the rows are short, and waking others for
         # each of them takes longer than the work.
