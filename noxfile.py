@@ -46,6 +46,7 @@ PACKAGES = (
     "oci",
     "fsspec",
     "ollama",
+    "slurm",
     "loopback-hub",
     "demo",
     "trainers",

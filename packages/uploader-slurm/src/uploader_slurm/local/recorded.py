@@ -1,0 +1,57 @@
+"""Runs a command below submitit's controller and writes down how it ended: ``... FOLDER COMMAND``.
+
+submitit knows how a function ended that it unpickled, and of a command nothing. At the end of its
+time it signals its own child alone, and kills that a second later; so signals are handed on, and
+what does not end by them is killed, with all below it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+_GRACE = 0.6
+"""Seconds between the signal and the end; submitit waits one."""
+
+
+def main(folder: str, *command: str) -> int:
+    """Run a command; its exit code comes into ``CONTROLLER.exit``.
+
+    Returns:
+        The exit code, negative for a signal that ended the command.
+    """
+    record = Path(folder) / f"{os.getppid()}.exit"
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+
+        def end(number: int, _: object) -> None:
+            below = _below(process.pid)
+            process.send_signal(number)
+            psutil.wait_procs(below, timeout=_GRACE)
+            for each in [*below, *_below(process.pid)]:
+                with contextlib.suppress(psutil.Error):
+                    each.kill()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        code = process.wait()
+    partial = record.with_suffix(".partial")
+    partial.write_text(str(code), "ascii")
+    partial.replace(record)
+    return code
+
+
+def _below(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return [*process.children(recursive=True), process]
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
