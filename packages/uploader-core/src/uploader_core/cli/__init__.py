@@ -19,6 +19,7 @@ from uploader_core.cli.commands import OpenGroup, foreign_commands
 COMMANDS = {
     "run": ("uploader_core.cli.run:run", "Make a release and send it where you want it."),
     "plan": ("uploader_core.cli.run:plan", "Show what run would do; write nothing."),
+    "batch": ("uploader_core.cli.batch:batch", "Make many releases in one go."),
     "verify": ("uploader_core.cli.verify:verify", "Check a release against its manifest."),
     "doctor": ("uploader_core.cli.doctor:doctor", "Look at this machine and what is installed."),
     "plugins": ("uploader_core.cli.plugins:plugins", "List, examine, find and install plugins."),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from uploader_core.disk.safe_write import write_bytes
 from uploader_core.page.content import body
-from uploader_core.page.markup import element, text
+from uploader_core.page.markup import Markup, element, text
 from uploader_core.running.report import Report
 
 NAME = "report.html"
@@ -23,14 +23,23 @@ def render(report: Report, events: Path) -> str:
         report: Of the run.
         events: Its log.
     """
+    return document(f"{report.plan.release.name} — uploader", body(report, events))
+
+
+def document(title: str, content: Markup) -> str:
+    """Return a page of its own, to which nothing is loaded.
+
+    Args:
+        title: Of the page.
+        content: What is on it.
+    """
     style = resources.files("uploader_core.page").joinpath("page.css").read_text("utf-8")
-    title = element("title", f"{report.plan.release.name} — uploader")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{text(_POLICY)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer">'
-        f"{title}<style>{style}</style></head><body>{element('main', body(report, events))}"
+        f"{element('title', title)}<style>{style}</style></head><body>{element('main', content)}"
         "</body></html>\n"
     )
 

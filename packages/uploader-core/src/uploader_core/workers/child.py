@@ -242,7 +242,7 @@ def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
 
     request = messages.from_line(sys.stdin.readline(), more)
     if isinstance(request, messages.Import):
-        _load(request)
+        load(request)
         line = sys.stdin.readline()
         if not line:
             return 0
@@ -250,7 +250,7 @@ def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
     cancelled = threading.Event()
     threading.Thread(target=_listen, args=(cancelled,), daemon=True).start()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
-    _load(request)
+    load(request)
     try:
         result = _answer(request, emit, cancelled.is_set, more)
     except UploaderError as error:
@@ -260,7 +260,7 @@ def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
     return 0
 
 
-def _load(request: messages.Import | messages.Request[Any]) -> None:
+def load(request: messages.Import | messages.Request[Any]) -> None:
     """Import what a step needs, as what stays until this process ends.
 
     What is wrong with it is told when the step itself runs. Never done in the process of a run,
