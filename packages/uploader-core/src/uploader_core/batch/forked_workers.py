@@ -50,8 +50,16 @@ class ForkServers:
                 return None
             server = self._servers.get(run)
             if server is None or server.gone:
+                if server is not None:
+                    server.close()
                 server = self._servers[run] = _Server(run, self._environment)
         return server.fork()
+
+    @property
+    def processes(self) -> list[int]:
+        """Numbers of the processes that fork."""
+        with self._guard:
+            return [server.pid for server in self._servers.values() if not server.gone]
 
     def close(self) -> None:
         """End the servers; workers that still run are not theirs to end."""
@@ -144,7 +152,12 @@ class _Server:
         self._ends: dict[int, _End] = {}
         self._forks: bool | None = None
         self.gone = False
-        threading.Thread(target=self._listen, name=f"forks {run}", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name=f"forks {run}", daemon=True)
+        self._listener.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def fork(self) -> Process | None:
         """Start a worker; None where this process cannot, or not any more."""
@@ -176,9 +189,11 @@ class _Server:
             self._link.shutdown(socket.SHUT_RDWR)
         self._process.kill()
         self._process.wait()
+        self._listener.join()
 
     def _listen(self) -> None:
-        with contextlib.suppress(OSError), self._link.makefile("r", encoding="ascii") as said:
+        said = self._link.makefile("r", encoding="ascii")
+        with contextlib.suppress(OSError), self._link, said:
             for line in said:
                 pid, _, code = line.strip().partition(" ")
                 if code:

@@ -71,11 +71,17 @@ def _serve(link: socket.socket) -> None:
                 message, streams, _, _ = socket.recv_fds(link, 1, 3)
                 if not message:
                     return  # the run is gone; its workers notice by themselves
+                leads, begins = os.pipe()
                 pid = os.fork()
                 if pid == 0:
                     selector.close()
+                    os.close(leads)
+                    os.setsid()
+                    os.close(begins)
                     _become_worker(link, streams, (ended, waker))
-                for stream in streams:
+                os.close(begins)
+                os.read(leads, 1)  # who knows its number may end its group at once
+                for stream in (*streams, leads):
                     os.close(stream)
                 link.sendall(f"{pid}\n".encode())
 
@@ -100,7 +106,6 @@ def _become_worker(link: socket.socket, streams: list[int], ours: tuple[int, int
         link.close()
         for number in ours:
             os.close(number)
-        os.setsid()
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)

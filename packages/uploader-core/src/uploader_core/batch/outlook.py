@@ -126,10 +126,10 @@ def look_at_all(
     runnable = [p for p in prospects if p.error is None]
     plans = [p.survey.plan for p in runnable if p.survey is not None and not p.done]
     at_once, warnings = _that_fit(plans, max(1, at_once))
-    space = tuple(_together(plans, at_once))
-    refuse_if(_too_small(space, len(plans)))
+    space = tuple(together(plans, at_once))
+    refuse_if(too_small(space, len(plans)))
     return Outlook(
-        prospects=tuple(_by_base(prospects)),
+        prospects=tuple(by_base(prospects)),
         left_out=left_out,
         space=space,
         at_once=at_once,
@@ -151,7 +151,7 @@ def _look_at(wanted: Wanted, registry: Registry, config: Config, means: Means) -
     return replace(prospect, survey=survey, error=refused)
 
 
-def _by_base(prospects: list[Prospect]) -> list[Prospect]:
+def by_base(prospects: list[Prospect]) -> list[Prospect]:
     """Sort by base, the one that is named first first; within one as they are named."""
     order: dict[str, int] = {}
     for prospect in prospects:
@@ -215,8 +215,13 @@ def _that_fit(plans: list[Plan], at_once: int) -> tuple[int, tuple[str, ...]]:
     )
 
 
-def _together(plans: list[Plan], at_once: int) -> Iterator[FileSystem]:
-    """Add up what the runs do to each file system; a download that several need counts once."""
+def together(plans: list[Plan], at_once: int) -> Iterator[FileSystem]:
+    """Add up what the runs do to each file system; a download that several need counts once.
+
+    Args:
+        plans: Of the runs, assessed.
+        at_once: Runs side by side.
+    """
     found: dict[int, list[FileSystem]] = defaultdict(list)
     for plan in plans:
         for system in plan.space:
@@ -240,7 +245,13 @@ def _together(plans: list[Plan], at_once: int) -> Iterator[FileSystem]:
         )
 
 
-def _too_small(space: Iterable[FileSystem], runs: int) -> Iterator[SpaceError]:
+def too_small(space: Iterable[FileSystem], runs: int) -> Iterator[SpaceError]:
+    """Yield an error for each file system that does not hold what the runs need together.
+
+    Args:
+        space: Of :func:`together`.
+        runs: How many there are.
+    """
     for system in space:
         needed = system.peak + RESERVE
         if needed > system.free:
