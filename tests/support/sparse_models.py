@@ -79,14 +79,22 @@ def linear_layers(shape: Shape) -> dict[str, tuple[int, int]]:
     }
 
 
-def write_fine_tune(root: Path, shape: Shape, *, rank: int = 16, seed: int | None = None) -> Path:
+def write_fine_tune(
+    root: Path,
+    shape: Shape,
+    *,
+    rank: int = 16,
+    seed: int | None = None,
+    adapter_seed: int | None = None,
+) -> Path:
     """Write ``base/`` and ``run/final_model/`` and return the latter.
 
     Args:
         root: New folder.
         shape: Of the base.
         rank: Of the adapter.
-        seed: For random weights; None leaves holes.
+        seed: For random weights of both; None leaves holes.
+        adapter_seed: For those of the adapter alone.
     """
     base, adapter = root / "base", root / "run" / "final_model"
     base.mkdir(parents=True)
@@ -112,7 +120,7 @@ def write_fine_tune(root: Path, shape: Shape, *, rank: int = 16, seed: int | Non
         adapter / "adapter_model.safetensors",
         lora,
         dtype="F32",
-        seed=None if seed is None else seed + 1,
+        seed=adapter_seed if seed is None else seed + 1,
     )
     flags = {
         "peft_type": "LORA",
