@@ -22,6 +22,7 @@ from uploader_core.doctor.inspection import Inspection, inspect
 from uploader_core.plugins.entry_points import (
     ARTIFACTS,
     DOCUMENTS,
+    EXECUTORS,
     MEASURES,
     READERS,
     SCHEMES,
@@ -200,7 +201,7 @@ class PluginConformance:
         offers: dict[str, set[str]] = {}
         for group, name in advertised(self.plugin, self.load().specs):
             offers.setdefault(group, set()).add(name)
-        for group in (ARTIFACTS, SCHEMES, SOURCES, READERS, DOCUMENTS, MEASURES):
+        for group in (ARTIFACTS, SCHEMES, EXECUTORS, SOURCES, READERS, DOCUMENTS, MEASURES):
             offered = offers.get(group, set())
             said = set(self.registry().advertised(self.plugin, group))
             both = f"specs offer {sorted(offered)}, metadata says {sorted(said)}"

@@ -22,6 +22,7 @@ from pathlib import Path
 import uploader_core
 from uploader_core.contract.specs import (
     DocumentSpec,
+    ExecutorSpec,
     MakeSpec,
     ReaderSpec,
     SourceSpec,
@@ -33,6 +34,7 @@ from uploader_core.plugins.entry_points import (
     ARTIFACTS,
     DEFAULTS,
     DOCUMENTS,
+    EXECUTORS,
     MEASURES,
     PLUGINS,
     READERS,
@@ -189,6 +191,7 @@ def advertised(name: str, specs: Sequence[Spec]) -> Iterator[tuple[str, str]]:
     documents = [spec for spec in specs if isinstance(spec, DocumentSpec)]
     yield from dict.fromkeys((ARTIFACTS, spec.produces) for spec in made)
     yield from dict.fromkeys((SCHEMES, scheme) for scheme in schemes)
+    yield from ((EXECUTORS, spec.name) for spec in specs if isinstance(spec, ExecutorSpec))
     # A section belongs to whoever makes the kind; a plugin of sections alone is loaded always.
     alone = not made and not schemes
     for group, is_in in (

@@ -14,7 +14,7 @@ import click
 from uploader_core.cli.commands import OpenGroup
 from uploader_core.cli.plugin_market import install, search
 from uploader_core.doctor.inspection import Inspection, inspect, inspect_all
-from uploader_core.plugins.entry_points import ARTIFACTS, READERS, SCHEMES
+from uploader_core.plugins.entry_points import ARTIFACTS, EXECUTORS, READERS, SCHEMES
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.disabled import disable as remember_disabled
 from uploader_core.user_config.disabled import enable as forget_disabled
@@ -123,6 +123,8 @@ def _row(registry: Registry, plugin_id: str) -> dict[str, Any]:
     claims = registry.claims(plugin_id)
     kinds = registry.advertised(plugin_id, ARTIFACTS)
     schemes = registry.advertised(plugin_id, SCHEMES)
+    executors = registry.advertised(plugin_id, EXECUTORS)
+    runs = [f"--executor {name}" for name in executors]
     reads = ["sources"] if registry.advertised(plugin_id, READERS) else []
     row: dict[str, Any] = {
         "id": plugin_id,
@@ -131,7 +133,8 @@ def _row(registry: Registry, plugin_id: str) -> dict[str, Any]:
         "module": claims[0].module,
         "kinds": list(kinds),
         "schemes": list(schemes),
-        "offers": ", ".join([*kinds, *(f"{scheme}:" for scheme in schemes), *reads]),
+        "executors": list(executors),
+        "offers": ", ".join([*kinds, *(f"{scheme}:" for scheme in schemes), *reads, *runs]),
         "state": "installed",
     }
     if len({entry.distribution for entry in claims}) > 1:
