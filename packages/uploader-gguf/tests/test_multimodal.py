@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,16 @@ def test_the_estimate_knows_both(tmp_path: Path) -> None:
     real = {file.name: file.size for file in artifact.files}
     said = dict(preflight.estimate(plan_context(folder, quants=("F16",))).files)
     assert said == {name: pytest.approx(size, rel=0.03) for name, size in real.items()}
+
+
+def test_the_projector_is_a_piece(tmp_path: Path) -> None:
+    from gguf_checks import plan_context
+
+    folder = build(tmp_path, as_on_the_hub=True)
+    given = context(folder, tmp_path, quants=("Q8_0",), smoke_test=False)
+    *_, last = preflight.estimate(plan_context(folder)).pieces
+    artifact = step.convert(replace(given, pieces=(last.name,), work=tmp_path / "piece"))
+    assert [file.name for file in artifact.files] == ["mmproj-Tiny-Eyes-F16.gguf"]
 
 
 def test_a_broken_projector_does_not_pass(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import uploader_kernels
-from uploader_core.plugin import Estimate, Finding, Lever, PlanContext
+from uploader_core.plugin import Estimate, Finding, Lever, Piece, PlanContext
 from uploader_gguf.format.gguf_file import file_name
 from uploader_gguf.format.quants import QUANTS, Quant
 from uploader_gguf.importance import calibration, imatrix
@@ -19,7 +19,7 @@ from uploader_gguf.llama_cpp.pooling import check_pooling
 from uploader_gguf.llama_cpp.weights import Weights, open_weights, tokens_without_rows
 from uploader_gguf.settings import GgufSettings
 from uploader_gguf.target_size.ahead import look_ahead
-from uploader_gguf.writing import sizes
+from uploader_gguf.writing import ranges, sizes
 from uploader_gguf.writing.release_files import file_limit, projector_name
 from uploader_lora.where_it_runs import Described, of_model, planned
 from uploader_merged import checkpoint_findings, open_checkpoint
@@ -198,18 +198,26 @@ def estimate(context: PlanContext) -> Estimate:
         # Only until the importance matrix is there, before the first file is begun.
         calibrated = sizes.file_bytes(model, QUANTS["Q8_0"]) + matrix
     written = sum(size for _, size in files)
+    pieces: tuple[Piece, ...] = ()
+    if wish is None and settings.calibration is None:
+        # What a target size and calibration measure is measured on the whole model.
+        pieces = ranges.pieces(weights, sum(size for _, size in models))
+        pieces += tuple(ranges.piece(*file) for file in files[len(models) :])
+    # Parts are removed as files are put together, where the disk is short, one range at a time.
+    parts = written // len(pieces) if pieces else 0
     tried = 0
     if settings.smoke_test:
         # llama.cpp packs matrices again, in memory of its own, for the processor that it runs on.
         tried = _LLAMA + max(size for _, size in models)
     return Estimate(
-        bytes_scratch=copies + calibrated,
-        bytes_peak=copies + max(written, calibrated),
+        bytes_scratch=copies + calibrated + parts,
+        bytes_peak=copies + max(written + parts, calibrated),
         bytes_written=written,
         peak_memory=max(_RESIDENT + 3 * model.largest, tried),
         seconds=_STARTUP_SECONDS + work / (os.cpu_count() or 1),
         files=tuple(_parts(files, file_limit(settings.split_size))),
         levers=tuple(_levers(files[: len(quants)], quants)),
+        pieces=pieces,
     )
 
 

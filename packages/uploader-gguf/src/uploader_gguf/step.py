@@ -9,6 +9,7 @@ does it. All other kinds are made from the values as the F16 file holds them, be
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from math import prod
 from pathlib import Path
 
@@ -34,9 +35,10 @@ from uploader_gguf.settings import GgufSettings
 from uploader_gguf.target_size.pick import Picked, Problem
 from uploader_gguf.tokenizer import vocabulary
 from uploader_gguf.writing import roundtrip
-from uploader_gguf.writing.layout import lay_out
+from uploader_gguf.writing.layout import File, lay_out
+from uploader_gguf.writing.ranges import PREFIX, Range, ranges
 from uploader_gguf.writing.release_files import file_limit, projector_name
-from uploader_gguf.writing.writer import write
+from uploader_gguf.writing.writer import write, write_parts
 from uploader_lora.where_it_runs import Described, of_model, recorded
 
 
@@ -51,17 +53,18 @@ def convert(context: StepContext) -> Artifact:
     chain = toolchain.find(settings.llama_cpp)
     weights = open_weights(context.input("checkpoint"))
     folder = _prepare(context, weights)
+    if context.pieces:
+        return _make_pieces(context, chain, weights, folder)
     files = _finished(context)
     picked = None
     if files is None:
         importance = _importance(context, chain, weights, folder)
-        wanted = {quant.name for quant in _quants(settings) if quant.direct}
-        conversion = _plan(context, chain, weights, folder, wanted)
+        conversion = _plan(context, chain, weights, folder, _direct(settings))
         refuse_lost_head(weights, conversion)
         settled = _settle(context, conversion.keys, folder)
         conversion.keys.update(settled.keys)
         picked = _pick(context, conversion, importance)
-        files, encoders = _write(context, conversion, importance, picked)
+        files, encoders = _write(context, weights, conversion, importance, picked)
         shapes = [tensor.shape for tensor in conversion.tensors]
     else:
         headers = [gguf_file.read_header(_path(context, names)) for names in files]
@@ -121,12 +124,43 @@ def _prepare(context: StepContext, weights: Weights) -> ConverterFolder:
     return prepare_folder(weights, context.release, work, _base(context), author)
 
 
+def _make_pieces(
+    context: StepContext, chain: toolchain.Toolchain, weights: Weights, folder: ConverterFolder
+) -> Artifact:
+    """Make the ranges of tensors, and the encoder of images, that are this worker's.
+
+    Prompts, tokens and files are tried by the worker that puts the files together.
+    """
+    settings: GgufSettings = context.settings
+    if any(name.startswith(PREFIX) for name in context.pieces):
+        importance = None if settings.imatrix is None else imatrix.load(settings.imatrix)
+        conversion = _plan(context, chain, weights, folder, _direct(settings), tokens=False)
+        refuse_lost_head(weights, conversion)
+        files = _lay_out(context, conversion, importance)
+        mine = [r for r in _ranges(weights, conversion) if r.name in context.pieces]
+        write_parts(context, conversion, files, settings.kernels, mine)
+    if projector_name(context.release.name, settings.mmproj) in context.pieces:
+        _projector(context, chain, weights, folder)
+    shutil.rmtree(folder.path)
+    return context.artifact()
+
+
+def _direct(settings: GgufSettings) -> set[str]:
+    return {quant.name for quant in _quants(settings) if quant.direct}
+
+
+def _ranges(weights: Weights, conversion: Conversion) -> tuple[Range, ...]:
+    return ranges(weights, [tensor.shape for tensor in conversion.tensors])
+
+
 def _plan(
     context: StepContext,
     chain: toolchain.Toolchain,
     weights: Weights,
     folder: ConverterFolder,
     kinds: set[str],
+    *,
+    tokens: bool = True,
 ) -> Conversion:
     settings: GgufSettings = context.settings
     context.progress("reading the model's description", 0, None, "steps")
@@ -137,6 +171,7 @@ def _plan(
         kinds=kinds,
         pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, _base(context)),
         mtp=settings.mtp,
+        vocabulary=tokens,
     )
 
 
@@ -182,34 +217,42 @@ def _pick(
     return picked
 
 
-def _write(
-    context: StepContext,
-    conversion: Conversion,
-    importance: Importance | None,
-    picked: Picked | None,
-) -> tuple[list[tuple[str, ...]], Encoders]:
-    """Write what is not finished yet; return the files' names by kind, and who stored them."""
+def _lay_out(
+    context: StepContext, conversion: Conversion, importance: Importance | None
+) -> list[File]:
     settings: GgufSettings = context.settings
-    limit = file_limit(settings.split_size)
-    files = [
+    return [
         lay_out(
             quant,
             file_name(context.release.name, quant.name),
             conversion,
             importance,
             settings.overrides(),
-            limit,
+            file_limit(settings.split_size),
         )
         for quant in _quants(settings)
     ]
+
+
+def _write(
+    context: StepContext,
+    weights: Weights,
+    conversion: Conversion,
+    importance: Importance | None,
+    picked: Picked | None,
+) -> tuple[list[tuple[str, ...]], Encoders]:
+    """Write what is not finished yet; return the files' names by kind, and who stored them."""
+    settings: GgufSettings = context.settings
+    files = _lay_out(context, conversion, importance)
     wish = settings.wish()
     if picked is not None and wish is not None:
-        name = file_name(context.release.name, wish.label)
+        name, limit = file_name(context.release.name, wish.label), file_limit(settings.split_size)
         types = picked.overrides()
         files.append(lay_out(picked.quant, name, conversion, importance, types, limit))
     names = [tuple(shard.name for shard in file.shards) for file in files]
     if any(context.output.done(shard.name) is None for file in files for shard in file.shards):
-        return names, write(context, conversion, files, settings.kernels)
+        divided = _ranges(weights, conversion)
+        return names, write(context, conversion, files, settings.kernels, divided)
     return names, choose(settings.kernels, {t.kind for file in files for t in file.tensors})
 
 

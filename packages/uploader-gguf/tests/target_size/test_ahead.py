@@ -25,7 +25,9 @@ def test_the_plan_knows_the_mixture_and_the_exact_size(llama_folder: Path, tmp_p
     assert " %" in finding.what
     assert "the largest stock mixture that fits" in finding.what
     asked = plan_context(llama_folder, target_size="7bpw")
-    assert preflight.estimate(asked).files == ((file.name, file.size),)
+    estimate = preflight.estimate(asked)
+    assert estimate.files == ((file.name, file.size),)
+    assert estimate.pieces == ()  # what is measured is measured on the whole model
 
 
 def test_with_a_matrix_to_come_only_the_budget_is_known(llama_folder: Path) -> None:

@@ -80,6 +80,7 @@ def plan(
     pre_tokenizer: PreTokenizer,
     part: Part = "text",
     mtp: bool = True,
+    vocabulary: bool = True,
 ) -> Conversion:
     """Let llama.cpp's converter describe the GGUF files of a checkpoint.
 
@@ -91,6 +92,7 @@ def plan(
         pre_tokenizer: Asked when llama.cpp does not recognise the tokenizer.
         part: Of the model.
         mtp: Keep the heads that predict several tokens at once.
+        vocabulary: False when tensors alone are asked for; the keys are not complete then.
 
     Raises:
         RefusedError: The converter cannot do this model; its own words are in the error.
@@ -98,7 +100,7 @@ def plan(
     driver = Driver(chain, weights, folder.path, pre_tokenizer, mtp=mtp)
     stored: dict[str, dict[str, TensorType]] = {}
     try:
-        main = driver.run(part, "F16", vocabulary=True)
+        main = driver.run(part, "F16", vocabulary=vocabulary)
         for kind in sorted(kinds | {"F16"}):
             writer = main if kind == "F16" else driver.run(part, kind, vocabulary=False)
             for tensor, info in writer.tensors[0].items():
@@ -132,7 +134,7 @@ def plan(
         or main._pack_val(v.value, v.type, add_vtype=True, sub_type=v.sub_type)
         for key, v in main.kv_data[0].items()
     }
-    if part == "text":
+    if part == "text" and vocabulary:
         _amend(keys, {key: v.value for key, v in main.kv_data[0].items()}, folder, tensors)
     return Conversion(
         keys=keys,

@@ -13,12 +13,12 @@ import contextlib
 import functools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple
 
-from uploader_core.plugin import HashingWriter, IntegrityError, StepContext
+from uploader_core.plugin import IntegrityError, OutputFolder, StepContext
 from uploader_gguf.format import gguf_file
 from uploader_gguf.format.gguf_file import TensorInfo
 from uploader_gguf.format.quants import TensorType
@@ -27,6 +27,9 @@ from uploader_gguf.llama_cpp.encoders import Encoders, choose
 from uploader_gguf.llama_cpp.kernels import Rows
 from uploader_gguf.llama_cpp.lazy import Array, as_float32
 from uploader_gguf.writing.layout import File
+from uploader_gguf.writing.parts import Parts
+from uploader_gguf.writing.ranges import Range
+from uploader_gguf.writing.sink import Sink, Stretch
 from uploader_merged.compute.pipeline import in_order, thread_pool
 
 _SPLIT = 4
@@ -35,49 +38,132 @@ _SPLIT = 4
 _AHEAD = 16
 """Pieces that are in work or wait to be written; four blocks."""
 
-_BEHIND = 8
-"""Pieces that a file may be behind."""
-
-
 _Stored = list["Array | bytes"]
 
 
-def write(context: StepContext, conversion: Conversion, files: list[File], wanted: str) -> Encoders:
+def write(
+    context: StepContext,
+    conversion: Conversion,
+    files: Sequence[File],
+    wanted: str,
+    divided: Sequence[Range] = (),
+) -> Encoders:
     """Write all files side by side, each tensor of the checkpoint read once.
 
-    A file on disk that an interrupted attempt finished is not written again.
+    A file on disk that an interrupted attempt finished is not written again, and what other workers
+    made of a range is taken from there.
 
     Args:
         context: Of the step.
         conversion: What the converter planned.
         files: Laid out.
         wanted: Which kernels, see :func:`uploader_gguf.llama_cpp.encoders.choose`.
+        divided: The ranges that other workers may have made.
 
     Returns:
         Who stored the values.
 
     Raises:
+        IntegrityError: A value is not finite, or its type cannot hold it; a part was changed.
+    """
+    encoders = _choose(context, files, wanted)
+    parts = Parts(context.output, conversion.alignment)
+    stretches = [_of_file(context.output, file) for file in files]
+    # Nothing is made for a file that is finished.
+    some = [n for n, each in enumerate(stretches) if any(s.create is not None for s in each)]
+    files = [files[n] for n in some]
+    work = _Pass(conversion, files, encoders)
+
+    def pieces(submit: Callable[..., Future[_Stored]]) -> Iterator[Future[_Stored]]:
+        everything = Range(name="", tensors=range(len(conversion.tensors)))
+        left = sum(shard.nbytes for file in files for shard in file.shards)
+        for tensors in divided or (everything,):
+            paths = parts.find(files, tensors) if divided else None
+            left -= parts.nbytes(files, tensors)
+            if paths is None:
+                yield from work.pieces(tensors.tensors, submit)
+            else:
+                yield from map(_ready, parts.read(files, tensors, paths))
+                parts.spare(paths, left)
+
+    _run(context, [stretches[n] for n in some], pieces)
+    return encoders
+
+
+def write_parts(
+    context: StepContext,
+    conversion: Conversion,
+    files: Sequence[File],
+    wanted: str,
+    divided: Sequence[Range],
+) -> None:
+    """Write the parts of ranges, for all files side by side; those that are there already are kept.
+
+    Args:
+        context: Of the step.
+        conversion: What the converter planned.
+        files: Laid out.
+        wanted: Which kernels.
+        divided: The ranges.
+
+    Raises:
         IntegrityError: A value is not finite, or its type cannot hold it.
     """
+    encoders = _choose(context, files, wanted)
+    parts = Parts(context.output, conversion.alignment)
+    todo = [r for r in divided if r.tensors and parts.find(files, r) is None]
+    work = _Pass(conversion, files, encoders)
+    _run(
+        context,
+        [[parts.stretch(file, tensors) for tensors in todo] for file in files],
+        lambda submit: (piece for r in todo for piece in work.pieces(r.tensors, submit)),
+    )
+
+
+def _choose(context: StepContext, files: Sequence[File], wanted: str) -> Encoders:
     encoders = choose(wanted, {tensor.kind for file in files for tensor in file.tensors})
     for reason in encoders.reasons:
         context.log.warning("slower than it could be: %s", reason)
+    return encoders
+
+
+def _of_file(output: OutputFolder, file: File) -> list[Stretch]:
+    return [
+        Stretch(
+            header=shard.header,
+            data=shard.data,
+            create=None
+            if output.done(shard.name) is not None
+            else functools.partial(output.create, shard.name),
+        )
+        for shard in file.shards
+    ]
+
+
+def _run(
+    context: StepContext,
+    stretches: Sequence[Sequence[Stretch]],
+    pieces: Callable[[Callable[..., Future[_Stored]]], Iterator[Future[_Stored]]],
+) -> None:
+    """Put what is made into files that are written side by side.
+
+    Args:
+        context: Of the step.
+        stretches: Of each file.
+        pieces: Given what starts work in a thread, yields the work on pieces, in order.
+    """
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(thread_pool(1))
         pool = stack.enter_context(thread_pool(os.cpu_count() or 1))
-        sinks = [stack.enter_context(_Sink(context, file)) for file in files]
-        open_files = [file for file, sink in zip(files, sinks, strict=True) if sink.total]
-        sinks = [sink for sink in sinks if sink.total]
+        sinks = [stack.enter_context(Sink(each)) for each in stretches]
         total = sum(sink.total for sink in sinks)
-        pieces = _pieces(conversion, open_files, pool, encoders)
-        for piece in in_order(_read_ahead(pieces, reader), _AHEAD):
+        for piece in in_order(_read_ahead(pieces(pool.submit), reader), _AHEAD):
             for sink, data in zip(sinks, piece, strict=True):
                 sink.put(data)
             context.progress("writing", sum(sink.size for sink in sinks), total)
         for sink in sinks:
             sink.finish()
         context.progress("writing", sum(sink.size for sink in sinks), total)
-    return encoders
 
 
 def _read_ahead(
@@ -98,72 +184,6 @@ def _read_ahead(
             step.cancel()
 
 
-class _Sink:
-    """The shards of one file, opened and committed one after the other.
-
-    Attributes:
-        total: Bytes that will be written; 0 when everything is finished already.
-        size: Bytes that were written.
-    """
-
-    def __init__(self, context: StepContext, file: File) -> None:
-        self._output = context.output
-        self._stack = contextlib.ExitStack()
-        # A shard is done with when its data is; what is finished already is passed over.
-        self._shards = deque(
-            (shard, context.output.done(shard.name) is not None) for shard in file.shards
-        )
-        self._left = 0
-        self._open: HashingWriter | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writing")
-        self._behind: deque[Future[None]] = deque()
-        self.total = sum(shard.nbytes for shard, done in self._shards if not done)
-        self.size = 0
-
-    def __enter__(self) -> _Sink:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
-
-    def put(self, data: Array | bytes) -> None:
-        """Let the file's own thread write a piece; waits for it when it is far behind.
-
-        Raises:
-            UploaderError: An earlier piece could not be written.
-        """
-        self._behind.append(self._thread.submit(self._write, data))
-        while len(self._behind) > _BEHIND or (self._behind and self._behind[0].done()):
-            self._behind.popleft().result()
-
-    def finish(self) -> None:
-        """Wait until everything is written; raises what :meth:`put` does."""
-        while self._behind:
-            self._behind.popleft().result()
-
-    def _write(self, data: Array | bytes) -> None:
-        """Write a piece of a tensor, or its padding; pieces never reach over two tensors."""
-        size = len(data) if isinstance(data, bytes) else data.nbytes
-        if size == 0:
-            return
-        if self._left == 0:
-            self._next()
-        self._left -= size
-        if self._open is not None:
-            self.size += self._open.write(data if isinstance(data, bytes) else data.data)
-        if self._left == 0:
-            self._stack.close()
-
-    def _next(self) -> None:
-        shard, done = self._shards.popleft()
-        self._left = shard.data
-        self._open = None
-        if not done:
-            self._open = self._stack.enter_context(self._output.create(shard.name))
-            self.size += self._open.write(shard.header)
-
-
 class _Work(NamedTuple):
     """How a tensor's values are stored in a file; files that agree share the result."""
 
@@ -179,52 +199,54 @@ def _work(file: File, info: TensorInfo, half: TensorType) -> _Work:
     return _Work(info.kind, half is TensorType.F16, file.importance is not None)
 
 
-def _pieces(
-    conversion: Conversion, files: list[File], pool: ThreadPoolExecutor, encoders: Encoders
-) -> Iterator[Future[_Stored]]:
-    """Start the work, piece by piece, on every tensor in order; results are bytes for each file."""
-    for index, planned in enumerate(conversion.tensors):
-        infos = [file.tensors[index] for file in files]
-        if planned.values is None:
-            for block in conversion.blocks(planned.fixed):
-                yield _ready([block] * len(files))
-        else:
-            store = functools.partial(_store, encoders, planned.name)
-            yield from _tensor(
-                planned, conversion, files, infos, functools.partial(pool.submit, store)
-            )
-        planned.values = planned.fixed = None
-        tails = [gguf_file.padding(info.nbytes, conversion.alignment) for info in infos]
-        if any(tails):
-            yield _ready([bytes(tail) for tail in tails])
+class _Pass(NamedTuple):
+    """What goes through the tensors once, for all files."""
+
+    conversion: Conversion
+    files: Sequence[File]
+    encoders: Encoders
+
+    def pieces(
+        self, tensors: range, submit: Callable[..., Future[_Stored]]
+    ) -> Iterator[Future[_Stored]]:
+        """Start the work on tensors, piece by piece, in order; results are bytes for each file."""
+        conversion = self.conversion
+        for index in tensors:
+            planned = conversion.tensors[index]
+            infos = [file.tensors[index] for file in self.files]
+            if planned.values is None:
+                for block in conversion.blocks(planned.fixed):
+                    yield _ready([block] * len(infos))
+            else:
+                store = functools.partial(_store, self.encoders, planned.name)
+                yield from self._tensor(planned, infos, functools.partial(submit, store))
+            planned.values = planned.fixed = None
+            tails = [gguf_file.padding(info.nbytes, conversion.alignment) for info in infos]
+            if any(tails):
+                yield _ready([bytes(tail) for tail in tails])
+
+    def _tensor(
+        self, planned: Planned, infos: list[TensorInfo], submit: Callable[..., Future[_Stored]]
+    ) -> Iterator[Future[_Stored]]:
+        half = planned.stored["F16"]
+        wanted = [_work(file, info, half) for file, info in zip(self.files, infos, strict=True)]
+        importance = next(
+            (f.importance.of(planned.name, planned.shape) for f in self.files if f.importance), None
+        )
+        height = planned.shape[-2] if len(planned.shape) > 1 else 1
+        first = 0
+        for block in self.conversion.blocks(planned.values):
+            rows = as_float32(block)
+            for start, end in pairwise(_edges(rows.shape[0], first, height)):
+                weights = None if importance is None else importance[(first + start) // height]
+                yield submit(rows[start:end], wanted, weights)
+            first += rows.shape[0]
 
 
-def _ready(stored: _Stored) -> Future[_Stored]:
+def _ready(stored: Sequence[Array | bytes]) -> Future[_Stored]:
     future: Future[_Stored] = Future()
-    future.set_result(stored)
+    future.set_result([*stored])
     return future
-
-
-def _tensor(
-    planned: Planned,
-    conversion: Conversion,
-    files: list[File],
-    infos: list[TensorInfo],
-    submit: Callable[..., Future[_Stored]],
-) -> Iterator[Future[_Stored]]:
-    half = planned.stored["F16"]
-    wanted = [_work(file, info, half) for file, info in zip(files, infos, strict=True)]
-    importance = next(
-        (f.importance.of(planned.name, planned.shape) for f in files if f.importance), None
-    )
-    height = planned.shape[-2] if len(planned.shape) > 1 else 1
-    first = 0
-    for block in conversion.blocks(planned.values):
-        rows = as_float32(block)
-        for start, end in pairwise(_edges(rows.shape[0], first, height)):
-            weights = None if importance is None else importance[(first + start) // height]
-            yield submit(rows[start:end], wanted, weights)
-        first += rows.shape[0]
 
 
 def _store(
