@@ -470,6 +470,15 @@ def faults_oci(session: nox.Session) -> None:
 
 
 @nox.session
+def faults_fsspec(session: nox.Session) -> None:
+    """Fetch from and send to moto's S3 server over a hundred seeded bad lines; minutes."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "packages/uploader-fsspec/tests", "tests/behaviour/test_bucket.py",
+                "-m", "slow or not slow", *session.posargs, env=ONE_THREAD)  # fmt: skip
+
+
+@nox.session
 @nox.parametrize("client", ["0.36.0", "1.0.0", "1.33.0"])
 def hub_clients(session: nox.Session, client: str) -> None:
     """Run the tests of the Hub with older clients; ``tests`` has the newest."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from io import FileIO
 from pathlib import Path
 
 from uploader_core.plugin import TemporaryError
@@ -83,13 +84,22 @@ def _bring(store: Store, name: str, entry: Entry, file: int, blocks: Path) -> No
         try:
             while jobs:
                 done, jobs = wait(jobs, return_when=FIRST_COMPLETED)
-                numbers = [job.result() for job in done]
-                os.fsync(file)
-                notes.write(b"".join(number.to_bytes(4, "little") for number in numbers))
+                _note(file, notes, done)
+                for job in done:
+                    job.result()
         except BaseException:
             for job in jobs:
                 job.cancel()
+            _note(file, notes, wait(jobs).done)  # those under way are not lost
             raise
+
+
+def _note(file: int, notes: FileIO, jobs: Iterable[Future[int]]) -> None:
+    """Write down the blocks that jobs brought, once they are on disk."""
+    brought = [j.result() for j in jobs if not j.cancelled() and j.exception() is None]
+    if brought:
+        os.fsync(file)
+        notes.write(b"".join(number.to_bytes(4, "little") for number in brought))
 
 
 def _noted(blocks: Path) -> Iterator[int]:

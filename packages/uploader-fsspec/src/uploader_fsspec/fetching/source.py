@@ -94,6 +94,8 @@ def fetch(context: SourceContext) -> FetchedSource:
         TemporaryError: The network, or it was changed meanwhile.
     """
     address = parse_address(context.reference)
+    if address.local is not None:
+        return _here(address, address.local)
     cache = Cache(address)
     known = cache.recall()
     if context.offline:
@@ -108,10 +110,20 @@ def fetch(context: SourceContext) -> FetchedSource:
             raise
         return _find(_Model(address=address, entries=known, cache=cache, purpose=context.purpose))
     model = _Model(address=address, entries=entries, cache=cache, purpose=context.purpose)
-    if address.local is not None:
-        return model.fetched(address.local, model.small)
     cache.remember(entries)
     return _bring(store, model, context.outline)
+
+
+def _here(address: Address, folder: Path) -> FetchedSource:
+    """Take a folder of this machine as it is; what it holds is its reader's to say."""
+    if not folder.is_dir():
+        raise SourceError(f"there is no folder {folder}", owner=str(address), next="give its path")
+    entries = {
+        path.name: Entry(size=path.stat().st_size, identity=str(path.stat().st_mtime_ns))
+        for path in folder.iterdir()
+        if path.is_file()
+    }
+    return FetchedSource(path=folder, model_id=str(address), revision=revision_of(entries))
 
 
 def _look(store: Store) -> dict[str, Entry]:

@@ -25,6 +25,7 @@ _NO_CREDENTIALS = {
     "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError",
     "DefaultCredentialsError", "ProfileNotFound",
 }  # fmt: skip
+_NO_NAME = {"ParamValidationError", "InvalidBucketName"}
 _SAY = {
     "InvalidAccessKeyId": "the access key is not known there",
     "SignatureDoesNotMatch": "the secret key does not fit the access key",
@@ -32,6 +33,13 @@ _SAY = {
     "InvalidToken": "the session token is not valid there",
     "RequestTimeTooSkewed": "the clock of this machine and that of the store are too far apart",
 }
+_PASSING = {
+    "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted",
+    "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "TooManyRequests", "429", "500",
+    "502", "503", "504",
+}  # fmt: skip
+"""Codes of S3 for what may succeed a moment later."""
+
 _SET_KEYS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true "
     "for a bucket that everybody may read",
@@ -71,12 +79,11 @@ def is_passing(error: Exception) -> bool:
     """Tell whether the same request may succeed a moment later."""
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
         return False
-    if _name(error) in _NO_CREDENTIALS or _name(error) in (
-        "ParamValidationError",
-        "InvalidBucketName",
-    ):
+    if _name(error) in {*_NO_CREDENTIALS, *_NO_NAME}:
         return False
-    return isinstance(error, OSError | EOFError) or _module(error) in _FOREIGN
+    code = code_of(error)
+    known = isinstance(error, OSError | EOFError) or _module(error) in _FOREIGN
+    return code in _PASSING if code else known
 
 
 def code_of(error: BaseException | None) -> str:
@@ -129,9 +136,15 @@ def _translate(
             safe="nothing was written",
             next="check the address: protocol://bucket/folder",
         )
-    if name in ("ParamValidationError", "InvalidBucketName") or code == "InvalidBucketName":
+    if {name, code} & _NO_NAME:
         said = str(error).strip().rpartition("\n")[2]
         return UsageError(f"{address} is no address: {said}", next="check the bucket's name")
+    if code and code not in _PASSING:
+        return RefusedError(
+            f"{address}: the store refuses {what}: {code}: {error}",
+            owner=address.bucket,
+            next="ask whoever runs the store what that means there",
+        )
     if is_passing(error):
         return TemporaryError(
             f"{what} in {address} failed: {name}: {error}",
