@@ -91,7 +91,7 @@ def calibrate(work: Path, workers: int, more: list[str], rounds: int) -> Cost:
     points = []
     for shape in ("tiny", "0.5b"):
         base, adapter = make(shape, work)
-        shards = workers if shape != "tiny" else 1
+        shards = 1 if shape == "tiny" else workers
         walls = [run(adapter, base, work / "release", shards, more) for _ in range(rounds)]
         points.append((weights(base), statistics.median(walls)))
     (small, quick), (large, slow) = points
@@ -99,22 +99,31 @@ def calibrate(work: Path, workers: int, more: list[str], rounds: int) -> Cost:
     return Cost(fixed=quick - per_byte * small, per_byte=per_byte)
 
 
+def options(workers: int, executor: str | None) -> list[str]:
+    """Return the options of a run with so many workers."""
+    return ["--jobs", str(workers), *(["--executor", executor] if executor else [])]
+
+
 def compare(arguments: argparse.Namespace) -> None:
     base, adapter = make(arguments.shape, arguments.work)
     release = arguments.work / "release"
     worst = 0.0
-    for workers in map(int, arguments.workers.split(",")):
-        more = ["--jobs", str(workers)]
-        if arguments.executor:
-            more += ["--executor", arguments.executor]
-        cost = calibrate(arguments.work, workers, more, arguments.rounds)
+    numbers = [int(number) for number in arguments.workers.split(",")]
+    costs = {}
+    for workers in sorted({1, *numbers}):
+        cost = costs[workers] = calibrate(
+            arguments.work, workers, options(workers, arguments.executor), arguments.rounds
+        )
         print(f"{workers} workers: {cost.fixed:.2f} s, {1e-9 / cost.per_byte:.2f} GB/s", flush=True)
+    for workers in numbers:
         for shards in map(int, arguments.shards.split(",")):
+            more = options(workers, arguments.executor)
             walls = [run(adapter, base, release, shards, more) for _ in range(arguments.rounds)]
             made = len([*(release / "merged-16bit").glob("*.safetensors")])
+            cost = costs[min(workers, made)]
             said, took = cost.seconds(weights(base), made, workers), statistics.median(walls)
             worst = max(worst, abs(said / took - 1))
-            print(f"  {made} shards: predicted {said:.1f} s, measured {took:.1f} s, "
+            print(f"{workers} workers, {made} shards: predicted {said:.1f} s, took {took:.1f} s, "
                   f"{100 * (said / took - 1):+.0f} %", flush=True)  # fmt: skip
     print(f"largest error {100 * worst:.0f} % (goal 20)")
     shutil.rmtree(release, ignore_errors=True)

@@ -81,6 +81,18 @@ def test_a_job_with_another_version_of_the_plugin_says_so(
         JobFolder(other).answer(steps_of(JobFolder(other).request())[0])
 
 
+def test_what_no_plugin_registers_is_not_called(left: Any, adapter: Path, tmp_path: Path) -> None:
+    job = running(adapter.parent / "m")[0]
+    (tmp_path / "go").touch()
+    other = tmp_path / "other" / job.path.name
+    other.mkdir(parents=True)
+    request = json.loads((job.path / "request.json").read_text())
+    (other / "request.json").write_text(json.dumps({**request, "run": "os:abort"}))
+    assert left("step", "exec", other).returncode == 0
+    with pytest.raises(Exception, match="registers no step that runs os:abort"):
+        JobFolder(other).answer(steps_of(JobFolder(other).request())[0])
+
+
 def test_a_folder_that_a_machine_does_not_see_is_named(uploader: Any, tmp_path: Path) -> None:
     result = uploader("step", "exec", tmp_path / "nowhere")
     assert result.returncode == 4

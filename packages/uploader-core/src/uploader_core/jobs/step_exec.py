@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, NoReturn, cast
 from uploader_core.errors import CancelledError, PluginError, SourceError, UploaderError
 from uploader_core.jobs.job_folder import JobFolder, JobRequest, steps_of
 from uploader_core.machine.folder_lock import Owner, hold
+from uploader_core.plugins.entry_points import PLUGINS
+from uploader_core.user_config.disabled import make_registry
 from uploader_core.workers.messages import Progress, Request, Warned
 from uploader_core.workers.pool import Workers
 
@@ -81,7 +84,7 @@ def _do(folder: JobFolder, request: JobRequest, environment: Mapping[str, str]) 
         step.context.work.mkdir(parents=True)
     try:
         with _ended_by_signals(workers):
-            check_versions(request)
+            check_plugins(request)
             made = workers.perform(cast("Request[Any]", request), emit)
         folder.give(request, made)
     except CancelledError:
@@ -92,27 +95,29 @@ def _do(folder: JobFolder, request: JobRequest, environment: Mapping[str, str]) 
         shutil.rmtree(folder.work, ignore_errors=True)
 
 
-def check_versions(request: JobRequest) -> None:
+def check_plugins(request: JobRequest) -> None:
     """Refuse to do with one version of a plugin what was planned with another one.
 
-    Raises:
-        PluginError: Another version is installed here, or none.
-    """
-    import importlib_metadata
+    What a folder says shall be called is called only if a plugin that is installed here registers
+    it: a folder may be from somebody else.
 
-    for owner in sorted({step.owner for step in steps_of(request)}):
-        name, _, version = owner.partition(" ")
-        try:
-            here = importlib_metadata.version(name)
-        except importlib_metadata.PackageNotFoundError:
-            here = ""
-        if here != version and version:
+    Raises:
+        PluginError: Another version is installed here, none, or one that registers no such step.
+    """
+    registry = make_registry()
+    plugins = [entry for entry in registry.entries if entry.group == PLUGINS]
+    for step in steps_of(request):
+        name, _, version = step.owner.partition(" ")
+        mine = [entry for entry in plugins if entry.distribution == name]
+        runs = {s.run for e in mine if e.version == version for s in registry.load(e.name).specs}
+        if step.run not in runs:
+            here = ", ".join(sorted({entry.version for entry in mine})) or "none"
             raise PluginError(
-                f"the run was planned with {owner}; {os.uname().nodename} has {here or 'none'}"
-                if hasattr(os, "uname")
-                else f"the run was planned with {owner}; here is {here or 'none'}",
-                owner="the environment of the jobs",
-                safe="nothing was made with another version",
+                f"{step.step} was planned with {step.owner}; {socket.gethostname()} has {here}"
+                if here != version
+                else f"{step.owner} registers no step that runs {step.run}",
+                owner="the environment of the jobs, or whoever wrote the folder",
+                safe="nothing was made",
                 next=f'there: pip install "{name}=={version}"',
             )
 
