@@ -12,6 +12,7 @@ import pytest
 from uploader_kit import (
     ConvertConformance,
     DocumentConformance,
+    ExecutorConformance,
     PluginConformance,
     SaveConformance,
     UploadConformance,
@@ -26,6 +27,7 @@ CLASSES = {
     "ConvertSpec": ConvertConformance,
     "DocumentSpec": DocumentConformance,
     "UploadSpec": UploadConformance,
+    "ExecutorSpec": ExecutorConformance,
 }
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from uploader_kit.conformance import ConformanceError, PluginConformance
     from uploader_kit.destination import Destination
     from uploader_kit.documenting import DocumentConformance
+    from uploader_kit.executing import ExecutorConformance
     from uploader_kit.inputs import make_input
     from uploader_kit.making import ConvertConformance, SaveConformance
     from uploader_kit.sending import UploadConformance
@@ -28,6 +29,7 @@ _PLACES = {
     "ConvertConformance": "making",
     "Destination": "destination",
     "DocumentConformance": "documenting",
+    "ExecutorConformance": "executing",
     "PluginConformance": "conformance",
     "SaveConformance": "making",
     "UploadConformance": "sending",
@@ -39,6 +41,7 @@ __all__ = [
     "ConvertConformance",
     "Destination",
     "DocumentConformance",
+    "ExecutorConformance",
     "PluginConformance",
     "SaveConformance",
     "UploadConformance",

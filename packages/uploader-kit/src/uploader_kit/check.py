@@ -1,8 +1,8 @@
 """The conformance kit on one plugin, by pytest: ``uploader plugins check``.
 
 A plugin's id, or the folder of its distribution. For a folder, the classes of its ``tests`` are
-run; for an id, classes are made on the spot for every spec. The checks of an upload are skipped
-then: only its author knows a server to try it against.
+run; for an id, classes are made on the spot for every spec. The checks of an upload and of
+an executor are skipped then: only its author knows a server, or an engine, to try it against.
 """
 
 from __future__ import annotations
@@ -12,15 +12,21 @@ import tempfile
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import pytest
 
-from uploader_core.contract.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
+from uploader_core.contract.specs import (
+    ConvertSpec,
+    DocumentSpec,
+    ExecutorSpec,
+    SaveSpec,
+    UploadSpec,
+)
 from uploader_core.deprecations import UploaderDeprecationWarning
 from uploader_core.errors import PluginNotInstalledError, UploaderError, UsageError
 from uploader_core.plugins.entry_points import PLUGINS
@@ -30,6 +36,7 @@ from uploader_kit.announcing import not_tried
 from uploader_kit.conformance import PluginConformance, StepConformance
 from uploader_kit.destination import Destination
 from uploader_kit.documenting import DocumentConformance
+from uploader_kit.executing import ExecutorConformance
 from uploader_kit.making import ConvertConformance, SaveConformance
 from uploader_kit.rules import number_of
 from uploader_kit.sending import UploadConformance
@@ -104,6 +111,7 @@ def classes_of(plugin_id: str, registry: Registry) -> Classes:
         ConvertSpec: ConvertConformance,
         DocumentSpec: DocumentConformance,
         UploadSpec: _WithoutServer,
+        ExecutorSpec: _WithoutEngine,
     }
     specs = [spec for spec in registry.load(plugin_id).specs if type(spec) in kinds]
     return tuple(
@@ -117,11 +125,26 @@ class _WithoutServer(UploadConformance):
 
     def destination(self) -> AbstractContextManager[Destination]:
         """Skip the check: there is nothing to send to."""
-        name = self.registry().claims(self.plugin)[0].distribution
-        not_tried(
-            f"only the author of {name} knows a server to send to; in the folder of its sources: "
-            'pip install -e ".[test]" && uploader plugins check .'
-        )
+        _only_its_author_knows(type(self), "a server to send to")
+
+
+class _WithoutEngine(ExecutorConformance):
+    """An executor that nobody gave an engine for."""
+
+    @classmethod
+    def engine(cls) -> AbstractContextManager[Mapping[str, object]]:
+        """Skip the check: there is nothing to run jobs."""
+        _only_its_author_knows(cls, "an engine to run jobs on")
+
+
+def _only_its_author_knows(
+    case: PluginConformance | type[PluginConformance], what: str
+) -> NoReturn:
+    name = case.registry().claims(case.plugin)[0].distribution
+    not_tried(
+        f"only the author of {name} knows {what}; in the folder of its sources: "
+        'pip install -e ".[test]" && uploader plugins check .'
+    )
 
 
 class _Given:

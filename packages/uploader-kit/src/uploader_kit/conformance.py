@@ -15,6 +15,7 @@ from uploader_core.cli.plugin_file import advertised
 from uploader_core.contract.settings import Setting, fields_of, from_json, to_json
 from uploader_core.contract.specs import (
     SUPPORTED_API,
+    ExecutorSpec,
     Spec,
     UploadSpec,
 )
@@ -217,6 +218,8 @@ class PluginConformance:
         arguments = ["SOURCE", "--plugins", self.plugin]
         if schemes := [s.scheme for s in self.load().of(UploadSpec)]:
             arguments += ["--to", f"{schemes[0]}:x"]
+        for spec in self.load().of(ExecutorSpec)[:1]:
+            arguments += ["--executor", spec.name]
         folder = self.root("settings")
         for cls, setting in self._settings():
             text, value = _sample(setting)

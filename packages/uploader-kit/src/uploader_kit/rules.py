@@ -9,7 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from uploader_core.contract.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
+from uploader_core.contract.specs import (
+    ConvertSpec,
+    DocumentSpec,
+    ExecutorSpec,
+    SaveSpec,
+    UploadSpec,
+)
 
 Tier = Literal["bronze", "silver", "gold", "platinum"]
 TIERS: tuple[Tier, ...] = ("bronze", "silver", "gold", "platinum")
@@ -109,7 +115,26 @@ _UPLOAD = _rules(
         ("secret_in_a_text_is_not_published", "silver"),
     ),
 )
-RULES = (*_PLUGIN, *_MAKING, *_DOCUMENT, *_UPLOAD)
+_EXECUTOR = _rules(
+    501,
+    (
+        ("job_that_succeeds_gives_its_files", "bronze"),
+        ("command_that_fails_is_told", "bronze"),
+        ("error_of_a_step_arrives_as_it_is", "bronze"),
+        ("killed_job_is_replaced", "bronze"),
+        ("run_that_was_killed_finds_its_jobs", "silver"),
+        ("cancelled_run_leaves_nothing_running", "bronze"),
+        ("job_that_takes_too_long_is_ended", "silver"),
+        ("job_that_is_submitted_twice_is_done_once", "silver"),
+        ("two_runs_of_one_plan_share_the_work", "silver"),
+        ("impossible_resources_are_refused_with_a_reason", "silver"),
+        ("many_jobs_run_at_most_two_at_once", "silver"),
+        ("no_secret_reaches_a_job", "bronze"),
+        ("last_lines_of_a_job_can_be_read", "silver"),
+        ("store_that_goes_away_is_told", "gold"),
+    ),
+)
+RULES = (*_PLUGIN, *_MAKING, *_DOCUMENT, *_UPLOAD, *_EXECUTOR)
 BY_CHECK: Mapping[str, Rule] = {rule.check: rule for rule in RULES}
 
 ABOUT: Mapping[str, tuple[Rule, ...]] = {
@@ -118,6 +143,7 @@ ABOUT: Mapping[str, tuple[Rule, ...]] = {
     ConvertSpec.__name__: (*_PLUGIN, *_MAKING),
     DocumentSpec.__name__: (*_PLUGIN, *_DOCUMENT),
     UploadSpec.__name__: (*_PLUGIN, *_UPLOAD),
+    ExecutorSpec.__name__: (*_PLUGIN, *_EXECUTOR),
 }
 """The rules that hold for a class, by the type of its spec."""
 

@@ -30,6 +30,7 @@ from uploader_core.jobs.job_folder import (
     withdraw,
 )
 from uploader_core.jobs.polling import Poller
+from uploader_core.machine.os_errors import translate_os_error
 from uploader_core.workers import messages
 from uploader_core.workers.child import Emit
 from uploader_core.workers.environment import child_environment
@@ -129,6 +130,8 @@ class JobWorkers(Workers):
         except UploaderError:
             self._through[folder.path] = folder
             raise
+        except OSError as error:
+            raise _unreachable(error, folder.path) from error
         finally:
             self._keep_log(folder, request.step)
         self._through[folder.path] = folder
@@ -271,6 +274,19 @@ class JobWorkers(Workers):
             with contextlib.suppress(OSError):
                 self._log_file(step)  # makes the folder
                 shutil.copyfile(log, self._internal / "logs" / log.name)
+
+
+def _unreachable(error: OSError, path: Path) -> UploaderError:
+    """Say that the folder of a job cannot be read or written from here."""
+    said = translate_os_error(error, path)
+    if type(said) is not UploaderError:
+        return said
+    return TemporaryError(
+        f"the folder of a job cannot be reached: {error}",
+        owner=f"the file system of {path}",
+        safe="every finished file is kept; no half-written file has a final name",
+        next="mount it again, then run the same command again",
+    )
 
 
 def _patiently(act: Callable[[], None], seconds: float = 60.0) -> None:
