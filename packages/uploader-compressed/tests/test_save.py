@@ -146,6 +146,32 @@ def test_shards_are_cut_where_those_of_the_16_bit_model_are(llama: Path, tmp_pat
         assert all(same_bits(ours[name], theirs[name]) for name in theirs)
 
 
+def test_files_are_the_same_whoever_makes_them(llama: Path, tmp_path: Path) -> None:
+    kinds, size = ("w4a16", "fp8-dynamic", "nvfp4a16"), 200_000
+    whole = compress(tmp_path / "whole", llama, None, *kinds, shard_size=size)
+    names = [p.name for p in estimate(plan(llama, None, kinds[0], shard_size=size)).pieces]
+    root = tmp_path / "divided"
+    for pieces in (names[:1], names[1:]):
+        made = compress(root, llama, None, *kinds, pieces=tuple(pieces), shard_size=size)
+        assert [[f.name for f in artifact.files] for artifact in made.values()] == [pieces] * 3
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors")}
+    divided = compress(root, llama, None, *kinds, shard_size=size)
+    assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors")}
+    for kind in kinds:
+        assert divided[kind].files == whole[kind].files
+        assert divided[kind].metadata == whole[kind].metadata
+
+
+def test_neighbours_are_grouped_alike_in_all_schemes(llama: Path) -> None:
+    plans = [plan(llama, None, kind, shard_size=200_000) for kind in DATA_FREE]
+    assert len({estimate(each).pieces for each in plans}) == 1
+
+
+def test_a_calibrated_scheme_is_not_divided(llama: Path) -> None:
+    scheme = next(name for name in SCHEMES if name not in DATA_FREE)
+    assert estimate(plan(llama, None, scheme, shard_size=200_000)).pieces == ()
+
+
 def test_one_scheme_does_not_depend_on_the_others(llama: Path, tmp_path: Path) -> None:
     compress(tmp_path / "one", llama, None, "w8a16")
     compress(tmp_path / "all", llama, None, *DATA_FREE)

@@ -116,6 +116,26 @@ def test_shards_hold_what_one_file_holds(llama: Path, tmp_path: Path) -> None:
         assert all(same_bits(ours[name], theirs[name]) for name in theirs)
 
 
+def test_files_are_the_same_whoever_makes_them(llama: Path, tmp_path: Path) -> None:
+    kinds = (SIXTEEN, "4bit")
+    whole = make(tmp_path / "whole", llama, None, *kinds, shard_size=50_000)
+    names = [
+        [piece.name for piece in estimate(plan(llama, None, kind, shard_size=50_000)).pieces]
+        for kind in kinds
+    ]
+    root = tmp_path / "divided"
+    for half in (slice(0, 3), slice(3, None)):
+        pieces = tuple(tuple(own[half]) for own in names)
+        made = make(root, llama, None, *kinds, pieces=pieces, shard_size=50_000)
+        assert [tuple(f.name for f in made[kind].files) for kind in kinds] == [*pieces]
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors")}
+    divided = make(root, llama, None, *kinds, shard_size=50_000)
+    assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors")}
+    for kind in kinds:
+        assert divided[kind].files == whole[kind].files
+        assert divided[kind].metadata == whole[kind].metadata
+
+
 def test_fused_experts_become_what_single_ones_become(tmp_path: Path) -> None:
     """Trainers of transformers 5 save experts as they are in memory, which mlx-lm does not know."""
     single = save("qwen3-moe", tmp_path / "single")

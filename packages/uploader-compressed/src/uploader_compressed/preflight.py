@@ -11,7 +11,7 @@ from uploader_compressed.folder import Folder, plan_folder
 from uploader_compressed.schemes import BLOCK, GROUPS, SCHEMES
 from uploader_compressed.selection import listed, open_apart, single_in_transformers, torn
 from uploader_compressed.settings import CALIBRATION_OPTION, Settings
-from uploader_core.plugin import Estimate, Finding, PlanContext
+from uploader_core.plugin import Estimate, Finding, Piece, PlanContext
 from uploader_lora.task import task_of
 from uploader_lora.where_it_runs import Described, of_model, planned
 from uploader_merged import Checkpoint, checkpoint_findings
@@ -266,8 +266,20 @@ def estimate(context: PlanContext) -> Estimate:
         files=tuple(folder.sizes.items()),
     )
     if not folder.scheme.calibrated:
-        return plain
+        return replace(plain, pieces=_pieces(checkpoint, folder))
     return _calibrating(checkpoint, folder, plain, context.settings)
+
+
+def _pieces(checkpoint: Checkpoint, folder: Folder) -> tuple[Piece, ...]:
+    """Return the files as pieces, with the sizes that they have in 16 bits.
+
+    So neighbours are grouped alike in all schemes of a run, and one worker reads a tensor for all
+    of them. Calibration goes through the layers one after the other, and is not divided.
+    """
+    return tuple(
+        Piece(name=shard.name, size=sum(checkpoint.recipe(name).nbytes for name in shard.sources))
+        for shard in folder.shards
+    )
 
 
 def _calibrating(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,17 @@ def checkpoint_artifact(base: Path, adapter: Path | None) -> Artifact:
 
 
 def compress(
-    root: Path, base: Path, adapter: Path | None, *kinds: str, **settings: Any
+    root: Path,
+    base: Path,
+    adapter: Path | None,
+    *kinds: str,
+    pieces: tuple[str, ...] = (),
+    **settings: Any,
 ) -> dict[str, Artifact]:
     """Run the step for some schemes in one call; the artifacts by scheme."""
     chosen = Settings(kinds=kinds, **settings)
-    made = save(tuple(_context(root, base, adapter, kind, chosen) for kind in kinds))
+    contexts = (_context(root, base, adapter, kind, chosen) for kind in kinds)
+    made = save(tuple(replace(context, pieces=pieces) for context in contexts))
     return dict(zip(kinds, made, strict=True))
 
 

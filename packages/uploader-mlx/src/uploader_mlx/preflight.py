@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from uploader_core.plugin import Estimate, Finding, PlanContext
+from uploader_core.plugin import Estimate, Finding, Piece, PlanContext
 from uploader_merged import Checkpoint, checkpoint_findings
 from uploader_merged.sixteen_bit.layout import main_dtype
 from uploader_mlx.architecture.installed import version
@@ -140,6 +140,7 @@ def estimate(context: PlanContext) -> Estimate:
         + _computed(checkpoint, folder),
         exact=True,
         files=tuple(folder.sizes.items()),
+        pieces=tuple(Piece(name=shard.name, size=shard.nbytes) for shard in folder.shards),
     )  # fmt: skip
 
 

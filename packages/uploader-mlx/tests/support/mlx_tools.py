@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,17 @@ def checkpoint_artifact(base: Path, adapter: Path | None) -> Artifact:
 
 
 def make(
-    root: Path, base: Path, adapter: Path | None, *kinds: str, **settings: Any
+    root: Path,
+    base: Path,
+    adapter: Path | None,
+    *kinds: str,
+    pieces: tuple[tuple[str, ...], ...] = (),
+    **settings: Any,
 ) -> dict[str, Artifact]:
     """Run the step for some kinds in one call; the artifacts by kind, in ``root/KIND``."""
     contexts = [_context(root, base, adapter, kind, kinds, settings) for kind in kinds]
+    if pieces:
+        contexts = [replace(c, pieces=own) for c, own in zip(contexts, pieces, strict=True)]
     return dict(zip(kinds, save(tuple(contexts)), strict=True))
 
 
