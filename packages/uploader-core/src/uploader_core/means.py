@@ -32,16 +32,19 @@ class Means:
         """Return what waits for another run in the release folder; None where that is refused."""
         return None if self.crew is None else self.crew.wait(events)
 
-    def step_workers(self, plan: Plan, internal: Path, environment: Mapping[str, str]) -> Workers:
+    def step_workers(
+        self, plan: Plan, internal: Path, environment: Mapping[str, str], events: Any
+    ) -> Workers:
         """Return what runs the steps of a plan.
 
         Args:
             plan: With estimates.
             internal: The ``.uploader`` folder of the release.
             environment: Variables of the run.
+            events: Where it is said what becomes of jobs.
         """
         if self.crew is not None:
-            return self.crew.workers(plan, internal, environment)
+            return self.crew.workers(plan, internal, environment, events)
         return self.workers(environment, internal / "logs")
 
 

@@ -34,13 +34,16 @@ class Crew:
     spec: ExecutorSpec
     executor: Executor
 
-    def workers(self, plan: Plan, internal: Path, environment: Mapping[str, str]) -> JobWorkers:
+    def workers(
+        self, plan: Plan, internal: Path, environment: Mapping[str, str], events: Any
+    ) -> JobWorkers:
         """Return workers whose steps run as jobs; closing them closes the executor.
 
         Args:
             plan: With estimates.
             internal: The ``.uploader`` folder of the release.
             environment: Variables of the run.
+            events: Where it is said what becomes of jobs.
         """
         return JobWorkers(
             self.name,
@@ -48,6 +51,7 @@ class Crew:
             internal,
             environment,
             resources_of(plan.steps),
+            events,
             remote=self.spec.remote,
         )
 

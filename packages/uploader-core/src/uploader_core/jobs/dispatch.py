@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
+from uploader_core.artifact import Json
 from uploader_core.errors import (
     CancelledError,
     RefusedError,
@@ -42,8 +43,17 @@ R = TypeVar("R")
 ATTEMPTS = 4
 """How often a job is submitted whose machine is lost, is too slow or too small."""
 
+TAIL = 20
+"""Lines of what a job printed that the events of a run hold."""
+
 _LATE = 65.0
 """Seconds for which a client of NFS may not see a file that another machine made."""
+
+
+class Emits(Protocol):
+    """The event stream of a run."""
+
+    def emit(self, type: str, step: str = "", **data: Json) -> None: ...
 
 
 class JobWorkers(Workers):
@@ -57,6 +67,7 @@ class JobWorkers(Workers):
         internal: The ``.uploader`` folder of the release.
         environment: Variables of the run.
         resources: By step id, what a job needs; any other step runs here.
+        events: Of the run; told what becomes of jobs.
         remote: Whether jobs may run on other machines.
     """
 
@@ -67,6 +78,7 @@ class JobWorkers(Workers):
         internal: Path,
         environment: Mapping[str, str],
         resources: Mapping[str, JobResources],
+        events: Emits,
         *,
         remote: bool,
     ) -> None:
@@ -75,6 +87,7 @@ class JobWorkers(Workers):
         self._name = name
         self._internal = internal
         self._resources = resources
+        self._events = events
         self._clean = child_environment(environment, (), network=False)
         self._poller = Poller(executor)
         self._mine: set[Path] = set()
@@ -149,14 +162,14 @@ class JobWorkers(Workers):
                 needs = replace(needs, seconds=2 * needs.seconds)
             job = self._job(folder, request, needs)
             job_id = self._submitted(folder, job)
-            status = self._wait(job_id, folder, emit)
+            status = self._wait(job_id, folder, request.step, emit)
             folder.note_submitted(None)
             answer = self._answer(folder, request)
             if answer is not None:
                 return answer
             if self.stopped:
                 raise CancelledError("the run was stopped")
-            tail = self._tail(job_id)
+            tail = " | ".join(self._tail(job_id).splitlines()[-3:])
             said = " | ".join(filter(None, [f"job {job_id}: {status.state}", status.what, tail]))
             emit(messages.Warned(what=f"{request.step} is submitted again; {said}"))
         seen = folder.lock.exists()
@@ -205,7 +218,7 @@ class JobWorkers(Workers):
 
     def _tail(self, job_id: str) -> str:
         """Return the last lines that a job printed."""
-        return self._poller.call(lambda executor: executor.logs(job_id, 3)).strip()
+        return self._poller.call(lambda executor: executor.logs(job_id, TAIL)).strip()
 
     def _submitted(self, folder: JobFolder, job: Job) -> str:
         """Return the id of a job, which is submitted unless an earlier run did that."""
@@ -220,17 +233,29 @@ class JobWorkers(Workers):
         folder.note_submitted(Submitted(executor=self._name, id=job_id))
         return job_id
 
-    def _wait(self, job_id: str, folder: JobFolder, emit: Emit) -> JobStatus:
-        """Wait until nothing more comes of a job."""
+    def _wait(self, job_id: str, folder: JobFolder, step: str, emit: Emit) -> JobStatus:
+        """Wait until nothing more comes of a job, and pass on what it and the engine say."""
+        last = JobStatus(state="gone")
         with self._poller.watched(job_id) as watched:
             while True:
                 status = watched.wait()
                 for message in folder.news():
                     emit(message)
-                if status.state not in OPEN:
-                    return status
                 if self.stopped:
                     return JobStatus(state="cancelled")
+                if status != last:
+                    log: list[Json] = (
+                        [] if status.state in OPEN else [*self._tail(job_id).splitlines()]
+                    )
+                    self._events.emit(
+                        "step_job", step, job=job_id, state=status.state, what=status.what, log=log
+                    )
+                    last = status
+                if status.state == "waiting":
+                    what = f"waiting: {status.what or 'in the queue'}"
+                    emit(messages.Progress(what=what, done=0, total=None, unit="steps"))
+                elif status.state not in OPEN:
+                    return status
 
     def _answer(self, folder: JobFolder, request: JobRequest) -> object:
         """Return what came of a job that ended; where machines differ it may be seen late."""

@@ -18,8 +18,8 @@ class Event:
 
     Attributes:
         type: ``run_started``, ``sources_hashed``, ``finding``, ``step_kept``, ``step_started``,
-            ``step_progress``, ``step_done``, ``step_failed``, ``step_skipped``, ``warning`` or
-            ``run_finished``.
+            ``step_progress``, ``step_job``, ``step_done``, ``step_failed``, ``step_skipped``,
+            ``warning`` or ``run_finished``.
         step: Step id, or "".
         time: Seconds since the epoch.
         data: What goes with the type.

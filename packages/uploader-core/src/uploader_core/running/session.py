@@ -118,7 +118,9 @@ def run(
         with (
             store.open(means.wait(events)),
             contextlib.closing(EventFile(store.internal / "events.jsonl")) as log,
-            contextlib.closing(means.step_workers(plan, store.internal, environment)) as workers,
+            contextlib.closing(
+                means.step_workers(plan, store.internal, environment, events)
+            ) as workers,
         ):
             events.listen(log)
             workers.adopt(early)
