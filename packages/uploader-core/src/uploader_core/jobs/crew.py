@@ -11,7 +11,7 @@ from uploader_core.contract.specs import ExecutorSpec
 from uploader_core.errors import PluginBrokenError, UsageError
 from uploader_core.executor import Executor, ExecutorContext
 from uploader_core.human_text import did_you_mean
-from uploader_core.jobs.dispatch import JobWorkers, resources_of
+from uploader_core.jobs.dispatch import JobWorkers
 from uploader_core.machine.folder_lock import Owner, Watch
 from uploader_core.planning.plan import Plan
 from uploader_core.plugins.entry_points import EXECUTORS, call_light
@@ -50,7 +50,7 @@ class Crew:
             self.executor,
             internal,
             environment,
-            resources_of(plan.steps),
+            plan.steps,
             events,
             remote=self.spec.remote,
         )

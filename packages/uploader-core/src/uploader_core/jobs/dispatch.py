@@ -7,7 +7,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -32,6 +32,7 @@ from uploader_core.jobs.job_folder import (
 )
 from uploader_core.jobs.polling import Poller
 from uploader_core.machine.os_errors import translate_os_error
+from uploader_core.planning.plan import PlannedStep
 from uploader_core.workers import messages
 from uploader_core.workers.child import Emit
 from uploader_core.workers.environment import child_environment
@@ -42,6 +43,12 @@ R = TypeVar("R")
 
 ATTEMPTS = 4
 """How often a job is submitted whose machine is lost, is too slow or too small."""
+
+MARGIN = 2.0
+"""Times the expected seconds, for the wall time of a job."""
+
+LEAST_TIME = 600.0
+"""Seconds of wall time that every job is given."""
 
 TAIL = 20
 """Lines of what a job printed that the events of a run hold."""
@@ -66,7 +73,7 @@ class JobWorkers(Workers):
         executor: Opened; it is closed with the workers.
         internal: The ``.uploader`` folder of the release.
         environment: Variables of the run.
-        resources: By step id, what a job needs; any other step runs here.
+        steps: Of the plan, with estimates.
         events: Of the run; told what becomes of jobs.
         remote: Whether jobs may run on other machines.
     """
@@ -77,7 +84,7 @@ class JobWorkers(Workers):
         executor: Executor,
         internal: Path,
         environment: Mapping[str, str],
-        resources: Mapping[str, JobResources],
+        steps: Iterable[PlannedStep],
         events: Emits,
         *,
         remote: bool,
@@ -86,7 +93,7 @@ class JobWorkers(Workers):
         self.remote = remote
         self._name = name
         self._internal = internal
-        self._resources = resources
+        self._steps = {step.id: step for step in steps if is_job(step)}
         self._events = events
         self._clean = child_environment(environment, (), network=False)
         self._poller = Poller(executor)
@@ -130,7 +137,7 @@ class JobWorkers(Workers):
         """
         is_step = isinstance(request, (RunStep, RunTogether))
         here = inline or not is_step or request.secrets or request.network
-        if here or not all(s.step in self._resources for s in steps_of(cast("Any", request))):
+        if here or not all(s.step in self._steps for s in steps_of(cast("Any", request))):
             return super().perform(request, emit, inline=inline)
         folder, job_request = JobFolder.of(self._internal, cast("Any", request))
         with self._guard_jobs:
@@ -184,7 +191,7 @@ class JobWorkers(Workers):
 
     def _needs(self, request: JobRequest) -> JobResources:
         """Return what a request needs, and refuse what no machine has."""
-        found = [self._resources.get(step.step, JobResources()) for step in steps_of(request)]
+        found = [needs_of(self._steps[s.step], s.context.pieces) for s in steps_of(request)]
         seconds = [each.seconds for each in found if each.seconds is not None]
         needs = JobResources(
             cpus=max(each.cpus for each in found),
@@ -326,21 +333,25 @@ def _patiently(act: Callable[[], None], seconds: float = 60.0) -> None:
             time.sleep(0.5)
 
 
-def resources_of(steps: Iterable[Any], *, margin: float = 2.0) -> dict[str, JobResources]:
-    """Return what the steps of a plan need as jobs; what takes a second is none.
+def is_job(step: PlannedStep) -> bool:
+    """Return whether a step of a plan runs as a job; what takes a second does not."""
+    return not (step.tells or step.uploads or step.is_virtual)
+
+
+def needs_of(step: PlannedStep, pieces: Sequence[str] = ()) -> JobResources:
+    """Return what a step needs as a job.
 
     Args:
-        steps: :class:`~uploader_core.planning.plan.PlannedStep`, with estimates.
-        margin: Times the wall time that is expected.
+        step: With its estimate.
+        pieces: Those that the job makes; empty for everything.
     """
-    return {
-        step.id: JobResources(
-            memory=step.estimate.peak_memory,
-            scratch=step.estimate.tightest,
-            gpus=1 if step.lane == "gpu" else 0,
-            gpu_memory=step.gpu_memory,
-            seconds=None if step.seconds is None else max(600.0, margin * step.seconds),
-        )
-        for step in steps
-        if not (step.tells or step.uploads or step.is_virtual)
-    }
+    sizes = {piece.name: piece.size for piece in step.estimate.pieces}
+    share = sum(sizes.get(name, 0) for name in pieces) / max(1, sum(sizes.values()))
+    seconds = step.seconds if not pieces or step.seconds is None else share * step.seconds
+    return JobResources(
+        memory=step.estimate.peak_memory,
+        scratch=step.estimate.tightest,
+        gpus=1 if step.lane == "gpu" else 0,
+        gpu_memory=step.gpu_memory,
+        seconds=None if seconds is None else max(LEAST_TIME, MARGIN * seconds),
+    )

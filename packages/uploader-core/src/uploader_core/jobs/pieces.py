@@ -64,8 +64,8 @@ class Division:
         Raises:
             UploaderError: As a piece did, when those that were begun have ended.
         """
-        groups = group(pieces, self._jobs, self._least, self._most)
-        if len(groups) < 2:
+        groups = self._groups(pieces)
+        if not groups:
             return perform(request, emit)
         sum_up = _Sum(emit, len(groups))
         made: list[dict[str, ArtifactFile]] = [{} for _ in steps_of(request)]
@@ -78,6 +78,13 @@ class Division:
             for step, files in zip(steps_of(request), made, strict=True)
         )
         return perform(with_steps(request, whole), emit)
+
+    def splits(self, pieces: Sequence[Piece]) -> bool:
+        """Return whether a step with such pieces is made by several workers."""
+        return bool(self._groups([pieces]))
+
+    def _groups(self, pieces: Sequence[Sequence[Piece]]) -> list[tuple[tuple[str, ...], ...]]:
+        return group(pieces, self._jobs, self._least, self._most)
 
     def _all(
         self,

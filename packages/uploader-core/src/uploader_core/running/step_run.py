@@ -133,7 +133,9 @@ class StepRun:
         )
         self.store.save(record)
         self.results.add(record)
-        if whole and not step.is_made_with(step):  # a time of several tells nothing of one
+        # A time of several tells nothing of one, nor do workers side by side or a queue.
+        alone = not (self.workers.remote or self.division.splits(step.estimate.pieces))
+        if whole and alone and not step.is_made_with(step):
             self.seconds[step.id] = record.seconds
         return record
 
