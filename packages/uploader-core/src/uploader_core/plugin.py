@@ -74,6 +74,7 @@ from uploader_core.executor import (
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.machine.uncached import read_range
 from uploader_core.model_files import CONFIGS, shards_of, small_files, weights_of, write_outline
+from uploader_core.remembering import digests_of, is_remembering, remembered
 from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
 from uploader_core.size import Size
 from uploader_core.untrusted_json import parse_json
@@ -144,12 +145,14 @@ __all__ = [
     "Verification",
     "VerifyContext",
     "card_metadata",
+    "digests_of",
     "find_leftovers",
     "find_secrets",
     "find_strangers",
     "hash_file",
     "hookimpl",
     "is_local",
+    "is_remembering",
     "load_metadata",
     "note_kept",
     "parse_json",
@@ -157,6 +160,7 @@ __all__ = [
     "read_manifest",
     "read_range",
     "refuse_secrets",
+    "remembered",
     "secret_patterns",
     "secrets_in_sources",
     "setting",

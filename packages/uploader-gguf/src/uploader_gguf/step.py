@@ -169,7 +169,7 @@ def _plan(
         weights,
         folder,
         kinds=kinds,
-        pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, _base(context)),
+        pre_tokenizer=vocabulary.Resolver(settings.pre_tokenizer, _base(context)),
         mtp=settings.mtp,
         vocabulary=tokens,
     )
@@ -280,7 +280,7 @@ def _projector(
             weights,
             folder,
             kinds={settings.mmproj},
-            pre_tokenizer=vocabulary.resolver(None),
+            pre_tokenizer=vocabulary.Resolver(None),
             part="mmproj",
         )
         layout = lay_out(QUANTS[settings.mmproj], name, conversion)

@@ -10,7 +10,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from gguf_llamas import byte_level_tokenizer
 from uploader_core.plugin import RefusedError
-from uploader_gguf.tokenizer.vocabulary import resolver, structure
+from uploader_gguf.tokenizer.vocabulary import Resolver, structure
 
 QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -33,7 +33,7 @@ def save(folder: Path, pre_tokenizer: object, normalizer: object = None) -> Path
 
 def test_byte_level_tokenizer_is_gpt2(tmp_path: Path) -> None:
     byte_level_tokenizer(tmp_path)
-    assert resolver(None)(tmp_path, nobody_knows) == "gpt-2"
+    assert Resolver(None)(tmp_path, nobody_knows) == "gpt-2"
 
 
 def test_qwen2_is_recognised_by_its_regular_expression(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_qwen2_is_recognised_by_its_regular_expression(tmp_path: Path) -> None:
         ]
     )
     save(tmp_path, sequence, normalizers.NFC())
-    assert resolver(None)(tmp_path, nobody_knows) == "qwen2"
+    assert Resolver(None)(tmp_path, nobody_knows) == "qwen2"
 
 
 def test_added_tokens_do_not_matter(tmp_path: Path) -> None:
@@ -60,16 +60,16 @@ def test_the_base_models_name_is_taken_when_the_structure_is_equal(tmp_path: Pat
     for folder in (ours, base):
         folder.mkdir()
         save(folder, pre_tokenizers.Whitespace())
-    assert resolver(None, base)(ours, lambda folder: "odd" if folder == base else None) == "odd"
+    assert Resolver(None, base)(ours, lambda folder: "odd" if folder == base else None) == "odd"
 
 
 def test_an_unknown_structure_is_refused_with_near_names(tmp_path: Path) -> None:
     save(tmp_path, pre_tokenizers.Digits(individual_digits=True))
     with pytest.raises(RefusedError) as error:
-        resolver(None)(tmp_path, nobody_knows)
+        Resolver(None)(tmp_path, nobody_knows)
     assert "--gguf-pre-tokenizer" in str(error.value.next)
     assert "smollm" in str(error.value.next)
 
 
 def test_the_users_name_wins(tmp_path: Path) -> None:
-    assert resolver("tekken")(tmp_path, nobody_knows) == "tekken"
+    assert Resolver("tekken")(tmp_path, nobody_knows) == "tekken"

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
 
 from uploader_core import page
 from uploader_core.artifact import Json
@@ -17,11 +23,13 @@ from uploader_core.batch.shared_digests import SeenFiles, SharedDigests
 from uploader_core.errors import CancelledError, PartialError, UploaderError
 from uploader_core.means import Means
 from uploader_core.plugins.registry import Registry
+from uploader_core.remembering import VARIABLE
 from uploader_core.running.events import Event, EventStream
 from uploader_core.running.report import Report
 from uploader_core.running.session import run
 
 _TICK = 0.25
+_MEMORY = "uploader-batch-"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,19 +97,27 @@ class Shared:
     """What the runs of a batch share; closed when it ends.
 
     Args:
+        environment: Variables of the user.
+
+    Attributes:
         environment: Variables of the runs.
+        means: What the runs work with.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._servers = ForkServers(environment)
+        _forget_killed()
+        self._memory = tempfile.TemporaryDirectory(prefix=f"{_MEMORY}{os.getpid()}-")
+        self.environment = {**environment, VARIABLE: self._memory.name}
+        self._servers = ForkServers(self.environment)
         self.means = Means(
             workers=functools.partial(ForkedWorkers, servers=self._servers),
             digests=functools.partial(SharedDigests, seen=SeenFiles()),
         )
 
     def close(self) -> None:
-        """End the processes that fork workers."""
+        """End the processes that fork workers, and forget what they remembered."""
         self._servers.close()
+        self._memory.cleanup()
 
 
 def drive(
@@ -169,6 +185,14 @@ def drive(
         for n, prospect in enumerate(outlook.prospects)
     )
     return BatchReport(outlook=outlook, endings=endings, seconds=time.monotonic() - started)
+
+
+def _forget_killed() -> None:
+    """Remove what batches remembered that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_MEMORY}*"):
+        number = folder.name.removeprefix(_MEMORY).partition("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)  # of others it cannot
 
 
 class _Stoppable:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,7 @@ def batch(ctx: click.Context, /, **params: Any) -> int:
     # What an inline step of a plugin prints must not end up in the JSON.
     stdout = contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout)
     with contextlib.closing(Shared(config.environment)) as shared, stdout:
+        config = replace(config, environment=shared.environment)
         view = make_view(console, enabled=loud)
         with view:
             outlook = look_at_all(

@@ -118,7 +118,7 @@ def _unquantised(
         weights,
         prepare_folder(weights, context.release, folder / "converter", None, None),
         kinds={REFERENCE},
-        pre_tokenizer=vocabulary.resolver(
+        pre_tokenizer=vocabulary.Resolver(
             settings.pre_tokenizer, Path(base) if isinstance(base, str) else None
         ),
     )

@@ -6,6 +6,7 @@ tensor descriptions, then tensor data, each padded to the alignment. Pure Python
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -106,9 +107,17 @@ class Header:
 def read_header(path: Path) -> Header:
     """Read keys and tensor descriptions of a file.
 
+    A file that is as it was is not read again: its vocabulary is hundreds of thousands of texts.
+
     Raises:
         IntegrityError: Not a GGUF file of version 3, or cut off.
     """
+    stat = path.stat()
+    return _read_header(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_header(path: Path, *_stamp: int) -> Header:
     try:
         with path.open("rb") as handle:
             if handle.read(4) != MAGIC or _number(handle, "I") != VERSION:
@@ -156,6 +165,17 @@ def _text(handle: BinaryIO) -> str:
     return handle.read(_number(handle, "Q")).decode("utf-8", errors="surrogateescape")
 
 
+def _texts(handle: BinaryIO, count: int) -> list[str]:
+    """Read what :func:`_text` reads, many times over."""
+    read, size_of, found = handle.read, int.from_bytes, []
+    for _ in range(count):
+        size = read(8)
+        if len(size) < 8:
+            raise ValueError("cut off")
+        found.append(read(size_of(size, "little")).decode("utf-8", "surrogateescape"))
+    return found
+
+
 def _value(handle: BinaryIO, kind: int) -> Any:
     if kind == _STRING:
         return _text(handle)
@@ -164,6 +184,8 @@ def _value(handle: BinaryIO, kind: int) -> Any:
         if item in _SCALARS:
             code = f"<{count}{_SCALARS[item]}"
             return list(struct.unpack(code, handle.read(struct.calcsize(code))))
+        if item == _STRING:
+            return _texts(handle, count)
         return [_value(handle, item) for _ in range(count)]
     return _number(handle, _SCALARS[kind])
 

@@ -18,6 +18,7 @@ from uploader_gguf.format.gguf_file import METADATA
 from uploader_gguf.format.quants import QUANTS
 from uploader_gguf.llama_cpp.lazy import Array, row_blocks, sample_rows, source_type
 from uploader_gguf.llama_cpp.toolchain import Toolchain
+from uploader_gguf.llama_cpp.vocabulary_memory import key_of, vocabulary_remembered
 from uploader_gguf.llama_cpp.weights import Weights
 from uploader_gguf.tokenizer.vocabulary import Known
 
@@ -77,6 +78,7 @@ class Driver:
             ) from error
         chain.activate()  # refuses a gguf that came from elsewhere
         self._weights, self._folder = weights, folder
+        self._vocabulary_key = key_of(chain, folder, pre_tokenizer)
         self._pre_tokenizer = pre_tokenizer
         self._mtp = mtp
         self._source = source_type(self._base.LazyTorchTensor)
@@ -140,6 +142,12 @@ class Driver:
         ftype = self._gguf.LlamaFileType(QUANTS[kind].ftype)
         with contextlib.ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
+            if vocabulary and self._vocabulary_key is not None:
+                stack.enter_context(
+                    vocabulary_remembered(
+                        self._base, self._gguf, self._folder, self._vocabulary_key
+                    )
+                )
             for method in ("write_kv_data_to_file", "write_tensors_to_file", "close"):
                 stack.enter_context(_replaced(writer, method, lambda *_, **__: None))
             stack.enter_context(

@@ -30,10 +30,12 @@ class Toolchain:
     Attributes:
         root: Folder with ``conversion`` and ``gguf-py``.
         version: For records: distribution and version it came from, or the user's folder.
+        bundled: Whether the version says all of it.
     """
 
     root: Path
     version: str
+    bundled: bool = False
 
     def architectures(self) -> dict[str, frozenset[str]]:
         """Return the registered Hugging Face architectures, keyed ``text`` and ``mmproj``.
@@ -121,7 +123,9 @@ def find(own: Path | None = None) -> Toolchain:
         root = Path(place)
         if (root / _MARK).is_file():
             origin = json.loads((root / "origin.json").read_text("utf-8"))
-            return Toolchain(root=root, version=f"{origin['distribution']} {origin['version']}")
+            return Toolchain(
+                root=root, version=f"{origin['distribution']} {origin['version']}", bundled=True
+            )
     raise PluginError(
         "the installed uploader-gguf does not carry llama.cpp's conversion code",
         owner="uploader-gguf",

@@ -52,7 +52,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             weights,
             prepare_folder(weights, release, Path(work, "c"), base, settings.quantized_by),
             kinds=set(),
-            pre_tokenizer=vocabulary.resolver(settings.pre_tokenizer, base),
+            pre_tokenizer=vocabulary.Resolver(settings.pre_tokenizer, base),
             mtp=settings.mtp,
         )
         importance = None if settings.imatrix is None else imatrix.load(settings.imatrix)

@@ -12,10 +12,11 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import RefusedError, parse_json
+from uploader_core.plugin import Json, RefusedError, digests_of, parse_json
 
 Known = Callable[[Path], "str | None"]
 """Asks llama.cpp for the name of the tokenizer in a folder; None when it does not know."""
@@ -117,17 +118,34 @@ def _flat(part: Any, children: str) -> list[Any]:
     return [leaf]
 
 
-def resolver(chosen: str | None, base: Path | None = None) -> Callable[[Path, Known], str]:
-    """Return the function that names a pre-tokenizer which llama.cpp does not know.
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Names a pre-tokenizer which llama.cpp does not know.
 
-    Args:
+    Attributes:
         chosen: ``--gguf-pre-tokenizer``; it wins.
         base: Folder of the base model, whose tokenizer may be known.
     """
 
-    def resolve(folder: Path, known: Known) -> str:
-        if chosen is not None:
-            return chosen
+    chosen: str | None
+    base: Path | None = None
+
+    @property
+    def key(self) -> list[Json]:
+        """What the name depends on, besides the tokenizer."""
+        file = None if self.base is None else self.base / "tokenizer.json"
+        known = {"tokenizer.json": file} if file is not None and file.is_file() else {}
+        return [self.chosen, digests_of(known)]
+
+    def __call__(self, folder: Path, known: Known) -> str:
+        """Return the name of the one in a folder.
+
+        Raises:
+            RefusedError: It is none of the families that llama.cpp knows.
+        """
+        if self.chosen is not None:
+            return self.chosen
+        base = self.base
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise _unknown("the tokenizer has no tokenizer.json to compare", [])
@@ -143,8 +161,6 @@ def resolver(chosen: str | None, base: Path | None = None) -> Callable[[Path, Kn
         raise _unknown(
             "its normaliser and pre-tokenizer equal no family that llama.cpp knows", near(ours)
         )
-
-    return resolve
 
 
 def near(ours: tuple[list[Any], list[Any], bool]) -> list[str]:

@@ -7,6 +7,7 @@ types. What is not recognised counts as an ordinary matrix.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from math import prod
@@ -154,6 +155,12 @@ def _vocabulary(weights: Weights, count: int) -> int:
 
 
 def _from_json(path: Path, count: int) -> int:
+    stat = path.stat()
+    return _count_json(path, count, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _count_json(path: Path, count: int, *_stamp: int) -> int:
     model = parse_json(path.read_text("utf-8")).get("model") or {}
     vocabulary = model.get("vocab") or {}
     tokens = vocabulary if isinstance(vocabulary, dict) else [piece for piece, _ in vocabulary]
