@@ -451,6 +451,15 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def batch_kills(session: nox.Session) -> None:
+    """Kill a batch of five fine-tunes at twenty random moments; ``tests`` has a short part."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "tests/faults/test_batch_kills.py", "-m", "slow or not slow", "-s",
+                *session.posargs, env=ONE_THREAD)  # fmt: skip
+
+
+@nox.session
 def faults_hub(session: nox.Session) -> None:
     """Publish through 125 seeded schedules of faults and thirty forced failures."""
     install(session, *PACKAGES)
