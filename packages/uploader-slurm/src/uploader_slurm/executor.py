@@ -105,14 +105,18 @@ class SlurmExecutor:
         Raises:
             TemporaryError: The controller did not answer; perhaps it has the job, which the next
                 call finds out.
-            RefusedError: It does not take the job.
+            RefusedError: It does not take the job, or the job's folder cannot be written.
         """
         if job.key in self._doubtful:
             found = self.find(job)
             self._doubtful.discard(job.key)
             if found is not None:
                 return found
-        folder = script.write(job, self._asked(job.resources), self._settings)
+        asked = self._asked(job.resources)
+        try:
+            folder = script.write(job, asked, self._settings)
+        except OSError as error:
+            raise _no_folder(job, error) from error
         try:
             said = self._commands.run(
                 "sbatch", "--parsable", f"--export-file={script.ENVIRONMENT}", script.SCRIPT,
@@ -197,6 +201,15 @@ class SlurmExecutor:
             nodes = limits.all_nodes(self._commands)
             self._nodes = (time.monotonic(), nodes)
         return nodes
+
+
+def _no_folder(job: Job, error: OSError) -> RefusedError:
+    return RefusedError(
+        f"{job.name}: nothing can be written into {job.folder}: {error}",
+        owner="executor slurm",
+        safe="jobs that were submitted go on",
+        next="see whether the file system of the release is there",
+    )
 
 
 def _advice(said: str) -> str:

@@ -15,7 +15,14 @@ from typing import NamedTuple
 
 import psutil
 
-from uploader_core.plugin import ExecutorContext, Job, JobResources, JobStatus, PluginError
+from uploader_core.plugin import (
+    ExecutorContext,
+    Job,
+    JobResources,
+    JobStatus,
+    PluginError,
+    RefusedError,
+)
 
 _FOR_EVER = 60 * 24 * 365
 _CONTROLLER = ("-m", "submitit.local._local")
@@ -69,9 +76,18 @@ class LocalExecutor:
 
         Raises:
             PluginError: submitit did not start it.
+            RefusedError: The job's folder cannot be written.
         """
         folder = job.folder / "executor"
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RefusedError(
+                f"{job.name}: nothing can be written into {job.folder}: {error}",
+                owner="executor submitit-local",
+                safe="jobs that were submitted go on",
+                next="see whether the file system of the release is there",
+            ) from error
         seconds = job.resources.seconds
         minutes = _FOR_EVER if seconds is None else max(1.0, seconds) / 60
         launch = [

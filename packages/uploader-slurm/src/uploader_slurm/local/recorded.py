@@ -13,11 +13,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _GRACE = 0.6
 """Seconds between the signal and the end; submitit waits one."""
+
+
+class _EndedError(Exception):
+    """A signal says that the command shall end."""
 
 
 def main(folder: str, *command: str) -> int:
@@ -27,19 +33,26 @@ def main(folder: str, *command: str) -> int:
         The exit code, negative for a signal that ended the command.
     """
     record = Path(folder) / f"{os.getppid()}.exit"
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
 
-        def end(number: int, _: object) -> None:
+    def end(number: int, _: object) -> NoReturn:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise _EndedError(number)
+
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        for number in _SIGNALS:
+            signal.signal(number, end)
+        try:
+            code = process.wait()
+        except _EndedError as error:
             below = _below(process.pid)
-            process.send_signal(number)
-            psutil.wait_procs(below, timeout=_GRACE)
-            for each in [*below, *_below(process.pid)]:
+            process.send_signal(error.args[0])
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+            for each in below:
                 with contextlib.suppress(psutil.Error):
                     each.kill()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, end)
-        code = process.wait()
+            code = process.wait() or -int(error.args[0])
     partial = record.with_suffix(".partial")
     partial.write_text(str(code), "ascii")
     partial.replace(record)
