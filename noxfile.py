@@ -94,6 +94,7 @@ OLDEST_TOOLS = tuple(t for t in TEST_TOOLS if not t.startswith(("sentence-transf
 
 
 DEBIAN_TOOLS = ("docker-registry", "skopeo")
+SLURM_PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client")
 NODE_PACKAGES = ("@huggingface/jinja@0.5.11", "@huggingface/ollama-utils@0.0.18")
 
 
@@ -291,6 +292,22 @@ def parity_mlx(session: nox.Session) -> None:
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "packages/uploader-mlx/tests", "-m", "slow or not slow",
                 *session.posargs, env=ONE_THREAD)  # fmt: skip
+
+
+@nox.session
+def slurm(session: nox.Session) -> None:
+    """Release through a Slurm that is started on this machine from Debian's packages; minutes."""
+    install(session, "core", "kit", "kernels", "lora", "merged", "gguf", "hf", "slurm",
+            "loopback-hub")  # fmt: skip
+    session.install(*TEST_TOOLS, *torch_options())
+    path = os.environ["PATH"]
+    if not shutil.which("slurmctld"):
+        tools = ROOT / ".nox" / "slurm-programs"
+        session.run_install("python", "tools/debian_tools.py", str(tools), *SLURM_PACKAGES)
+        path = os.pathsep.join((session.bin, str(tools / "bin"), path))
+    suites = ("packages/uploader-slurm/tests", "tests/behaviour/test_slurm.py")
+    session.run("pytest", *suites, "-m", "slow or not slow", *session.posargs,
+                env=ONE_THREAD | {"PATH": path})  # fmt: skip
 
 
 @nox.session
