@@ -133,6 +133,15 @@ def test_two_runs_to_one_destination_are_refused(uploader: Any, runs: Path) -> N
     assert (runs.parent / "published" / "deutsch" / "acme.notes" / "note.txt").is_file()
 
 
+def test_steps_of_all_runs_are_jobs_of_an_executor(uploader: Any, runs: Path) -> None:
+    result = uploader("batch", runs, "--json", "--executor", "local")
+    assert {*statuses(result).values()} == {"done"}, result.stderr
+    events = (runs.parent / "out" / "greek" / ".uploader" / "events.jsonl").read_text("utf-8")
+    assert '"type": "step_job", "step": "notes:notes"' in events
+    refused = uploader("batch", runs, "--executor", "locale")
+    assert "did you mean local?" in refused.stderr
+
+
 def test_killed_batch_goes_on(uploader: Any, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uploader("batch", runs)
     out = runs.parent / "out"

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -21,12 +21,14 @@ from uploader_core.batch.forked_workers import ForkedWorkers, ForkServers
 from uploader_core.batch.outlook import Outlook, Prospect
 from uploader_core.batch.shared_digests import SeenFiles, SharedDigests
 from uploader_core.errors import CancelledError, PartialError, UploaderError
+from uploader_core.jobs.crew import Crew
 from uploader_core.means import Means
 from uploader_core.plugins.registry import Registry
 from uploader_core.remembering import VARIABLE
 from uploader_core.running.events import Event, EventStream
 from uploader_core.running.report import Report
 from uploader_core.running.session import run
+from uploader_core.user_config.configuration import Config
 
 _TICK = 0.25
 _MEMORY = "uploader-batch-"
@@ -127,6 +129,7 @@ def drive(
     tell: Listener,
     *,
     tick: Callable[[], None] = lambda: None,
+    crew: Callable[[Config], Crew] | None = None,
     checksum: bool = False,
     fail_fast: bool = False,
 ) -> BatchReport:
@@ -139,6 +142,7 @@ def drive(
         tell: Called with every event of a run, one at a time, and besides with ``batch_started``
             and ``batch_ended`` of each.
         tick: Called a few times a second, by the calling thread.
+        crew: Opens the executor of a run whose steps are jobs.
         checksum: Read everything that is there already instead of believing sizes and times.
         fail_fast: Start no run after one that failed.
 
@@ -158,7 +162,7 @@ def drive(
             why = CancelledError("not started", next="run the same command again")
             return Ending(prospect=prospect, status="stopped", error=why)
         say(prospect, Event(type="batch_started", time=time.time()))
-        ending = _run(prospect, registry, means, say, stop, checksum=checksum)
+        ending = _run(prospect, registry, means, say, stop, crew, checksum=checksum)
         if ending.error is not None and fail_fast:
             no_more.set()
         data: dict[str, Json] = {"status": ending.status, "seconds": round(ending.seconds, 3)}
@@ -216,6 +220,7 @@ def _run(
     means: Means,
     tell: Listener,
     stop: threading.Event,
+    crew: Callable[[Config], Crew] | None,
     *,
     checksum: bool,
 ) -> Ending:
@@ -223,12 +228,17 @@ def _run(
     began = time.monotonic()
     listener = _Stoppable(prospect, tell, stop)
     report, error = None, None
+    jobs = 1
     try:
+        if crew is not None:
+            means = replace(means, crew=(own := crew(prospect.config)))
+            jobs = own.executor.places
         report = run(
             prospect.request,
             registry,
             prospect.config,
             EventStream(listener),
+            jobs=jobs,
             checksum=checksum,
             confirm=lambda _: listener.tick(),
             observers=(page,),

@@ -200,7 +200,9 @@ def _collisions(prospects: list[Prospect]) -> Iterator[UploaderError]:
 
 
 def _that_fit(plans: list[Plan], at_once: int) -> tuple[int, tuple[str, ...]]:
-    """Return how many runs side by side the memory is enough for."""
+    """Return how many runs side by side the memory is enough for, and the GPUs are."""
+    if at_once > 1 and any(step.lane == "gpu" for plan in plans for step in plan.steps):
+        return 1, (f"1 instead of {at_once} runs side by side: some steps need a whole GPU",)
     memory = look_at_memory()
     room = None if memory is None else memory.available or memory.total
     needs = sorted((plan.peak_memory for plan in plans), reverse=True)

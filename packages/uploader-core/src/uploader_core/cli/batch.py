@@ -49,6 +49,17 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Runs side by side (default: one for each processor, four at most, if memory "
         "suffices).",
     ),
+    click.option(
+        "--executor",
+        metavar="NAME",
+        help="Run the steps as jobs of an engine: local, or slurm, dask and others that plugins "
+        "bring (default: workers of this batch).",
+    ),
+    click.option(
+        "--jobs",
+        type=click.IntRange(1),
+        help="With --executor: jobs of a run side by side (default: as it is set up for).",
+    ),
     click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing."),
     click.option(
         "--page",
@@ -103,10 +114,19 @@ def batch(ctx: click.Context, /, **params: Any) -> int:
     from uploader_core.batch.summary import outlook_json, report_json, write_page
     from uploader_core.cli.batch_view import make_view, show_outlook, show_report
     from uploader_core.cli.render import make_console
+    from uploader_core.jobs.crew import Crew, find_executor, make_crew
+    from uploader_core.user_config.configuration import Config
 
     settings = take_plugin_options(params)
     registry, path = registry_of(ctx), params["runs"]
     config = files.load(config_file=params["config_file"])
+    crew = None
+    if params["executor"] is not None:
+        find_executor(params["executor"], registry)
+
+        def crew(own: Config) -> Crew:
+            return make_crew(params["executor"], registry, own, params["jobs"])
+
     left_out: dict[str, str] = {}
     if path.is_dir():
         wanted, left_out = find_wanted(path, _values(params), settings)
@@ -148,6 +168,7 @@ def batch(ctx: click.Context, /, **params: Any) -> int:
                     shared.means,
                     view,
                     tick=view.tick,
+                    crew=crew,
                     checksum=params["checksum"],
                     fail_fast=params["fail_fast"],
                 )
