@@ -47,6 +47,7 @@ PACKAGES = (
     "fsspec",
     "ollama",
     "slurm",
+    "dask",
     "loopback-hub",
     "demo",
     "trainers",

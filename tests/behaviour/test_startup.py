@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "transformers", "huggingface_hub", "gguf", "peft", "unsloth", "numpy"}
+HEAVY = {
+    *("torch", "transformers", "huggingface_hub", "gguf", "peft", "unsloth", "numpy"),
+    *("distributed", "submitit"),
+}
 
 
 @pytest.fixture
@@ -89,7 +92,8 @@ def test_run_imports_exactly_the_one_that_is_named(crowd: Path, fine_tune: Path)
 
 
 @pytest.mark.parametrize(
-    "plugin", ["lora", "merged", "gguf", "hf", "ollama", "oci", "mlx", "fsspec"]
+    "plugin",
+    ["lora", "merged", "gguf", "hf", "ollama", "oci", "mlx", "fsspec", "slurm", "dask"],
 )
 def test_plugin_modules_are_light(plugin: str, tmp_path: Path) -> None:
     assert not modules_after(f"import uploader_{plugin}.plugin", tmp_path) & HEAVY

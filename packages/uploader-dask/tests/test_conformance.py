@@ -17,6 +17,6 @@ class TestDask(ExecutorConformance):
     @contextlib.contextmanager
     def engine(cls) -> Iterator[Mapping[str, object]]:
         with LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0"
         ) as cluster:
             yield {"scheduler": cluster.scheduler_address, "interval": 0.1}

@@ -25,13 +25,13 @@ WAITS = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     with LocalCluster(
         n_workers=2,
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address=":0",
         resources={"RAM_GB": 4},
     ) as cluster:
         yield cluster
@@ -96,7 +96,7 @@ def test_workers_give_places_and_share_what_they_declare(
 
 
 def test_task_of_a_worker_that_was_killed_goes_to_another(
-    executor: DaskExecutor, cluster: LocalCluster, tmp_path: Path
+    executor: DaskExecutor, tmp_path: Path
 ) -> None:
     id = executor.submit(job_of(tmp_path))
     wait_for(lambda: [*tmp_path.glob("by *")])
@@ -109,13 +109,17 @@ def test_task_of_a_worker_that_was_killed_goes_to_another(
 
 
 def test_scheduler_that_goes_away_is_temporary(
-    executor: DaskExecutor, cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.2)
-    id = executor.submit(job_of(tmp_path, "pass"))
-    cluster.close()
+    monkeypatch.setattr(module, "_PATIENCE", 1.0)
+    with LocalCluster(
+        n_workers=1, processes=False, host="127.0.0.1", dashboard_address=":0"
+    ) as cluster:
+        executor = DaskExecutor(DaskSettings(scheduler=cluster.scheduler_address))
+        id = executor.submit(job_of(tmp_path, "pass"))
     with pytest.raises(TemporaryError, match="does not answer"):
         executor.poll([id])
+    executor.close()
 
 
 def test_folder_that_a_worker_does_not_see_is_told(executor: DaskExecutor, tmp_path: Path) -> None:

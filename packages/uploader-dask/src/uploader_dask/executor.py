@@ -27,12 +27,6 @@ from uploader_dask.task import PRINTED, run_command
 _PATIENCE = 15.0
 """Seconds in which the scheduler has to answer."""
 
-_CONFIG = {
-    # Dask would send the source code of those who call it along, for its dashboard.
-    "distributed.diagnostics.computations.nframes": 0,
-    "distributed.comm.timeouts.connect": _PATIENCE,
-}
-
 
 def open_executor(context: ExecutorContext) -> DaskExecutor:
     """Open the executor; see :class:`~uploader_core.plugin.ExecutorSpec`.
@@ -78,9 +72,16 @@ class DaskExecutor:
 
     def __init__(self, settings: DaskSettings, jobs: int | None = None) -> None:
         self.interval = settings.interval
+        dask.config.set(
+            {
+                "distributed.comm.timeouts.connect": _PATIENCE,
+                # A user's own configuration may send the code of those who call Dask along.
+                "distributed.diagnostics.computations.nframes": 0,
+            }
+        )
         self._settings = settings
         self._known: Client | None = None
-        self._futures: dict[str, Future] = {}
+        self._futures: dict[str, Future[Any]] = {}
         self._ended: dict[str, JobStatus] = {}
         threads = sum(worker.threads for worker in self._workers())
         self.places = max(1, jobs or settings.places or threads)
@@ -154,8 +155,9 @@ class DaskExecutor:
         """Say how a task is, of what the scheduler said and of what this client knows."""
         future = self._futures.get(key)
         if future is not None and future.done():
-            del self._futures[key]  # the scheduler forgets it, so that it can be submitted again
             self._ended[key] = self._outcome(future)
+            del self._futures[key]  # the scheduler forgets it, so that it can be submitted again
+        if key in self._ended:
             return self._ended[key]
         state = states[key]
         if state == "processing":
@@ -163,11 +165,10 @@ class DaskExecutor:
         if state == "no-worker":
             return JobStatus(state="waiting", what="no worker is there that has what it needs")
         if state is None and future is None:
-            gone = JobStatus(state="gone", what="the scheduler does not know it")
-            return self._ended.get(key, gone)
+            return JobStatus(state="gone", what="the scheduler does not know it")
         return JobStatus(state="waiting")
 
-    def _outcome(self, future: Future) -> JobStatus:
+    def _outcome(self, future: Future[Any]) -> JobStatus:
         """Say what became of a task that is done."""
         if future.status == "finished":
             with self._asking():
@@ -179,15 +180,16 @@ class DaskExecutor:
         return JobStatus(state="gone", what=f"the scheduler says {future.status}")
 
     def _states(self, keys: Iterable[str]) -> Mapping[str, str | None]:
-        with self._asking() as client:
-            found: Mapping[str, str | None] = client.sync(
-                client.scheduler.get_task_status, keys=[*keys]
-            )
-            return found
+        found: Mapping[str, str | None] = self._ask("get_task_status", keys=[*keys])
+        return found
 
     def _workers(self) -> tuple[Worker, ...]:
+        return workers_of(self._ask("identity"))
+
+    def _ask(self, question: str, **about: object) -> Any:
+        """Return what the scheduler answers."""
         with self._asking() as client:
-            return workers_of(client.sync(client.scheduler.identity))
+            return client.sync(getattr(client.scheduler, question), **about)
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[Client]:
@@ -209,7 +211,7 @@ class DaskExecutor:
     def _client(self) -> Client:
         if self._known is None or self._known.status not in ("running", "connecting"):
             self._futures.clear()
-            with warnings.catch_warnings(), dask.config.set(_CONFIG):
+            with warnings.catch_warnings():
                 # Versions of core and of plugins are compared by the job itself.
                 warnings.simplefilter("ignore")
                 self._known = _connected(self._settings.scheduler)
