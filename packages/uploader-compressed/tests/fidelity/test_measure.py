@@ -12,10 +12,19 @@ import torch
 from compressed_models import model_class, save
 from compressed_tools import checkpoint_artifact, compress
 from compressed_words import put_tokenizer, sharpen, write_text
+from uploader_compressed.fidelity import measure as measure_module
 from uploader_compressed.fidelity.measure import measure
+from uploader_compressed.fidelity.plan import estimate
 from uploader_compressed.schemes import DATA_FREE, SCHEMES
 from uploader_compressed.settings import MeasureSettings
-from uploader_core.plugin import Artifact, ArtifactFile, OutputFolder, ReleaseInfo, StepContext
+from uploader_core.plugin import (
+    Artifact,
+    ArtifactFile,
+    OutputFolder,
+    PlanContext,
+    ReleaseInfo,
+    StepContext,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +44,9 @@ def with_files(artifact: Artifact) -> Artifact:
     return Artifact(kind=artifact.kind, path=artifact.path, files=files, metadata=artifact.metadata)
 
 
-def measured(release: Any, scheme: str, place: Path, **settings: Any) -> Artifact:
+def measured(
+    release: Any, scheme: str, place: Path, pieces: tuple[str, ...] = (), **settings: Any
+) -> Artifact:
     root, base, made = release
     text = write_text(root / "text.txt", 400)
     return measure(
@@ -47,6 +58,7 @@ def measured(release: Any, scheme: str, place: Path, **settings: Any) -> Artifac
             output=OutputFolder(place / "out", place / "scratch"),
             work=place / "work",
             produces="document",
+            pieces=pieces,
         )
     )
 
@@ -92,6 +104,33 @@ def test_the_numbers_are_in_the_folder_of_the_document(release: Any, tmp_path: P
     assert model["kind"] == "compressed-w4a16"
     assert 4 < model["bits_per_weight"] < 16
     assert data["text"]["name"] == "text.txt"
+
+
+def test_the_numbers_are_the_same_whoever_measured_a_context(
+    release: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, base, made = release
+    asked = PlanContext(
+        inputs=(made["w4a16"], checkpoint_artifact(base, None)),
+        settings=MeasureSettings(measure_text=str(root / "text.txt")),
+        release=ReleaseInfo(name="m", source="checkpoint"),
+        output=tmp_path,
+    )
+    whole = measured(release, "w4a16", tmp_path / "whole").metadata["fidelity"]
+    names = [piece.name for piece in estimate(asked).pieces]
+    for pieces in (names[:3], names[3:]):
+        assert measured(release, "w4a16", tmp_path, tuple(pieces)).files == ()
+    monkeypatch.delattr(measure_module, "compare_with")  # nothing is left to compute
+    assert measured(release, "w4a16", tmp_path).metadata["fidelity"] == whole
+
+
+def test_what_a_worker_did_not_measure_is_measured_at_the_end(release: Any, tmp_path: Path) -> None:
+    whole = measured(release, "w4a16", tmp_path / "whole").metadata["fidelity"]
+    measured(release, "w4a16", tmp_path, ("context-00001", "context-00002"))
+    first, second = sorted((tmp_path / "scratch" / "parts").iterdir())
+    first.write_bytes(first.read_bytes().replace(b"0.", b"1.", 1))  # as a disk may
+    second.unlink()
+    assert measured(release, "w4a16", tmp_path).metadata["fidelity"] == whole
 
 
 def test_what_cannot_be_measured_is_released_without_the_numbers(

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
+
+import torch  # noqa: TID253 - this module computes
 
 from uploader_compressed.card import scheme_in
 from uploader_compressed.fidelity.inputs import served_inputs
@@ -17,9 +20,12 @@ from uploader_compressed.fidelity.weights import CompressedWeights
 from uploader_compressed.settings import MeasureSettings
 from uploader_core.plugin import Artifact, PluginError, StepContext
 from uploader_merged import open_checkpoint
-from uploader_merged.fidelity.compare import compare
+from uploader_merged.fidelity.compare import compare_with
+from uploader_merged.fidelity.contexts import in_contexts
 from uploader_merged.fidelity.held_out import held_out
 from uploader_merged.fidelity.record import Text, or_without, record_folder
+from uploader_merged.fidelity.sums import Seen
+from uploader_merged.forward.logits import predict
 from uploader_merged.forward.windows import open_tokenizer, windows_of
 from uploader_merged.texts import BUILTIN
 
@@ -45,16 +51,21 @@ def _measure(context: StepContext) -> Artifact:
     )
     weights = CompressedWeights(checkpoint, scheme, subject.path)
     scratch = context.work / "logits"
-    found = compare(
-        checkpoint.widened(),
-        weights,
-        windows,
-        scratch,
-        lambda done, total: context.progress("measuring", done, total, "layers"),
-        served_inputs(scheme, weights.quantised),
-        weights.quantised,
-    )
-    shutil.rmtree(scratch)
+    inputs = served_inputs(scheme, weights.quantised)
+
+    def compute(some: Sequence[torch.Tensor]) -> Sequence[Seen]:
+        return compare_with(
+            checkpoint.widened(),
+            lambda at_end, tell: predict(weights, some, at_end, tell, inputs, weights.quantised),
+            some,
+            scratch,
+            lambda done, total: context.progress("measuring", done, total, "layers"),
+        )
+
+    found = in_contexts(context, windows, compute)
+    shutil.rmtree(scratch, ignore_errors=True)
+    if found is None:
+        return context.artifact()
     parameters = sum(math.prod(checkpoint.shape(name)) for name in checkpoint.names)
     measured_on = Text.of(text, builtin=settings.measure_text == BUILTIN, counted=found)
     by = {"transformers": transformers.__version__}

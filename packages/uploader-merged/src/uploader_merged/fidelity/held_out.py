@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from uploader_core.plugin import Estimate, Finding
+from uploader_core.plugin import Estimate, Finding, Piece
 from uploader_merged.checkpoint import Checkpoint
 from uploader_merged.texts import HELD_OUT, text_path
 
@@ -16,6 +16,12 @@ _TORCH = 700 << 20
 
 _PACE = 8e9
 """Multiplications of one processor in a second."""
+
+_WORKER = 64 << 20
+"""Size of a piece that is worth a worker of its own."""
+
+_STARTED = 32
+"""Weights of a model, computed with for a context, that count as much as a byte of a piece."""
 
 
 class Measured(Protocol):
@@ -62,6 +68,11 @@ def check_text(settings: Measured, plugin: str) -> Iterator[Finding]:
         )
 
 
+def piece_name(number: int) -> str:
+    """Return the name of a context of the text as a piece of the step's work."""
+    return f"context-{number + 1:05d}"
+
+
 def estimate_of(checkpoint: Checkpoint, settings: Measured) -> Estimate:
     """Count the logits that are kept meanwhile, and the time.
 
@@ -72,10 +83,16 @@ def estimate_of(checkpoint: Checkpoint, settings: Measured) -> Estimate:
     sizes = [math.prod(checkpoint.shape(name)) for name in checkpoint.names]
     vocabulary = max(checkpoint.shape(name)[0] for name in checkpoint.names)
     tokens = settings.measure_contexts * 512
+    # Nothing to speak of is written: contexts are divided where computing them takes longer than
+    # transformers to load, and then each is worth a worker.
+    worth = max(1, min(sum(sizes) // _STARTED, _WORKER))
     return Estimate(
         bytes_written=20_000,
         bytes_scratch=2 * vocabulary * tokens,
         # Float32 of the largest matrix, which is the head, or of a block; and logits of a text.
         peak_memory=_TORCH + 10 * max(sizes) + 12 * 256 * vocabulary,
         seconds=20 + 2 * tokens * sum(sizes) / _PACE,
+        pieces=tuple(
+            Piece(name=piece_name(n), size=worth) for n in range(settings.measure_contexts)
+        ),
     )

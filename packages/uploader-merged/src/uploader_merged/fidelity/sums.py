@@ -6,6 +6,7 @@ As ``tools/perplexity/perplexity.cpp`` of llama.cpp counts (b10605). Heavy: impo
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,24 @@ class Sums:
     same: list[npt.NDArray[np.bool_]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
+
+    def add(self, others: Sums) -> None:
+        """Add what was seen of the contexts that follow."""
+        for name in ("surprise", "divergence", "same", "seconds", "tokens"):
+            getattr(self, name).extend(getattr(others, name))
+
+    def to_json(self) -> dict[str, list[Any]]:
+        """Return the numbers of the tokens, exactly."""
+        return {name: _flat(getattr(self, name)) for name in ("surprise", "divergence", "same")}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, list[Any]]) -> Sums:
+        """Return what :meth:`to_json` described."""
+        return cls(
+            surprise=[np.array(data["surprise"], np.float64)],
+            divergence=[np.array(data["divergence"], np.float64)] if data["divergence"] else [],
+            same=[np.array(data["same"], np.bool_)] if data["same"] else [],
+        )
 
     def numbers(self) -> dict[str, Any]:
         """Return perplexity, divergence and agreement."""
@@ -78,6 +97,14 @@ class Sums:
                 theirs = log_softmax(ours[rows])
                 self.divergence.append((np.exp(theirs) * (theirs - likely)).sum(axis=1))
                 self.same.append(theirs.argmax(axis=1) == likely.argmax(axis=1))
+
+
+Seen = tuple[Sums, Sums]
+"""What was seen of one context: of the reference, and of the model."""
+
+
+def _flat(arrays: list[Any]) -> list[Any]:
+    return [value for array in arrays for value in array.tolist()]
 
 
 def log_softmax(logits: Logits) -> npt.NDArray[np.float64]:

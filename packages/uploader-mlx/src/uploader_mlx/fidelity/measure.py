@@ -16,8 +16,10 @@ import torch  # noqa: TID253
 from uploader_core.plugin import Artifact, PluginError, RefusedError, StepContext
 from uploader_merged import open_checkpoint
 from uploader_merged.fidelity.compare import Predict, Progress, compare_with
+from uploader_merged.fidelity.contexts import in_contexts
 from uploader_merged.fidelity.held_out import held_out
 from uploader_merged.fidelity.record import Text, or_without, record_folder
+from uploader_merged.fidelity.sums import Seen
 from uploader_merged.forward.windows import open_tokenizer, windows_of
 from uploader_merged.texts import BUILTIN
 from uploader_mlx.architecture.installed import require, version
@@ -46,14 +48,20 @@ def _measure(context: StepContext) -> Artifact:
         f"--{PLUGIN}-measure-text",
     )
     scratch = context.work / "logits"
-    found = compare_with(
-        checkpoint.widened(),
-        by_mlx_lm(subject.path, windows),
-        windows,
-        scratch,
-        lambda done, total: context.progress("measuring", done, total, "layers"),
-    )
-    shutil.rmtree(scratch)
+
+    def compute(some: Sequence[torch.Tensor]) -> Sequence[Seen]:
+        return compare_with(
+            checkpoint.widened(),
+            by_mlx_lm(subject.path, some),
+            some,
+            scratch,
+            lambda done, total: context.progress("measuring", done, total, "layers"),
+        )
+
+    found = in_contexts(context, windows, compute)
+    shutil.rmtree(scratch, ignore_errors=True)
+    if found is None:
+        return context.artifact()
     measured_on = Text.of(text, builtin=settings.measure_text == BUILTIN, counted=found)
     return record_folder(context, measured_on, found, kind, parameters, {"mlx_lm": version()})
 
