@@ -77,3 +77,15 @@ def test_bucket_that_is_not_there_is_refused_before_anything_is_made(
     assert result.returncode == 4
     assert "there is no bucket nobody" in result.stderr
     assert not (uploader.cwd / "out").exists()
+
+
+def test_weights_of_a_base_that_nothing_is_made_of_stay_where_they_are(
+    uploader: Any, s3: LoopbackS3, tmp_path: Path
+) -> None:
+    uploader.environment["AWS_ENDPOINT_URL"] = s3.url
+    result = uploader("run", f"s3://{BUCKET}/run/final", "--base", f"s3://{BUCKET}/base",
+                      "--plugins", "lora", "--yes", "--output", "out")  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    (config,) = (tmp_path / "cache").glob("*/*/base/config.json")
+    assert not [*config.parent.glob("*.safetensors")]
+    assert uploader("verify", "out").returncode == 0

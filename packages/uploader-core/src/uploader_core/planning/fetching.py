@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 from uploader_core.contract.context import FetchedSource, SourceContext
@@ -23,19 +25,20 @@ class Fetcher:
     Args:
         registry: Installed plugins.
         workers: They run there.
-        outlines: Folder for outlines where a plan is enough; None to bring everything.
+        outlines: Folder for outlines, by the purpose for which they are enough; everything is
+            brought for others.
     """
 
-    def __init__(self, registry: Registry, workers: Workers, outlines: Path | None = None) -> None:
+    def __init__(self, registry: Registry, workers: Workers, outlines: Mapping[str, Path]) -> None:
         self._registry = registry
         self._workers = workers
         self._outlines = outlines
         self._asked: dict[tuple[str, str], FetchedSource | None] = {}
 
-    @property
-    def brought(self) -> tuple[FetchedSource, ...]:
-        """What plugins brought so far."""
-        return tuple(found for found in self._asked.values() if found is not None)
+    def brought(self, *, base: bool) -> tuple[FetchedSource, ...]:
+        """Return what plugins brought so far; a base only where it is asked for."""
+        found = [one for (_, why), one in self._asked.items() if base or why != "base"]
+        return tuple(one for one in found if one is not None)
 
     def __call__(self, reference: str, purpose: str) -> FetchedSource | None:
         """Return what a plugin brought, None when none answers to the reference."""
@@ -54,7 +57,8 @@ class Fetcher:
     def _fetch(
         self, plugin: Plugin, spec: SourceSpec, reference: str, purpose: str
     ) -> FetchedSource:
-        outline = self._outlines and Path(tempfile.mkdtemp(dir=self._outlines))
+        folder = self._outlines.get(purpose)
+        outline = folder and Path(tempfile.mkdtemp(dir=folder))
         asked = Fetch(
             step=f"{plugin.id}:{spec.name}",
             owner=plugin.entry.owner,
@@ -82,11 +86,13 @@ def identify(folder: Path, registry: Registry) -> FetchedSource | None:
     return None
 
 
-@contextlib.contextmanager
-def outline_folder() -> Iterator[Path | None]:
-    """Give a folder for outlines, None where holes in files take room."""
+def outline_folders() -> dict[str, Path]:
+    """Return a folder for outlines by purpose, until the process ends.
+
+    There is none where holes in files take room.
+    """
     if os.name == "nt":
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="uploader-outline-") as folder:
-        yield Path(folder)
+        return {}
+    folder = Path(tempfile.mkdtemp(prefix="uploader-outline-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return dict.fromkeys(("source", "base"), folder)

@@ -199,6 +199,11 @@ class Plan:
         return (*self.warnings, *(f for step in self.steps for f in step.findings))
 
     @property
+    def needs_base(self) -> bool:
+        """Whether a step consumes the base model, and not just its name and small files."""
+        return any("source:base" in step.inputs for step in self.steps)
+
+    @property
     def peak_memory(self) -> int:
         return max((step.estimate.peak_memory for step in self.steps), default=0)
 

@@ -64,15 +64,15 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     builder.add_documents(request)
     for (scheme, rest), target in zip(destinations, targets, strict=True):
         builder.add_uploads(scheme, rest, target)
-    return Plan(
+    plan = Plan(
         sources=sources,
         release=release,
         output=output.expanduser().absolute(),
         steps=_with_model_ids(_in_order(builder.steps.values())),
         destinations=tuple(target.to for target in targets),
         warnings=(*sources.findings, *builder.warnings),
-        downloads=fetch.brought,
     )
+    return replace(plan, downloads=fetch.brought(base=plan.needs_base))
 
 
 _PHASES = (SaveSpec, ConvertSpec, DocumentSpec, UploadSpec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from uploader_core.jobs.job_folder import withdraw_all
 from uploader_core.jobs.pieces import Division
 from uploader_core.manifest.build import write_manifest
 from uploader_core.means import ALONE, Means
-from uploader_core.planning.fetching import Fetcher, outline_folder
+from uploader_core.planning.fetching import Fetcher, outline_folders
 from uploader_core.planning.plan import Plan, Survey
 from uploader_core.planning.planner import build_plan
 from uploader_core.planning.preflight import prepare
@@ -54,8 +54,8 @@ def look(
     Raises:
         UploaderError: The request cannot be planned at all.
     """
-    with outline_folder() as folder:
-        return _look_at(_planned(request, registry, config, means, folder), config, jobs, means)
+    plan = _planned(request, registry, config, means, outline_folders())
+    return _look_at(plan, config, jobs, means)
 
 
 def run(
@@ -93,8 +93,7 @@ def run(
         CancelledError: Stopped; finished steps are kept.
     """
     environment = config.environment
-    outlined = _plan_before_fetching(request, registry, config, jobs, means)
-    plan = outlined or _planned(request, registry, config, means)
+    plan = _plan_and_fetch(request, registry, config, jobs, means)
     store = ReleaseStore(plan.output)
     store.check_foreign()
     fresh = not store.internal.is_dir()
@@ -164,7 +163,7 @@ def run(
 
 
 def _planned(
-    request: Request, registry: Registry, config: Config, means: Means, outlines: Path | None = None
+    request: Request, registry: Registry, config: Config, means: Means, outlines: Mapping[str, Path]
 ) -> Plan:
     fetcher = Fetcher(registry, means.workers(config.environment), outlines)
     return mark(build_plan(request, registry, config, fetcher), request.redo)
@@ -212,26 +211,24 @@ def _warm_up(plan: Plan, workers: Workers) -> None:
             return
 
 
-def _plan_before_fetching(
+def _plan_and_fetch(
     request: Request, registry: Registry, config: Config, jobs: int, means: Means
-) -> Plan | None:
-    """Refuse what cannot run before gigabytes of weights are fetched for it.
+) -> Plan:
+    """Refuse what cannot run before gigabytes of weights are fetched for it, then fetch them.
 
-    Returns:
-        The plan where everything is here already, None where it has to be made once more.
+    Of a base that no step consumes the outline will do.
     """
-    with outline_folder() as folder:
-        if folder is None:
-            return None
-        plan = _planned(request, registry, config, means, folder)
-        if not any(download.outline for download in plan.downloads):
-            return plan
-        # A release that was begun has steps that are kept, which only the real source shows.
-        if ReleaseStore(plan.output).internal.is_dir():
-            refuse_if(downloads_fit(plan.downloads, plan))
-        else:
-            refuse_if(_look_at(plan, config, jobs, means).errors)
-        return None
+    outlines = outline_folders()
+    plan = _planned(request, registry, config, means, outlines)
+    if not any(download.outline for download in plan.downloads):
+        return plan
+    # A release that was begun has steps that are kept, which only the real source shows.
+    if ReleaseStore(plan.output).internal.is_dir():
+        refuse_if(downloads_fit(plan.downloads, plan))
+    else:
+        refuse_if(_look_at(plan, config, jobs, means).errors)
+    spare = {} if plan.needs_base else {"base": outlines["base"]}
+    return _planned(request, registry, config, means, spare)
 
 
 def _look_at(plan: Plan, config: Config, jobs: int, means: Means) -> Survey:
