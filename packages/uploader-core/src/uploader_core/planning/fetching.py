@@ -37,8 +37,7 @@ class Fetcher:
 
     def brought(self, *, base: bool) -> tuple[FetchedSource, ...]:
         """Return what plugins brought so far; a base only where it is asked for."""
-        found = [one for (_, why), one in self._asked.items() if base or why != "base"]
-        return tuple(one for one in found if one is not None)
+        return tuple(f for (_, why), f in self._asked.items() if f and (base or why != "base"))
 
     def __call__(self, reference: str, purpose: str) -> FetchedSource | None:
         """Return what a plugin brought, None when none answers to the reference."""
@@ -57,8 +56,7 @@ class Fetcher:
     def _fetch(
         self, plugin: Plugin, spec: SourceSpec, reference: str, purpose: str
     ) -> FetchedSource:
-        folder = self._outlines.get(purpose)
-        outline = folder and Path(tempfile.mkdtemp(dir=folder))
+        outline = (folder := self._outlines.get(purpose)) and Path(tempfile.mkdtemp(dir=folder))
         asked = Fetch(
             step=f"{plugin.id}:{spec.name}",
             owner=plugin.entry.owner,
