@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from io import FileIO
@@ -42,7 +43,8 @@ def fetch_file(store: Store, name: str, entry: Entry, target: Path) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     partial, blocks = (target.with_name(target.name + end) for end in (_PARTIAL, _BLOCKS))
-    file = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
+    # Not truncated, for what an earlier attempt brought counts; Windows would change line ends.
+    file = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
     try:
         _bring(store, name, entry, file, blocks)
         if store.entry(name) != entry:
@@ -73,10 +75,15 @@ def _bring(store: Store, name: str, entry: Entry, file: int, blocks: Path) -> No
         os.ftruncate(file, entry.size)
     missing = [n for n in range(count) if n not in {*_noted(blocks)}]
 
+    guard = threading.Lock()
+
     def bring(number: int) -> int:
         start = number * BLOCK
-        content = store.read_range(name, start, min(entry.size, start + BLOCK))
-        _write_at(file, start, content)
+        content = memoryview(store.read_range(name, start, min(entry.size, start + BLOCK)))
+        with guard:  # Windows has no pwrite
+            os.lseek(file, start, os.SEEK_SET)
+            while content:
+                content = content[os.write(file, content) :]
         return number
 
     with blocks.open("ab", buffering=0) as notes, ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -108,10 +115,3 @@ def _noted(blocks: Path) -> Iterator[int]:
         content = blocks.read_bytes()
         for at in range(0, len(content) - 3, 4):
             yield int.from_bytes(content[at : at + 4], "little")
-
-
-def _write_at(file: int, start: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        size = os.pwrite(file, view, start)
-        view, start = view[size:], start + size
