@@ -203,6 +203,17 @@ def test_plan_reads_headers_and_fetches_no_weights(uploader: Any, model: str, hu
     assert whole["findings"] == plan["findings"]
 
 
+def test_address_of_fsspec_is_the_same_model(uploader: Any, model: str, hub: Any) -> None:
+    del hub
+    uploader.environment["UPLOADER_FSSPEC_CACHE"] = str(uploader.cwd / "cache")
+    result = uploader("plan", "hf://me/base", "--plugins", "merged-16bit", "--json")
+    assert result.returncode == 0, result.stderr
+    plan = json.loads(result.stdout)
+    assert plan["source"]["kind"] == "checkpoint"
+    assert plan["bytes_downloaded"] > 500_000
+    assert not list((uploader.cwd / "cache").rglob("*.safetensors"))
+
+
 def test_run_that_is_refused_fetches_no_weights(uploader: Any, model: str, hub: Any) -> None:
     result = uploader("run", "me/base", "--plugins", "gguf", "--to", "hf:you/base-GGUF", "--yes")
     assert result.returncode == 6
