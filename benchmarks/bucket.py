@@ -4,9 +4,9 @@
 
 moto's S3 server runs on this machine, with a proxy in front that loses connections at random. The
 release is made of local folders first. Then ``uploader plan`` and ``uploader run`` take adapter and
-base from the bucket and send the release to it, the run killed with -9 a few times at random moments
-and after that left alone. Exits with 1 where a digest differs, the plan reads more than the headers
-and small files, or something is left open or half there.
+base from the bucket and send the release to it. The run is killed with -9 a few times at random
+moments and after that left alone. Exits with 1 where a digest differs, the plan reads more than the
+headers and small files, or something is left open or half there.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def main() -> int:
         print(f"plan: {time.monotonic() - started:.1f} s, {planned / 1e3:,.0f} kB read of a base "
               f"of {size / 1e6:,.0f} MB; small files have {small / 1e3:,.0f} kB")  # fmt: skip
         line.random, line.chance = random.Random(options.seed), options.chance
-        line.within = 8 << 20
+        line.within = 4 << 20
         line.answered = line.broken = line.connections = 0
         release = folder / "there"
         started = time.monotonic()
