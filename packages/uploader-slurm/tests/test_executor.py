@@ -13,7 +13,6 @@ from uploader_core.plugin import (
     JobResources,
     RefusedError,
     TemporaryError,
-    UsageError,
 )
 from uploader_slurm.commands import Commands
 from uploader_slurm.executor import SlurmExecutor, open_executor
@@ -194,14 +193,6 @@ def test_what_slurm_does_not_take_is_refused_in_its_words(
     slurm = opened(cluster, SlurmSettings(options=("reservation=lab",)))
     with pytest.raises(RefusedError, match=r"(?i)reservation"):
         slurm.submit(shell_job(tmp_path, "true"))
-
-
-@pytest.mark.parametrize("option", ["export=ALL", "--output=/tmp/x", "wrap=true"])
-def test_options_that_the_executor_decides_are_refused(
-    cluster: LoopbackCluster, option: str
-) -> None:
-    with pytest.raises(UsageError, match="is decided by the executor"):
-        opened(cluster, SlurmSettings(options=(option,)))
 
 
 def test_a_machine_without_slurm_is_refused() -> None:

@@ -99,7 +99,11 @@ def all_nodes(commands: Commands) -> list[Nodes]:
     Raises:
         UploaderError: The controller did not answer.
     """
-    text = commands.run("sinfo", "--noheader", "--exact", f"--format={_FORMAT}")
+    return read_nodes(commands.run("sinfo", "--noheader", "--exact", f"--format={_FORMAT}"))
+
+
+def read_nodes(text: str) -> list[Nodes]:
+    """Read what sinfo prints, a line for nodes that are alike."""
     return [_nodes(line) for line in text.splitlines() if line.count("|") >= 7]
 
 
