@@ -113,7 +113,7 @@ def test_scheduler_that_goes_away_is_temporary(
 ) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 1.0)
     with LocalCluster(
-        n_workers=1, processes=False, host="127.0.0.1", dashboard_address=":0"
+        n_workers=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0"
     ) as cluster:
         executor = DaskExecutor(DaskSettings(scheduler=cluster.scheduler_address))
         id = executor.submit(job_of(tmp_path, "pass"))

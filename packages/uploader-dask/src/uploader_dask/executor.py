@@ -27,6 +27,9 @@ from uploader_dask.task import PRINTED, run_command
 _PATIENCE = 15.0
 """Seconds in which the scheduler has to answer."""
 
+_CODE = "distributed.diagnostics.computations.nframes"
+"""How many frames of the code that submits a task Dask sends along, for its dashboard."""
+
 
 def open_executor(context: ExecutorContext) -> DaskExecutor:
     """Open the executor; see :class:`~uploader_core.plugin.ExecutorSpec`.
@@ -72,13 +75,6 @@ class DaskExecutor:
 
     def __init__(self, settings: DaskSettings, jobs: int | None = None) -> None:
         self.interval = settings.interval
-        dask.config.set(
-            {
-                "distributed.comm.timeouts.connect": _PATIENCE,
-                # A user's own configuration may send the code of those who call Dask along.
-                "distributed.diagnostics.computations.nframes": 0,
-            }
-        )
         self._settings = settings
         self._known: Client | None = None
         self._futures: dict[str, Future[Any]] = {}
@@ -95,7 +91,8 @@ class DaskExecutor:
         known = _Id(job.key, job.folder)
         self._ended.pop(job.key, None)
         asked = ask(self._settings, job.resources, self._workers())
-        with self._asking() as client:
+        # A user's configuration of Dask may send the code of those who submit along.
+        with self._asking() as client, dask.config.set({_CODE: 0}):
             future = client.submit(
                 run_command,
                 job.argv,
@@ -189,7 +186,8 @@ class DaskExecutor:
     def _ask(self, question: str, **about: object) -> Any:
         """Return what the scheduler answers."""
         with self._asking() as client:
-            return client.sync(getattr(client.scheduler, question), **about)
+            ask = getattr(client.scheduler, question)
+            return client.sync(ask, callback_timeout=_PATIENCE, **about)
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[Client]:
