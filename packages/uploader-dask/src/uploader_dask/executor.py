@@ -200,7 +200,8 @@ class DaskExecutor:
             yield self._client()
         except (OSError, TimeoutError) as error:
             raise TemporaryError(
-                f"the scheduler {self._settings.scheduler} does not answer: {error}",
+                f"the scheduler {self._settings.scheduler} does not answer: "
+                f"{error or type(error).__name__}",
                 owner="executor dask",
                 safe="tasks that were submitted go on where the scheduler lives",
                 next="see whether `dask scheduler` runs there, then run the same command again",
