@@ -48,3 +48,9 @@ def test_two_that_name_it_are_a_question(uploader: Any, adapter: Path) -> None:
     assert result.returncode == 2
     assert "box:both://b/x is served by cloud and other" in result.stderr
     assert "--without other" in result.stderr
+
+
+@pytest.mark.usefixtures("notes_plugin")
+def test_address_without_a_scheme_of_ours_is_one_of_dir(uploader: Any, adapter: Path) -> None:
+    result = uploader("plan", adapter, "--plugins", "acme.notes", "--to", "rsync://b/x")
+    assert "dir:rsync://b/x" in result.stderr

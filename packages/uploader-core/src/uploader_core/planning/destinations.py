@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+from difflib import get_close_matches
 
 from uploader_core.contract.specs import UploadSpec
 from uploader_core.errors import PluginBrokenError, PluginNotInstalledError, UsageError
@@ -19,14 +19,15 @@ def split_destination(destination: str, registry: Registry) -> tuple[str, str]:
         PluginNotInstalledError: Nobody serves the scheme.
     """
     scheme, colon, rest = destination.partition(":")
-    known = ", ".join(f"{s}:" for s in registry.names(SCHEMES))
+    schemes = registry.names(SCHEMES)
+    known = ", ".join(f"{s}:" for s in schemes)
     if not colon or not rest:
         raise UsageError(
             f"destination {destination!r} is not of the form scheme:rest",
             next=f"--to {'hf:' if '/' in destination else 'dir:'}{destination}   (known: {known})",
         )
-    if scheme not in registry.names(SCHEMES):
-        close = difflib.get_close_matches(scheme, registry.names(SCHEMES), n=1)
+    if scheme not in schemes:
+        close = [f"dir:{scheme}"] if rest[:2] == "//" else get_close_matches(scheme, schemes, n=1)
         raise PluginNotInstalledError(
             f"no installed plugin uploads to {scheme}:",
             owner=f"installed here: {known}",

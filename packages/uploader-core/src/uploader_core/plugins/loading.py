@@ -45,6 +45,7 @@ _FUNCTIONS = (
     "run", "check", "prove", "estimate", "group", "verify", "still_there", "clean_up",
     "release_name", "use", "identify", "variants",
 )  # fmt: skip
+_PATTERNS = ("matches", "targets")
 _REGISTRATION: Mapping[str, type[Spec]] = {
     "uploader_savers": SaveSpec,
     "uploader_converters": ConvertSpec,
@@ -154,6 +155,8 @@ def _problems(spec: Spec) -> Iterator[str]:
         dotted = getattr(spec, field, None)
         if dotted is not None and not _DOTTED.fullmatch(dotted):
             yield f"{field}={dotted!r} of spec {spec.name!r} is not of the form package.module:name"
+    for field in _PATTERNS:
+        re.compile(getattr(spec, field, None) or "")
     if isinstance(spec, MakeSpec):
         if spec.card is not None and spec.card.relation not in RELATIONS:
             yield f"relation={spec.card.relation!r} of spec {spec.name!r} is none of {RELATIONS}"
@@ -167,13 +170,8 @@ def _problems(spec: Spec) -> Iterator[str]:
         of_one = spec.output is not None and spec.scope == "artifact"
         if (spec.measures or spec.consumes) and not of_one:
             yield f"spec {spec.name!r}: what measures or consumes is a document of one artifact"
-    elif isinstance(spec, ReaderSpec):
-        if isinstance(spec.kinds, str):
-            yield f"kinds of spec {spec.name!r} must be a tuple of kinds"
-    elif isinstance(spec, SourceSpec):
-        re.compile(spec.matches)
-    elif isinstance(spec, UploadSpec):
-        re.compile(spec.targets or "")
+    elif isinstance(spec, ReaderSpec) and isinstance(spec.kinds, str):
+        yield f"kinds of spec {spec.name!r} must be a tuple of kinds"
 
 
 def are_names(names: tuple[object, ...]) -> bool:
