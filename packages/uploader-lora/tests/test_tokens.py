@@ -45,6 +45,21 @@ def test_ids_are_those_that_tokenizers_gives_and_not_those_in_the_file(tmp_path:
     assert tokens.beyond(9) == ("<two>",)
 
 
+def test_what_a_worker_of_a_batch_remembers_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for name in ("alone", "first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        save_tokenizer(folder, ("<one>", True), ("🙂", False), eos_token="<one>")
+        found.append(read_token_ids(companion_files(folder)))
+        monkeypatch.setenv("UPLOADER_BATCH_MEMORY", str(tmp_path))
+    assert found[0] == found[1] == found[2]
+    assert found[0] is not None
+    assert len([*tmp_path.glob("*.json")]) == 1
+
+
 def test_a_named_token_that_the_vocabulary_lacks_is_added_as_transformers_does(
     tmp_path: Path,
 ) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uploader_core.plugin import digests_of, is_remembering, remembered
 from uploader_lora.stored import read_json
 
 # The order in which transformers adds those that the vocabulary lacks
@@ -74,6 +75,23 @@ _FILES = {
 @functools.lru_cache(maxsize=4)
 def _read(key: tuple[tuple[str, Path, int, int], ...]) -> TokenIds | None:
     files = {name: path for name, path, _, _ in key}
+    if not is_remembering():
+        return _parse(files)
+    found = remembered("token ids", digests_of(files), lambda: _to_json(_parse(files)))
+    return None if found is None else _from_json(found)
+
+
+def _to_json(tokens: TokenIds | None) -> dict[str, Any] | None:
+    if tokens is None:
+        return None
+    return {"ids": {**tokens.ids}, "named": {**tokens.named}, "special": [*tokens.special]}
+
+
+def _from_json(data: dict[str, Any]) -> TokenIds:
+    return TokenIds(ids=data["ids"], named=data["named"], special=frozenset(data["special"]))
+
+
+def _parse(files: Mapping[str, Path]) -> TokenIds | None:
     config = _object(files.get("tokenizer_config.json"))
     declared = config.get("added_tokens_decoder")
     if declared is None:
