@@ -198,12 +198,3 @@ def test_what_slurm_does_not_take_is_refused_in_its_words(
 def test_a_machine_without_slurm_is_refused() -> None:
     with pytest.raises(RefusedError, match="this machine has no sbatch"):
         open_executor(ExecutorContext(settings=None, environment={"PATH": "/nowhere"}))
-
-
-@pytest.mark.slow
-def test_the_end_of_its_time_ends_a_job(slurm: SlurmExecutor, tmp_path: Path) -> None:
-    """A minute is the least that Slurm counts, and it looks every half minute."""
-    resources = JobResources(memory=1 << 20, seconds=30)
-    job_id = slurm.submit(shell_job(tmp_path, "exec sleep 600", resources=resources))
-    status = await_state(slurm, job_id, "failed", seconds=200)
-    assert "timeout" in status.what

@@ -80,9 +80,9 @@ def test_a_rule_that_cannot_be_read_is_refused() -> None:
 
 
 def test_needs_are_said_in_the_words_of_sbatch() -> None:
-    settings = SlurmSettings(time_factor=1.5, local_scratch=True)
+    settings = SlurmSettings(time_factor=1.5, local_scratch=True, cpus=4)
     asked = ask(settings, JobResources(memory=1 << 30, scratch=1, seconds=61))
-    assert (asked.memory, asked.scratch, asked.minutes) == (2048, 1, 2)
+    assert (asked.cpus, asked.memory, asked.scratch, asked.minutes) == (4, 2048, 1, 2)
     unknown = ask(SlurmSettings(), JobResources())
     assert (unknown.memory, unknown.scratch, unknown.minutes) == (None, 0, None)
 

@@ -51,13 +51,19 @@ def test_the_command_takes_the_place_of_the_script_that_starts_it(tmp_path: Path
     assert lines.index("module load x") < len(lines) - 1
 
 
-def test_names_of_a_release_harm_no_script(tmp_path: Path) -> None:
+def test_names_and_variables_of_a_run_harm_no_job(tmp_path: Path) -> None:
     folder = tmp_path / "it's a 100% $(touch x)"
-    job = shell_job(folder, f"cd '{tmp_path}'; echo \"$A\" > out", environment={"A": "a\nb $x"})
+    job = shell_job(
+        folder,
+        f"cd '{tmp_path}'; echo \"$A\" > out",
+        environment={"A": "a\nb $x", "SLURM_NTASKS": "9"},
+    )
     place = write(job, ask(SlurmSettings(), job.resources), SlurmSettings())
     subprocess.run(["bash", "job.sh"], cwd=place, env={"A": "1"}, check=True)
     assert (tmp_path / "out").read_text() == "1\n"
-    assert b"A=a\nb $x\0" in (place / "environment").read_bytes()
+    given = (place / "environment").read_bytes()
+    assert b"A=a\nb $x\0" in given
+    assert b"SLURM_NTASKS" not in given
 
 
 @pytest.mark.parametrize("option", ["export=ALL", "--output=/tmp/x", "wrap=true", ""])

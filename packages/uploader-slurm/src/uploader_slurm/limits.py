@@ -83,7 +83,7 @@ def ask(settings: SlurmSettings, resources: JobResources) -> Asked:
     if resources.seconds is not None:
         minutes = max(1, math.ceil(resources.seconds * settings.time_factor / 60))
     return Asked(
-        cpus=max(1, resources.cpus),
+        cpus=max(1, resources.cpus, settings.cpus),
         memory=memory,
         scratch=math.ceil(resources.scratch / _MIB) if settings.local_scratch else 0,
         minutes=minutes,

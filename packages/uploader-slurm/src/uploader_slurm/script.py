@@ -42,8 +42,13 @@ def write(job: Job, asked: Asked, settings: SlurmSettings) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SCRIPT).write_text(text(job, asked, settings, folder), "utf-8")
     # With nothing but names sbatch runs a login shell on the node for the rest, and what is in
-    # ~/.bashrc would come along. From a file it takes what is there, and no more.
-    pairs = (f"{name}={value}\0" for name, value in job.environment.items())
+    # ~/.bashrc would come along. From a file it takes what is there, and no more. Where the run
+    # itself is in a job of Slurm, what that was given is not for this one.
+    pairs = (
+        f"{name}={value}\0"
+        for name, value in job.environment.items()
+        if not name.startswith(("SLURM_", "SLURMD_", "SRUN_", "SBATCH_"))
+    )
     (folder / ENVIRONMENT).write_text("".join(pairs), "utf-8", "surrogateescape")
     return folder
 

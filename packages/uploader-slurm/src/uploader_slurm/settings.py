@@ -42,6 +42,9 @@ class SlurmSettings:
         (), help="lines of bash before the step (source /etc/profile.d/modules.sh)",
         changes_result=False,
     )  # fmt: skip
+    cpus: int = setting(
+        1, help="processors for each job, where a step does not ask for more", changes_result=False
+    )
     memory: Size = setting(
         Size("1GiB"),
         help="memory besides what a step is expected to need, for Python and its libraries",

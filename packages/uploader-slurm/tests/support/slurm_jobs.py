@@ -45,9 +45,7 @@ def shell_job(
     )
 
 
-def await_state(
-    executor: Executor, job_id: str, *states: JobState, seconds: float = 30.0
-) -> JobStatus:
+def await_state(executor: Executor, job_id: str, *states: JobState) -> JobStatus:
     """Poll until a job has one of some states."""
     found: list[JobStatus] = []
 
@@ -55,15 +53,13 @@ def await_state(
         found[:] = [executor.poll([job_id])[job_id]]
         return found[0].state in states
 
-    await_that(is_there, lambda: f"{job_id} is {found}", seconds)
+    await_that(is_there, lambda: f"{job_id} is {found}")
     return found[0]
 
 
-def await_that(
-    holds: Callable[[], bool], what: Callable[[], str] = lambda: "", seconds: float = 30.0
-) -> None:
+def await_that(holds: Callable[[], bool], what: Callable[[], str] = lambda: "") -> None:
     """Wait until something holds."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + 30.0
     while not holds():
         assert time.monotonic() < until, what()
         time.sleep(0.05)

@@ -16,6 +16,7 @@ import click
 
 from uploader_core.cli.plugin_file import installed_meanwhile
 from uploader_core.contract.settings import Setting, fields_of
+from uploader_core.contract.specs import ExecutorSpec
 from uploader_core.errors import UploaderError
 from uploader_core.planning.participants import taking_part
 from uploader_core.planning.request import Request
@@ -163,14 +164,16 @@ def _belongs_to(registry: Registry, option: str) -> str | None:
         if option.removeprefix("--no-").removeprefix("--").startswith(f"{plugin_id}-"):
             try:
                 # Specs may share settings.
-                known = dict.fromkeys(
-                    f.option
+                known = {
+                    f.option: s
                     for s in registry.load(plugin_id).specs
                     if s.settings is not None
                     for f in fields_of(plugin_id, s.settings)
-                )
+                }
             except UploaderError:
                 return None
+            if isinstance(known.get(option), ExecutorSpec):
+                return f"{option} belongs to an executor: add --executor {known[option].name}"
             if option in known:
                 return f"{option} belongs to {plugin_id}: add {plugin_id} to --plugins"
             return f"{plugin_id} has no option {option}; it has {', '.join(known) or 'none'}"
