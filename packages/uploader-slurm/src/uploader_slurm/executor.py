@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +22,7 @@ from uploader_slurm import limits, script
 from uploader_slurm.commands import Commands
 from uploader_slurm.settings import SlurmSettings, gpu_rule, more_options
 from uploader_slurm.states import ended_jobs, seen_jobs
+from uploader_slurm.tail import read_tail
 
 _OPEN = ("waiting", "running")
 _ENDED = re.compile("invalid job id|already complet", re.I)
@@ -181,11 +180,7 @@ class SlurmExecutor:
     def logs(self, id: str, lines: int) -> str:
         """Read the end of what a job printed, in all its starts."""
         number, folder = _Id.of(id)
-        with contextlib.suppress(OSError):
-            path = folder / script.LOG.replace("%j", number)
-            with path.open(encoding="utf-8", errors="replace") as printed:
-                return "".join(deque(printed, maxlen=lines)).rstrip("\n")
-        return ""
+        return read_tail(folder / script.LOG.replace("%j", number), lines)
 
     def close(self) -> None:
         """Do nothing: the jobs are the cluster's."""

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -23,13 +22,25 @@ from uploader_core.plugin import (
     PluginError,
     RefusedError,
 )
+from uploader_slurm.tail import read_tail
 
 _FOR_EVER = 60 * 24 * 365
 _CONTROLLER = ("-m", "submitit.local._local")
 
 
 def open_executor(context: ExecutorContext) -> LocalExecutor:
-    """Open the executor; see :class:`~uploader_core.plugin.ExecutorSpec`."""
+    """Open the executor; see :class:`~uploader_core.plugin.ExecutorSpec`.
+
+    Raises:
+        RefusedError: submitit does not run here.
+    """
+    if os.name == "nt":
+        raise RefusedError(
+            "submitit needs signals that Windows does not have",
+            owner="executor submitit-local",
+            safe="nothing was started",
+            next="take --executor local",
+        )
     return LocalExecutor(context.jobs or 1)
 
 
@@ -145,11 +156,7 @@ class LocalExecutor:
     def logs(self, id: str, lines: int) -> str:
         """Read the end of what a job printed."""
         job = _Id.of(id)
-        with contextlib.suppress(OSError):
-            path = job.folder / f"{job.pid}_0_log.out"
-            with path.open(encoding="utf-8", errors="replace") as printed:
-                return "".join(deque(printed, maxlen=lines)).rstrip("\n")
-        return ""
+        return read_tail(job.folder / f"{job.pid}_0_log.out", lines)
 
     def close(self) -> None:
         """Do nothing: the controllers go on."""
