@@ -87,9 +87,14 @@ def main() -> int:
     parser.add_argument("--shape", default="0.5b")
     parser.add_argument("--chance", type=float, default=0.2, help="of a connection to be lost")
     parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of the first round")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--work", type=Path, required=True)
     options = parser.parse_args()
+    return max(once(options, options.seed + number) for number in range(options.rounds))
+
+
+def once(options: argparse.Namespace, seed: int) -> int:
     base, adapter = make(options.shape, options.work)
     folder = options.work / "bucket"
     shutil.rmtree(folder, ignore_errors=True)
@@ -116,7 +121,7 @@ def main() -> int:
         planned = line.answered
         print(f"plan: {time.monotonic() - started:.1f} s, {planned / 1e3:,.0f} kB read of a base "
               f"of {size / 1e6:,.0f} MB; small files have {small / 1e3:,.0f} kB")  # fmt: skip
-        line.random, line.chance = random.Random(options.seed), options.chance
+        line.random, line.chance = random.Random(seed), options.chance
         line.within = 4 << 20
         line.answered = line.broken = line.connections = 0
         release = folder / "there"

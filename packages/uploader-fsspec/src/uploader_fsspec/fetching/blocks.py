@@ -15,10 +15,7 @@ from io import FileIO
 from pathlib import Path
 
 from uploader_core.plugin import TemporaryError
-from uploader_fsspec.store.store import Entry, Store
-
-BLOCK = 8 << 20
-"""Bytes of one request."""
+from uploader_fsspec.store.store import BLOCK, Entry, Store
 
 _AT_ONCE = 8
 _PARTIAL, _BLOCKS = ".partial", ".blocks"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from uploader_core.plugin import CHUNK, IntegrityError, RefusedError, UploadFile, hash_file
+from uploader_core.plugin import IntegrityError, RefusedError, UploadFile, hash_file
 from uploader_fsspec.store.address import Address
 from uploader_fsspec.store.errors import is_passing, translated
+
+BLOCK = 8 << 20
+"""Bytes of one request of a large file."""
+
+_AT_ONCE = 4
 
 ATTEMPTS = 6
 """Requests for one range, over lost connections."""
@@ -117,8 +124,19 @@ class Store:
     def digest(self, name: str, size: int) -> str:
         """Read a file back and return its sha256."""
         digest = hashlib.sha256()
-        for start in range(0, size, CHUNK):
-            digest.update(self.read_range(name, start, min(size, start + CHUNK)))
+        pending: collections.deque[Future[bytes]] = collections.deque()
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            try:
+                for start in range(0, size, BLOCK):
+                    stop = min(size, start + BLOCK)
+                    pending.append(pool.submit(self.read_range, name, start, stop))
+                    if len(pending) >= _AT_ONCE:
+                        digest.update(pending.popleft().result())
+                while pending:
+                    digest.update(pending.popleft().result())
+            finally:
+                for job in pending:
+                    job.cancel()
         return digest.hexdigest()
 
     def holds(self, name: str, file: UploadFile, entry: Entry, *, read: bool) -> bool:
