@@ -16,7 +16,7 @@ from uploader_core.plugin import ExecutorContext, Job, JobResources, TemporaryEr
 from uploader_dask import executor as module
 from uploader_dask.executor import DaskExecutor, open_executor
 from uploader_dask.settings import DaskSettings
-from uploader_dask.task import run_command
+from uploader_dask.task import on_this_machine, run_command
 
 WAITS = (
     "import os, pathlib, sys, time\n"
@@ -66,6 +66,15 @@ def test_function_crosses_the_wire_by_its_name() -> None:
     sent = pickle.dumps(run_command)
     assert b"uploader_dask.task" in sent
     assert len(sent) < 100
+
+
+def test_gpus_are_those_of_the_worker() -> None:
+    given = {"HOME": "/home/me", "CUDA_VISIBLE_DEVICES": "0"}
+    assert on_this_machine(given, {"CUDA_VISIBLE_DEVICES": "3", "HOME": "/root"}) == {
+        "HOME": "/home/me",
+        "CUDA_VISIBLE_DEVICES": "3",
+    }
+    assert on_this_machine(given, {}) == {"HOME": "/home/me"}
 
 
 def test_executor_without_a_scheduler_says_how_to_start_one() -> None:

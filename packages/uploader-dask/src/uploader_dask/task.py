@@ -19,6 +19,14 @@ import psutil
 PRINTED = "printed.log"
 """Below ``executor`` in the folder of a job: what it prints, in all its attempts."""
 
+_OF_THE_WORKER = frozenset(
+    {
+        *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"),
+        *("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"),
+    }
+)
+"""Variables that say which GPUs are meant: of the machine that has them, not of the run's."""
+
 _PAUSE = 0.1
 _LONG_PAUSE = 0.5
 _GRACE = 5.0
@@ -36,7 +44,7 @@ def run_command(
 
     Args:
         argv: The command.
-        environment: All variables that it is given.
+        environment: All variables that it is given, but for those that say which GPUs are meant.
         folder: Of the job.
         key: Of the task, by which it knows itself.
         seconds: Wall time.
@@ -53,7 +61,7 @@ def run_command(
         with (place / PRINTED).open("ab") as printed:
             process = subprocess.Popen(
                 [*argv],
-                env={**environment},
+                env=on_this_machine(environment, os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
@@ -68,6 +76,18 @@ def run_command(
     if why:
         return process.returncode or 1, f"{host}: {why}"
     return process.returncode, f"{host}: exit code {process.returncode}"
+
+
+def on_this_machine(given: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a command, with the GPUs of this worker.
+
+    Args:
+        given: By the run.
+        own: Of the worker.
+    """
+    return {name: value for name, value in given.items() if name not in _OF_THE_WORKER} | {
+        name: own[name] for name in _OF_THE_WORKER if name in own
+    }
 
 
 def _wait(
