@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from uploader_core.plugin import ExecutorSpec, hookimpl
+from uploader_core.plugin import Diagnosis, ExecutorSpec, hookimpl
 from uploader_slurm.settings import SlurmSettings
 
 
@@ -22,3 +22,10 @@ def uploader_executors() -> Iterable[ExecutorSpec]:
         run="uploader_slurm.local.executor:open_executor",
         remote=False,
     )
+
+
+@hookimpl
+def uploader_diagnostics(online: bool) -> Iterable[Diagnosis]:
+    from uploader_slurm.diagnosis import diagnose
+
+    return diagnose(online=online)
