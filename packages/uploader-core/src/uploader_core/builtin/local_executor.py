@@ -133,12 +133,12 @@ class LocalExecutor:
 
     def _look(self, id: str) -> JobStatus:
         known, own = _Known.of(id), self._own.get(id)
-        code = None if own is None else own.poll()
+        process = self._process(known)
+        code = None if own is None else own.poll()  # asked last: it may end between the two
         if code is not None:
             if code:
                 return JobStatus(state="failed", what=describe_exit(code))
             return JobStatus(state="ended")
-        process = self._process(known)
         if process is None:
             return JobStatus(state="gone", what=f"no such process on {socket.gethostname()}")
         if known.limit and time.time() - known.born > known.limit:
