@@ -1,0 +1,73 @@
+"""A run whose workers make pieces is killed: what they finished is kept, with the same bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from uploader_command import Uploader
+from uploader_core.disk.safe_write import hash_file
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX'"),
+]
+
+FORMATS = {
+    "gguf": (),
+    "compressed": ("--compressed-kinds", "fp8-dynamic,w4a16", "--compressed-shard-size", "400KB"),
+    "mlx-quantised": ("--mlx-shard-size", "100KB"),
+}
+
+
+def finished(release: Path) -> dict[str, int]:
+    """Return the parts and weight files that are whole, with the time of each."""
+    found = {}
+    for folder, _, names in os.walk(release):  # of which others remove what they like meanwhile
+        place = Path(folder)
+        for path in map(place.joinpath, names):
+            if place.name == "parts" or (place.parent == release and path.match("model*.safe*")):
+                with contextlib.suppress(FileNotFoundError):
+                    found[f"{place.name}/{path.name}"] = path.stat().st_mtime_ns
+    return found
+
+
+def weights(release: Path) -> dict[str, str]:
+    files = [*release.glob("*/*.safetensors"), *release.glob("*/*.gguf")]
+    return {path.relative_to(release).as_posix(): hash_file(path)[1] for path in files}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_finished_is_kept(
+    uploader: Uploader, pristine: Path, tmp_path: Path, name: str
+) -> None:
+    whole, release = tmp_path / "whole", tmp_path / "divided"
+    asked = ("run", pristine / "run" / "final_model", "--plugins", name, "--name", "m", "--yes",
+             *FORMATS[name])  # fmt: skip
+    made = uploader(*asked, "--output", whole)
+    assert made.returncode == 0, made.stdout + made.stderr
+    uploader.environment["UPLOADER_LEAST_PIECE"] = "1"
+    argv = uploader.argv(*asked, "--output", release, "--jobs", 2)
+    first = subprocess.Popen(
+        argv, env=uploader.variables(), stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    while first.poll() is None and not finished(release):
+        time.sleep(0.001)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    kept = finished(release)
+    assert kept
+    seen: dict[str, int] = {}
+    second = subprocess.Popen(argv, env=uploader.variables(), stdout=subprocess.DEVNULL)
+    while second.poll() is None:
+        seen |= finished(release)
+        time.sleep(0.01)
+    assert second.returncode == 0
+    assert {piece: seen[piece] for piece in kept} == kept
+    assert weights(release) == weights(whole)
