@@ -204,3 +204,44 @@ def test_what_runs_before_a_step_is_told_its_rule(
     limits = {"check_limit": 2.0, "limit": 5.0}
     said = told(type("X", (case,), limits), check)
     assert (words in said) if words else said == ""
+
+
+# What a saver that names pieces does before it writes its file; words of the sentence about it.
+PIECES = {
+    "sound": (
+        "\n    for n in ('1.bin', '2.bin'):"
+        "\n        if n in (context.pieces or [n]) and not context.output.done(n):"
+        "\n            context.output.write(n, data, role='weights')"
+        "\n    if context.pieces: return context.artifact()",
+        "",
+    ),
+    "all-at-once": (
+        "[context.output.write(n, data, role='weights') for n in ('1.bin', '2.bin')]",
+        "a worker made 2.bin, 1.bin, a piece of another one",
+    ),
+    "other-bytes": (
+        "\n    for n in context.pieces or ('1.bin', '2.bin'):"
+        "\n        if not context.output.done(n):"
+        "\n            context.output.write(n, data + bytes(len(context.pieces)), role='weights')"
+        "\n    if context.pieces: return context.artifact()",
+        "made in pieces it has other bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_pieces(install: Callable[..., None], site: Path, name: str) -> None:
+    body, words = PIECES[name]
+    name = "pieces_" + name.replace("-", "_")
+    case = saver(install, name, "", body)
+    plugin, work = site / f"acme_{name}.py", site / f"acme_{name}_work.py"
+    given = f'run="acme_{name}_work:save", estimate="acme_{name}_work:estimate"'
+    plugin.write_text(plugin.read_text("utf-8").replace(f'run="acme_{name}_work:save"', given))
+    with work.open("a", encoding="utf-8") as file:
+        file.write(
+            "\ndef estimate(context):"
+            "\n    from uploader_core.plugin import Piece"
+            "\n    return Estimate(pieces=tuple(Piece(name=f'{n}.bin', size=9) for n in (1, 2)))\n"
+        )
+    said = told(case, "pieces of several workers give the same bytes")
+    assert (words in said) if words else said == ""

@@ -22,6 +22,7 @@ from uploader_kit.files import files_below, unchanged, untouched
 from uploader_kit.finished import FinishedConformance
 from uploader_kit.inputs import CHECKPOINT, cut_in_half, lazy_maker, make_input
 from uploader_kit.interruption import Interruption, interrupt
+from uploader_kit.pieces import in_pieces
 from uploader_kit.telltale import find_keys, find_names, names_of_this_machine, paths_in
 from uploader_kit.trial import Result, Trial, resolve_settings
 
@@ -253,6 +254,23 @@ class MakingConformance(FinishedConformance):
         result = self._reference()
         for sentence in wrong(estimate, result.artifact.size, result.peak):
             announce(self.plugin, f"{self.the_spec().estimate}: {sentence}")
+
+    def test_pieces_of_several_workers_give_the_same_bytes(self) -> None:
+        """What the estimate names as pieces is made by several workers, each its own alone."""
+        self._need_files()
+        estimate = self._estimate()
+        if estimate is None or len(estimate.pieces) < 2:
+            does_not_apply("the estimate names no pieces")
+        if self._form == FULL and self._has_forms():
+            does_not_apply("it is tried with base and adapter")
+        if self._nondeterminism() is not None:
+            does_not_apply("the step gives other bytes each time, which is told of it elsewhere")
+        trial = self._the_trial().at(self._place("pieces"))
+        surplus, artifact = in_pieces(trial, [piece.name for piece in estimate.pieces])
+        expect(not surplus, f"a worker made {', '.join(surplus)}, a piece of another one: make "
+               "what context.pieces names, and everything where it is empty")  # fmt: skip
+        differs = difference(self._reference().artifact, artifact)
+        expect(differs is None, f"made in pieces it has other bytes: {differs}")
 
     # -- inside --------------------------------------------------------------------------------
 

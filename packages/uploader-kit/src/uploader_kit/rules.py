@@ -76,6 +76,7 @@ _MAKING = _rules(
         ("estimate_is_about_right", "gold"),
         ("every_variant_is_made_alone_and_together", "silver"),
         ("how_to_run_it_is_said", "silver"),
+        ("pieces_of_several_workers_give_the_same_bytes", "silver"),
     ),
 )
 _DOCUMENT = _rules(

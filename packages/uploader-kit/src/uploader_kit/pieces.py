@@ -1,0 +1,35 @@
+"""A step that several workers make, piece by piece, as core does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from uploader_core.artifact import Artifact
+from uploader_kit.trial import Trial
+
+
+def in_pieces(trial: Trial, names: Sequence[str]) -> tuple[list[str], Artifact]:
+    """Let two workers make half of the pieces each, and a third one the rest.
+
+    Args:
+        trial: In a folder that does not exist.
+        names: Of the pieces.
+
+    Returns:
+        Files that a worker made although they are pieces of the other, and what the last returned.
+
+    Raises:
+        UploaderError: A worker failed.
+    """
+    half = len(names) // 2
+    surplus: list[str] = []
+    finished = {}
+    for mine in (names[:half], names[half:]):
+        asked = trial.request()
+        context = replace(asked.context, pieces=tuple(mine))
+        made = trial.send(replace(asked, context=context)).artifact
+        surplus += [f.name for f in made.files if f.name in names and f.name not in mine]
+        finished |= {file.name: file for file in made.files}
+    whole = replace(trial.request(), finished=tuple(finished.values()))
+    return surplus, trial.send(whole).artifact
