@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from uploader_core.artifact import Artifact
+from uploader_kit.conformance import expect
 from uploader_kit.trial import Trial
 
 
-def in_pieces(trial: Trial, names: Sequence[str]) -> tuple[list[str], Artifact]:
+def in_pieces(trial: Trial, names: Sequence[str]) -> Artifact:
     """Let two workers make half of the pieces each, and a third one the rest.
 
     Args:
@@ -17,9 +18,10 @@ def in_pieces(trial: Trial, names: Sequence[str]) -> tuple[list[str], Artifact]:
         names: Of the pieces.
 
     Returns:
-        Files that a worker made although they are pieces of the other, and what the last returned.
+        What the last one returned.
 
     Raises:
+        AssertionError: A worker made a piece of the other.
         UploaderError: A worker failed.
     """
     half = len(names) // 2
@@ -32,4 +34,6 @@ def in_pieces(trial: Trial, names: Sequence[str]) -> tuple[list[str], Artifact]:
         surplus += [f.name for f in made.files if f.name in names and f.name not in mine]
         finished |= {file.name: file for file in made.files}
     whole = replace(trial.request(), finished=tuple(finished.values()))
-    return surplus, trial.send(whole).artifact
+    expect(not surplus, f"a worker made {', '.join(surplus)}, a piece of another one: make "
+           "what context.pieces names, and everything where it is empty")  # fmt: skip
+    return trial.send(whole).artifact
