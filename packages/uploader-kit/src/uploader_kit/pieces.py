@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from uploader_core.artifact import Artifact
+from uploader_core.artifact import Artifact, ArtifactFile
 from uploader_kit.conformance import expect
 from uploader_kit.trial import Trial
 
@@ -26,7 +26,7 @@ def in_pieces(trial: Trial, names: Sequence[str]) -> Artifact:
     """
     half = len(names) // 2
     surplus: list[str] = []
-    finished = {}
+    finished: dict[str, ArtifactFile] = {}
     for mine in (names[:half], names[half:]):
         asked = trial.request()
         context = replace(asked.context, pieces=tuple(mine))
