@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 from uploader_core.contract.context import FetchedSource, SourceContext
@@ -18,6 +18,9 @@ from uploader_core.plugins.registry import Plugin, Registry
 from uploader_core.workers.messages import Fetch
 from uploader_core.workers.pool import Workers
 
+OUTLINED = () if os.name == "nt" else ("source", "base")
+"""Purposes for which a plan has outlines; there are none where holes in files take room."""
+
 
 class Fetcher:
     """Asks the source plugins for references, once for each.
@@ -25,11 +28,10 @@ class Fetcher:
     Args:
         registry: Installed plugins.
         workers: They run there.
-        outlines: Folder for outlines, by the purpose for which they are enough; everything is
-            brought for others.
+        outlines: Purposes for which an outline is enough; everything is brought for others.
     """
 
-    def __init__(self, registry: Registry, workers: Workers, outlines: Mapping[str, Path]) -> None:
+    def __init__(self, registry: Registry, workers: Workers, outlines: Collection[str]) -> None:
         self._registry = registry
         self._workers = workers
         self._outlines = outlines
@@ -56,7 +58,7 @@ class Fetcher:
     def _fetch(
         self, plugin: Plugin, spec: SourceSpec, reference: str, purpose: str
     ) -> FetchedSource:
-        outline = (folder := self._outlines.get(purpose)) and Path(tempfile.mkdtemp(dir=folder))
+        outline = _outline_folder() if purpose in self._outlines else None
         asked = Fetch(
             step=f"{plugin.id}:{spec.name}",
             owner=plugin.entry.owner,
@@ -84,13 +86,8 @@ def identify(folder: Path, registry: Registry) -> FetchedSource | None:
     return None
 
 
-def outline_folders() -> dict[str, Path]:
-    """Return a folder for outlines by purpose, until the process ends.
-
-    There is none where holes in files take room.
-    """
-    if os.name == "nt":
-        return {}
+def _outline_folder() -> Path:
+    """Return an empty folder, until the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="uploader-outline-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return dict.fromkeys(("source", "base"), folder)
+    return folder

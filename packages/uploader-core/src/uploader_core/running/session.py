@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from uploader_core.advice import step_times
 from uploader_core.advice.disk_space import downloads_fit
@@ -19,7 +18,7 @@ from uploader_core.jobs.job_folder import withdraw_all
 from uploader_core.jobs.pieces import Division
 from uploader_core.manifest.build import write_manifest
 from uploader_core.means import ALONE, Means
-from uploader_core.planning.fetching import Fetcher, outline_folders
+from uploader_core.planning.fetching import OUTLINED, Fetcher
 from uploader_core.planning.plan import Plan, Survey
 from uploader_core.planning.planner import build_plan
 from uploader_core.planning.preflight import prepare
@@ -54,7 +53,7 @@ def look(
     Raises:
         UploaderError: The request cannot be planned at all.
     """
-    plan = _planned(request, registry, config, means, outline_folders())
+    plan = _planned(request, registry, config, means, OUTLINED)
     return _look_at(plan, config, jobs, means)
 
 
@@ -163,7 +162,7 @@ def run(
 
 
 def _planned(
-    request: Request, registry: Registry, config: Config, means: Means, outlines: Mapping[str, Path]
+    request: Request, registry: Registry, config: Config, means: Means, outlines: Collection[str]
 ) -> Plan:
     fetcher = Fetcher(registry, means.workers(config.environment), outlines)
     return mark(build_plan(request, registry, config, fetcher), request.redo)
@@ -218,8 +217,7 @@ def _plan_and_fetch(
 
     Of a base that no step consumes the outline will do.
     """
-    outlines = outline_folders()
-    plan = _planned(request, registry, config, means, outlines)
+    plan = _planned(request, registry, config, means, OUTLINED)
     if not any(download.outline for download in plan.downloads):
         return plan
     # A release that was begun has steps that are kept, which only the real source shows.
@@ -227,7 +225,7 @@ def _plan_and_fetch(
         refuse_if(downloads_fit(plan.downloads, plan))
     else:
         refuse_if(_look_at(plan, config, jobs, means).errors)
-    spare = {} if plan.needs_base else {"base": outlines["base"]}
+    spare = () if plan.needs_base else ("base",)
     return _planned(request, registry, config, means, spare)
 
 
