@@ -2,10 +2,11 @@
 
     python benchmarks/pieces.py --work /tmp/bench --shape 3b --shards 1,2,4,8 --workers 1,2
 
-The model is that of docs/how-to/large-models.md: fixed seconds of a run, seconds for each byte with
-so many workers, and the largest share of one of them. Its numbers come from two smaller models;
-what is predicted is the larger one. Each run is a whole process, ``uploader run`` of merged-16bit
-alone, without the page cache being emptied. With ``--executor local`` the workers are jobs.
+The model is that of docs/how-to/large-models.md: fixed seconds of a run, some for each tensor and
+for each byte with so many workers, and the largest share of one of them. Its numbers come from
+three smaller models; what is predicted is a larger one. Each run is a whole process, ``uploader
+run`` of merged-16bit alone, without the page cache being emptied. With ``--executor local`` the
+workers are jobs.
 
 ``--overhead N`` measures instead what a step costs more as a job than in a worker of the run.
 """
@@ -13,17 +14,20 @@ alone, without the page cache being emptied. With ``--executor local`` the worke
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from merge_speed import SHAPES, make
+
+EACH_SHARD = {"UPLOADER_LEAST_PIECE": "1", "UPLOADER_MOST_PIECE": "1"}
+"""Variables with which every shard is made by itself."""
 
 PLUGIN = """
 from uploader_core.plugin import SaveSpec, hookimpl
@@ -40,45 +44,81 @@ def make(context):
 """
 
 
-@dataclass(frozen=True)
-class Cost:
+class Run(NamedTuple):
+    """What decides how long a merge takes.
+
+    Attributes:
+        tensors: Of the result.
+        nbytes: Of the result.
+        shards: Of about the same size; each is a group of its own.
+        workers: Side by side.
+    """
+
+    tensors: int
+    nbytes: int
+    shards: int
+    workers: int
+
+    @property
+    def row(self) -> list[float]:
+        """What is multiplied with the numbers of :class:`Cost`."""
+        divided = self.workers > 1 and self.shards > 1
+        rounds = -(-self.shards // self.workers)  # of the busiest worker
+        bytes_of_one = self.nbytes * rounds / self.shards if divided else self.nbytes
+        return [1.0, self.tensors, rounds if divided else 0, bytes_of_one]
+
+
+class Cost(NamedTuple):
     """What runs with so many workers cost on this machine.
 
     Attributes:
         fixed: Seconds of a run, whatever the model.
-        per_byte: Seconds for each byte of the result, all workers together.
+        tensor: Seconds for each tensor: its low-rank product, and the comparison at the end.
+        start: Seconds for a worker to begin with a group.
+        byte: Seconds for each byte that a worker makes, while all of them do.
     """
 
     fixed: float
-    per_byte: float
+    tensor: float
+    start: float
+    byte: float
 
-    def seconds(self, nbytes: int, shards: int, workers: int) -> float:
-        """Predict the wall time of a run.
-
-        Args:
-            nbytes: Of the result.
-            shards: Of about the same size.
-            workers: Side by side.
-        """
-        groups = min(workers, shards)
-        largest = -(-shards // groups) / shards  # share of the worker that has most to do
-        return self.fixed + self.per_byte * nbytes * largest * groups
+    def seconds(self, run: Run) -> float:
+        """Predict the wall time of a run."""
+        return sum(a * b for a, b in zip(self, run.row, strict=True))
 
 
-def run(adapter: Path, base: Path, release: Path, shards: int, more: Iterable[str]) -> float:
-    """Merge once and return the seconds that it took."""
-    shutil.rmtree(release, ignore_errors=True)
-    size = weights(base)
+def take(shape: str, arguments: argparse.Namespace, shards: int, workers: int) -> tuple[Run, float]:
+    """Merge a model, and return what was done and the seconds that it took."""
+    base, adapter = make(shape, arguments.work)
+    release, size = arguments.work / "release", weights(base)
     argv = [
         sys.executable, "-m", "uploader_core", "run", str(adapter), "--base", str(base),
         "--plugins", "merged-16bit", "--name", "bench", "--output", str(release), "--yes",
-        "--quiet", "--merged-shard-size", f"{-(-size // shards) + (size // 50)}B", *more,
+        "--quiet", "--merged-shard-size", f"{-(-size // shards) + size // 50}B",
+        "--jobs", str(workers),
     ]  # fmt: skip
-    started = time.perf_counter()
-    done = subprocess.run(argv, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr[-4000:])
-    return time.perf_counter() - started
+    if arguments.executor:
+        argv += ["--executor", arguments.executor]
+    walls = []
+    for _ in range(arguments.rounds):
+        shutil.rmtree(release, ignore_errors=True)
+        started = time.perf_counter()
+        done = subprocess.run(argv, capture_output=True, text=True, env=os.environ | EACH_SHARD)
+        walls.append(time.perf_counter() - started)
+        if done.returncode:
+            raise SystemExit(done.stderr[-4000:])
+    files = [*(release / "merged-16bit").glob("*.safetensors")]
+    tensors = sum(len(headers(file)) for file in files)
+    shutil.rmtree(release)
+    return Run(tensors, size, len(files), workers), statistics.median(walls)
+
+
+def headers(file: Path) -> list[str]:
+    """Return the names of the tensors in a file."""
+    with file.open("rb") as handle:
+        data = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
+    return [name for name in data if name != "__metadata__"]
 
 
 def weights(folder: Path) -> int:
@@ -86,47 +126,43 @@ def weights(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def calibrate(work: Path, workers: int, more: list[str], rounds: int) -> Cost:
-    """Measure two small models, and return the line through them."""
-    points = []
-    for shape in ("tiny", "0.5b"):
-        base, adapter = make(shape, work)
-        shards = 1 if shape == "tiny" else workers
-        walls = [run(adapter, base, work / "release", shards, more) for _ in range(rounds)]
-        points.append((weights(base), statistics.median(walls)))
-    (small, quick), (large, slow) = points
-    per_byte = (slow - quick) / (large - small)
-    return Cost(fixed=quick - per_byte * small, per_byte=per_byte)
+def calibrate(arguments: argparse.Namespace, workers: int, fixed: float) -> Cost:
+    """Measure smaller models, and return the numbers that fit them best.
 
+    Args:
+        arguments: Of the command line.
+        workers: Side by side.
+        fixed: Seconds of the smallest model.
+    """
+    import numpy as np
 
-def options(workers: int, executor: str | None) -> list[str]:
-    """Return the options of a run with so many workers."""
-    return ["--jobs", str(workers), *(["--executor", executor] if executor else [])]
+    models = (("0.5b", workers), ("0.5b", 2 * workers), ("1.5b", workers))
+    runs = [take(shape, arguments, shards, workers) for shape, shards in models]
+    rows = np.array([run.row[1:] for run, _ in runs])
+    scale = np.abs(rows).max(axis=0) + (np.abs(rows).max(axis=0) == 0)
+    found, *_ = np.linalg.lstsq(rows / scale, np.array([took - fixed for _, took in runs]), None)
+    return Cost(fixed, *(float(value) for value in found / scale))
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    base, adapter = make(arguments.shape, arguments.work)
-    release = arguments.work / "release"
-    worst = 0.0
     numbers = [int(number) for number in arguments.workers.split(",")]
+    for shape in ("tiny", "0.5b", "1.5b", arguments.shape):
+        take(shape, arguments, 1, 1)  # what is proved of a model is remembered
+    _, fixed = take("tiny", arguments, 1, 1)
     costs = {}
     for workers in sorted({1, *numbers}):
-        cost = costs[workers] = calibrate(
-            arguments.work, workers, options(workers, arguments.executor), arguments.rounds
-        )
-        print(f"{workers} workers: {cost.fixed:.2f} s, {1e-9 / cost.per_byte:.2f} GB/s", flush=True)
+        cost = costs[workers] = calibrate(arguments, workers, fixed)
+        print(f"{workers} workers: {cost.fixed:.2f} s, {1e3 * cost.tensor:.1f} ms a tensor, "
+              f"{cost.start:.1f} s a start, {1e-9 / cost.byte:.2f} GB/s", flush=True)  # fmt: skip
+    worst = 0.0
     for workers in numbers:
         for shards in map(int, arguments.shards.split(",")):
-            more = options(workers, arguments.executor)
-            walls = [run(adapter, base, release, shards, more) for _ in range(arguments.rounds)]
-            made = len([*(release / "merged-16bit").glob("*.safetensors")])
-            cost = costs[min(workers, made)]
-            said, took = cost.seconds(weights(base), made, workers), statistics.median(walls)
+            run, took = take(arguments.shape, arguments, shards, workers)
+            said = costs[workers if run.shards > 1 else 1].seconds(run)
             worst = max(worst, abs(said / took - 1))
-            print(f"{workers} workers, {made} shards: predicted {said:.1f} s, took {took:.1f} s, "
-                  f"{100 * (said / took - 1):+.0f} %", flush=True)  # fmt: skip
+            print(f"{workers} workers, {run.shards} shards: predicted {said:.1f} s, "
+                  f"took {took:.1f} s, {100 * (said / took - 1):+.0f} %", flush=True)  # fmt: skip
     print(f"largest error {100 * worst:.0f} % (goal 20)")
-    shutil.rmtree(release, ignore_errors=True)
 
 
 def overhead(arguments: argparse.Namespace) -> None:
