@@ -26,6 +26,8 @@ from typing import NamedTuple
 
 from merge_speed import SHAPES, make
 
+from uploader_core.disk.safe_write import hash_file
+
 EACH_SHARD = {"UPLOADER_LEAST_PIECE": "1", "UPLOADER_MOST_PIECE": "1"}
 """Variables with which every shard is made by itself."""
 
@@ -65,7 +67,7 @@ class Run(NamedTuple):
         divided = self.workers > 1 and self.shards > 1
         rounds = -(-self.shards // self.workers)  # of the busiest worker
         bytes_of_one = self.nbytes * rounds / self.shards if divided else self.nbytes
-        return [1.0, self.tensors, rounds if divided else 0, bytes_of_one]
+        return [1.0, self.nbytes, self.tensors, rounds if divided else 0, bytes_of_one]
 
 
 class Cost(NamedTuple):
@@ -73,12 +75,14 @@ class Cost(NamedTuple):
 
     Attributes:
         fixed: Seconds of a run, whatever the model.
+        hashed: Seconds for each byte of the base, which the run itself hashes first.
         tensor: Seconds for each tensor: its low-rank product, and the comparison at the end.
         start: Seconds for a worker to begin with a group.
         byte: Seconds for each byte that a worker makes, while all of them do.
     """
 
     fixed: float
+    hashed: float
     tensor: float
     start: float
     byte: float
@@ -126,22 +130,24 @@ def weights(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def calibrate(arguments: argparse.Namespace, workers: int, fixed: float) -> Cost:
+def calibrate(arguments: argparse.Namespace, workers: int, fixed: float, hashed: float) -> Cost:
     """Measure smaller models, and return the numbers that fit them best.
 
     Args:
         arguments: Of the command line.
         workers: Side by side.
         fixed: Seconds of the smallest model.
+        hashed: Seconds for each byte of a base.
     """
     import numpy as np
 
     models = (("0.5b", workers), ("0.5b", 2 * workers), ("1.5b", workers))
     runs = [take(shape, arguments, shards, workers) for shape, shards in models]
-    rows = np.array([run.row[1:] for run, _ in runs])
+    rows = np.array([run.row[2:] for run, _ in runs])
+    left = np.array([took - fixed - hashed * run.nbytes for run, took in runs])
     scale = np.abs(rows).max(axis=0) + (np.abs(rows).max(axis=0) == 0)
-    found, *_ = np.linalg.lstsq(rows / scale, np.array([took - fixed for _, took in runs]), None)
-    return Cost(fixed, *(float(value) for value in found / scale))
+    found, *_ = np.linalg.lstsq(rows / scale, left, None)
+    return Cost(fixed, hashed, *(float(value) for value in found / scale))
 
 
 def compare(arguments: argparse.Namespace) -> None:
@@ -149,10 +155,16 @@ def compare(arguments: argparse.Namespace) -> None:
     for shape in ("tiny", "0.5b", "1.5b", arguments.shape):
         take(shape, arguments, 1, 1)  # what is proved of a model is remembered
     _, fixed = take("tiny", arguments, 1, 1)
+    base, _ = make("1.5b", arguments.work)
+    started = time.perf_counter()
+    for file in base.glob("*.safetensors"):
+        hash_file(file)
+    hashed = (time.perf_counter() - started) / weights(base)
+    print(f"a run {fixed:.2f} s, hashing {1e-9 / hashed:.2f} GB/s", flush=True)
     costs = {}
     for workers in sorted({1, *numbers}):
-        cost = costs[workers] = calibrate(arguments, workers, fixed)
-        print(f"{workers} workers: {cost.fixed:.2f} s, {1e3 * cost.tensor:.1f} ms a tensor, "
+        cost = costs[workers] = calibrate(arguments, workers, fixed, hashed)
+        print(f"{workers} workers: {1e3 * cost.tensor:.1f} ms a tensor, "
               f"{cost.start:.1f} s a start, {1e-9 / cost.byte:.2f} GB/s", flush=True)  # fmt: skip
     worst = 0.0
     for workers in numbers:
