@@ -179,3 +179,10 @@ def test_an_owner_that_cannot_be_read_does_not_stand_in_the_way(
     with hold(tmp_path / "lock", tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] in (["lock"], [])
+
+
+def test_what_a_killed_process_wrote_beside_the_lock_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "lock.0123.partial").write_text("{")
+    with hold(tmp_path / "lock", tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] in (["lock"], [])

@@ -125,6 +125,8 @@ def _made_card(path: Path, *, locked: bool) -> bool:
                 _remove(card, old)
             else:
                 return True
+    except FileNotFoundError:
+        return False  # who took the lock meanwhile tidied up
     except OSError as error:
         raise translate_os_error(error, card) from error
     finally:
@@ -135,7 +137,7 @@ def _link(mine: Path, card: Path) -> None:
     """Give a file a second name if nobody has that; only one of several machines succeeds."""
     try:
         os.link(mine, card)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):
         raise
     except OSError:  # no links here (exFAT): made first and filled after
         with card.open("xb") as file:
@@ -210,6 +212,8 @@ def _heartbeat(path: Path) -> Iterator[None]:
         stop.set()
         thread.join()
         _card(path).unlink(missing_ok=True)
+        for left in path.parent.glob(f"{path.name}.*.partial"):  # of who was killed
+            left.unlink(missing_ok=True)
 
 
 def _busy(root: Path, owner: Owner | None) -> TemporaryError:
