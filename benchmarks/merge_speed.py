@@ -29,7 +29,6 @@ from pathlib import Path
 SHAPES = {
     # hidden, intermediate, layers, heads, kv heads, head dim, vocabulary, tied, model type
     "0.5b": (896, 4864, 24, 14, 2, 64, 151936, True, "qwen2"),
-    "1.5b": (1536, 8960, 28, 12, 2, 128, 151936, True, "qwen2"),
     "3b": (3072, 8192, 28, 24, 8, 128, 128256, True, "llama"),
     "100mb": (512, 2048, 8, 8, 4, 64, 32000, True, "llama"),
     "tiny": (256, 512, 4, 4, 2, 64, 1024, True, "llama"),

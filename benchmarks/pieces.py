@@ -2,11 +2,11 @@
 
     python benchmarks/pieces.py --work /tmp/bench --shape 3b --shards 1,2,4,8 --workers 1,2
 
-The model is that of docs/how-to/large-models.md: fixed seconds of a run, some for each tensor and
-for each byte with so many workers, and the largest share of one of them. Its numbers come from
-three smaller models; what is predicted is a larger one. Each run is a whole process, ``uploader
-run`` of merged-16bit alone, without the page cache being emptied. With ``--executor local`` the
-workers are jobs.
+The model is that of docs/how-to/large-models.md. Two runs say what the bytes cost on this storage,
+one worker alone and so many with a shard each; what a further round of workers costs is measured
+with a smaller model; the rest is predicted. Each run is a whole process, ``uploader run`` of
+merged-16bit alone, without the page cache being emptied. With ``--executor local`` the workers are
+jobs.
 
 ``--overhead N`` measures instead what a step costs more as a job than in a worker of the run.
 """
@@ -14,7 +14,6 @@ workers are jobs.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -25,8 +24,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from merge_speed import SHAPES, make
-
-from uploader_core.disk.safe_write import hash_file
 
 EACH_SHARD = {"UPLOADER_LEAST_PIECE": "1", "UPLOADER_MOST_PIECE": "1"}
 """Variables with which every shard is made by itself."""
@@ -50,46 +47,17 @@ class Run(NamedTuple):
     """What decides how long a merge takes.
 
     Attributes:
-        tensors: Of the result.
-        nbytes: Of the result.
         shards: Of about the same size; each is a group of its own.
         workers: Side by side.
     """
 
-    tensors: int
-    nbytes: int
     shards: int
     workers: int
 
     @property
-    def row(self) -> list[float]:
-        """What is multiplied with the numbers of :class:`Cost`."""
-        divided = self.workers > 1 and self.shards > 1
-        rounds = -(-self.shards // self.workers)  # of the busiest worker
-        bytes_of_one = self.nbytes * rounds / self.shards if divided else self.nbytes
-        return [1.0, self.nbytes, self.tensors, rounds if divided else 0, bytes_of_one]
-
-
-class Cost(NamedTuple):
-    """What runs with so many workers cost on this machine.
-
-    Attributes:
-        fixed: Seconds of a run, whatever the model.
-        hashed: Seconds for each byte of the base, which the run itself hashes first.
-        tensor: Seconds for each tensor: its low-rank product, and the comparison at the end.
-        start: Seconds for a worker to begin with a group.
-        byte: Seconds for each byte that a worker makes, while all of them do.
-    """
-
-    fixed: float
-    hashed: float
-    tensor: float
-    start: float
-    byte: float
-
-    def seconds(self, run: Run) -> float:
-        """Predict the wall time of a run."""
-        return sum(a * b for a, b in zip(self, run.row, strict=True))
+    def rounds(self) -> int:
+        """Groups of the worker that has most of them."""
+        return -(-self.shards // self.workers)
 
 
 def take(shape: str, arguments: argparse.Namespace, shards: int, workers: int) -> tuple[Run, float]:
@@ -112,17 +80,9 @@ def take(shape: str, arguments: argparse.Namespace, shards: int, workers: int) -
         walls.append(time.perf_counter() - started)
         if done.returncode:
             raise SystemExit(done.stderr[-4000:])
-    files = [*(release / "merged-16bit").glob("*.safetensors")]
-    tensors = sum(len(headers(file)) for file in files)
+    made = len([*(release / "merged-16bit").glob("*.safetensors")])
     shutil.rmtree(release)
-    return Run(tensors, size, len(files), workers), statistics.median(walls)
-
-
-def headers(file: Path) -> list[str]:
-    """Return the names of the tensors in a file."""
-    with file.open("rb") as handle:
-        data = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
-    return [name for name in data if name != "__metadata__"]
+    return Run(made, workers), statistics.median(walls)
 
 
 def weights(folder: Path) -> int:
@@ -130,47 +90,25 @@ def weights(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def calibrate(arguments: argparse.Namespace, workers: int, fixed: float, hashed: float) -> Cost:
-    """Measure smaller models, and return the numbers that fit them best.
-
-    Args:
-        arguments: Of the command line.
-        workers: Side by side.
-        fixed: Seconds of the smallest model.
-        hashed: Seconds for each byte of a base.
-    """
-    import numpy as np
-
-    models = (("0.5b", workers), ("0.5b", 2 * workers), ("1.5b", workers))
-    runs = [take(shape, arguments, shards, workers) for shape, shards in models]
-    rows = np.array([run.row[2:] for run, _ in runs])
-    left = np.array([took - fixed - hashed * run.nbytes for run, took in runs])
-    scale = np.abs(rows).max(axis=0) + (np.abs(rows).max(axis=0) == 0)
-    found, *_ = np.linalg.lstsq(rows / scale, left, None)
-    return Cost(fixed, hashed, *(float(value) for value in found / scale))
-
-
 def compare(arguments: argparse.Namespace) -> None:
     numbers = [int(number) for number in arguments.workers.split(",")]
-    for shape in ("tiny", "0.5b", "1.5b", arguments.shape):
+    for shape in ("0.5b", arguments.shape):
         take(shape, arguments, 1, 1)  # what is proved of a model is remembered
-    _, fixed = take("tiny", arguments, 1, 1)
-    base, _ = make("1.5b", arguments.work)
-    started = time.perf_counter()
-    for file in base.glob("*.safetensors"):
-        hash_file(file)
-    hashed = (time.perf_counter() - started) / weights(base)
-    print(f"a run {fixed:.2f} s, hashing {1e-9 / hashed:.2f} GB/s", flush=True)
-    costs = {}
-    for workers in sorted({1, *numbers}):
-        cost = costs[workers] = calibrate(arguments, workers, fixed, hashed)
-        print(f"{workers} workers: {1e3 * cost.tensor:.1f} ms a tensor, "
-              f"{cost.start:.1f} s a start, {1e-9 / cost.byte:.2f} GB/s", flush=True)  # fmt: skip
+    _, alone = take(arguments.shape, arguments, 1, 1)
     worst = 0.0
     for workers in numbers:
+        together, start = alone, 0.0
+        if workers > 1:
+            _, together = take(arguments.shape, arguments, workers, workers)
+            few, more = (take("0.5b", arguments, n * workers, workers) for n in (1, 2))
+            start = max(0.0, more[1] - few[1]) / (more[0].rounds - few[0].rounds)
+        print(
+            f"{workers} workers: {together:.1f} s, {start:.2f} s for each further round", flush=True
+        )
         for shards in map(int, arguments.shards.split(",")):
             run, took = take(arguments.shape, arguments, shards, workers)
-            said = costs[workers if run.shards > 1 else 1].seconds(run)
+            divided = workers > 1 and run.shards > 1
+            said = together + start * (run.rounds - 1) if divided else alone
             worst = max(worst, abs(said / took - 1))
             print(f"{workers} workers, {run.shards} shards: predicted {said:.1f} s, "
                   f"took {took:.1f} s, {100 * (said / took - 1):+.0f} %", flush=True)  # fmt: skip
