@@ -72,6 +72,8 @@ from uploader_core.executor import (
     JobStatus,
 )
 from uploader_core.lineage import Lineage, read_lineage
+from uploader_core.machine.processes import end_tree, process_since
+from uploader_core.machine.tail import read_tail
 from uploader_core.machine.uncached import read_range
 from uploader_core.model_files import CONFIGS, shards_of, small_files, weights_of, write_outline
 from uploader_core.remembering import digests_of, is_remembering, remembered
@@ -146,6 +148,7 @@ __all__ = [
     "VerifyContext",
     "card_metadata",
     "digests_of",
+    "end_tree",
     "find_leftovers",
     "find_secrets",
     "find_strangers",
@@ -156,9 +159,11 @@ __all__ = [
     "load_metadata",
     "note_kept",
     "parse_json",
+    "process_since",
     "read_lineage",
     "read_manifest",
     "read_range",
+    "read_tail",
     "refuse_secrets",
     "remembered",
     "secret_patterns",

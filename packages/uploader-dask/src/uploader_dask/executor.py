@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from uploader_core.plugin import (
     JobStatus,
     TemporaryError,
     UsageError,
+    read_tail,
 )
 from uploader_dask.capacity import Worker, ask, refusals, workers_of
 from uploader_dask.settings import DaskSettings
@@ -132,11 +132,7 @@ class DaskExecutor:
 
     def logs(self, id: str, lines: int) -> str:
         """Read the end of what a job printed, in all its attempts."""
-        with contextlib.suppress(OSError):
-            path = _Id.of(id).folder / "executor" / PRINTED
-            with path.open(encoding="utf-8", errors="replace") as printed:
-                return "".join(deque(printed, maxlen=lines)).rstrip("\n")
-        return ""
+        return read_tail(_Id.of(id).folder / "executor" / PRINTED, lines)
 
     def close(self) -> None:
         """Leave the cluster; its tasks go on."""

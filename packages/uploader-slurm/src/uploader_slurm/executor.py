@@ -17,12 +17,13 @@ from uploader_core.plugin import (
     PluginError,
     RefusedError,
     TemporaryError,
+    read_tail,
 )
 from uploader_slurm import limits, script
 from uploader_slurm.commands import Commands
+from uploader_slurm.refusals import no_folder
 from uploader_slurm.settings import SlurmSettings, gpu_rule, more_options
 from uploader_slurm.states import ended_jobs, seen_jobs
-from uploader_slurm.tail import read_tail
 
 _OPEN = ("waiting", "running")
 _ENDED = re.compile("invalid job id|already complet", re.I)
@@ -115,7 +116,7 @@ class SlurmExecutor:
         try:
             folder = script.write(job, asked, self._settings)
         except OSError as error:
-            raise _no_folder(job, error) from error
+            raise no_folder(job, error, "slurm") from error
         try:
             said = self._commands.run(
                 "sbatch", "--parsable", f"--export-file={script.ENVIRONMENT}", script.SCRIPT,
@@ -196,15 +197,6 @@ class SlurmExecutor:
             nodes = limits.all_nodes(self._commands)
             self._nodes = (time.monotonic(), nodes)
         return nodes
-
-
-def _no_folder(job: Job, error: OSError) -> RefusedError:
-    return RefusedError(
-        f"{job.name}: nothing can be written into {job.folder}: {error}",
-        owner="executor slurm",
-        safe="jobs that were submitted go on",
-        next="see whether the file system of the release is there",
-    )
 
 
 def _advice(said: str) -> str:

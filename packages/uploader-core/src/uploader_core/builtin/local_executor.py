@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -20,7 +19,8 @@ import psutil
 
 from uploader_core.executor import ExecutorContext, Job, JobResources, JobStatus
 from uploader_core.human_text import size_text
-from uploader_core.machine.processes import describe_exit
+from uploader_core.machine.processes import describe_exit, end_tree, process_since
+from uploader_core.machine.tail import read_tail
 
 
 def open_executor(context: ExecutorContext) -> LocalExecutor:
@@ -117,16 +117,13 @@ class LocalExecutor:
         for id in ids:
             process = self._process(_Known.of(id))
             if process is not None:
-                _end(process)
+                end_tree(process)
             if id in self._own:
                 self._own[id].wait()
 
     def logs(self, id: str, lines: int) -> str:
         """Read the end of what a job printed."""
-        with contextlib.suppress(OSError):
-            path = _Known.of(id).folder / "executor" / "printed.log"
-            return "\n".join(path.read_text("utf-8", "replace").splitlines()[-lines:])
-        return ""
+        return read_tail(_Known.of(id).folder / "executor" / "printed.log", lines)
 
     def close(self) -> None:
         """Do nothing: jobs go on."""
@@ -142,7 +139,7 @@ class LocalExecutor:
         if process is None:
             return JobStatus(state="gone", what=f"no such process on {socket.gethostname()}")
         if known.limit and time.time() - known.born > known.limit:
-            _end(process)
+            end_tree(process)
             if own is not None:
                 own.wait()
             return JobStatus(state="failed", what=f"it took longer than {known.limit:g} s")
@@ -150,25 +147,7 @@ class LocalExecutor:
 
     @staticmethod
     def _process(known: _Known) -> psutil.Process | None:
-        """Return a job's process while that lives; a number is given to others later."""
+        """Return a job's process while that lives, where it is one of this machine."""
         if known.host != socket.gethostname():
             return None
-        with contextlib.suppress(psutil.Error):
-            process = psutil.Process(known.pid)
-            alive = process.status() != psutil.STATUS_ZOMBIE
-            if alive and abs(process.create_time() - known.born) < 1.0:
-                return process
-        return None
-
-
-def _end(process: psutil.Process) -> None:
-    """End a process and what it started; the worker below it leads a session of its own."""
-    with contextlib.suppress(psutil.Error, OSError):
-        children = process.children(recursive=True)
-        for each in (process, *children):
-            with contextlib.suppress(psutil.Error, OSError):
-                if os.name == "nt":
-                    each.kill()
-                else:
-                    os.kill(each.pid, signal.SIGKILL)
-        psutil.wait_procs([*children], timeout=5)
+        return process_since(known.pid, known.born)

@@ -85,6 +85,41 @@ def kill(process: Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def process_since(pid: int, born: float) -> psutil.Process | None:
+    """Return a process while it lives; its number is given to others later.
+
+    Args:
+        pid: Its number.
+        born: When it was started, seconds since 1970, as psutil says it.
+    """
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        if alive and abs(process.create_time() - born) < 1.0:
+            return process
+    return None
+
+
+def end_tree(process: psutil.Process) -> None:
+    """Kill a process and all below it, whatever sessions they lead, and wait until they are gone.
+
+    One that this process started itself is not waited for: who does that gets its exit code.
+    """
+    import psutil
+
+    found = [process]
+    mine = False
+    with contextlib.suppress(psutil.Error):
+        found += process.children(recursive=True)
+        mine = process.ppid() == os.getpid()
+    for each in found:
+        with contextlib.suppress(psutil.Error):
+            each.kill()
+    psutil.wait_procs(found[1:] if mine else found, timeout=5)
+
+
 def describe_exit(code: int) -> str:
     """Say how a process ended, to follow what it is called."""
     if code >= 0:

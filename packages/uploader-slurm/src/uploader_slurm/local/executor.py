@@ -21,8 +21,11 @@ from uploader_core.plugin import (
     JobStatus,
     PluginError,
     RefusedError,
+    end_tree,
+    process_since,
+    read_tail,
 )
-from uploader_slurm.tail import read_tail
+from uploader_slurm.refusals import no_folder
 
 _FOR_EVER = 60 * 24 * 365
 _CONTROLLER = ("-m", "submitit.local._local")
@@ -93,12 +96,7 @@ class LocalExecutor:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RefusedError(
-                f"{job.name}: nothing can be written into {job.folder}: {error}",
-                owner="executor submitit-local",
-                safe="jobs that were submitted go on",
-                next="see whether the file system of the release is there",
-            ) from error
+            raise no_folder(job, error, "submitit-local") from error
         seconds = job.resources.seconds
         minutes = _FOR_EVER if seconds is None else max(1.0, seconds) / 60
         launch = [
@@ -149,7 +147,7 @@ class LocalExecutor:
         for job in map(_Id.of, ids):
             process = _controller(job)
             if process is not None:
-                _end(process)
+                end_tree(process)
                 # What a controller that was killed cannot write any more.
                 _record(job).write_text("cancelled", "ascii")
 
@@ -186,23 +184,7 @@ def _record(job: _Id) -> Path:
 
 
 def _controller(job: _Id) -> psutil.Process | None:
-    """Return the controller of a job while it lives; its number is given to others later."""
+    """Return the controller of a job while it lives, where it is one of this machine."""
     if job.host != socket.gethostname():
         return None
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(job.pid)
-        alive = process.status() != psutil.STATUS_ZOMBIE
-        if alive and abs(process.create_time() - job.born) < 1.0:
-            return process
-    return None
-
-
-def _end(process: psutil.Process) -> None:
-    """Kill a process and all below it: steps lead sessions of their own."""
-    found = [process]
-    with contextlib.suppress(psutil.Error):
-        found += process.children(recursive=True)
-    for each in found:
-        with contextlib.suppress(psutil.Error):
-            each.kill()
-    psutil.wait_procs(found, timeout=5)
+    return process_since(job.pid, job.born)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uploader_slurm.tail import read_tail
+from uploader_core.machine.tail import read_tail
 
 
 def test_the_last_lines_are_returned_of_any_file(tmp_path: Path) -> None:
