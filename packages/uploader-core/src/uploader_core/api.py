@@ -238,7 +238,7 @@ def run(
         registry,
         config,
         EventStream(on_event),
-        jobs=(jobs or 1) if crew is None else crew.executor.places,
+        jobs=jobs or 1,
         means=Means(crew=crew),
         fail_fast=fail_fast,
         checksum=checksum,

@@ -28,6 +28,10 @@ class Means:
     digests: Callable[..., SourceDigests] = SourceDigests
     crew: Crew | None = None
 
+    def places(self, jobs: int) -> int:
+        """Return how many workers a run has side by side: an executor says it itself."""
+        return jobs if self.crew is None else self.crew.executor.places
+
     def wait(self, events: Any) -> Watch | None:
         """Return what waits for another run in the release folder; None where that is refused."""
         return None if self.crew is None else self.crew.wait(events)

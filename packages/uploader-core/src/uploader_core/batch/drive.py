@@ -228,17 +228,14 @@ def _run(
     began = time.monotonic()
     listener = _Stoppable(prospect, tell, stop)
     report, error = None, None
-    jobs = 1
     try:
         if crew is not None:
-            means = replace(means, crew=(own := crew(prospect.config)))
-            jobs = own.executor.places
+            means = replace(means, crew=crew(prospect.config))
         report = run(
             prospect.request,
             registry,
             prospect.config,
             EventStream(listener),
-            jobs=jobs,
             checksum=checksum,
             confirm=lambda _: listener.tick(),
             observers=(page,),

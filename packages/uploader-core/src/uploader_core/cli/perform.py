@@ -80,7 +80,7 @@ def perform(
             registry,
             config,
             EventStream(renderer),
-            jobs=jobs if means.crew is None else means.crew.executor.places,
+            jobs=jobs,
             means=means,
             fail_fast=fail_fast,
             checksum=checksum,

@@ -31,6 +31,7 @@ from uploader_core.jobs.job_folder import (
     withdraw,
 )
 from uploader_core.jobs.polling import Poller
+from uploader_core.machine.filesystems import find_mount
 from uploader_core.machine.os_errors import translate_os_error
 from uploader_core.planning.plan import PlannedStep
 from uploader_core.workers import messages
@@ -169,15 +170,16 @@ class JobWorkers(Workers):
                 needs = replace(needs, seconds=2 * needs.seconds)
             job = self._job(folder, request, needs)
             job_id = self._submitted(folder, job)
-            status = self._wait(job_id, folder, request.step, emit)
+            status, log = self._wait(job_id, folder, request.step, emit)
             folder.note_submitted(None)
             answer = self._answer(folder, request)
             if answer is not None:
                 return answer
             if self.stopped:
                 raise CancelledError("the run was stopped")
-            tail = " | ".join(self._tail(job_id).splitlines()[-3:])
-            said = " | ".join(filter(None, [f"job {job_id}: {status.state}", status.what, tail]))
+            said = " | ".join(
+                filter(None, [f"job {job_id}: {status.state}", status.what, *log[-3:]])
+            )
             emit(messages.Warned(what=f"{request.step} is submitted again; {said}"))
         seen = folder.lock.exists()
         raise StepFailedError(
@@ -223,9 +225,9 @@ class JobWorkers(Workers):
             resources=needs,
         )
 
-    def _tail(self, job_id: str) -> str:
+    def _tail(self, job_id: str) -> list[str]:
         """Return the last lines that a job printed."""
-        return self._poller.call(lambda executor: executor.logs(job_id, TAIL)).strip()
+        return self._poller.call(lambda executor: executor.logs(job_id, TAIL)).strip().splitlines()
 
     def _submitted(self, folder: JobFolder, job: Job) -> str:
         """Return the id of a job, which is submitted unless an earlier run did that."""
@@ -240,45 +242,45 @@ class JobWorkers(Workers):
         folder.note_submitted(Submitted(executor=self._name, id=job_id))
         return job_id
 
-    def _wait(self, job_id: str, folder: JobFolder, step: str, emit: Emit) -> JobStatus:
-        """Wait until nothing more comes of a job, and pass on what it and the engine say."""
-        last = JobStatus(state="gone")
+    def _wait(
+        self, job_id: str, folder: JobFolder, step: str, emit: Emit
+    ) -> tuple[JobStatus, list[str]]:
+        """Wait until nothing more comes of a job, and pass on what it and the engine say.
+
+        Returns:
+            How it ended, and the last lines that it printed.
+        """
+        log: list[str] = []
+        last: JobStatus | None = None
         with self._poller.watched(job_id) as watched:
             while True:
                 status = watched.wait()
                 for message in folder.news():
                     emit(message)
                 if self.stopped:
-                    return JobStatus(state="cancelled")
+                    return JobStatus(state="cancelled"), log
                 if status != last:
-                    log: list[Json] = (
-                        [] if status.state in OPEN else [*self._tail(job_id).splitlines()]
-                    )
+                    log = [] if status.state in OPEN else self._tail(job_id)
                     self._events.emit(
-                        "step_job", step, job=job_id, state=status.state, what=status.what, log=log
-                    )
+                        "step_job", step, job=job_id, state=status.state, what=status.what,
+                        log=[*log],
+                    )  # fmt: skip
                     last = status
                 if status.state == "waiting":
                     what = f"waiting: {status.what or 'in the queue'}"
                     emit(messages.Progress(what=what, done=0, total=None, unit="steps"))
                 elif status.state not in OPEN:
-                    return status
+                    return status, log
 
     def _answer(self, folder: JobFolder, request: JobRequest) -> object:
         """Return what came of a job that ended; where machines differ it may be seen late."""
-        until = time.monotonic() + (_LATE if self.remote and folder.lock.exists() else 0.0)
-        while not folder.is_answered() and not self.stopped:
-            if time.monotonic() >= until or not self._may_be_late(folder):
-                break
+        until = time.monotonic()
+        if not folder.is_answered() and self.remote and folder.lock.exists():
+            mount = find_mount(folder.path)
+            until += _LATE if mount is None or mount.speed == "network" else 0.0
+        while not folder.is_answered() and not self.stopped and time.monotonic() < until:
             time.sleep(1.0)
         return folder.answer(request)
-
-    def _may_be_late(self, folder: JobFolder) -> bool:
-        """Return whether what another machine wrote may not be seen here yet."""
-        from uploader_core.machine.filesystems import find_mount
-
-        mount = find_mount(folder.path)
-        return mount is None or mount.speed == "network"
 
     def _withdraw_others(self, request: JobRequest) -> None:
         """End jobs of an earlier run that did a step of these with other inputs or settings."""

@@ -91,7 +91,7 @@ def run(
         UploaderError: Refused before the first step.
         CancelledError: Stopped; finished steps are kept.
     """
-    environment = config.environment
+    environment, jobs = config.environment, means.places(jobs)
     plan = _plan_and_fetch(request, registry, config, jobs, means)
     store = ReleaseStore(plan.output)
     store.check_foreign()
