@@ -6,19 +6,25 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from uploader_core.cli.options import PluginOptionsCommand, registry_of, take_plugin_options
+from uploader_core.cli.options import (
+    SHOWING_OPTIONS,
+    PluginOptionsCommand,
+    plugin_choice_options,
+    registry_of,
+    take_plugin_options,
+    with_options,
+)
 from uploader_core.errors import CancelledError, UsageError
 from uploader_core.user_config import files
 from uploader_core.user_config.disabled import split
 
-_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+_OPTIONS = (
     click.argument("runs", metavar="RUNS", type=click.Path(path_type=Path)),
     click.option(
         "--plugins",
@@ -67,39 +73,16 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="FILE",
         help="Page about all runs (default: next to RUNS, its name with -batch.html).",
     ),
-    click.option(
-        "--plugin-file",
-        "plugin_files",
-        multiple=True,
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="A plugin that is one Python file, for this batch only; may be repeated.",
-    ),
-    click.option("--without", multiple=True, metavar="NAMES", help="Plugins to leave out."),
-    click.option(
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Settings file (default: ./uploader.toml).",
-    ),
-    click.option("-y", "--yes", is_flag=True, help="Do not ask."),
-    click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
-    click.option("--quiet", is_flag=True, help="Errors and the result only."),
+    *plugin_choice_options("batch"),
+    *SHOWING_OPTIONS,
     click.option("--fail-fast", is_flag=True, help="Start no run after one that failed."),
     click.option("--checksum", is_flag=True, help="Read again what is done already, and mend it."),
     click.option("--debug", is_flag=True, help="Show tracebacks."),
 )
 
 
-def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for decorate in reversed(_OPTIONS):
-        command = decorate(command)
-    return command
-
-
 @click.command(cls=PluginOptionsCommand)
-@_with_options
+@with_options(_OPTIONS)
 @click.pass_context
 def batch(ctx: click.Context, /, **params: Any) -> int:
     """Make a release of each run that RUNS names: a TOML file, or a folder of fine-tunes.

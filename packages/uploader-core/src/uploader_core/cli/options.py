@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,53 @@ from uploader_core.user_config.targets import find_target
 _PARAMS = "uploader_core.params"
 _REGISTRY = "uploader_core.plugins.registry"
 _MARK = "__uploader__"
+
+
+Decorator = Callable[[Any], Any]
+
+SHOWING_OPTIONS: tuple[Decorator, ...] = (
+    click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
+    click.option("--quiet", is_flag=True, help="Errors and the result only."),
+)
+"""How commands that make releases talk to who calls them."""
+
+
+def plugin_choice_options(what: str) -> tuple[Decorator, ...]:
+    """Return the options that say which plugins there are and how they are set.
+
+    Args:
+        what: For which a plugin file counts (``run``).
+    """
+    return (
+        click.option(
+            "--plugin-file",
+            "plugin_files",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help=f"A plugin that is one Python file, for this {what} only; may be repeated.",
+        ),
+        click.option("--without", multiple=True, metavar="NAMES", help="Plugins to leave out."),
+        click.option(
+            "--config",
+            "config_file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Settings file (default: ./uploader.toml).",
+        ),
+    )
+
+
+def with_options(options: Sequence[Decorator]) -> Decorator:
+    """Return what gives a function options, in their order."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 class PluginOptionsCommand(click.Command):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,12 @@ import click
 
 from uploader_core.cli.default_source import Choice, choose_source
 from uploader_core.cli.options import (
+    SHOWING_OPTIONS,
     PluginOptionsCommand,
+    plugin_choice_options,
     registry_of,
     take_plugin_options,
+    with_options,
 )
 from uploader_core.errors import CancelledError, UsageError
 from uploader_core.planning.request import Request
@@ -24,110 +26,87 @@ from uploader_core.user_config import files
 from uploader_core.user_config.configuration import Config
 from uploader_core.user_config.disabled import split
 
-
-def _request_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for decorate in reversed(
-        [
-            click.argument("source", metavar="[SOURCE]", required=False),
-            click.option(
-                "--plugins",
-                "names",
-                multiple=True,
-                metavar="NAMES",
-                help="Formats: plugin ids or artifact kinds, separated by commas "
-                "(default: every installed format that fits the source and is a default: its "
-                "distribution has an entry in the group uploader_core.defaults).",
-            ),
-            click.option(
-                "--to",
-                "destinations",
-                multiple=True,
-                metavar="DEST",
-                help="Where to send the release, scheme:rest, or @NAME of [targets.NAME] in "
-                "uploader.toml; may be repeated (default: nowhere, the release folder is the "
-                "result).",
-            ),
-            click.option(
-                "--output",
-                type=click.Path(path_type=Path),
-                metavar="DIR",
-                help="The release folder itself (default: beside the source).",
-            ),
-            click.option("--name", metavar="NAME", help="Name of the released model."),
-            click.option(
-                "--base",
-                metavar="PATH_OR_ID",
-                help="Base model, when the adapter names none or another place.",
-            ),
-            click.option(
-                "--adapter",
-                "adapters",
-                multiple=True,
-                metavar="PATH_OR_ID[=WEIGHT]",
-                help="One more adapter, merged after SOURCE (which may be the base model itself); "
-                "may be repeated.",
-            ),
-            click.option(
-                "--leave-behind",
-                multiple=True,
-                metavar="FILES",
-                help="Files beside the model that look like a part of it and that the release is "
-                "right without (value_head.safetensors), separated by commas.",
-            ),
-            click.option(
-                "--measure",
-                is_flag=True,
-                help="Measure how near each format is to base and adapter, for card and report.",
-            ),
-            click.option(
-                "--jobs",
-                type=click.IntRange(1),
-                help="Workers side by side, for heavy steps and for what of them can be split "
-                "(default: 1; with --executor, as many jobs as it is set up for).",
-            ),
-            click.option(
-                "--executor",
-                metavar="NAME",
-                help="Run the steps as jobs of an engine: local, or slurm, dask and others that "
-                "plugins bring (default: workers of this run).",
-            ),
-            click.option(
-                "--plugin-file",
-                "plugin_files",
-                multiple=True,
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="A plugin that is one Python file, for this run only; may be repeated.",
-            ),
-            click.option("--without", multiple=True, metavar="NAMES", help="Plugins to leave out."),
-            click.option(
-                "--config",
-                "config_file",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="Settings file (default: ./uploader.toml).",
-            ),
-            click.option("-y", "--yes", is_flag=True, help="Do not ask."),
-            click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
-            click.option("--quiet", is_flag=True, help="Errors and the result only."),
-            click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
-            click.option(
-                "--checksum",
-                is_flag=True,
-                help="Read again what is done already, also at destinations, and mend it.",
-            ),
-            click.option(
-                "--redo",
-                multiple=True,
-                metavar="STEP",
-                help="Run a step again though it is done, and what depends on it: a step's id, a "
-                "plugin's id, a kind, or a destination; may be repeated.",
-            ),
-            click.option("--debug", is_flag=True, help="Show tracebacks."),
-        ]
-    ):
-        command = decorate(command)
-    return command
+_OPTIONS = (
+    click.argument("source", metavar="[SOURCE]", required=False),
+    click.option(
+        "--plugins",
+        "names",
+        multiple=True,
+        metavar="NAMES",
+        help="Formats: plugin ids or artifact kinds, separated by commas "
+        "(default: every installed format that fits the source and is a default: its "
+        "distribution has an entry in the group uploader_core.defaults).",
+    ),
+    click.option(
+        "--to",
+        "destinations",
+        multiple=True,
+        metavar="DEST",
+        help="Where to send the release, scheme:rest, or @NAME of [targets.NAME] in "
+        "uploader.toml; may be repeated (default: nowhere, the release folder is the "
+        "result).",
+    ),
+    click.option(
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The release folder itself (default: beside the source).",
+    ),
+    click.option("--name", metavar="NAME", help="Name of the released model."),
+    click.option(
+        "--base",
+        metavar="PATH_OR_ID",
+        help="Base model, when the adapter names none or another place.",
+    ),
+    click.option(
+        "--adapter",
+        "adapters",
+        multiple=True,
+        metavar="PATH_OR_ID[=WEIGHT]",
+        help="One more adapter, merged after SOURCE (which may be the base model itself); "
+        "may be repeated.",
+    ),
+    click.option(
+        "--leave-behind",
+        multiple=True,
+        metavar="FILES",
+        help="Files beside the model that look like a part of it and that the release is "
+        "right without (value_head.safetensors), separated by commas.",
+    ),
+    click.option(
+        "--measure",
+        is_flag=True,
+        help="Measure how near each format is to base and adapter, for card and report.",
+    ),
+    click.option(
+        "--jobs",
+        type=click.IntRange(1),
+        help="Workers side by side, for heavy steps and for what of them can be split "
+        "(default: 1; with --executor, as many jobs as it is set up for).",
+    ),
+    click.option(
+        "--executor",
+        metavar="NAME",
+        help="Run the steps as jobs of an engine: local, or slurm, dask and others that "
+        "plugins bring (default: workers of this run).",
+    ),
+    *plugin_choice_options("run"),
+    *SHOWING_OPTIONS,
+    click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
+    click.option(
+        "--checksum",
+        is_flag=True,
+        help="Read again what is done already, also at destinations, and mend it.",
+    ),
+    click.option(
+        "--redo",
+        multiple=True,
+        metavar="STEP",
+        help="Run a step again though it is done, and what depends on it: a step's id, a "
+        "plugin's id, a kind, or a destination; may be repeated.",
+    ),
+    click.option("--debug", is_flag=True, help="Show tracebacks."),
+)
 
 
 def _request(params: dict[str, Any], source: str) -> Request:
@@ -184,7 +163,7 @@ def _say(choice: Choice, params: dict[str, Any]) -> None:
 
 
 @click.command(cls=PluginOptionsCommand)
-@_request_options
+@with_options(_OPTIONS)
 @click.pass_context
 def plan(ctx: click.Context, /, **params: Any) -> int:
     """Show what `run` would do with SOURCE: steps, sizes, checks. Nothing is written.
@@ -209,7 +188,7 @@ def plan(ctx: click.Context, /, **params: Any) -> int:
 
 
 @click.command(cls=PluginOptionsCommand)
-@_request_options
+@with_options(_OPTIONS)
 @click.pass_context
 def run(ctx: click.Context, /, **params: Any) -> int:
     """Make a release of SOURCE, the folder that a trainer saved, and send it where --to says.
