@@ -48,7 +48,7 @@ class Means:
             events: Where it is said what becomes of jobs.
         """
         if self.crew is not None:
-            return self.crew.workers(plan, internal, environment, events)
+            return self.crew.workers(plan.steps, internal, environment, events)
         return self.workers(environment, internal / "logs")
 
 

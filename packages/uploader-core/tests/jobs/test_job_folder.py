@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,8 +12,12 @@ from typing import Any
 
 import pytest
 
+from uploader_core.jobs.crew import make_crew
 from uploader_core.jobs.job_folder import JobFolder, steps_of
 from uploader_core.jobs.pieces import LEAST_VARIABLE
+from uploader_core.running.events import EventStream
+from uploader_core.user_config.configuration import Config
+from uploader_core.user_config.disabled import make_registry
 from uploader_kit.faults import digests
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX'")
@@ -79,6 +84,20 @@ def test_a_job_with_another_version_of_the_plugin_says_so(
     assert left("step", "exec", other).returncode == 0
     with pytest.raises(Exception, match=r"planned with acme-blocks 0\.9; .* has 1\.0"):
         JobFolder(other).answer(steps_of(JobFolder(other).request())[0])
+
+
+def test_a_run_that_asks_for_no_job_leaves_those_of_others(
+    left: Any, adapter: Path, tmp_path: Path
+) -> None:
+    internal = adapter.parent / "m" / ".uploader"
+    crew = make_crew("local", make_registry(), Config(environment=os.environ), 2)
+    with contextlib.closing(crew.workers([], internal, os.environ, EventStream())):
+        pass  # refused, or not confirmed
+    assert len(running(adapter.parent / "m")) == 2
+    (tmp_path / "go").touch()
+    again = left("run", adapter, "--plugins", "blocks", "--name", "m", "--executor", "local",
+                 "--jobs", 2)  # fmt: skip
+    assert again.returncode == 0, again.stderr
 
 
 def test_what_no_plugin_registers_is_not_called(left: Any, adapter: Path, tmp_path: Path) -> None:

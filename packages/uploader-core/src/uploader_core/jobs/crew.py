@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from uploader_core.executor import Executor, ExecutorContext
 from uploader_core.human_text import did_you_mean
 from uploader_core.jobs.dispatch import JobWorkers
 from uploader_core.machine.folder_lock import Owner, Watch
-from uploader_core.planning.plan import Plan
+from uploader_core.planning.plan import PlannedStep
 from uploader_core.plugins.entry_points import EXECUTORS, call_light
 from uploader_core.plugins.registry import Plugin, Registry
 from uploader_core.user_config.configuration import Config
@@ -35,12 +35,16 @@ class Crew:
     executor: Executor
 
     def workers(
-        self, plan: Plan, internal: Path, environment: Mapping[str, str], events: Any
+        self,
+        steps: Iterable[PlannedStep],
+        internal: Path,
+        environment: Mapping[str, str],
+        events: Any,
     ) -> JobWorkers:
         """Return workers whose steps run as jobs; closing them closes the executor.
 
         Args:
-            plan: With estimates.
+            steps: Of the plan, with estimates.
             internal: The ``.uploader`` folder of the release.
             environment: Variables of the run.
             events: Where it is said what becomes of jobs.
@@ -50,7 +54,7 @@ class Crew:
             self.executor,
             internal,
             environment,
-            plan.steps,
+            steps,
             events,
             remote=self.spec.remote,
         )

@@ -117,7 +117,8 @@ class JobWorkers(Workers):
         super().close()
         for folder in self._through.values():
             folder.forget()
-        for path in (self._internal / FOLDER).glob("*"):
+        # A run that was refused, or not confirmed, does not know what it would have wanted.
+        for path in (self._internal / FOLDER).glob("*") if self._mine else ():
             if path not in self._mine:  # of an earlier run, for what this one did not want
                 with contextlib.suppress(UploaderError):
                     self._withdraw(JobFolder(path))
