@@ -128,6 +128,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
+        if _came_of_an_interrupt(error):
+            click.echo("stopped; everything finished so far is kept", err=True)
+            return 130
         from uploader_core.cli.errors import show
 
         return show(error, arguments)
+
+
+def _came_of_an_interrupt(error: BaseException | None) -> bool:
+    """Whether an unexpected error was raised while Ctrl-C was handled.
+
+    A second Ctrl-C may arrive where Python itself takes a lock again; leaving the `with` of
+    that lock then raises a RuntimeError in place of the KeyboardInterrupt.
+    """
+    from uploader_core.errors import UploaderError
+
+    while error is not None and not isinstance(error, UploaderError):
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False
