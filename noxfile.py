@@ -48,6 +48,7 @@ PACKAGES = (
     "ollama",
     "slurm",
     "dask",
+    "provenance",
     "loopback-hub",
     "demo",
     "trainers",

@@ -93,7 +93,19 @@ def test_run_imports_exactly_the_one_that_is_named(crowd: Path, fine_tune: Path)
 
 @pytest.mark.parametrize(
     "plugin",
-    ["lora", "merged", "gguf", "hf", "ollama", "oci", "mlx", "fsspec", "slurm", "dask"],
+    [
+        "lora",
+        "merged",
+        "gguf",
+        "hf",
+        "ollama",
+        "oci",
+        "mlx",
+        "fsspec",
+        "slurm",
+        "dask",
+        "provenance",
+    ],
 )
 def test_plugin_modules_are_light(plugin: str, tmp_path: Path) -> None:
     assert not modules_after(f"import uploader_{plugin}.plugin", tmp_path) & HEAVY
