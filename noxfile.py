@@ -65,6 +65,7 @@ TEST_TOOLS = (
     "hypothesis",
     "ipykernel",
     "matplotlib",
+    "model-signing==1.1.1",  # the verifier of OpenSSF, the reference of signatures
     "mlx[cpu]>=0.32; sys_platform == 'linux'",  # the reference of mlx, and what loads it
     "mlx-lm>=0.32; sys_platform != 'win32' and python_version >= '3.11'",
     "moto[s3,server]>=5",  # a server of S3 on this machine, and what fsspec speaks to it with
@@ -73,6 +74,7 @@ TEST_TOOLS = (
     "oras",
     "peft",
     "pexpect; sys_platform != 'win32'",  # with pyte: a terminal to type into and to look at
+    "pyopenssl",  # which model-signing imports and does not ask for
     "pyte",
     "pytest",
     "pytest-cov",
