@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from uploader_core.plugin import StepContext
+from uploader_core.plugin import Artifact, StepContext
 
 NAME = "SHA256SUMS"
 
 
-def write(context: StepContext) -> None:
+def write(context: StepContext) -> Artifact:
     """Write the digests of ``context.files``, which are known already."""
     digests = {file.name: file.sha256 for file in context.files}
     context.output.write(NAME, checksums_of(digests), role="document")
+    return context.artifact()
 
 
 def checksums_of(digests: Mapping[str, str], but: Iterable[str] = (NAME,)) -> str:

@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from uploader_core.plugin import RefusedError
-
-PASSWORD = "UPLOADER_SIGNING_PASSWORD"
+from uploader_provenance.signing.settings import PASSWORD
 
 MAKE = "openssl ecparam -name prime256v1 -genkey -noout -out signing.pem"
 """A command that makes a key which is taken."""

@@ -1,0 +1,46 @@
+"""By what a release is signed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from uploader_core.plugin import setting
+
+ENVIRONMENT = "env"
+"""Instead of a file: the key is in a variable."""
+
+PRIVATE_KEY, PASSWORD = "UPLOADER_SIGNING_PRIVATE_KEY", "UPLOADER_SIGNING_PASSWORD"
+
+IDENTITY = (
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "SIGSTORE_ID_TOKEN",
+)
+"""By what GitHub's and GitLab's jobs prove who they are."""
+
+SECRETS = (PRIVATE_KEY, PASSWORD, *IDENTITY)
+"""What the steps that sign see, and no others."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Options of the signature; without one of them nothing is signed."""
+
+    # Its content counts, so that another key in the same file signs again.
+    key: str | None = setting(
+        None,
+        content=True,
+        help="sign with the private key in this PEM file; env: in UPLOADER_SIGNING_PRIVATE_KEY",
+    )
+    certificates: tuple[Path, ...] = setting(
+        (), help="PEM files: the key's certificate, and those of who vouches for it"
+    )
+    keyless: bool = setting(
+        False, help="sign with the identity of this CI job, in Sigstore's public log"
+    )
+
+
+def wanted(settings: Settings) -> bool:
+    """Return whether a release is signed."""
+    return settings.key is not None or settings.keyless
