@@ -76,6 +76,7 @@ from uploader_core.machine.processes import end_tree, process_since
 from uploader_core.machine.tail import read_tail
 from uploader_core.machine.uncached import read_range
 from uploader_core.model_files import CONFIGS, shards_of, small_files, weights_of, write_outline
+from uploader_core.model_licence import LICENCES, Licence, licence_of
 from uploader_core.remembering import digests_of, is_remembering, remembered
 from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
 from uploader_core.size import Size
@@ -85,6 +86,7 @@ __all__ = [
     "API_VERSION",
     "CHUNK",
     "CONFIGS",
+    "LICENCES",
     "ArrivalContext",
     "Artifact",
     "ArtifactFile",
@@ -114,6 +116,7 @@ __all__ = [
     "Leak",
     "Leftovers",
     "Lever",
+    "Licence",
     "Lineage",
     "Located",
     "OutputFolder",
@@ -156,6 +159,7 @@ __all__ = [
     "hookimpl",
     "is_local",
     "is_remembering",
+    "licence_of",
     "load_metadata",
     "note_kept",
     "parse_json",

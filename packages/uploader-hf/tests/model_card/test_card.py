@@ -151,19 +151,8 @@ def test_licence_by_another_name_keeps_name_and_link(card: Write, sources: dict[
     assert f"[`qwen-research`]({link}), as the base model.\n" in made.text
 
 
-def test_licence_files_of_the_base_travel_with_every_format(
-    card: Write, sources: dict[str, Path], tmp_path: Path
-) -> None:
-    (sources["base"] / "USE_POLICY.md").write_text("Be kind.\n")
-    card("gguf")
-    assert (tmp_path / "out" / "LICENSE").read_text() == "Do what you like.\n"
-    assert (tmp_path / "out" / "USE_POLICY.md").read_text() == "Be kind.\n"
-
-
-def test_a_licence_that_the_format_brings_is_left_alone(card: Write, tmp_path: Path) -> None:
-    made = card("merged-16bit", files=("LICENSE",))
-    assert not (tmp_path / "out" / "LICENSE").exists()
-    assert "[LICENSE](LICENSE)" in made.text
+def test_a_licence_that_the_format_brings_is_linked(card: Write) -> None:
+    assert "[LICENSE](LICENSE)" in card("merged-16bit", files=("LICENSE",)).text
 
 
 def test_what_is_unknown_is_left_out(card: Write, sources: dict[str, Path]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from uploader_core.contract.costs import Resources
 from uploader_core.contract.hookspecs import hookimpl
@@ -62,20 +61,21 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         isolation="inline",
         resources=Resources(lane="light"),
     )
-    for name, scope in _LINEAGE:
-        yield DocumentSpec(
-            name=name,
-            summary="how the model was trained",
-            output="training_lineage.json",
-            scope=scope,
-            run="uploader_core.lineage:write",
-            isolation="inline",
-            resources=Resources(lane="light"),
-        )
-
-
-# One travels with each artifact, one stays in the release folder.
-_LINEAGE: tuple[tuple[str, Literal["artifact", "release"]], ...] = (
-    ("lineage", "artifact"),
-    ("release-lineage", "release"),
-)
+    # One travels with each artifact, one stays in the release folder.
+    yield DocumentSpec(
+        name="lineage",
+        summary="how the model was trained, and the licences of its base",
+        output="training_lineage.json",
+        run="uploader_core.builtin.companions:write",
+        isolation="inline",
+        resources=Resources(lane="light"),
+    )
+    yield DocumentSpec(
+        name="release-lineage",
+        summary="how the model was trained",
+        output="training_lineage.json",
+        scope="release",
+        run="uploader_core.lineage:write",
+        isolation="inline",
+        resources=Resources(lane="light"),
+    )

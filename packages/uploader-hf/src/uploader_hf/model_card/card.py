@@ -17,19 +17,20 @@ from uploader_core.plugin import (
     Artifact,
     CardFacts,
     Finding,
+    Licence,
     Lineage,
     PlanContext,
     RefusedError,
     StepContext,
     UsageError,
     card_metadata,
+    licence_of,
     load_metadata,
     parse_json,
     read_lineage,
 )
 from uploader_hf.model_card import training
 from uploader_hf.model_card.generated import is_generated
-from uploader_hf.model_card.licence import Licence, licence_of
 from uploader_hf.model_card.markdown import plain
 from uploader_hf.model_card.own_text import Card, merge_metadata, take_apart, yaml_head
 from uploader_hf.model_card.private_paths import private_paths, without_private_paths
@@ -64,7 +65,7 @@ _OF_A_FORMAT = frozenset({"base_model_relation", "library_name", "tags"})
 
 
 def write(context: StepContext) -> Artifact:
-    """Write ``README.md`` into the artifact's folder, with licences and the picture of the loss.
+    """Write ``README.md`` into the artifact's folder, with the picture of the loss.
 
     Raises:
         RefusedError: The metadata of the source's own README is not what the Hub takes.
@@ -76,11 +77,6 @@ def write(context: StepContext) -> Artifact:
     licence = licence_of(base, head, _base_id(context), of_base=not _is_own_model(context))
     lineage = read_lineage(context.sources)
     picture = training.curve(lineage)
-    there = {file.name for file in artifact.files}
-    for path in licence.files:
-        if path.name not in there:
-            with context.output.create(path.name, role="document") as file:
-                file.write(path.read_bytes())
     if picture is not None:
         with context.output.create(training.CURVE, role="document") as file:
             file.write(picture)

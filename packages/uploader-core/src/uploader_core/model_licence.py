@@ -1,4 +1,7 @@
-"""The base model's licence goes with everything that is made of it: its id, files and notices."""
+"""What a model says of its licence. The base's goes with everything that is made of it.
+
+Id, files, and what the licence wants to be shown; what it allows is no matter of core.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from uploader_hf.model_card.rules import LICENCES
+# https://huggingface.co/docs/hub/repositories-licenses
+_LICENCES = (
+    "apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 "
+    "bigcode-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause "
+    "bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 "
+    "cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 "
+    "cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 "
+    "cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 "
+    "eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc h-research "
+    "intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl openmdw-1.0 "
+    "openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license "
+    "fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 "
+    "grok2-community gemma unknown other"
+)
+LICENCES = frozenset(_LICENCES.split())
+"""What the Hub takes as ``license`` of a card."""
 
 _FILES = re.compile(r"(?:LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*", re.IGNORECASE)
 _LARGEST = 1 << 20
@@ -27,6 +45,20 @@ _NOTICES: Mapping[str, str] = {
     "gemma": "Gemma is provided under and subject to the Gemma Terms of Use found at "
     "[ai.google.dev/gemma/terms](https://ai.google.dev/gemma/terms).",
 }
+_META = "Copyright © Meta Platforms, Inc. All Rights Reserved."
+_NOTICE_FILES: Mapping[str, str] = {
+    # A text file of the name "Notice" has to go with each copy, and to say this: section 1.b.iii of
+    # Meta's licences (1.b.ii of the second), 3.1.d of Gemma's.
+    "llama2": "Llama 2 is licensed under the LLAMA 2 Community License, "
+    "Copyright (c) Meta Platforms, Inc. All Rights Reserved.",
+    "llama3": f"Meta Llama 3 is licensed under the Meta Llama 3 Community License, {_META}",
+    "llama3.1": f"Llama 3.1 is licensed under the Llama 3.1 Community License, {_META}",
+    "llama3.2": f"Llama 3.2 is licensed under the Llama 3.2 Community License, {_META}",
+    "llama3.3": f"Llama 3.3 is licensed under the Llama 3.3 Community License, {_META}",
+    "llama4": f"Llama 4 is licensed under the Llama 4 Community License, {_META}",
+    "gemma": "Gemma is provided under and subject to the Gemma Terms of Use found at "
+    "ai.google.dev/gemma/terms",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +69,14 @@ class Licence:
         metadata: ``license``, ``license_name`` and ``license_link``, as far as they are known.
         files: Licences, notices and policies of the base, to be handed on.
         notice: A sentence that the licence wants to be shown, or "".
+        notice_file: Text that it wants in a file ``NOTICE``, or "".
         of_base: Whether it is that of a base model; False for a model that is its owner's own.
     """
 
     metadata: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
     notice: str = ""
+    notice_file: str = ""
     of_base: bool = True
 
     @property
@@ -74,16 +108,29 @@ def licence_of(
         link = _link(head.get("license_link"), files, model_id)
         if link is not None:
             metadata["license_link"] = link
-    return Licence(metadata=metadata, files=files, notice=_NOTICES.get(name, ""), of_base=of_base)
+    return Licence(
+        metadata=metadata,
+        files=files,
+        notice=_NOTICES.get(name, ""),
+        notice_file=_NOTICE_FILES.get(name, ""),
+        of_base=of_base,
+    )
 
 
 def _licence_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
+    root = folder.resolve()
+    # The Hub's cache links to the blobs beside its snapshots; a link elsewhere publishes what it
+    # should not.
+    inside = (root, root.parents[1] / "blobs") if root.parent.name == "snapshots" else (root,)
     return sorted(
         path
         for path in folder.iterdir()
-        if _FILES.fullmatch(path.name) and path.is_file() and path.stat().st_size <= _LARGEST
+        if _FILES.fullmatch(path.name)
+        and path.is_file()
+        and any(path.resolve().is_relative_to(place) for place in inside)
+        and path.stat().st_size <= _LARGEST
     )
 
 

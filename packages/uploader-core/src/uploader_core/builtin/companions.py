@@ -1,0 +1,39 @@
+"""What goes with an artifact of any format: how it was trained, and the licences of its base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uploader_core import lineage
+from uploader_core.artifact import Artifact
+from uploader_core.card_head import card_metadata
+from uploader_core.contract.step_context import StepContext
+from uploader_core.model_licence import licence_of
+
+_NOTICE = "NOTICE"
+
+
+def write(context: StepContext) -> Artifact:
+    """Write ``training_lineage.json``, and the licence files that the artifact does not have yet.
+
+    A licence that wants a ``NOTICE`` gets one where neither base nor artifact brings it.
+    """
+    (artifact,) = context.inputs
+    base = context.sources.get("base") or context.sources.get("checkpoint")
+    licence = licence_of(base, card_metadata(_card(base)), None)
+    there = {file.name for file in artifact.files}
+    for path in licence.files:
+        if path.name not in there:
+            with context.output.create(path.name, role="document") as file:
+                file.write(path.read_bytes())
+    names = {name.upper() for name in (*there, *(path.name for path in licence.files))}
+    if licence.notice_file and not any(name.startswith(_NOTICE) for name in names):
+        context.output.write(_NOTICE, licence.notice_file + "\n", role="document")
+    return lineage.write(context)
+
+
+def _card(folder: Path | None) -> str:
+    try:
+        return (folder / "README.md").read_text("utf-8", "replace") if folder else ""
+    except OSError:
+        return ""
