@@ -36,7 +36,7 @@ _NOTICES: Mapping[str, str] = {
     # What the licences demand to be shown; section 1.b of each.
     "llama2": "Llama 2 is licensed under the LLAMA 2 Community License, Copyright (c) Meta "
     "Platforms, Inc. All Rights Reserved.",
-    "llama3": _LLAMA,
+    "llama3": "Built with Meta Llama 3",
     "llama3.1": _LLAMA,
     "llama3.2": _LLAMA,
     "llama3.3": _LLAMA,
@@ -44,11 +44,17 @@ _NOTICES: Mapping[str, str] = {
     # Gemma Terms of Use, section 3.1.
     "gemma": "Gemma is provided under and subject to the Gemma Terms of Use found at "
     "[ai.google.dev/gemma/terms](https://ai.google.dev/gemma/terms).",
+    # Section 4.b.
+    "qwen": "Built with Qwen",
+    "qwen-research": "Built with Qwen",
+    # Section IV.a.
+    "stabilityai-ai-community": "Powered by Stability AI",
 }
 _META = "Copyright © Meta Platforms, Inc. All Rights Reserved."
 _NOTICE_FILES: Mapping[str, str] = {
     # A text file of the name "Notice" has to go with each copy, and to say this: section 1.b.iii of
-    # Meta's licences (1.b.ii of the second), 3.1.d of Gemma's.
+    # Meta's licences (1.b.ii of the second), 3.1 of Gemma's and NVIDIA's, 3.c of Qwen's, 2.2 of
+    # Mistral's, IV.a of Stability's.
     "llama2": "Llama 2 is licensed under the LLAMA 2 Community License, "
     "Copyright (c) Meta Platforms, Inc. All Rights Reserved.",
     "llama3": f"Meta Llama 3 is licensed under the Meta Llama 3 Community License, {_META}",
@@ -58,6 +64,17 @@ _NOTICE_FILES: Mapping[str, str] = {
     "llama4": f"Llama 4 is licensed under the Llama 4 Community License, {_META}",
     "gemma": "Gemma is provided under and subject to the Gemma Terms of Use found at "
     "ai.google.dev/gemma/terms",
+    "qwen": "Qwen is licensed under the Qwen LICENSE AGREEMENT, "
+    "Copyright (c) Alibaba Cloud. All Rights Reserved.",
+    "qwen-research": "Qwen is licensed under the Qwen RESEARCH LICENSE AGREEMENT, "
+    "Copyright (c) Alibaba Cloud. All Rights Reserved.",
+    "tongyi-qianwen": "Tongyi Qianwen is licensed under the Tongyi Qianwen LICENSE AGREEMENT, "
+    "Copyright (c) Alibaba Cloud. All Rights Reserved.",
+    "mrl": "Licensed by Mistral AI under the Mistral AI Research License",
+    "nvidia-open-model-license": "Licensed by NVIDIA Corporation under the NVIDIA Open Model "
+    "License",
+    "stabilityai-ai-community": "This Stability AI Model is licensed under the Stability AI "
+    "Community License, Copyright © Stability AI Ltd. All Rights Reserved",
 }
 
 
@@ -98,6 +115,8 @@ def licence_of(
     """
     files = () if folder is None else tuple(_licence_files(folder))
     name = head.get("license")
+    if isinstance(name, list) and len(name) == 1:
+        name = name[0]
     if not isinstance(name, str) or name not in LICENCES:
         return Licence(files=files, of_base=of_base)
     metadata = {"license": name}
@@ -108,11 +127,12 @@ def licence_of(
         link = _link(head.get("license_link"), files, model_id)
         if link is not None:
             metadata["license_link"] = link
+    called = metadata.get("license_name", name)
     return Licence(
         metadata=metadata,
         files=files,
-        notice=_NOTICES.get(name, ""),
-        notice_file=_NOTICE_FILES.get(name, ""),
+        notice=_NOTICES.get(called, ""),
+        notice_file=_NOTICE_FILES.get(called, ""),
         of_base=of_base,
     )
 

@@ -22,12 +22,13 @@ def write(context: StepContext) -> Artifact:
     base = context.sources.get("base") or context.sources.get("checkpoint")
     licence = licence_of(base, card_metadata(_card(base)), None)
     there = {file.name for file in artifact.files}
-    for path in licence.files:
+    # Where the base came without, people put them beside the fine-tune.
+    for path in (*licence_of(context.sources.get("adapter"), {}, None).files, *licence.files):
         if path.name not in there:
+            there.add(path.name)
             with context.output.create(path.name, role="document") as file:
                 file.write(path.read_bytes())
-    names = {name.upper() for name in (*there, *(path.name for path in licence.files))}
-    if licence.notice_file and not any(name.startswith(_NOTICE) for name in names):
+    if licence.notice_file and not any(name.upper().startswith(_NOTICE) for name in there):
         context.output.write(_NOTICE, licence.notice_file + "\n", role="document")
     return lineage.write(context)
 

@@ -65,6 +65,7 @@ class PlanContext:
             tell them; documents are not among them.
         loads: Uploads: as :attr:`StepContext.loads`, of the kinds whose single files are known.
         secrets: Uploads: the variables that the spec named, where set.
+        uploads: Where the release goes, as the user wrote it, each with the upload's settings.
     """
 
     inputs: tuple[Artifact, ...]
@@ -79,6 +80,7 @@ class PlanContext:
     files: tuple[str, ...] = ()
     loads: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
+    uploads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

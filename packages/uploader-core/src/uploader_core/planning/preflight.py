@@ -112,11 +112,8 @@ def _plan_context(
         estimates: By kind.
     """
     # What an upload brings, where estimates name single files.
-    told = [
-        maker
-        for maker in plan.artifacts
-        if step.uploads and maker.id in step.inputs and estimates[maker.kind].files
-    ]
+    brought = [maker for maker in plan.artifacts if step.uploads and maker.id in step.inputs]
+    told = [maker for maker in brought if estimates[maker.kind].files]
     return PlanContext(
         inputs=inputs,
         settings=step.settings,
@@ -137,6 +134,7 @@ def _plan_context(
             for name, _ in estimates[maker.kind].files
         ),
         loads=plan.loads_of((maker.id for maker in told), flatten=step.flatten),
+        uploads={upload.destination or "": upload.settings_json for upload in plan.uploads},
     )
 
 
