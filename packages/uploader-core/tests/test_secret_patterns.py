@@ -34,6 +34,8 @@ SECRETS = {
     "wandb": "WANDB_API_KEY=" + "0123456789abcdef0123456789abcdef01234567",
     "private-key": "-----BEGIN " + "OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk",
     "jwt": "ey" + "JhbGciOiJIUzI1NiJ9.ey" + "JzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3",
+    "hf-of-a-job": "hf" + "_jwt_ey" + f"JhbGciOiJI.ey{LETTERS}.{LETTERS}",
+    "hf-of-an-account": "hf" + f"_oauth_{LETTERS}",
     "address": "postgres://alice:" + "correct-horse@db.example.org/runs",
 }
 

@@ -1,11 +1,17 @@
-"""Take known secrets out of what is shown and written, in the forms in which they get there."""
+"""Take known secrets out of what is shown and written, in the forms in which they get there.
+
+The run masks the secrets that it gave a worker. What a worker is given by a server, such as a token
+for an identity, only that worker knows: it calls :func:`keep_secret`, and masks itself.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+import threading
 from collections.abc import Iterable, Iterator
+from typing import Any, TextIO, cast
 from urllib.parse import quote, quote_plus
 
 INSTEAD = "[secret]"
@@ -29,6 +35,54 @@ class Mask:
     def __call__(self, text: str) -> str:
         """Return the text without the secrets."""
         return text if self._pattern is None else self._pattern.sub(INSTEAD, text)
+
+
+_kept: set[str] = set()
+_mask = Mask(())
+_guard = threading.Lock()
+
+
+def keep_secret(value: str) -> None:
+    """Have a secret masked in all that this worker reports or prints from now on.
+
+    Args:
+        value: What a server gave it: a token for an identity, a password for an hour.
+    """
+    global _mask
+    with _guard:
+        if value not in _kept:
+            _kept.add(value)
+            _mask = Mask(_kept)
+
+
+def kept_secrets(text: str) -> str:
+    """Return a text without what :func:`keep_secret` was told."""
+    return _mask(text)
+
+
+def masked_stream(stream: TextIO) -> TextIO:
+    """Return a stream to print to without the secrets of :func:`keep_secret`.
+
+    Args:
+        stream: Where it ends up. A secret in a text has to be whole.
+    """
+    return cast("TextIO", _Masked(stream))
+
+
+class _Masked:
+    """All that a text stream is, but for what is written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(kept_secrets(text))
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self._stream.writelines(map(kept_secrets, lines))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -75,6 +75,7 @@ from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.machine.processes import end_tree, process_since
 from uploader_core.machine.tail import read_tail
 from uploader_core.machine.uncached import read_range
+from uploader_core.masking import keep_secret
 from uploader_core.model_files import CONFIGS, shards_of, small_files, weights_of, write_outline
 from uploader_core.model_licence import LICENCES, Licence, licence_of
 from uploader_core.remembering import digests_of, is_remembering, remembered
@@ -159,6 +160,7 @@ __all__ = [
     "hookimpl",
     "is_local",
     "is_remembering",
+    "keep_secret",
     "licence_of",
     "load_metadata",
     "note_kept",

@@ -35,6 +35,9 @@ class SecretPattern:
 _LIST: tuple[tuple[str, str, str, str], ...] = (
     ("a Hugging Face token", "hf_ api_org_", "hf_ api_org_",
      r"\b(?:hf|api_org)_[A-Za-z0-9]{20,}\b"),
+    # What the Hub gives for the identity of a CI's job.
+    ("a Hugging Face token", "hf_jwt_ hf_oauth_", "",
+     r"\bhf_(?:jwt_[\w-]{10,}(?:\.[\w-]+){1,2}|oauth_[\w-]{20,})"),
     ("a GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", "ghp_ gho_ ghu_ ghs_ ghr_",
      r"\bgh[pousr]_[A-Za-z0-9]{30,}\b"),
     ("a GitHub token", "github_pat_", "github_pat_", r"\bgithub_pat_\w{30,}\b"),
@@ -88,4 +91,4 @@ def _anything() -> re.Pattern[str]:
     whole = "|".join(kind.pattern.pattern for kind in known)
     # Of a private key, its content and what follows: no more is known of where it ends.
     key = r"-----BEGIN[^-]*PRIVATE KEY[\s\S]*"
-    return re.compile(rf"{key}|\b(?:{starts})[\w-]{{8,}}|{whole}")
+    return re.compile(rf"{key}|\b(?:{starts})[\w-]{{8,}}(?:\.[\w-]{{20,}})*|{whole}")

@@ -27,6 +27,7 @@ def uploader_uploaders():
 
 WORK = """
 import base64
+from uploader_core.plugin import keep_secret
 
 def save(context):
     context.output.write("a.bin", b"abc", role="weights")
@@ -35,16 +36,18 @@ def save(context):
 def send(context):
     secret = context.secrets["ACME_PASS"]
     header = base64.b64encode(f"user:{{secret}}".encode()).decode()
-    print("printed", secret)
-    context.log.warning("logged %s", header)
-    context.progress(f"sending with {{secret}}", 1, 1)
+    given = "given-by-" + "a-server"
+    keep_secret(given)
+    print("printed", secret, given)
+    context.log.warning("logged %s %s", header, given)
+    context.progress(f"sending with {{secret}} {{given}}", 1, 1)
     {end}
 """
 
 ENDS = {
     "receipt": "return context.receipt(url=f'https://u:{secret}@x/', files=len(context.files),"
-    " bytes_sent=1, metadata={'header': header})",
-    "error": "raise ValueError(f'{secret} {header}')",
+    " bytes_sent=1, metadata={'header': header, 'given': given})",
+    "error": "raise ValueError(f'{secret} {header} {given}')",
 }
 
 

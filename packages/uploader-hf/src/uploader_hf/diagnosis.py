@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from uploader_core.plugin import Diagnosis, UploaderError
+from uploader_hf.hub.identity import has_identity
 
 _LOGIN = "hf auth login, or set HF_TOKEN; https://huggingface.co/settings/tokens"
 _YES = {"1", "ON", "YES", "TRUE"}
@@ -41,6 +42,8 @@ def hub_home(environment: Mapping[str, str]) -> Path:
 
 
 def _login(environment: Mapping[str, str], home: Path) -> Diagnosis:
+    if has_identity(environment):
+        return Diagnosis(name="login", level="ok", what="by the identity of a CI's job")
     if environment.get("HF_TOKEN"):
         return Diagnosis(name="login", level="ok", what="by HF_TOKEN")
     path = Path(environment.get("HF_TOKEN_PATH") or home / "token").expanduser()
@@ -84,6 +87,9 @@ def _account() -> Diagnosis:
     """Ask the Hub whose token this is."""
     from uploader_hf.hub.client import make_api, translated
 
+    if has_identity(os.environ):
+        what = "an identity is asked for with a repository: uploader doctor --to hf:user/model"
+        return Diagnosis(name="account", level="ok", what=what)
     api = make_api(os.environ, timeout=10.0)
     if not api.token:
         return Diagnosis(name="account", level="warn", what="nobody is logged in", fix=_LOGIN)

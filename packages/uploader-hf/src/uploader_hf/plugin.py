@@ -13,6 +13,7 @@ from uploader_core.plugin import (
     UploadSpec,
     hookimpl,
 )
+from uploader_hf.hub.identity import SECRETS
 from uploader_hf.settings import CardSettings, HubSettings
 
 
@@ -28,7 +29,7 @@ def uploader_uploaders() -> Iterable[UploadSpec]:
         verify="uploader_hf.publishing.verify:verify",
         still_there="uploader_hf.publishing.arrival:still_there",
         settings=HubSettings,
-        secrets=("HF_TOKEN", "HF_TOKEN_PATH"),
+        secrets=SECRETS,
         capabilities=(
             "private",
             Capability(name="atomic", note="each repository gets one commit"),
@@ -46,7 +47,7 @@ def uploader_sources() -> Iterable[SourceSpec]:
         matches=r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\S+)?",
         run="uploader_hf.fetching.source:fetch",
         identify="uploader_hf.fetching.local_copy:identify",
-        secrets=("HF_TOKEN", "HF_TOKEN_PATH"),
+        secrets=SECRETS,
     )
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 
 from loopback_hub.faults import Fault, Faults
+from loopback_hub.identities import Identities
 from loopback_hub.rates import Rate, Rates
 from loopback_hub.routes import dispatch
 from loopback_hub.server import Handler, State, Token
@@ -84,6 +85,23 @@ class LoopbackHub:
     def faults(self) -> Faults:
         """Faults to come."""
         return self._state.faults
+
+    @property
+    def identities(self) -> Identities:
+        """Whom this Hub trusts without a token that it gave out."""
+        return self._state.identities
+
+    def job(self, **claims: str) -> dict[str, str]:
+        """Begin a job of a CI as GitHub does; return the variables that it gets for its identity.
+
+        Args:
+            claims: What the CI says of it: ``repository``, ``ref``, ``workflow``.
+        """
+        return {
+            "GITHUB_ACTIONS": "true",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.identities.begin_job(**claims),
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.url}/_ci/identity?api-version=2.0",
+        }
 
     @property
     def rates(self) -> Rates:

@@ -27,7 +27,7 @@ def find_repo(handler: Handler, repo_id: str, *, write: bool = False) -> Repo:
     token = handler.token()
     repo = handler.hub.store.repos.get(repo_id)
     owner = repo_id.split("/")[0]
-    sees = token is not None and token.sees(owner)
+    sees = token is not None and token.sees(owner, repo_id)
     if repo is None or (repo.private and not sees):
         if token is None:
             raise Refusal(401, "Invalid username or password.", "RepoNotFound")
@@ -52,7 +52,7 @@ def need_acceptance(handler: Handler, repo: Repo) -> None:
     if token is None:
         raise Refusal(401, f"Access to model {repo.id} is restricted.", "GatedRepo")
     owner = repo.id.split("/")[0]
-    if token.user not in repo.accepted and not token.sees(owner):
+    if token.user not in repo.accepted and not token.sees(owner, repo.id):
         raise Refusal(403, f"Access to model {repo.id} is restricted.", "GatedRepo")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loopback_hub import community, reading, writing
+from loopback_hub import community, login, reading, writing
 from loopback_hub.access import find_commit, find_repo, need_token
 from loopback_hub.server import Handler, Refusal, Token
 from loopback_hub.store import Entry, pointer_size
@@ -22,6 +22,10 @@ def dispatch(handler: Handler) -> None:
     match (handler.command, *route):
         case ("GET", "api", "whoami-v2"):
             _whoami(handler)
+        case ("GET", "_ci", "identity"):
+            login.give_identity(handler)
+        case ("POST", "oauth", "token"):
+            login.exchange(handler)
         case ("POST", "api", "repos", "create"):
             _create(handler)
         case ("DELETE", "api", "repos", "delete"):
@@ -46,6 +50,9 @@ def dispatch(handler: Handler) -> None:
 
 def _whoami(handler: Handler) -> None:
     token = need_token(handler)
+    if token.role == "identity":
+        # What the Hub answers is not written down: nobody should rely on it.
+        raise Refusal(403, "an identity is no account")
     handler.answer(
         {
             "type": "user",

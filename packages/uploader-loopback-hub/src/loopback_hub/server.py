@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from loopback_hub.faults import Faults
+from loopback_hub.identities import Identities
 from loopback_hub.rates import Rates
 from loopback_hub.store import Store
 from loopback_hub.xet import XetStore
@@ -23,7 +24,8 @@ class Token:
 
     Attributes:
         user: The account.
-        role: ``write``, ``read`` or ``fineGrained``.
+        role: ``write``, ``read``, ``fineGrained``, or ``identity`` for a token that a job of a CI
+            got for its identity: ``scopes`` holds the one repository that it is for.
         organisations: Names that the account belongs to.
         scopes: For a fine-grained token, the owners and repositories that it may write to.
         read_only: Organisations in which the account may only read.
@@ -35,13 +37,17 @@ class Token:
     scopes: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
 
-    def sees(self, owner: str) -> bool:
-        """Return whether it sees what is private to an owner."""
+    def sees(self, owner: str, repo_id: str = "") -> bool:
+        """Return whether it sees what is private to an owner, or one repository of it."""
+        if self.role == "identity":
+            return repo_id in self.scopes
         return owner in (self.user, *self.organisations, *self.read_only)
 
     def may_write(self, repo_id: str) -> bool:
         """Return whether it may write to a repository, or to anything of an owner."""
         owner = repo_id.split("/")[0]
+        if self.role == "identity":
+            return repo_id in self.scopes
         if owner != self.user and owner not in self.organisations:
             return False
         if self.role == "fineGrained":
@@ -60,6 +66,7 @@ class State:
     quota: int | None = None
     xet: XetStore | None = None
     rates: Rates = field(default_factory=Rates)
+    identities: Identities = field(default_factory=Identities)
     url: str = ""
     faults: Faults = field(default_factory=Faults)
     tokens: dict[str, Token] = field(default_factory=dict)
@@ -187,7 +194,7 @@ class Handler(BaseHTTPRequestHandler):
         if not header.startswith("Bearer "):
             return None
         token = self.hub.tokens.get(header.removeprefix("Bearer "))
-        if token is None:
+        if token is None or not self.hub.identities.is_good(header.removeprefix("Bearer ")):
             raise Refusal(401, "Invalid credentials in Authorization header")
         return token
 

@@ -29,6 +29,7 @@ from uploader_core.contract.specs import Finding
 from uploader_core.contract.step_context import StepContext
 from uploader_core.errors import PluginError, StepFailedError, UploaderError, to_message
 from uploader_core.garbage import uncollected
+from uploader_core.masking import kept_secrets, masked_stream
 from uploader_core.plugins.entry_points import import_dotted
 from uploader_core.workers import messages
 from uploader_core.workers.environment import is_offline, visible_secrets
@@ -233,11 +234,12 @@ def main(more: Mapping[type, Operation] = MappingProxyType({})) -> int:
     """
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
     os.dup2(2, 1)
+    sys.stdout = sys.stderr = masked_stream(sys.stderr)
     guard = threading.Lock()
 
     def emit(message: object) -> None:
         with guard:
-            out.write(messages.to_line(message))
+            out.write(kept_secrets(messages.to_line(message)))
             out.flush()
 
     request = messages.from_line(sys.stdin.readline(), more)

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 
-# A worker that computes has no business with credentials, whatever they are called.
-_SECRET = re.compile(
-    r"TOKEN|SECRET|PASSW(OR)?D|CREDENTIAL|(API_?|(PRIVATE|ACCESS|ACCOUNT)_)KEY|CONNECTION_STR", re.I
-)
-
+from uploader_core.credentials import is_credential, is_shown
 
 _STAY_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_IMPLICIT_TOKEN")
-
-
-_NOT_SECRET = {"TOKENIZERS_PARALLELISM", "HF_HUB_DISABLE_IMPLICIT_TOKEN"}
+_PYTHON = ("PYTHONUTF8", "PYTHONUNBUFFERED")
+_QUIET = ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS")
 
 
 def child_environment(
@@ -33,15 +27,10 @@ def child_environment(
     child = {
         name: value
         for name, value in environment.items()
-        if name not in given and (name in _NOT_SECRET or not _SECRET.search(name))
+        if name not in given and not is_credential(name, value)
     }
     child |= {name: value for name, value in given.items() if value is not None}
-    child["PYTHONUTF8"] = "1"
-    child["PYTHONUNBUFFERED"] = "1"
-    if not network:
-        child |= dict.fromkeys(_STAY_OFFLINE, "1")
-    child |= dict.fromkeys(("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"), "1")
-    return child
+    return child | dict.fromkeys((*_PYTHON, *_QUIET, *(() if network else _STAY_OFFLINE)), "1")
 
 
 def is_offline(environment: Mapping[str, str]) -> bool:
@@ -53,6 +42,12 @@ def is_offline(environment: Mapping[str, str]) -> bool:
 def visible_secrets(names: Iterable[str]) -> dict[str, str]:
     """Return those of some secrets of :func:`child_environment` that are set in this process."""
     return {n: os.environ[n] for n, _ in map(_halves, names) if n in os.environ}
+
+
+def to_be_masked(names: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """Return the values of secrets of :func:`child_environment` that nobody may see."""
+    held = {held or name for name, held in map(_halves, names)}
+    return [environment.get(name, "") for name in held if not is_shown(name)]
 
 
 def _halves(name: str) -> tuple[str, str]:

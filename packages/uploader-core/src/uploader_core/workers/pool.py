@@ -22,7 +22,7 @@ from uploader_core.machine.watchdog import Watchdog
 from uploader_core.masking import Mask
 from uploader_core.workers import child, messages
 from uploader_core.workers.child import Emit
-from uploader_core.workers.environment import child_environment
+from uploader_core.workers.environment import child_environment, to_be_masked
 
 R = TypeVar("R")
 
@@ -139,8 +139,7 @@ class Workers:
             if process is None:
                 process = self._start(request.run, request.secrets, network=request.network)
         assert process.stderr is not None
-        held = (name.rpartition("=")[2] for name in request.secrets)
-        mask = Mask(self._environment.get(name, "") for name in held)
+        mask = Mask(to_be_masked(request.secrets, self._environment))
         tail = _Tail(process.stderr, self._log_file(request.step), mask)
         silence, most = SILENCE.of(self._environment), request.limit.of(self._environment)
         try:

@@ -61,7 +61,7 @@ def fetch(context: SourceContext) -> FetchedSource:
     """
     model_id, _, revision = context.reference.partition("@")
     _refuse_strange(revision)
-    api = make_api(context.secrets, timeout=_TIMEOUT)
+    api = make_api(context.secrets, model_id, timeout=_TIMEOUT)
     with translated(f"fetching {model_id}", repo=context.reference):
         listing = None if context.offline else _list(api, model_id, revision or "main")
         if listing is None:

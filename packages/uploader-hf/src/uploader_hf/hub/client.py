@@ -19,6 +19,12 @@ from uploader_core.plugin import (
     UploaderError,
     without_secrets,
 )
+from uploader_hf.hub.identity import (
+    exchange,
+    has_identity,
+    identity_error,
+    keep_what_a_request_carries,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -35,15 +41,21 @@ _CONNECTION_ERRORS = frozenset(
 )
 
 
-def make_api(secrets: Mapping[str, str], *, timeout: float) -> HfApi:
+def make_api(
+    secrets: Mapping[str, str], repo_id: str = "", *, timeout: float, write: bool = False
+) -> HfApi:
     """Return a client for the endpoint of the environment.
 
     Args:
-        secrets: ``HF_TOKEN``, where set; otherwise the token that ``hf auth login`` stored.
+        secrets: Those of :data:`uploader_hf.hub.identity.SECRETS` that are set. An identity comes
+            first, as with the client itself; then ``HF_TOKEN``, then what ``hf auth login`` stored.
+        repo_id: What is asked for; "" for nothing in particular, which an identity is not for.
         timeout: Seconds without an answer before a request fails; the client has none of its own.
+        write: Whether the repository will be written to.
 
     Raises:
-        AuthError: The token has characters that no request can carry.
+        AuthError: The token has characters that no request can carry, or the repository does not
+            trust this job.
     """
     import huggingface_hub
     from huggingface_hub import HfApi, constants
@@ -51,7 +63,12 @@ def make_api(secrets: Mapping[str, str], *, timeout: float) -> HfApi:
     _set_timeout(timeout)
     # A stored resume point every two seconds; the default of twenty loses most of an upload.
     os.environ.setdefault("HF_XET_DATA_SESSION_XORB_METADATA_FLUSH_INTERVAL", "2s")
-    token = clean_token(secrets.get("HF_TOKEN") or huggingface_hub.get_token() or "")
+    token: str | bool
+    if has_identity(secrets):
+        # True: the client looks before each request whether its token is still good.
+        token = bool(repo_id) and exchange(secrets, repo_id, write=write)
+    else:
+        token = clean_token(secrets.get("HF_TOKEN") or huggingface_hub.get_token() or "")
     return HfApi(
         endpoint=os.environ.get("HF_ENDPOINT") or constants.ENDPOINT,
         token=token or False,
@@ -94,6 +111,8 @@ def _set_timeout(seconds: float) -> None:
         build = client.build_request
 
         def build_in_time(*args: Any, **options: Any) -> Any:
+            headers = options.get("headers") or {}
+            keep_what_a_request_carries(headers.get("Authorization", ""), options.get("json"))
             # The client itself asks for "no timeout" here and there, such as in repo_info.
             if options.get("timeout", 0) is None:
                 del options["timeout"]
@@ -204,6 +223,9 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
     text = f"{what} failed: {said}" if said else f"{what} failed"
     if isinstance(error, LocalTokenNotFoundError):
         return no_token()
+    refused = identity_error(error)
+    if refused is not None:
+        return refused
     if _is_offline(error):
         return RefusedError(
             f"{what} needs the Hub, and the client was told to stay offline",
@@ -230,6 +252,13 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
             owner="the Hub",
             safe="nothing was changed",
             next="check the name, or log in with an account that may see it: hf auth login",
+        )
+    if status == 401 and has_identity(os.environ):
+        return AuthError(
+            f"{what} failed: the Hub does not know the token that it gave this job",
+            owner="the Hub, or a job that took longer than its identity lasts",
+            safe="nothing visible was changed",
+            next="run the same command again, in a new job",
         )
     if status == 401:
         return AuthError(
@@ -279,6 +308,12 @@ def no_token() -> AuthError:
 
 def mask(text: str, error: BaseException) -> str:
     """Mask the token that an error's request carried, and all that looks like one, in a text."""
+    token = carried_token(error)
+    return without_secrets(text.replace(token, "***") if token else text, "***")
+
+
+def carried_token(error: BaseException) -> str:
+    """Return the token that the request of an error carried, "" for none."""
     for part in chain(error):
         for source in (getattr(part, "response", None), part):
             # Never getattr on httpx's errors blindly: their ``request`` raises when there is none.
@@ -286,6 +321,5 @@ def mask(text: str, error: BaseException) -> str:
                 header = str(source.request.headers["Authorization"])  # type: ignore[union-attr]
             except (AttributeError, KeyError, RuntimeError):
                 continue
-            token = header.removeprefix("Bearer ")
-            text = text.replace(token, "***") if token else text
-    return without_secrets(text, "***")
+            return header.removeprefix("Bearer ")
+    return ""

@@ -43,7 +43,7 @@ def is_stored(
         f"asking {repo_id} for {operation.path_in_repo}",
         lambda: post_lfs_batch_info(
             [operation.upload_info],
-            token=api.token if isinstance(api.token, str) else None,
+            token=api.token or None,  # type: ignore[arg-type]  # True works as well
             repo_type="model",
             repo_id=repo_id,
             revision=quote(revision, safe=""),

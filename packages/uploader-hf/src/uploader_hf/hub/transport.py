@@ -29,6 +29,7 @@ def choose(api: HfApi, patience: Patience, repo_id: str, revision: str) -> str:
         ``xet`` or ``lfs``.
     """
     from huggingface_hub import constants
+    from huggingface_hub.utils._headers import build_hf_headers
     from huggingface_hub.utils._http import get_session, hf_raise_for_status
 
     if not uses_xet():
@@ -36,7 +37,7 @@ def choose(api: HfApi, patience: Patience, repo_id: str, revision: str) -> str:
     url = f"{api.endpoint}/api/models/{repo_id}/xet-write-token/{quote(revision, safe='')}"
 
     def ask() -> bool:
-        answer = get_session().get(url, headers={"Authorization": f"Bearer {api.token}"})
+        answer = get_session().get(url, headers=build_hf_headers(token=api.token))
         try:
             hf_raise_for_status(answer)
         except Exception as error:

@@ -16,7 +16,7 @@ def still_there(context: ArrivalContext) -> bool:
     Raises:
         UploaderError: The repository is not there, or not for this token; or the network.
     """
-    api = make_api(context.secrets, timeout=_TIMEOUT)
+    api = make_api(context.secrets, context.target, timeout=_TIMEOUT)
     branch = context.receipt.metadata.get("branch")
     with translated(f"asking for {context.target}", repo=context.target):
         info = api.repo_info(context.target, revision=str(branch or "main"))

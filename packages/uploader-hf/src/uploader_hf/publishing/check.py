@@ -16,6 +16,7 @@ from uploader_core.plugin import (
 )
 from uploader_hf.hub import limits
 from uploader_hf.hub.client import make_api, no_token, status_of, translated
+from uploader_hf.hub.identity import check_write
 from uploader_hf.hub.patience import Patience
 from uploader_hf.model_card.own_text import take_apart
 from uploader_hf.publishing.replaced import OPTION, Coming, find_replaced
@@ -39,17 +40,22 @@ def check(context: PlanContext) -> Iterable[Finding]:
     """
     repo_id, settings = context.target or "", context.settings
     check_options(settings)
-    api = make_api(os.environ, timeout=settings.timeout)
+    api = make_api(os.environ, repo_id, timeout=settings.timeout, write=True)
     if not api.token:
         raise no_token()
-    with translated("asking the Hub who this token is"):
-        account = api.whoami()
-    check_rights(account, repo_id)
+    account = None
+    if api.token is True:  # an identity is no account
+        check_write(api, repo_id)
+    else:
+        with translated("asking the Hub who this token is"):
+            account = api.whoami()
+        check_rights(account, repo_id)
     with translated(f"asking for {repo_id}", repo=repo_id):
         info = look_up(api, repo_id)
     if info is None:
         visibility = "public" if settings.public else "private"
-        what = f"{repo_id} will be made, {visibility}, by {account['name']}"
+        by = f", by {account['name']}" if account else ""
+        what = f"{repo_id} will be made, {visibility}{by}"
     else:
         check_visibility(repo_id, info, settings)
         visibility = "private" if info.private else "public"
@@ -66,7 +72,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
         has_own_words=lambda text: take_apart(text).has_own_text,
     )
     yield from limits.check_files(context)
-    if visibility == "private":
+    if visibility == "private" and account:
         yield from limits.check_quota(context, api, account)
 
 

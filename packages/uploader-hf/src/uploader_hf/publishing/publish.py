@@ -25,6 +25,7 @@ from uploader_core.plugin import (
 )
 from uploader_hf.hub import transport
 from uploader_hf.hub.client import make_api, no_token
+from uploader_hf.hub.identity import check_write
 from uploader_hf.hub.patience import Patience
 from uploader_hf.hub.remote import differing, list_remote
 from uploader_hf.hub.watch import Watch
@@ -48,13 +49,16 @@ def upload(context: StepContext) -> Receipt:
 def _upload(context: StepContext) -> Receipt:
     settings = context.settings
     repo_id = context.target or ""
-    api = make_api(context.secrets, timeout=settings.timeout)
+    api = make_api(context.secrets, repo_id, timeout=settings.timeout, write=True)
     if not api.token:
         raise no_token()
     refuse_secrets(context.files, ALLOW, allowed=settings.allow_secret)
     patience = Patience(repo_id, lambda text: context.progress(text, 0, None, "steps"))
     check_options(settings)
-    check_rights(patience.call("asking the Hub who this token is", api.whoami), repo_id)
+    if api.token is True:
+        check_write(api, repo_id)
+    else:
+        check_rights(patience.call("asking the Hub who this token is", api.whoami), repo_id)
     place = repository.prepare(api, patience, repo_id, settings)
     context = _beside(context, api, patience, place)
     context = keep_standing_card(give_metadata(context), api, patience, place)
@@ -111,6 +115,7 @@ def _validate_card(context: StepContext, api: HfApi, patience: Patience) -> None
     Raises:
         RefusedError: It would not take the card.
     """
+    from huggingface_hub.utils._headers import build_hf_headers
     from huggingface_hub.utils._http import get_session, hf_raise_for_status
 
     card = next((file for file in context.files if file.name == "README.md"), None)
@@ -121,7 +126,7 @@ def _validate_card(context: StepContext, api: HfApi, patience: Patience) -> None
         answer = get_session().post(
             f"{api.endpoint}/api/validate-yaml",
             json={"content": card.path.read_text("utf-8"), "repoType": "model"},
-            headers={"Authorization": f"Bearer {api.token}"},
+            headers=build_hf_headers(token=api.token),
         )
         if answer.status_code == 404:  # not every self-hosted hub judges cards
             return []

@@ -62,7 +62,8 @@ def _pull_request(api: HfApi, patience: Patience, repo_id: str, title: str) -> P
     """Open a draft, or find the one that an earlier attempt opened."""
 
     def find_or_open() -> Any:
-        author = api.whoami()["name"]
+        # Who an identity is there, the Hub does not say.
+        author = None if api.token is True else api.whoami()["name"]
         for found in api.get_repo_discussions(
             repo_id, author=author, discussion_type="pull_request"
         ):

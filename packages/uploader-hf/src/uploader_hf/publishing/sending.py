@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from uploader_core.plugin import IntegrityError, StepContext, UploadFile
 from uploader_hf.hub.client import is_passing, translate
+from uploader_hf.hub.identity import outlived
 from uploader_hf.hub.objects import is_stored, refused_object
 from uploader_hf.hub.patience import ATTEMPTS, Patience
 from uploader_hf.hub.remote import differing, list_remote
@@ -99,7 +100,7 @@ def send(context: StepContext, api: HfApi, patience: Patience, place: Place) -> 
                 if attempt <= ATTEMPTS and failed is not None:
                     if is_stored(api, patience, repo_id, revision, failed):
                         continue
-                elif attempt <= ATTEMPTS and is_passing(error):
+                elif attempt <= ATTEMPTS and (is_passing(error) or outlived(error)):
                     patience.wait(error, attempt)
                     continue
                 raise translate(error, f"sending to {repo_id}", repo=repo_id) from None

@@ -44,7 +44,7 @@ def verify(context: VerifyContext) -> Verification:
     """
     repo_id, _, revision = context.target.partition("@")
     check_repo_id(repo_id)
-    api = make_api(context.secrets, timeout=_TIMEOUT)
+    api = make_api(context.secrets, repo_id, timeout=_TIMEOUT)
     patience = Patience(context.target)
     with (
         translated(f"verifying {context.target}", repo=context.target),
