@@ -299,6 +299,15 @@ def parity_mlx(session: nox.Session) -> None:
 
 
 @nox.session
+def hostile(session: nox.Session) -> None:
+    """Give the command every input that was made to do harm; minutes."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "tests/behaviour/test_hostile_world.py", "-m", "slow or not slow",
+                *session.posargs, env=ONE_THREAD)  # fmt: skip
+
+
+@nox.session
 def slurm(session: nox.Session) -> None:
     """Release through a Slurm that is started on this machine from Debian's packages; minutes."""
     if not shutil.which("slurmctld") and not shutil.which("apt-get"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from uploader_core.garbage import uncollected
 
@@ -19,18 +19,37 @@ _NAMES = {
 }
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, strict: bool = False) -> Any:
     """Return what a JSON text says.
+
+    Args:
+        text: In UTF-8, when it is bytes.
+        strict: Refuse also what Python takes and the standard does not: a name that stands twice
+            in one object, ``NaN`` and ``Infinity``.
 
     Raises:
         ValueError: It is no JSON, or nested deeper than anything that people write. Python itself
             raises RecursionError then, which nobody who reads a file expects.
     """
+    more: dict[str, Any] = {"object_pairs_hook": _unique, "parse_constant": _no_number}
     try:
         with uncollected():
-            return json.loads(text)
+            return json.loads(text, **(more if strict else {}))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice[:80]!r} stands there twice")
+    return table
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
 
 
 def expect(value: object, kind: type[T], what: str = "it") -> T:

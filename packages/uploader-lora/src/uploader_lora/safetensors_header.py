@@ -7,7 +7,6 @@ overlap, nothing is left over. Format: https://github.com/huggingface/safetensor
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -15,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from uploader_core.plugin import SourceError
+from uploader_core.plugin import SourceError, parse_json
 
 MAX_HEADER = 32 << 20
 """Largest header in bytes that is parsed; a shard of a real model needs a few hundred kilobytes."""
 
 MAX_TENSORS = 200_000
 """Largest number of tensors in one file."""
+
+_MORE_BRACES = 10_000
+"""That the free text of ``__metadata__`` may have; some programs keep JSON in it."""
 
 MAX_DIMENSIONS = 8
 
@@ -166,20 +168,12 @@ def _header_text(file: Path) -> tuple[bytes, int, int]:
 
 
 def _parse(file: Path, text: bytes) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        table = dict(pairs)
-        if len(table) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"the name {twice!r} stands there twice")
-        return table
-
-    def constant(word: str) -> NoReturn:
-        raise ValueError(f"{word} is no JSON")
-
+    # Each is an object; what builds them all first has no memory left to say so.
+    if text.count(b"{") > MAX_TENSORS + _MORE_BRACES:
+        _refuse(file, f"it lists more than {MAX_TENSORS:,} tensors")
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=unique, parse_constant=constant)
-    except (ValueError, RecursionError) as error:
+        header = parse_json(text.decode("utf-8"), strict=True)
+    except ValueError as error:
         _refuse(file, f"its header is not valid: {error}")
     if not isinstance(header, dict):
         _refuse(file, "its header is not a table")

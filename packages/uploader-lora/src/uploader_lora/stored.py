@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from uploader_core.plugin import CHUNK, SourceError, parse_json
 from uploader_lora.safetensors_header import StoredTensor, read_header
 
-MAX_INDEX = 64 << 20
+MAX_INDEX = 32 << 20
 """Largest index or configuration file in bytes that is parsed."""
 
 _SHARD = re.compile(r"[\w.\-+]+\.safetensors", re.ASCII)

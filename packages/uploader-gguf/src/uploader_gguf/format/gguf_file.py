@@ -24,6 +24,8 @@ ALIGNMENT = 32
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q"}
 _SCALARS[12] = "d"
 _STRING, _ARRAY = 8, 9
+# More than any model has: a file that says more was made to fill the memory of who reads it.
+_MOST_ITEMS, _MOST_DEPTH, _MOST_AXES, _MOST_ALIGNMENT = 1 << 22, 4, 4, 1 << 16
 
 
 class Sink(Protocol):
@@ -117,21 +119,27 @@ def read_header(path: Path) -> Header:
 
 
 @functools.lru_cache(maxsize=4)
-def _read_header(path: Path, *_stamp: int) -> Header:
+def _read_header(path: Path, size: int, *_stamp: int) -> Header:
     try:
         with path.open("rb") as handle:
             if handle.read(4) != MAGIC or _number(handle, "I") != VERSION:
                 raise ValueError("not a GGUF file of version 3")
             n_tensors, n_keys = _number(handle, "Q"), _number(handle, "Q")
-            keys = {}
+            file = _Bounded(handle, size)
+            keys: dict[str, Any] = {}
             for _ in range(n_keys):
-                key = _text(handle)
-                keys[key] = _value(handle, _number(handle, "I"))
-            described = [_tensor(handle) for _ in range(n_tensors)]
+                key = file.text()
+                if key in keys:
+                    raise ValueError(f"the key {key[:80]!r} is in it twice")
+                keys[key] = file.value(file.number("I"))
+            described = [_tensor(file) for _ in range(n_tensors)]
             start = handle.tell()
     except (ValueError, KeyError, struct.error) as error:
         raise IntegrityError(f"{path.name} is not a whole GGUF file: {error}") from error
-    start += padding(start, int(keys.get("general.alignment", ALIGNMENT)))
+    alignment = keys.get("general.alignment", ALIGNMENT)
+    if type(alignment) is not int or not 0 < alignment <= _MOST_ALIGNMENT:
+        raise IntegrityError(f"{path.name} has the impossible alignment {str(alignment)[:40]!r}")
+    start += padding(start, alignment)
     return Header(
         keys=keys,
         tensors=tuple(info for info, _ in described),
@@ -148,9 +156,10 @@ def packed_keys(path: Path) -> dict[str, bytes]:
     with path.open("rb") as handle:
         handle.seek(len(MAGIC) + struct.calcsize("<IQ"))
         found = {}
-        for _ in range(_number(handle, "Q")):
-            key, start = _text(handle), handle.tell()
-            _value(handle, _number(handle, "I"))
+        file = _Bounded(handle, path.stat().st_size)
+        for _ in range(file.number("Q")):
+            key, start = file.text(), handle.tell()
+            file.value(file.number("I"))
             size = handle.tell() - start
             handle.seek(start)
             found[key] = handle.read(size)
@@ -161,39 +170,62 @@ def _number(handle: BinaryIO, code: str) -> Any:
     return struct.unpack("<" + code, handle.read(struct.calcsize("<" + code)))[0]
 
 
-def _text(handle: BinaryIO) -> str:
-    return handle.read(_number(handle, "Q")).decode("utf-8", errors="surrogateescape")
+class _Bounded:
+    """A file that says how much follows: what is more than there is, is never asked for."""
+
+    def __init__(self, handle: BinaryIO, size: int) -> None:
+        self._handle = handle
+        self._size = size
+
+    def take(self, count: int) -> bytes:
+        left = self._size - self._handle.tell()
+        if count > left:
+            raise ValueError(f"it says that {count:,} bytes follow, and {left:,} do")
+        return self._handle.read(count)
+
+    def number(self, code: str) -> Any:
+        return _number(self._handle, code)
+
+    def text(self) -> str:
+        return self.take(self.number("Q")).decode("utf-8", errors="surrogateescape")
+
+    def texts(self, count: int) -> list[str]:
+        """Read what :meth:`text` reads, many times over."""
+        read, size_of, found = self._handle.read, int.from_bytes, []
+        left = self._size - self._handle.tell()
+        for _ in range(count):
+            size = size_of(read(8), "little")
+            left -= 8 + size
+            if left < 0:
+                raise ValueError("cut off")
+            found.append(read(size).decode("utf-8", "surrogateescape"))
+        return found
+
+    def value(self, kind: int, depth: int = 0) -> Any:
+        if kind == _STRING:
+            return self.text()
+        if kind == _ARRAY:
+            item, count = self.number("I"), self.number("Q")
+            if count > _MOST_ITEMS or depth > _MOST_DEPTH:
+                raise ValueError(f"an array of {count:,} items, {depth} deep")
+            if item in _SCALARS:
+                code = _SCALARS[item]
+                data = self.take(count * struct.calcsize("<" + code))
+                return list(struct.unpack(f"<{count}{code}", data))
+            if item == _STRING:
+                return self.texts(count)
+            return [self.value(item, depth + 1) for _ in range(count)]
+        if kind not in _SCALARS:
+            raise ValueError(f"there is no type {kind} of values")
+        return self.number(_SCALARS[kind])
 
 
-def _texts(handle: BinaryIO, count: int) -> list[str]:
-    """Read what :func:`_text` reads, many times over."""
-    read, size_of, found = handle.read, int.from_bytes, []
-    for _ in range(count):
-        size = read(8)
-        if len(size) < 8:
-            raise ValueError("cut off")
-        found.append(read(size_of(size, "little")).decode("utf-8", "surrogateescape"))
-    return found
-
-
-def _value(handle: BinaryIO, kind: int) -> Any:
-    if kind == _STRING:
-        return _text(handle)
-    if kind == _ARRAY:
-        item, count = _number(handle, "I"), _number(handle, "Q")
-        if item in _SCALARS:
-            code = f"<{count}{_SCALARS[item]}"
-            return list(struct.unpack(code, handle.read(struct.calcsize(code))))
-        if item == _STRING:
-            return _texts(handle, count)
-        return [_value(handle, item) for _ in range(count)]
-    return _number(handle, _SCALARS[kind])
-
-
-def _tensor(handle: BinaryIO) -> tuple[TensorInfo, int]:
-    name, dims = _text(handle), _number(handle, "I")
-    shape = tuple(reversed(struct.unpack(f"<{dims}Q", handle.read(8 * dims))))
-    kind, offset = TensorType(_number(handle, "I")), _number(handle, "Q")
+def _tensor(file: _Bounded) -> tuple[TensorInfo, int]:
+    name, dims = file.text(), file.number("I")
+    if dims > _MOST_AXES:
+        raise ValueError(f"the tensor {name[:80]!r} has {dims:,} axes")
+    shape = tuple(reversed(struct.unpack(f"<{dims}Q", file.take(8 * dims))))
+    kind, offset = TensorType(file.number("I")), file.number("Q")
     return TensorInfo(name=name, shape=shape, kind=kind), offset
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from uploader_core.plugin import IntegrityError, RefusedError, UploaderError
+from uploader_core.plugin import RefusedError, UploaderError
 from uploader_gguf.format import gguf_file
 from uploader_gguf.format.mixture import category, requires_imatrix
 from uploader_gguf.format.quants import Quant, TensorType
@@ -155,9 +155,12 @@ def _gguf(path: Path) -> Importance:
     header = gguf_file.read_header(path)
     keys = _keys(header)
     found: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
+    size = path.stat().st_size
     for tensor, offset in zip(header.tensors, header.offsets, strict=True):
         for suffix in (_SUMS, _COUNTS):
             if tensor.name.endswith(suffix) and tensor.kind is TensorType.F32:
+                if offset + tensor.nbytes > size:
+                    raise ValueError(f"{tensor.name[:80]!r} is beyond the end of the file")
                 data = np.fromfile(path, np.float32, tensor.nbytes // 4, offset=offset)
                 found.setdefault(tensor.name.removesuffix(suffix), {})[suffix] = data
     entries = {}
@@ -184,6 +187,11 @@ def _keys(header: gguf_file.Header) -> dict[str, Any]:
     needed = ("imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size")
     if any(key not in header.keys for key in needed):
         raise ValueError("a GGUF file without the keys of one")
+    datasets, chunks, _ = (header.keys[key] for key in needed)
+    if not isinstance(datasets, list) or not all(isinstance(name, str) for name in datasets):
+        raise ValueError("its datasets are no texts")
+    if type(chunks) is not int:
+        raise ValueError("its number of chunks is no number")
     return header.keys
 
 
@@ -194,6 +202,7 @@ def _legacy(path: Path, handle: BinaryIO) -> Importance:
         return int(struct.unpack("<i", handle.read(4))[0])
 
     entries = {}
+    whole = path.stat().st_size
     count = number()
     if not 0 < count < _MOST_ENTRIES:
         raise ValueError("no entries")
@@ -203,9 +212,9 @@ def _legacy(path: Path, handle: BinaryIO) -> Importance:
             raise ValueError("a name of impossible length")
         name = handle.read(length).decode("utf-8")
         calls, size = number(), number()
+        if size < 1 or 4 * size > whole - handle.tell():
+            raise ValueError(f"it says that {size:,} values follow")
         values = np.frombuffer(handle.read(4 * size), dtype=np.float32)
-        if size < 1 or values.size != size:
-            raise IntegrityError(f"{path.name} is cut off")
         entries[name] = values / np.float32(calls) if calls > 0 else values.copy()
     rest = handle.read(8)
     chunks, dataset = 0, None

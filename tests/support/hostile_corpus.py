@@ -1,0 +1,8 @@
+"""All hostile inputs, in one list."""
+
+from __future__ import annotations
+
+from hostile_place import Hostile
+from hostile_weights import WEIGHTS
+
+CORPUS: list[Hostile] = [*WEIGHTS]
