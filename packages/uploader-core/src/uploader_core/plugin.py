@@ -8,6 +8,12 @@ from __future__ import annotations
 from uploader_core.artifact import Artifact, ArtifactFile, Json, Receipt, UploadFile
 from uploader_core.capability import Capability
 from uploader_core.card_head import card_metadata, load_metadata, split_card
+from uploader_core.chat_templates import (
+    ChatTemplates,
+    has_processor,
+    processor_templates,
+    tokenizer_templates,
+)
 from uploader_core.contract.context import (
     ArrivalContext,
     CleanUpContext,
@@ -95,6 +101,7 @@ __all__ = [
     "CancelledError",
     "Capability",
     "CardFacts",
+    "ChatTemplates",
     "CleanUpContext",
     "ConvertSpec",
     "Diagnosis",
@@ -156,6 +163,7 @@ __all__ = [
     "find_leftovers",
     "find_secrets",
     "find_strangers",
+    "has_processor",
     "hash_file",
     "hookimpl",
     "is_local",
@@ -166,6 +174,7 @@ __all__ = [
     "note_kept",
     "parse_json",
     "process_since",
+    "processor_templates",
     "read_lineage",
     "read_manifest",
     "read_range",
@@ -178,6 +187,7 @@ __all__ = [
     "shards_of",
     "small_files",
     "split_card",
+    "tokenizer_templates",
     "weights_of",
     "without_secrets",
     "write_outline",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from uploader_core.plugin import Finding, PlanContext
+from uploader_core.plugin import (
+    Finding,
+    PlanContext,
+    tokenizer_templates,
+)
 from uploader_lora import describe_positions, read_json
 from uploader_lora.companions import companion_files
-from uploader_lora.templates import tokenizer_templates
 from uploader_lora.unread import refusals, unfetched_of, unread_in
 from uploader_merged.base.stops import GENERATION, out_of_range, silent_end
 from uploader_merged.base.storage import is_narrower

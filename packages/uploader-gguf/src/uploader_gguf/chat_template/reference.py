@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from uploader_core.plugin import (
+    ChatTemplates,
+)
 from uploader_gguf.chat_template.probes import Message
-from uploader_lora.templates import ChatTemplates
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

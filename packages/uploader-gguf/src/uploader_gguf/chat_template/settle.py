@@ -11,6 +11,10 @@ from typing import Any
 
 import importlib_metadata
 
+from uploader_core.plugin import (
+    ChatTemplates,
+    tokenizer_templates,
+)
 from uploader_gguf.chat_template import transformers_js
 from uploader_gguf.chat_template.compare import (
     Case,
@@ -31,7 +35,6 @@ from uploader_gguf.chat_template.stub import TOKENS, token_text
 from uploader_gguf.format.gguf_file import string
 from uploader_gguf.llama_cpp import library
 from uploader_gguf.llama_cpp.converter_folder import ConverterFolder
-from uploader_lora.templates import ChatTemplates, tokenizer_templates
 
 TEMPLATE = "tokenizer.chat_template"
 REWRITTEN = "uploader.chat_template.rewritten"

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import RefusedError, ReleaseInfo, card_metadata
+from uploader_core.plugin import (
+    RefusedError,
+    ReleaseInfo,
+    card_metadata,
+    processor_templates,
+    tokenizer_templates,
+)
 from uploader_gguf.format.gguf_file import METADATA, file_name
 from uploader_gguf.llama_cpp.pooling import DENSE, DENSE_ARCHITECTURES, pooling_type
 from uploader_gguf.llama_cpp.toolchain import architecture_of
@@ -21,7 +27,6 @@ from uploader_gguf.llama_cpp.weights import Weights, tokens_without_rows
 from uploader_gguf.tokenizer import sentencepiece_model
 from uploader_gguf.tokenizer.own_tokenizer import OwnTokenizer, read_own_tokenizer
 from uploader_lora import read_json
-from uploader_lora.templates import processor_templates, tokenizer_templates
 from uploader_lora.tokens import read_token_ids
 
 _INHERITED = ("license", "license_name", "license_link", "language", "pipeline_tag")

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import OutputFolder
+from uploader_core.plugin import (
+    OutputFolder,
+    has_processor,
+    processor_templates,
+    tokenizer_templates,
+)
 from uploader_lora import read_json
 from uploader_lora.companions import companion_files, companion_role
 from uploader_lora.modules import fitting_modules
 from uploader_lora.private_paths import published_texts
-from uploader_lora.templates import (
-    JINJA,
-    PROCESSOR,
-    has_processor,
-    processor_templates,
-    tokenizer_templates,
-    with_template,
-)
+from uploader_lora.templates import JINJA, PROCESSOR, with_template
 
 # Read by transformers where tokenizer_config.json does not say the same already.
 _LEGACY_MAPS = {"special_tokens_map.json", "added_tokens.json"}
