@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 
+from manifest_schema import schema_problems, written_manifests
 from uploader_command import Uploader
 
 
@@ -24,6 +26,20 @@ def own_pace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # take this away.
         patch.setenv("UPLOADER_DISABLE", "provenance")
         yield
+
+
+@pytest.fixture(autouse=True)
+def manifests_are_what_the_schema_says(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test released, its manifest has nothing that its schema does not describe."""
+    yield
+    folder = request.node.funcargs.get("tmp_path") if hasattr(request.node, "funcargs") else None
+    for path in written_manifests(folder) if folder is not None else ():
+        try:
+            manifest = json.loads(path.read_text("utf-8"))
+        except ValueError:  # a test damaged it
+            continue
+        if "steps" in manifest:  # not made up by a test
+            assert schema_problems(manifest) == [], path
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ TEST_TOOLS = (
     "hatchling",
     "hypothesis",
     "ipykernel",
+    "jsonschema>=4.20",  # every manifest that a test writes is compared with its schema
     "matplotlib",
     "model-signing==1.1.1",  # the verifier of OpenSSF, the reference of signatures
     "mlx[cpu]>=0.32; sys_platform == 'linux'",  # the reference of mlx, and what loads it

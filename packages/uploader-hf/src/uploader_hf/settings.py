@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from uploader_core.plugin import setting
 
@@ -19,6 +20,8 @@ class CardSettings:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubSettings:
     """Settings of the destination ``hf:``."""
+
+    POLICY: ClassVar = ("public", "foreign", "allow_secret")
 
     layout: str = setting(
         "separate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from uploader_core.plugin import Size, setting
 
@@ -10,6 +11,8 @@ from uploader_core.plugin import Size, setting
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What a user can choose."""
+
+    POLICY: ClassVar = ("foreign", "allow_secret")
 
     format: str = setting(
         "modelpack",

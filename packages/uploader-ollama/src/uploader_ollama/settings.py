@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from uploader_core.plugin import setting
 
@@ -31,6 +32,8 @@ class ModelSettings:
 class ServerSettings(ModelSettings):
     """Settings of the destination ``ollama:``."""
 
+    POLICY: ClassVar = ("remote", "family_template", "allow_secret")
+
     remote: bool = setting(
         False, help="allow an Ollama on another machine than this one (OLLAMA_HOST)"
     )
@@ -51,6 +54,8 @@ class ServerSettings(ModelSettings):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistrySettings(ModelSettings):
     """Settings of the destination ``ollama-registry:``."""
+
+    POLICY: ClassVar = ("allow_secret",)
 
     allow_secret: tuple[str, ...] = setting(
         (), help="fingerprints of findings in text files that are no secrets"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from uploader_core.contract.costs import Resources
 from uploader_core.contract.hookspecs import hookimpl
@@ -14,6 +15,8 @@ from uploader_core.contract.specs import DocumentSpec, ExecutorSpec, UploadSpec
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderSettings:
     """Settings of the destination ``dir:``."""
+
+    POLICY: ClassVar = ("foreign",)
 
     foreign: str = setting(
         "refuse",

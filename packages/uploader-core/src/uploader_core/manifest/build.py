@@ -12,8 +12,12 @@ from pathlib import Path
 
 import uploader_core
 from uploader_core.artifact import Artifact, ArtifactFile, Json, UploadFile
+from uploader_core.contract.specs import MakeSpec
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError
+from uploader_core.manifest.environment import contents_of, environment_of
+from uploader_core.manifest.policy import policy
+from uploader_core.manifest.sources import chat_template
 from uploader_core.manifest_file import LOADS, NAME, SCHEMA
 from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
 from uploader_core.redact import without_local_paths
@@ -82,7 +86,9 @@ def files_to_upload(
                 kind=artifact.kind,
             )
     path = store.internal / "manifests" / safe_name(step.id) / NAME
-    digest = write_json(path, build_manifest(plan, facts, step.inputs, flatten=step.flatten))
+    digest = write_json(
+        path, build_manifest(plan, facts, step.inputs, flatten=step.flatten, upload=step)
+    )
     files[NAME] = UploadFile(
         name=NAME,
         path=path,
@@ -95,7 +101,12 @@ def files_to_upload(
 
 
 def build_manifest(
-    plan: Plan, facts: Facts, steps: Iterable[str], *, flatten: bool = False
+    plan: Plan,
+    facts: Facts,
+    steps: Iterable[str],
+    *,
+    flatten: bool = False,
+    upload: PlannedStep | None = None,
 ) -> dict[str, Json]:
     """Describe the files that some steps made.
 
@@ -104,12 +115,14 @@ def build_manifest(
         facts: Sources with their digests, and records of the finished steps.
         steps: Ids of the steps to describe, with a record each.
         flatten: Names without the kind's folder, as at a destination of one kind.
+        upload: Who brings them to a destination, for what was decided about that.
 
     Returns:
         The manifest as JSON.
     """
     records, sources = facts.records, facts.sources
     wanted = sorted(set(steps))
+    taken = _ancestors(plan, wanted)
     made = [
         (step_id, records[step_id].folder, artifact)
         for step_id in wanted
@@ -138,7 +151,9 @@ def build_manifest(
         ],
         LOADS: [*plan.loads_of(wanted, flatten=flatten)],
         "materials": [_material(kind, sources[kind]) for kind in sorted(sources)],
-        "steps": [_step(step, records.get(step.id)) for step in _ancestors(plan, wanted)],
+        "chat_template": chat_template(sources),
+        "policy": policy(plan, [*taken, *([] if upload is None else [upload])]),
+        "steps": [_step(step, records.get(step.id)) for step in taken],
         "tools": {"uploader-core": str(uploader_core.__version__)},
     }
 
@@ -168,12 +183,17 @@ def _step(step: PlannedStep, record: Record | None) -> dict[str, Json]:
 
 def describe(step: PlannedStep) -> dict[str, Json]:
     """Say who runs a step, for its record."""
-    return {
+    entry = step.plugin.entry
+    about: dict[str, Json] = {
         "plugin": step.plugin.id,
-        "distribution": step.plugin.entry.distribution,
-        "version": step.plugin.entry.version,
+        "distribution": entry.distribution,
+        "version": entry.version,
         "settings": step.settings_json,
     }
+    if isinstance(step.spec, MakeSpec):
+        about["contents"] = contents_of(step.plugin.id, step.settings)
+        about["environment"] = environment_of(entry.distribution, step.spec.needs)
+    return about
 
 
 def _ancestors(plan: Plan, steps: list[str]) -> list[PlannedStep]:
