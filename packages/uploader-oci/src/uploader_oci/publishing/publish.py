@@ -17,6 +17,7 @@ from uploader_core.plugin import (
     refuse_secrets,
 )
 from uploader_oci.modelpack.forms import KIND
+from uploader_oci.publishing.referrers import refer
 from uploader_oci.publishing.tags import Tagged, plan_tags
 from uploader_oci.registry.answer import AGAIN
 from uploader_oci.registry.blob import Blob
@@ -60,6 +61,7 @@ def upload(context: StepContext) -> Receipt:
         for tagged in tags:
             _tag(registry, tagged)
         _compare(context, registry, tags)
+        signatures = {tagged.tag: _refer(context, registry, tagged) for tagged in tags}
         main = tags[-1]
         found = registry.find_manifest(main.tag)
         return context.receipt(
@@ -70,6 +72,7 @@ def upload(context: StepContext) -> Receipt:
             bytes_sent=sum(one.size for one in sent),
             metadata={
                 "tags": {tagged.tag: digest_of_tag(tagged) for tagged in tags},
+                "signatures": {tag: digest for tag, digest in signatures.items() if digest},
                 "bytes_sent_again": sum(one.again for one in sent),
                 "mounted": sum(one.how == "mounted" for one in sent),
                 "waits": registry.transport.waits,
@@ -150,6 +153,16 @@ def _tag(registry: Registry, tagged: Tagged) -> None:
     """Give a tag its manifest, where it has another one or none."""
     if not registry.stands_for(tagged.tag, tagged.packed.content):
         registry.put_manifest(tagged.tag, tagged.packed.content, tagged.packed.media_type)
+
+
+def _refer(context: StepContext, registry: Registry, tagged: Tagged) -> str | None:
+    """Make the signature in a tag a referrer, where the registry takes such a thing."""
+    try:
+        return refer(registry, tagged)
+    except RefusedError as error:
+        # It is in the tag as a file, so nothing is lost but a way to find it.
+        context.log.warning("%s takes no referrer of %s: %s", registry.host, tagged.tag, error)
+        return None
 
 
 def _compare(context: StepContext, registry: Registry, tags: Sequence[Tagged]) -> None:

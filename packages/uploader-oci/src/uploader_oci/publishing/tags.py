@@ -30,6 +30,7 @@ USUAL = "Q4_K_M"
 """The quantisation that the tag itself stands for; where it is not there, the smallest."""
 
 _MODELFILE = "Modelfile"
+_DETACHED = "detached"
 _PART = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")
 
 
@@ -159,9 +160,11 @@ def _without(
     """
     if not names:
         return tuple(files)
-    # A Modelfile is of no use where the file is not that it runs.
+    # A Modelfile is of no use where the file is not that it runs, and what is about all files of
+    # the release, such as a signature, is not about a part of them.
     idle = [f.name for f in files if f.name == _MODELFILE and _runs(f) in names]
-    names = {*names, *idle}
+    about_all = [name for f in files if f.name == MANIFEST for name in _detached(f)]
+    names = {*names, *idle, *about_all}
     return tuple(
         _shorter(file, names, work) if file.name == MANIFEST else file
         for file in files
@@ -176,8 +179,15 @@ def _runs(modelfile: UploadFile) -> str:
     return found[1] if found else ""
 
 
+def _detached(manifest: UploadFile) -> list[str]:
+    """Return the names of the documents about everything that a manifest lists."""
+    found = parse_json(manifest.path.read_text("utf-8")).get(_DETACHED)
+    return [str(name) for name in found] if isinstance(found, list) else []
+
+
 def _shorter(manifest: UploadFile, names: Collection[str], work: Path) -> UploadFile:
     data = parse_json(manifest.path.read_text("utf-8"))
+    data.pop(_DETACHED, None)
     data["files"] = [file for file in data["files"] if file["path"] not in names]
     path = work / MANIFEST
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -276,6 +276,15 @@ class Registry:
             )
         return digest
 
+    def lists_referrers(self, digest: str) -> bool:
+        """Ask whether the registry itself lists what refers to a manifest."""
+        answer = self.transport.request(
+            "GET", f"/v2/{self.repository}/referrers/{digest}",
+            what=f"asking {self.place} what refers to {digest[:19]}...",
+            expect=(200, 400, 404, 405),  # of a registry that has no such list
+        )  # fmt: skip
+        return answer.status == 200
+
     def _ask_manifest(self, method: str, version: str) -> Answer:
         return self.transport.request(
             method, f"/v2/{self.repository}/manifests/{version}",
