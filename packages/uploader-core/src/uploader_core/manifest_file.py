@@ -13,6 +13,13 @@ NAME = "upload_manifest.json"
 CARD = "README.md"
 SCHEMA = "uploader.manifest/1"
 
+PUBLICATIONS = "publications.json"
+"""Beside the manifest of a release folder: where the release was brought. It is known later than
+what the manifest says, and never uploaded."""
+
+DETACHED = "detached"
+"""Key of the names of documents about the whole place, which are made when its manifest is done."""
+
 LOADS = "loads"
 """Key of the patterns of names that programs load, so that files next to the listed ones show."""
 

@@ -83,6 +83,7 @@ DATA: dict[str, Any] = {
     "loads": ("*.safetensors",),
     "measurements": (ARTIFACT,),
     "sources": {"adapter": Path("/s")},
+    "materials": (ARTIFACT,),
     "model_id": "me/x",
     "state": Path("/r/s"),
     "cards": {"lora": CardFacts(title="LoRA")},

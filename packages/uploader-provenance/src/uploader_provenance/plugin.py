@@ -9,4 +9,12 @@ from uploader_core.plugin import DocumentSpec, hookimpl
 
 @hookimpl
 def uploader_documenters() -> Iterable[DocumentSpec]:
-    return ()
+    yield DocumentSpec(
+        name="checksums",
+        summary="SHA-256 of every file, for sha256sum",
+        output="SHA256SUMS",
+        scope="place",
+        run="uploader_provenance.checksums:write",
+        isolation="inline",
+        order=80,
+    )

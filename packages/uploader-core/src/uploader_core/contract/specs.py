@@ -203,25 +203,35 @@ class DocumentSpec(Spec):
     Attributes:
         output: File name of a document. With ``scope="artifact"`` it is written once per artifact
             into the artifact's folder and travels with it; with ``scope="release"`` once into the
-            release folder. ``run`` writes it through ``context.output``.
+            release folder. With ``scope="place"`` it is written once for the release folder and
+            once for each upload, about everything that is there (``context.files``, the manifest
+            and all other documents among them), and arrives with it: a signature, checksums. The
+            manifest names it without a digest. ``run`` writes it through ``context.output``.
         section: Heading of a section; ``run`` returns its Markdown text (str) without the heading,
             or "" for nothing to say. Documents get sections through ``context.sections``.
         scope: See ``output``.
         describes: Artifact kinds that this is about; None for all.
-        order: Sections are sorted by (order, plugin id, name).
+        order: Sections are sorted by (order, plugin id, name), and so are documents of a place:
+            each is about those before it as well.
         consumes: Kinds that ``run`` needs besides the artifact it is about (``("checkpoint",)``).
         measures: ``run`` measures the artifact, and what it returns is handed to every other
             document and section about it as ``context.measurements``. Part of a request only with
             ``--measure``. Such a document is made for single artifacts.
+        when: ``package.module:function`` (light) taking the settings, returning whether the
+            document is a part of the request. None: always.
+        secrets: Names of environment variables that only this document's steps receive, in workers
+            that may use the network.
     """
 
     output: str | None = None
     section: str | None = None
-    scope: Literal["artifact", "release"] = "artifact"
+    scope: Literal["artifact", "release", "place"] = "artifact"
     describes: tuple[str, ...] | None = None
     order: int = 50
     consumes: tuple[str, ...] = ()
     measures: bool = False
+    when: str | None = None
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

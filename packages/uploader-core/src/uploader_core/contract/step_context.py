@@ -26,10 +26,11 @@ class StepData:
         work: Private scratch folder on the release's file system; removed after the step.
         produces: Kind that the step shall return.
         version: Distribution and version of the plugin.
-        target: Uploads: what stands behind the scheme, after grouping.
-        destination: Uploads: what the user wrote, for messages.
+        target: Uploads: what stands behind the scheme, after grouping. Documents of a place: that
+            of the upload, None for the release folder.
+        destination: Uploads, as target: what the user wrote, for messages.
         targets: Uploads: the targets of all steps of that destination, this one's among them.
-        files: Uploads: the explicit list of what shall arrive.
+        files: Uploads: the explicit list of what shall arrive. Documents of a place: what is there.
         loads: Uploads: names that programs look for at the destination, as patterns; what the
             makers of the kinds say (:attr:`~uploader_core.contract.specs.ConvertSpec.loads`), below
             the group's root. See :func:`~uploader_core.destinations.leftovers.find_leftovers`.
@@ -37,6 +38,7 @@ class StepData:
             :attr:`~uploader_core.contract.specs.DocumentSpec.measures`.
         sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
             for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
+        materials: Documents: the sources that the run consumed, with the digests of their files.
         model_id: Documents: what people will type to load the artifact from where it is
             published; "" when it goes nowhere like that.
         cards: Documents: what cards say of an artifact, by kind; ``title`` is the summary of the
@@ -59,6 +61,7 @@ class StepData:
     loads: tuple[str, ...] = ()
     measurements: tuple[Artifact, ...] = ()
     sources: Mapping[str, Path] = field(default_factory=dict)
+    materials: tuple[Artifact, ...] = ()
     model_id: str = ""
     cards: Mapping[str, CardFacts] = field(default_factory=dict)
     variant: str = ""
@@ -77,7 +80,8 @@ class StepContext(StepData):
         output: Where files go (save, convert, document). See
             :class:`~uploader_core.contract.output.OutputFolder`.
         sections: Documents: what the plugins had to say, in order.
-        secrets: Uploads: the variables that the spec named, where set. Nobody else sees them.
+        secrets: Uploads, documents: the variables that the spec named, where set. Nobody else sees
+            them.
         log: Messages for the run's log.
         on_progress: Core's side of :meth:`progress`.
         on_cancelled: Whether the user stopped the run; :meth:`progress` asks it.

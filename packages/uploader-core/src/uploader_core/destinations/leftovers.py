@@ -14,7 +14,7 @@ from pathlib import Path
 
 from uploader_core.artifact import ArtifactFile, UploadFile
 from uploader_core.contract.specs import Finding
-from uploader_core.destinations.verify import KEPT, read_manifest
+from uploader_core.destinations.verify import KEPT, detached_in, read_manifest
 from uploader_core.disk.safe_write import child, write_json
 from uploader_core.errors import IntegrityError, RefusedError
 from uploader_core.human_text import names_text
@@ -113,10 +113,10 @@ def find_leftovers(
         RefusedError: The manifest there cannot be read, so what belongs to its release is unknown.
     """
     others = {*there} - {*files, NAME}
-    listed, had = ((), ()) if manifest is None else _read(manifest, place)
-    known = {*journal, *(file.name for file in listed)}
+    listed, detached, had = ((), (), ()) if manifest is None else _read(manifest, place)
+    known = {*journal, *detached, *(file.name for file in listed)}
     if not documents:
-        others -= {file.name for file in listed if file.role == "document"}
+        others -= {*detached, *(file.name for file in listed if file.role == "document")}
     return Leftovers(
         earlier=tuple(sorted(others & known)),
         kinds=tuple(kind for kind in had if kind not in {*kinds}),
@@ -149,8 +149,10 @@ def note_kept(
     return tuple(noted(file) for file in files)
 
 
-def _read(manifest: str | bytes, place: str) -> tuple[tuple[ArtifactFile, ...], tuple[str, ...]]:
-    """Return the files and the kinds of the manifest at a destination.
+def _read(
+    manifest: str | bytes, place: str
+) -> tuple[tuple[ArtifactFile, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return the files, the detached documents and the kinds of the manifest at a destination.
 
     Raises:
         RefusedError: It cannot be read, or lists a name outside the destination, which no release
@@ -158,6 +160,7 @@ def _read(manifest: str | bytes, place: str) -> tuple[tuple[ArtifactFile, ...], 
     """
     try:
         files = read_manifest(manifest, NAME)
+        detached = detached_in(manifest, NAME)
         for file in files:
             child(Path(), file.name)
     except IntegrityError as error:
@@ -171,7 +174,7 @@ def _read(manifest: str | bytes, place: str) -> tuple[tuple[ArtifactFile, ...], 
         ) from error
     made = parse_json(manifest).get("artifacts")
     kinds = [a.get("kind") for a in made if isinstance(a, dict)] if isinstance(made, list) else []
-    return files, tuple(sorted({kind for kind in kinds if isinstance(kind, str)}))
+    return files, detached, tuple(sorted({kind for kind in kinds if isinstance(kind, str)}))
 
 
 def _choice(option: str) -> str:

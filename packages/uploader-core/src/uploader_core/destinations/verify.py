@@ -9,7 +9,7 @@ from uploader_core.artifact import ArtifactFile
 from uploader_core.destinations.verification import Problem, Verification
 from uploader_core.disk.safe_write import child, hash_file
 from uploader_core.errors import IntegrityError, UsageError
-from uploader_core.manifest_file import LOADS, NAME, SCHEMA, files_in, is_loaded
+from uploader_core.manifest_file import DETACHED, LOADS, NAME, SCHEMA, files_in, is_loaded
 from uploader_core.untrusted_json import expect, parse_json, read_as
 
 KEPT = "kept"
@@ -39,6 +39,28 @@ def read_manifest(text: str | bytes, where: str) -> tuple[ArtifactFile, ...]:
         ) from error
 
 
+def detached_in(manifest: str | bytes, where: str) -> tuple[str, ...]:
+    """Return the names of documents about the whole place, which have no digest in its manifest.
+
+    Args:
+        manifest: Content of an ``upload_manifest.json``.
+        where: Where it was found, for messages.
+
+    Raises:
+        IntegrityError: It cannot be read, or names a file elsewhere.
+    """
+    try:
+        # Manifests of older versions have none.
+        names = [expect(x, str) for x in expect(parse_json(manifest).get(DETACHED, []), list)]
+    except ValueError as error:
+        raise IntegrityError(
+            f"{where} is damaged: {error}", next="run the release again"
+        ) from error
+    for name in names:
+        child(Path(), name)
+    return tuple(names)
+
+
 def find_strangers(manifest: str | bytes, there: Iterable[str]) -> tuple[Problem, ...]:
     """Return the files that a manifest does not list and that programs would load.
 
@@ -58,7 +80,8 @@ def find_strangers(manifest: str | bytes, there: Iterable[str]) -> tuple[Problem
         )
     except ValueError as error:
         raise IntegrityError(f"{NAME} is damaged: {error}", next="run the release again") from error
-    others = {*there} - {file.name for file in listed} - {NAME, *kept}
+    ours = {NAME, *kept, *detached_in(manifest, NAME), *(file.name for file in listed)}
+    others = {*there} - ours
     return tuple(
         Problem(path=name, what="is of no release, and programs would load it")
         for name in sorted(others)
@@ -93,6 +116,11 @@ def verify_folder(
         if what is not None:
             problems.append(Problem(path=file.name, what=what))
         tick(file.name, file.size)
+    problems += [
+        Problem(path=name, what="is missing")
+        for name in detached_in(manifest, str(path))
+        if not child(folder, name).is_file()
+    ]
     return Verification(
         files=len(listed),
         size=sum(file.size for file in listed),

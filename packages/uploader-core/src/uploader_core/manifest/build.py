@@ -12,13 +12,13 @@ from pathlib import Path
 
 import uploader_core
 from uploader_core.artifact import Artifact, ArtifactFile, Json, UploadFile
-from uploader_core.contract.specs import MakeSpec
+from uploader_core.contract.specs import DocumentSpec, MakeSpec
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError
 from uploader_core.manifest.environment import contents_of, environment_of
 from uploader_core.manifest.policy import policy
 from uploader_core.manifest.sources import chat_template
-from uploader_core.manifest_file import LOADS, NAME, SCHEMA
+from uploader_core.manifest_file import DETACHED, LOADS, NAME, PUBLICATIONS, SCHEMA
 from uploader_core.planning.plan import Plan, PlannedStep, name_prefix
 from uploader_core.redact import without_local_paths
 from uploader_core.release.record import Record, safe_name
@@ -44,26 +44,39 @@ def write_manifest(plan: Plan, facts: Facts, store: ReleaseStore) -> Path | None
     made = [record.step for record in done if record.artifact is not None]
     if not made:
         return None
-    manifest = build_manifest(plan, facts, made)
-    manifest["publications"] = [
-        # How much went over the wire depends on what was there before.
-        {name: value for name, value in record.receipt.items() if name != "bytes_sent"}
-        for record in done
-        if record.receipt is not None
-    ]
     path = store.root / NAME
-    write_json(path, manifest)
+    write_json(path, build_manifest(plan, facts, made))
+    receipts = [record.receipt for record in done if record.receipt is not None]
+    if receipts:
+        # How much went over the wire depends on what was there before.
+        told: list[Json] = [{k: v for k, v in r.items() if k != "bytes_sent"} for r in receipts]
+        write_json(store.root / PUBLICATIONS, {"publications": told})
     return path
 
 
-def files_to_upload(
+def manifest_of_place(plan: Plan, step: PlannedStep, facts: Facts) -> list[Json]:
+    """Return the manifest of the place that a document is about, nothing for any other step."""
+    return [build_manifest(plan, facts, step.inputs, place=step)] if step.is_of_place else []
+
+
+def files_of_place(
     plan: Plan, step: PlannedStep, facts: Facts, store: ReleaseStore
-) -> list[UploadFile]:
-    """List what shall arrive: the artifacts' files, their documents, and a manifest of it.
+) -> tuple[UploadFile, ...]:
+    """List what an upload brings, or what is at the place that a document is about.
+
+    These are the artifacts' files, their documents, and a manifest of it.
+
+    Args:
+        plan: What was planned.
+        step: The upload or the document; there is nothing to list for any other.
+        facts: Sources with their digests, and records of the finished steps.
+        store: The release folder.
 
     Raises:
         IntegrityError: Two files want the same name.
     """
+    if not (step.uploads or step.is_of_place):
+        return ()
     files: dict[str, UploadFile] = {}
     for source in step.inputs:
         record = facts.records[source]
@@ -86,9 +99,7 @@ def files_to_upload(
                 kind=artifact.kind,
             )
     path = store.internal / "manifests" / safe_name(step.id) / NAME
-    digest = write_json(
-        path, build_manifest(plan, facts, step.inputs, flatten=step.flatten, upload=step)
-    )
+    digest = write_json(path, build_manifest(plan, facts, step.inputs, place=step))
     files[NAME] = UploadFile(
         name=NAME,
         path=path,
@@ -97,7 +108,7 @@ def files_to_upload(
         role="document",
         kind="document",
     )
-    return list(files.values())
+    return tuple(files.values())
 
 
 def build_manifest(
@@ -105,8 +116,7 @@ def build_manifest(
     facts: Facts,
     steps: Iterable[str],
     *,
-    flatten: bool = False,
-    upload: PlannedStep | None = None,
+    place: PlannedStep | None = None,
 ) -> dict[str, Json]:
     """Describe the files that some steps made.
 
@@ -114,14 +124,18 @@ def build_manifest(
         plan: What was planned.
         facts: Sources with their digests, and records of the finished steps.
         steps: Ids of the steps to describe, with a record each.
-        flatten: Names without the kind's folder, as at a destination of one kind.
-        upload: Who brings them to a destination, for what was decided about that.
+        place: The upload that brings them to a destination, or a document about what it brings;
+            None for the release folder. Documents about the place are made of the finished
+            manifest, and so stand in it without a digest.
 
     Returns:
         The manifest as JSON.
     """
     records, sources = facts.records, facts.sources
-    wanted = sorted(set(steps))
+    flatten = place is not None and place.flatten
+    documents, uploads = _of_place(plan, place)
+    detached = sorted(s.spec.output or "" for s in documents if isinstance(s.spec, DocumentSpec))
+    wanted = sorted({*steps} - {step.id for step in plan.steps if step.is_of_place})
     taken = _ancestors(plan, wanted)
     made = [
         (step_id, records[step_id].folder, artifact)
@@ -149,13 +163,23 @@ def build_manifest(
             for step_id, _, artifact in made
             if artifact.kind != "document"
         ],
+        **({DETACHED: [*detached]} if detached else {}),
         LOADS: [*plan.loads_of(wanted, flatten=flatten)],
         "materials": [_material(kind, sources[kind]) for kind in sorted(sources)],
         "chat_template": chat_template(sources),
-        "policy": policy(plan, [*taken, *([] if upload is None else [upload])]),
+        "policy": policy(plan, [*taken, *uploads]),
         "steps": [_step(step, records.get(step.id)) for step in taken],
         "tools": {"uploader-core": str(uploader_core.__version__)},
     }
+
+
+def _of_place(
+    plan: Plan, place: PlannedStep | None
+) -> tuple[list[PlannedStep], list[PlannedStep]]:
+    """Return the documents about a place, and the upload that brings something there."""
+    name = (None, None) if place is None else (place.destination, place.target)
+    steps = [step for step in plan.steps if (step.destination, step.target) == name]
+    return [s for s in steps if s.is_of_place], [s for s in steps if s.uploads]
 
 
 def _material(kind: str, artifact: Artifact) -> dict[str, Json]:

@@ -67,12 +67,13 @@ class PlannedStep:
         sections: For documents: what others add to them.
         subjects: For documents: ids of the steps whose artifacts they are about.
         measurements: For documents: ids of the steps that measured those artifacts.
-        target: For uploads, after grouping.
-        destination: For uploads, as the user wrote it.
-        flatten: For uploads.
+        target: For uploads, after grouping, and for the documents of their places.
+        destination: The same, as the user wrote it.
+        flatten: The same.
         model_id: For uploads, and for documents that go with one: by what the model can be loaded
             from there.
-        secrets: For uploads: names of variables; ``NAME=OTHER`` where the value is in another one.
+        secrets: For uploads and documents: names of variables; ``NAME=OTHER`` where the value is
+            in another one.
         findings: Of its check.
     """
 
@@ -145,6 +146,11 @@ class PlannedStep:
     def tells(self) -> bool:
         """Whether it is a document that says what records say, and measures nothing."""
         return isinstance(self.spec, DocumentSpec) and not self.spec.measures
+
+    @property
+    def is_of_place(self) -> bool:
+        """Whether it is a document about everything at one place."""
+        return isinstance(self.spec, DocumentSpec) and self.spec.scope == "place"
 
     @property
     def lane(self) -> str:
@@ -237,10 +243,10 @@ def name_prefix(folder: str | None, *, flatten: bool) -> str:
     """Return what is before the names of a step's files in a manifest and at a destination.
 
     Args:
-        folder: Of the step, relative to the release.
+        folder: Of the step, relative to the release. A document of another place has a hidden one.
         flatten: Names without it, as at a destination of one kind.
     """
-    return "" if flatten or folder in (None, ".") else f"{folder}/"
+    return "" if flatten or (folder or ".").startswith(".") else f"{folder}/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from uploader_core.contract.context import ReleaseInfo
 from uploader_core.contract.sources import ReaderContext, Sources
 from uploader_core.contract.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
-from uploader_core.errors import UsageError
+from uploader_core.left_behind import refuse_misspelt
 from uploader_core.planning.destinations import find_destination, split_destination
 from uploader_core.planning.fetching import Fetcher, identify
 from uploader_core.planning.plan import Plan, PlannedStep
@@ -43,7 +43,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
         ),
         registry,
     )
-    _check_left_behind(request, sources)
+    refuse_misspelt(request.leave_behind, sources)
     targets = [find_target(d, config.tables) for d in request.destinations]
     destinations = [split_destination(target.to, registry) for target in targets]
     name = request.name or _name_from(destinations, request.plugins, registry)
@@ -100,21 +100,6 @@ def _with_model_ids(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:
         else step
         for step in steps
     )
-
-
-def _check_left_behind(request: Request, sources: Sources) -> None:
-    """Refuse a misspelt ``--leave-behind``, which would mean nothing."""
-    folders = {sources.folder}
-    for artifact in sources.artifacts.values():
-        folders |= {(artifact.path / file.name).parent for file in artifact.files}
-    unfetched = () if sources.fetched is None else sources.fetched.unfetched
-    for name in request.leave_behind:
-        if name not in unfetched and not any((folder / name).exists() for folder in folders):
-            raise UsageError(
-                f"--leave-behind {name}: {sources.shown} has no such file",
-                owner="option --leave-behind",
-                next="give the name as the error said it, without a folder",
-            )
 
 
 def _name_from(

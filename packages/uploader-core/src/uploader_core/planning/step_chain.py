@@ -276,6 +276,7 @@ class PlanBuilder:
             for plugin in self.plugins.values()
             for spec in plugin.of(DocumentSpec)
             if spec.output is not None and (request.measure or not spec.measures)
+            if spec.scope != "place"
         ]
         for plugin, spec in sorted(documents, key=lambda item: not item[1].measures):
             self._add_document(plugin, spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +65,7 @@ def make_request(
     units: Path | None = None,
     files: tuple[UploadFile, ...] = (),
     state: Path | None = None,
+    materials: Iterable[Artifact] = (),
 ) -> S:
     """Describe a step for a worker.
 
@@ -76,8 +77,9 @@ def make_request(
         output: Folder that it writes.
         work: Its scratch folder.
         units: Folder of the records of single files.
-        files: For uploads: what shall arrive.
+        files: For uploads: what shall arrive. For documents of a place: what is there.
         state: For uploads: folder that outlives the attempt.
+        materials: For documents: the sources, with digests.
     """
     spec = step.spec
     is_upload = isinstance(spec, UploadSpec)
@@ -86,7 +88,7 @@ def make_request(
         step=step.id,
         owner=step.plugin.entry.owner,
         secrets=step.secrets,
-        network=is_upload,
+        network=is_upload or bool(step.secrets),
         run=spec.run,
         context=StepData(
             step=step.id,
@@ -104,6 +106,7 @@ def make_request(
             files=files,
             loads=plan.loads_of(step.inputs, flatten=step.flatten) if is_upload else (),
             sources=plan.source_folders if isinstance(spec, DocumentSpec) else {},
+            materials=tuple(materials),
             model_id=step.model_id,
             cards={s.kind: _card(s) for s in plan.steps if s.id in step.subjects},
             variant=step.variant,

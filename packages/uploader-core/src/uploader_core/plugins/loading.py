@@ -43,7 +43,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _DOTTED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _FUNCTIONS = (
     "run", "check", "prove", "estimate", "group", "verify", "still_there", "clean_up",
-    "release_name", "use", "identify", "variants",
+    "release_name", "use", "identify", "variants", "when",
 )  # fmt: skip
 _PATTERNS = ("matches", "targets")
 _REGISTRATION: Mapping[str, type[Spec]] = {
@@ -167,6 +167,8 @@ def _problems(spec: Spec) -> Iterator[str]:
     elif isinstance(spec, DocumentSpec):
         if (spec.output is None) == (spec.section is None):
             yield f"spec {spec.name!r} needs either output or section"
+        if spec.scope == "place" and spec.output is None:
+            yield f"spec {spec.name!r}: a section is about one artifact"
         of_one = spec.output is not None and spec.scope == "artifact"
         if (spec.measures or spec.consumes) and not of_one:
             yield f"spec {spec.name!r}: what measures or consumes is a document of one artifact"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from uploader_core.artifact import Artifact, Json
 from uploader_core.contract.sources import STACK
-from uploader_core.manifest.build import Facts
+from uploader_core.manifest.build import Facts, manifest_of_place
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.release.record import Record
 from uploader_core.running.step_key import digest_facts, step_key
@@ -76,6 +76,7 @@ class Results:
         """Return the digest of everything that a step's result depends on."""
         if step.id not in self._keys:
             inputs = [part for source in step.inputs for part in self._key_parts(source)]
+            inputs += manifest_of_place(self._plan, step, self.facts)
             self._keys[step.id] = step_key(
                 step, inputs, self._plan.release, self._facts if step.tells else None
             )

@@ -18,6 +18,7 @@ from uploader_core.jobs.job_folder import withdraw_all
 from uploader_core.jobs.pieces import Division
 from uploader_core.manifest.build import write_manifest
 from uploader_core.means import ALONE, Means
+from uploader_core.places import with_documents_of_places
 from uploader_core.planning.fetching import OUTLINED, Fetcher
 from uploader_core.planning.plan import Plan, Survey
 from uploader_core.planning.planner import build_plan
@@ -165,7 +166,8 @@ def _planned(
     request: Request, registry: Registry, config: Config, means: Means, outlines: Collection[str]
 ) -> Plan:
     fetcher = Fetcher(registry, means.workers(config.environment), outlines)
-    return mark(build_plan(request, registry, config, fetcher), request.redo)
+    plan = build_plan(request, registry, config, fetcher)
+    return mark(with_documents_of_places(plan, request, registry, config), request.redo)
 
 
 def _execute(run: StepRun, places: threading.Semaphore, *, jobs: int, fail_fast: bool) -> Report:

@@ -17,7 +17,7 @@ from uploader_core.artifact import Artifact, Json
 from uploader_core.errors import CancelledError, IntegrityError, SpaceError, UploaderError
 from uploader_core.jobs.pieces import Division
 from uploader_core.machine import gpu
-from uploader_core.manifest.build import describe, files_to_upload
+from uploader_core.manifest.build import describe, files_of_place
 from uploader_core.manifest_file import files_in
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.preflight import open_virtual
@@ -144,8 +144,8 @@ class StepRun:
     ) -> tuple[Artifact | None, Mapping[str, Json] | None]:
         """Let the plugin do the step's work and return what it made, or its receipt."""
         place = self.store.root / folder
+        files = files_of_place(self.plan, step, self.results.facts, self.store)
         if step.uploads:
-            files = tuple(files_to_upload(self.plan, step, self.results.facts, self.store))
             with self.attempts.attempt(step) as state:
                 upload = make_request(
                     RunUpload, self.plan, step, inputs, output=place, work=work, files=files,
@@ -156,8 +156,9 @@ class StepRun:
             self.store.claim(folder)
             units = self.store.units(step.id, key)
             making = make_request(
-                RunStep, self.plan, step, inputs, output=place, work=work, units=units
-            )
+                RunStep, self.plan, step, inputs, output=place, work=work, units=units, files=files,
+                materials=self.results.sources.values(),
+            )  # fmt: skip
             return self._split([step], making), None
         with self._passes_guard:
             others = [s for s in self.plan.steps if s.id == step.id or step.is_made_with(s)]
