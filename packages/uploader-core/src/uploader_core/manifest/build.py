@@ -173,9 +173,7 @@ def build_manifest(
     }
 
 
-def _of_place(
-    plan: Plan, place: PlannedStep | None
-) -> tuple[list[PlannedStep], list[PlannedStep]]:
+def _of_place(plan: Plan, place: PlannedStep | None) -> tuple[list[PlannedStep], list[PlannedStep]]:
     """Return the documents about a place, and the upload that brings something there."""
     name = (None, None) if place is None else (place.destination, place.target)
     steps = [step for step in plan.steps if (step.destination, step.target) == name]
