@@ -85,6 +85,13 @@ from uploader_core.masking import keep_secret
 from uploader_core.model_files import CONFIGS, shards_of, small_files, weights_of, write_outline
 from uploader_core.model_licence import LICENCES, Licence, licence_of
 from uploader_core.remembering import digests_of, is_remembering, remembered
+from uploader_core.safetensors_header import (
+    DTYPE_BITS,
+    SafetensorsHeader,
+    StoredTensor,
+    read_header,
+    tensor_bytes,
+)
 from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
 from uploader_core.size import Size
 from uploader_core.untrusted_json import parse_json
@@ -93,6 +100,7 @@ __all__ = [
     "API_VERSION",
     "CHUNK",
     "CONFIGS",
+    "DTYPE_BITS",
     "LICENCES",
     "ArrivalContext",
     "Artifact",
@@ -138,6 +146,7 @@ __all__ = [
     "RefusedError",
     "ReleaseInfo",
     "Resources",
+    "SafetensorsHeader",
     "SaveSpec",
     "SecretPattern",
     "Section",
@@ -148,6 +157,7 @@ __all__ = [
     "Sources",
     "SpaceError",
     "StepContext",
+    "StoredTensor",
     "TemporaryError",
     "UploadFile",
     "UploadGroup",
@@ -175,6 +185,7 @@ __all__ = [
     "parse_json",
     "process_since",
     "processor_templates",
+    "read_header",
     "read_lineage",
     "read_manifest",
     "read_range",
@@ -187,6 +198,7 @@ __all__ = [
     "shards_of",
     "small_files",
     "split_card",
+    "tensor_bytes",
     "tokenizer_templates",
     "weights_of",
     "without_secrets",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows
-from uploader_lora.config import AdapterConfig, read_config
-from uploader_lora.positions import describe_positions, trained_positions, with_positions
-from uploader_lora.private_paths import without_paths
-from uploader_lora.reading import read_adapter
-from uploader_lora.safetensors_header import (
+from uploader_core.plugin import (
     DTYPE_BITS,
     SafetensorsHeader,
     StoredTensor,
     read_header,
     tensor_bytes,
 )
+from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows
+from uploader_lora.config import AdapterConfig, read_config
+from uploader_lora.positions import describe_positions, trained_positions, with_positions
+from uploader_lora.private_paths import without_paths
+from uploader_lora.reading import read_adapter
 from uploader_lora.stored import (
     has_weights,
     read_json,

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from uploader_core.plugin import (
+    StoredTensor,
+)
 from uploader_lora.config import AdapterConfig
-from uploader_lora.safetensors_header import StoredTensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from uploader_core.plugin import SourceError
+from uploader_core.plugin import (
+    SourceError,
+    StoredTensor,
+)
 from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows
 from uploader_lora.config import AdapterConfig, read_config
 from uploader_lora.keys import PREFIX, Key, Part, parse_key
-from uploader_lora.safetensors_header import StoredTensor
 from uploader_lora.stored import has_weights, read_stored, same_content
 from uploader_lora.targets import ends_with, has_rows, is_saved, means_head
 

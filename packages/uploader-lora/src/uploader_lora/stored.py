@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from uploader_core.plugin import CHUNK, SourceError, parse_json
-from uploader_lora.safetensors_header import StoredTensor, read_header
+from uploader_core.plugin import (
+    CHUNK,
+    SourceError,
+    StoredTensor,
+    parse_json,
+    read_header,
+)
 
 MAX_INDEX = 32 << 20
 """Largest index or configuration file in bytes that is parsed."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from uploader_core.plugin import SourceError, parse_json
+from uploader_core.errors import SourceError
+from uploader_core.untrusted_json import parse_json
 
 MAX_HEADER = 32 << 20
 """Largest header in bytes that is parsed; a shard of a real model needs a few hundred kilobytes."""
