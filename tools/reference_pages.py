@@ -34,7 +34,10 @@ from uploader_core.plugins.registry import Registry
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
-PLUGINS = ("dir", "lora", "merged", "gguf", "compressed", "mlx", "hf", "ollama", "oci", "fsspec")
+PLUGINS = (
+    "dir", "lora", "merged", "gguf", "compressed", "mlx", "hf", "ollama", "oci", "fsspec",
+    "provenance",
+)  # fmt: skip
 _MARKED = re.compile(r"(<!-- reference: ([\w.:]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _OF_PYTEST = ("setup_class", "teardown_class")
 _WIDE = 96

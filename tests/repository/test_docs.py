@@ -162,6 +162,7 @@ def folder_of_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where somebody is who wrote the plugin of one file that a page shows."""
     (tmp_path / "my_format.py").touch()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("UPLOADER_DISABLE")
 
 
 @pytest.mark.usefixtures("folder_of_a_reader")

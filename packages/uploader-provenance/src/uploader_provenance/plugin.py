@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
-from uploader_core.plugin import DocumentSpec, hookimpl
+from uploader_core.plugin import DocumentSpec, Resources, hookimpl
+from uploader_provenance.settings import BomSettings
 
 
 @hookimpl
@@ -18,3 +20,42 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         isolation="inline",
         order=80,
     )
+    yield DocumentSpec(
+        name="ml-bom",
+        summary="CycloneDX ML-BOM: what the artifact was made of",
+        output="ml-bom.cdx.json",
+        run="uploader_provenance.bom.documents:write_of_artifact",
+        settings=BomSettings,
+        isolation="inline",
+        resources=Resources(lane="light"),
+    )
+    yield DocumentSpec(
+        name="release-ml-bom",
+        summary="CycloneDX ML-BOM of all artifacts",
+        output="ml-bom.cdx.json",
+        scope="release",
+        run="uploader_provenance.bom.documents:write_of_release",
+        check="uploader_provenance.licences.check:check",
+        settings=BomSettings,
+        isolation="inline",
+        resources=Resources(lane="light"),
+    )
+    for name, scope in _SPDX:
+        yield DocumentSpec(
+            name=name,
+            summary="SPDX 3.0.1 with the AI profile",
+            output="spdx.json",
+            scope=scope,
+            run="uploader_provenance.bom.documents:write_spdx",
+            when="uploader_provenance.bom.documents:is_spdx_wanted",
+            settings=BomSettings,
+            isolation="inline",
+            resources=Resources(lane="light"),
+        )
+
+
+# One travels with each artifact, one stays in the release folder.
+_SPDX: tuple[tuple[str, Literal["artifact", "release"]], ...] = (
+    ("spdx", "artifact"),
+    ("release-spdx", "release"),
+)

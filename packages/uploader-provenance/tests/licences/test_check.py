@@ -36,13 +36,14 @@ def found(
     name: str = "Llama-3-tiny",
     base: str = "",
     override: str = "",
+    source: str = "adapter",
 ) -> dict[str, list[str]]:
     """Return what is found by level; ``public=None`` releases nowhere."""
     context: Any = PlanContext(
         inputs=(),
         settings=SimpleNamespace(licence_override=override),
         release=ReleaseInfo(
-            name=name, source="adapter", base_model=base or None, base_is_hub_id=bool(base)
+            name=name, source=source, base_model=base or None, base_is_hub_id=bool(base)
         ),
         output=Path(),
         sources=sources,
@@ -203,6 +204,32 @@ def test_name_of_a_base_tells_what_restricts_it(sources: dict[str, Path], base: 
 
 def test_name_of_a_base_makes_nothing_permissive(sources: dict[str, Path]) -> None:
     assert "is not known" in found(sources, base="mistralai/Mistral-7B-v0.1")["warning"][0]
+
+
+def test_licence_of_the_fine_tune_says_nothing_of_an_unknown_base(
+    sources: dict[str, Path],
+) -> None:
+    say(sources["adapter"], "mit")
+    assert "is not known" in found(sources, public=True)["warning"][0]
+
+
+def test_full_model_of_the_users_own_needs_no_licence_of_a_base(sources: dict[str, Path]) -> None:
+    say(sources["base"], "mit")
+    of_own = {"checkpoint": sources["base"]}
+    assert found(of_own, public=True, source="checkpoint") == {
+        "error": [],
+        "warning": [],
+        "note": [],
+    }
+
+
+def test_full_model_whose_card_names_a_base_is_made_of_it(sources: dict[str, Path]) -> None:
+    of_own = {"checkpoint": sources["base"]}
+    say(sources["base"], "mit", "base_model: meta-llama/Llama-3.1-8B")
+    (sources["base"] / "LICENSE").write_text("text")
+    assert "Llama 3.1" in found(of_own, public=True, source="checkpoint")["error"][0]
+    say(sources["base"], "mit", "base_model: acme/unheard-of")
+    assert "is not known" in found(of_own, public=True, source="checkpoint")["warning"][0]
 
 
 def test_name_that_the_licence_wants_is_a_warning(sources: dict[str, Path]) -> None:

@@ -290,6 +290,9 @@ class PlanBuilder:
         described = [s for s in self.artifacts() if _describes(spec, s)]
         if not described:
             return
+        settings = self._settings(plugin, spec)
+        if spec.when is not None and not call_light(spec.when, plugin.entry.owner, settings):
+            return
         groups = [[s] for s in described] if spec.scope == "artifact" else [described]
         for group in groups:
             subject = group[0].kind if spec.scope == "artifact" else "release"
@@ -308,7 +311,7 @@ class PlanBuilder:
                 inputs=(*subjects, *needed, *measurements),
                 subjects=subjects,
                 measurements=measurements,
-                settings=self._settings(plugin, spec),
+                settings=settings,
                 kind="document",
                 folder=group[0].folder if spec.scope == "artifact" else ".",
                 sections=tuple(self._sections(group)),

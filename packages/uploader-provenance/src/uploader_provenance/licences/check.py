@@ -21,7 +21,7 @@ _HERE = ("dir",)
 
 def check(context: PlanContext) -> Iterator[Finding]:
     """Say what the licences of base and fine-tune have to do with this release."""
-    said = licences_said(context.sources, context.release, only_adapters=False)
+    said = licences_said(context.sources, context.release)
     places = _places(context.uploads)
     reason = context.settings.licence_override
     found = [*findings(said, places, context.release.name)]
@@ -46,8 +46,8 @@ def findings(said: SaidLicence, places: Mapping[str, bool], name: str) -> Iterat
     """
     published = [place for place, others_read in places.items() if others_read]
     if not said.base:
-        if said.own and terms_of(said.own) is not None:
-            return  # a model of the user's own, under a licence that is known
+        if not said.has_base:
+            return  # a model of the user's own, whatever its licence
         yield Finding(
             level="warning",
             what="the licence of the base model is not known, so what is made of it is taken for "

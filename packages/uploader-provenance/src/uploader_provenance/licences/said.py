@@ -42,7 +42,8 @@ class SaidLicence:
         own: What a person wrote into the fine-tune's card, "" where nothing.
         own_link: Where its text is.
         files: Licences, notices and policies that go with what is made, by name.
-        only_adapters: Whether nothing that is made holds weights of the base.
+        has_base: Whether it was made of somebody's model; False for a full model whose card names
+            none.
     """
 
     base: str = ""
@@ -51,26 +52,27 @@ class SaidLicence:
     own: str = ""
     own_link: str = ""
     files: tuple[str, ...] = ()
-    only_adapters: bool = False
+    has_base: bool = True
 
-    @property
-    def of_release(self) -> tuple[str, str]:
-        """Name and link of the licence that the release has; weights of a base keep the base's."""
+    def of_made(self, *, adapter: bool) -> tuple[str, str]:
+        """Return name and link of the licence of what is made.
+
+        Args:
+            adapter: Whether it holds no weights of the base; those keep the base's licence.
+        """
         own, base = (self.own, self.own_link), (self.base, self.base_link)
-        return own if self.own and (self.only_adapters or not self.base) else base
+        return own if self.own and (adapter or not self.base) else base
 
 
-def licences_said(
-    sources: Mapping[str, Path], release: ReleaseInfo, *, only_adapters: bool
-) -> SaidLicence:
+def licences_said(sources: Mapping[str, Path], release: ReleaseInfo) -> SaidLicence:
     """Read what the cards of base and fine-tune say.
 
     Args:
         sources: Folders of the sources by kind.
         release: What the run is about.
-        only_adapters: Whether nothing that is made holds weights of the base.
     """
     known = release.base_model if release.base_is_hub_id else None
+    has_base = True
     if release.source == "checkpoint" and release.base_model is None:
         # A full model of the user's own: its card is the fine-tune's, and names its base.
         folder, base = sources.get("checkpoint"), None
@@ -78,6 +80,7 @@ def licences_said(
         own = licence_of(folder, _persons(head), None)
         named = head.get("base_model")
         known = named if isinstance(named, str) else None
+        has_base = bool(named)
         licence = Licence(files=own.files)
     else:
         base = sources.get("base") or sources.get("checkpoint")
@@ -93,7 +96,7 @@ def licences_said(
         own="" if own.name == "unknown" else own.name,
         own_link=own.metadata.get("license_link", ""),
         files=tuple(sorted({path.name for path in (*licence.files, *own.files)})),
-        only_adapters=only_adapters,
+        has_base=has_base,
     )
 
 

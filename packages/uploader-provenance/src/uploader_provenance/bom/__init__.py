@@ -1,0 +1,1 @@
+"""Bills of materials: what a release was made of, for programs that look for it."""
