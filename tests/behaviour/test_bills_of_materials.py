@@ -71,6 +71,21 @@ def test_bill_of_an_adapter_names_what_the_manifest_names(uploader: Any, fine_tu
     assert hashes_of(named) == {file["path"]: file["sha256"] for file in adapter["files"]}
 
 
+def test_bill_at_the_hub_names_what_is_there(uploader: Any, fine_tune: Path, hub: Any) -> None:
+    release, place = uploader.cwd / "release", uploader.cwd / "there"
+    result = run(
+        uploader, fine_tune, release, "--plugins", "lora", "--to", "hf:me/tiny-LoRA", "--yes"
+    )
+    assert result.returncode == 0, result.stderr
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=hub.url, token=hub.token("me"))
+    for name in (BILL, "upload_manifest.json"):
+        api.hf_hub_download("me/tiny-LoRA", name, local_dir=place)
+    assert [*bills(place)] == [BILL]
+    check(place)
+
+
 def test_spdx_is_written_when_it_is_asked_for(uploader: Any, fine_tune: Path) -> None:
     output = uploader.cwd / "release"
     asked = ("--provenance-spdx", "--provenance-date", "2026-11-29")
@@ -145,6 +160,17 @@ def test_bills_of_all_formats_are_valid_and_agree_with_the_manifest(measured: An
     found = {path.rpartition("/")[0] for path in bills(measured[0])}
     assert found == {"", "lora", "merged-16bit", "gguf", "compressed-fp8-dynamic", "mlx"}
     check(measured[0])
+
+
+@pytest.mark.slow
+def test_base_is_named_with_its_files_where_it_was_read(measured: Any) -> None:
+    release = measured[0]
+    materials = json.loads((release / "upload_manifest.json").read_text("utf-8"))["materials"]
+    (base,) = [m["files"] for m in materials if m["kind"] == "base"]
+    for kind in ("merged-16bit", "gguf", "compressed-fp8-dynamic", "mlx"):
+        bill = json.loads((release / kind / BILL).read_text("utf-8"))
+        (named,) = [c for c in bill["components"] if c["bom-ref"] == "material:base"]
+        assert hashes_of(named) == {file["path"]: file["sha256"] for file in base}
 
 
 @pytest.mark.slow

@@ -38,7 +38,8 @@ class StepData:
             :attr:`~uploader_core.contract.specs.DocumentSpec.measures`.
         sources: Documents: folders of the sources by kind (``adapter``, ``base``, ``checkpoint``),
             for the facts in their small files; see :func:`~uploader_core.lineage.read_lineage`.
-        materials: Documents: the sources that the run consumed, with the digests of their files.
+        materials: Documents: the sources that what they are about was made of, with the digests of
+            their files.
         model_id: Documents: what people will type to load the artifact from where it is
             published; "" when it goes nowhere like that.
         cards: Documents: what cards say of an artifact, by kind; ``title`` is the summary of the

@@ -218,6 +218,20 @@ def describe(step: PlannedStep) -> dict[str, Json]:
     return about
 
 
+def materials_of(plan: Plan, step: PlannedStep, sources: Mapping[str, Artifact]) -> list[Artifact]:
+    """Return the sources of which everything was made that a document is about.
+
+    What else a run reads does not count, or a document would depend on what was asked for besides.
+
+    Args:
+        plan: What was planned.
+        step: The document's.
+        sources: With digests, by kind.
+    """
+    reached = {name for one in _ancestors(plan, [step.id]) for name in one.inputs}
+    return [sources[kind] for kind in sources if f"source:{kind}" in reached]
+
+
 def _ancestors(plan: Plan, steps: list[str]) -> list[PlannedStep]:
     found = {*steps}
     for step in reversed(plan.steps):  # their order respects the edges

@@ -17,7 +17,7 @@ from uploader_core.artifact import Artifact, Json
 from uploader_core.errors import CancelledError, IntegrityError, SpaceError, UploaderError
 from uploader_core.jobs.pieces import Division
 from uploader_core.machine import gpu
-from uploader_core.manifest.build import describe, files_of_place
+from uploader_core.manifest.build import describe, files_of_place, materials_of
 from uploader_core.manifest_file import files_in
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.preflight import open_virtual
@@ -157,7 +157,7 @@ class StepRun:
             units = self.store.units(step.id, key)
             making = make_request(
                 RunStep, self.plan, step, inputs, output=place, work=work, units=units, files=files,
-                materials=self.results.sources.values(),
+                materials=materials_of(self.plan, step, self.results.sources),
             )  # fmt: skip
             return self._split([step], making), None
         with self._passes_guard:
