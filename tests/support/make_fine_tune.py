@@ -44,19 +44,18 @@ def edit_json(path: Path, **changes: object) -> None:
     path.write_text(json.dumps({**data, **changes}), "utf-8")
 
 
-def make_fine_tune(root: Path) -> Path:
-    """Save a Llama of two layers and a LoRA on it; return the folder."""
+def make_fine_tune(root: Path, seed: int = 7, rank: int = 8, **shape: int) -> Path:
+    """Save a Llama of two layers, or of another shape, and a LoRA on it; return the folder."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     vocabulary = make_tokenizer(root / "base")
+    shape = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, **shape}
     config = LlamaConfig(
         vocab_size=vocabulary,
-        hidden_size=256,
-        intermediate_size=512,
-        num_hidden_layers=2,
+        **shape,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=256,
@@ -68,7 +67,7 @@ def make_fine_tune(root: Path) -> Path:
     base.save_pretrained(root / "base")
     model = get_peft_model(
         LlamaForCausalLM.from_pretrained(root / "base"),
-        LoraConfig(r=8, lora_alpha=12, target_modules="all-linear", task_type="CAUSAL_LM"),
+        LoraConfig(r=rank, lora_alpha=12, target_modules="all-linear", task_type="CAUSAL_LM"),
     )
     for name, parameter in model.named_parameters():
         if "lora_B" in name:

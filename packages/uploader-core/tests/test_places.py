@@ -23,7 +23,7 @@ class Settings:
 @hookimpl
 def uploader_savers():
     yield SaveSpec(name="made", summary="made", consumes=("adapter",), produces="acme.made",
-                   run="seal_work:make")
+                   loads=("*.bin",), run="seal_work:make")
 
 @hookimpl
 def uploader_documenters():
@@ -162,3 +162,30 @@ def test_where_the_release_went_is_beside_the_manifest_and_not_in_it(
     (publication,) = read(release / "publications.json")["publications"]
     assert publication["url"] == copy.as_uri()
     assert not (copy / "publications.json").exists()
+
+
+def test_files_of_others_are_not_kept_beside_what_is_about_everything(
+    uploader: Any, adapter: Path, tmp_path: Path
+) -> None:
+    release, copy = tmp_path / "release", tmp_path / "copy"
+    assert run(uploader, adapter, release, "--to", f"dir:{copy}").returncode == 0
+    (copy / "acme.made" / "loaded.bin").write_text("of somebody else")
+    keep = ("--dir-foreign", "keep", "--redo", f"dir:{copy}", "--to", f"dir:{copy}")
+    result = run(uploader, adapter, release, *keep)
+    assert result.returncode != 0
+    assert "would stay there, which LIST, SEAL would not be about" in result.stderr
+
+
+def test_who_verifies_is_given_the_documents_and_the_names_of_others(
+    uploader: Any, adapter: Path, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    assert run(uploader, adapter, release).returncode == 0
+    found = verify_folder(release)
+    assert {*found.documents} == {"upload_manifest.json", "LIST", "SEAL"}
+    assert found.documents["SEAL"] == (release / "SEAL").read_bytes()
+    assert "report.html" in found.others
+    with (release / "SEAL").open("wb") as file:
+        file.truncate(100 << 20)
+    (problem,) = verify_folder(release).problems
+    assert problem.path == "SEAL" and "far too many" in problem.what

@@ -55,7 +55,12 @@ from uploader_core.destinations.secrets import (
     secrets_in_sources,
 )
 from uploader_core.destinations.verification import Problem, Verification
-from uploader_core.destinations.verify import find_strangers, read_manifest
+from uploader_core.destinations.verify import (
+    find_others,
+    find_strangers,
+    read_detached,
+    read_manifest,
+)
 from uploader_core.disk.safe_write import CHUNK, HashingWriter, hash_file
 from uploader_core.errors import (
     AuthError,
@@ -171,6 +176,7 @@ __all__ = [
     "digests_of",
     "end_tree",
     "find_leftovers",
+    "find_others",
     "find_secrets",
     "find_strangers",
     "has_processor",
@@ -185,6 +191,7 @@ __all__ = [
     "parse_json",
     "process_since",
     "processor_templates",
+    "read_detached",
     "read_header",
     "read_lineage",
     "read_manifest",

@@ -7,6 +7,7 @@ from typing import Literal
 
 from uploader_core.plugin import DocumentSpec, Resources, hookimpl
 from uploader_provenance.settings import BomSettings
+from uploader_provenance.signing.settings import SECRETS, ChecksumSettings, Settings
 
 
 @hookimpl
@@ -16,9 +17,24 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         summary="SHA-256 of every file, for sha256sum",
         output="SHA256SUMS",
         scope="place",
-        run="uploader_provenance.checksums:write",
+        run="uploader_provenance.signing.checksums:write",
+        settings=ChecksumSettings,
+        when="uploader_provenance.signing.settings:has_checksums",
         isolation="inline",
         order=80,
+    )
+    # The last of a place: it is about all others as well.
+    yield DocumentSpec(
+        name="signature",
+        summary="a signature over every file, for the verifier of OpenSSF",
+        output="model.sig",
+        scope="place",
+        run="uploader_provenance.signing.step:sign",
+        check="uploader_provenance.signing.step:check",
+        settings=Settings,
+        when="uploader_provenance.signing.settings:is_signed",
+        secrets=SECRETS,
+        order=100,
     )
     yield DocumentSpec(
         name="ml-bom",

@@ -64,7 +64,7 @@ class PlanContext:
         files: Uploads: names that the release will have at the destination, as far as estimates
             tell them; documents are not among them.
         loads: Uploads: as :attr:`StepContext.loads`, of the kinds whose single files are known.
-        secrets: Uploads: the variables that the spec named, where set.
+        secrets: Uploads, documents: the variables that the spec named, where set.
         uploads: Where the release goes, as the user wrote it, each with the upload's settings.
     """
 

@@ -82,8 +82,8 @@ class Spec:
             :func:`~uploader_core.contract.settings.setting`; None for a step without options.
         check: ``package.module:function`` taking a
             :class:`~uploader_core.contract.context.PlanContext`, yielding :class:`Finding`. It must
-            be
-            light: it runs in core's process (an uploader's check runs in a worker with the token).
+            be light: it runs in core's process (that of an uploader, or of a document with secrets,
+            in a worker that has them).
         prove: ``package.module:function`` like ``check``, for what takes seconds or imports heavy
             libraries. It runs in a worker beside whatever else is done and is through before the
             first step begins, so it can refuse a run as well. Specs that name the same function

@@ -133,11 +133,25 @@ def note_kept(
         files: Of the release, its manifest among them.
         names: Foreign files that the user chose to keep, so that a later check does not name them.
         work: Scratch folder for the new manifest.
+
+    Raises:
+        RefusedError: Documents of the release are about everything that is there, and these are not
+            in them.
     """
     names = sorted(names)
     if not names:
         return tuple(files)
     path = work / NAME
+    for file in files:
+        about_all = detached_in(file.path.read_bytes(), NAME) if file.name == NAME else ()
+        if about_all:
+            raise RefusedError(
+                f"{names_text(names)} would stay there, which {', '.join(about_all)} would not be "
+                "about",
+                owner="whoever put other files there",
+                safe="nothing was sent",
+                next="have them removed, or release without these documents",
+            )
 
     def noted(file: UploadFile) -> UploadFile:
         if file.name != NAME:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from uploader_core.artifact import Json
 from uploader_core.untrusted_json import expect, read_as
@@ -31,12 +31,17 @@ class Verification:
         size: Their bytes.
         problems: Empty when all is well.
         where: What exactly was looked at, such as an address with its commit.
+        documents: The manifest, and the documents about the whole place that it names without a
+            digest, as they are there: for who knows what they say.
+        others: Names of the files there that no release put there.
     """
 
     files: int
     size: int
     problems: tuple[Problem, ...]
     where: str = ""
+    documents: Mapping[str, bytes] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from uploader_core.artifact import ArtifactFile
@@ -11,6 +11,9 @@ from uploader_core.disk.safe_write import child, hash_file
 from uploader_core.errors import IntegrityError, UsageError
 from uploader_core.manifest_file import DETACHED, LOADS, NAME, SCHEMA, files_in, is_loaded
 from uploader_core.untrusted_json import expect, parse_json, read_as
+
+_LARGEST = 16 << 20
+"""Bytes; no document about a place is larger, even one of a hundred thousand files."""
 
 KEPT = "kept"
 """Key of files next to the release that its owner chose to keep."""
@@ -49,16 +52,20 @@ def detached_in(manifest: str | bytes, where: str) -> tuple[str, ...]:
     Raises:
         IntegrityError: It cannot be read, or names a file elsewhere.
     """
+    names = _texts(manifest, DETACHED, where)
+    for name in names:
+        child(Path(), name)
+    return names
+
+
+def _texts(manifest: str | bytes, key: str, where: str) -> tuple[str, ...]:
+    """Return a list of a manifest that those of older versions do not have."""
     try:
-        # Manifests of older versions have none.
-        names = [expect(x, str) for x in expect(parse_json(manifest).get(DETACHED, []), list)]
-    except ValueError as error:
+        return tuple(expect(x, str) for x in expect(parse_json(manifest).get(key, []), list))
+    except (ValueError, AttributeError) as error:
         raise IntegrityError(
             f"{where} is damaged: {error}", next="run the release again"
         ) from error
-    for name in names:
-        child(Path(), name)
-    return tuple(names)
 
 
 def find_strangers(manifest: str | bytes, there: Iterable[str]) -> tuple[Problem, ...]:
@@ -71,22 +78,55 @@ def find_strangers(manifest: str | bytes, there: Iterable[str]) -> tuple[Problem
     Raises:
         IntegrityError: It cannot be read.
     """
-    listed = read_manifest(manifest, NAME)
-    data = parse_json(manifest)
-    try:
-        # Manifests of older versions have neither.
-        loads, kept = (
-            [expect(x, str) for x in expect(data.get(k, []), list)] for k in (LOADS, KEPT)
-        )
-    except ValueError as error:
-        raise IntegrityError(f"{NAME} is damaged: {error}", next="run the release again") from error
-    ours = {NAME, *kept, *detached_in(manifest, NAME), *(file.name for file in listed)}
-    others = {*there} - ours
+    loads, kept = (_texts(manifest, key, NAME) for key in (LOADS, KEPT))
     return tuple(
         Problem(path=name, what="is of no release, and programs would load it")
-        for name in sorted(others)
-        if is_loaded(name, loads)
+        for name in find_others(manifest, there)
+        if name not in kept and is_loaded(name, loads)
     )
+
+
+def find_others(manifest: str | bytes, there: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the files that a manifest does not know.
+
+    Args:
+        manifest: Content of an ``upload_manifest.json``.
+        there: Names of all files next to it.
+
+    Raises:
+        IntegrityError: It cannot be read.
+    """
+    listed = read_manifest(manifest, NAME)
+    ours = {NAME, *detached_in(manifest, NAME), *(file.name for file in listed)}
+    return tuple(sorted({*there} - ours))
+
+
+def read_detached(
+    manifest: bytes, there: Mapping[str, int], read: Callable[[str], bytes]
+) -> tuple[Mapping[str, bytes], tuple[Problem, ...]]:
+    """Read the documents about a whole place, for :attr:`Verification.documents`.
+
+    Args:
+        manifest: Content of an ``upload_manifest.json``, which is one of them.
+        there: Bytes of all files next to it, by name.
+        read: Returns the content of one.
+
+    Returns:
+        Their contents by name, and what is wrong with the others.
+
+    Raises:
+        IntegrityError: It cannot be read.
+    """
+    found, problems = {NAME: manifest}, []
+    for name in detached_in(manifest, NAME):
+        if name not in there:
+            problems.append(Problem(path=name, what="is missing"))
+        elif there[name] > _LARGEST:
+            what = f"has {there[name]:,} bytes, far too many for a document"
+            problems.append(Problem(path=name, what=what))
+        else:
+            found[name] = read(name)
+    return found, tuple(problems)
 
 
 def verify_folder(
@@ -110,22 +150,21 @@ def verify_folder(
         )
     manifest = path.read_bytes()
     listed = read_manifest(manifest, str(path))
-    problems = [*find_strangers(manifest, files_in(folder))]
+    there = {name: (folder / name).lstat().st_size for name in files_in(folder)}
+    problems = [*find_strangers(manifest, there)]
     for file in listed:
         what = _compare(child(folder, file.name), file.size, file.sha256, full=full)
         if what is not None:
             problems.append(Problem(path=file.name, what=what))
         tick(file.name, file.size)
-    problems += [
-        Problem(path=name, what="is missing")
-        for name in detached_in(manifest, str(path))
-        if not child(folder, name).is_file()
-    ]
+    documents, missing = read_detached(manifest, there, lambda name: (folder / name).read_bytes())
     return Verification(
         files=len(listed),
         size=sum(file.size for file in listed),
-        problems=tuple(problems),
+        problems=(*problems, *missing),
         where=str(folder),
+        documents=documents,
+        others=find_others(manifest, there),
     )
 
 

@@ -2,7 +2,7 @@
 
 Virtual artifacts are made here (they are records, not files), so that checks and estimates can look
 through them. Checks of save, convert and document steps are light and run in this process; those of
-uploads run in a worker, the only place that sees a token.
+uploads, and of documents with secrets, run in a worker, the only place that sees a token.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _check(step: PlannedStep, context: PlanContext, workers: Workers) -> tuple[F
     spec = step.spec
     if spec.check is None:
         return ()
-    if isinstance(spec, UploadSpec) and spec.isolation == "process":
+    if (isinstance(spec, UploadSpec) or step.secrets) and spec.isolation == "process":
         request = Check(
             step=step.id,
             owner=step.plugin.entry.owner,

@@ -12,7 +12,9 @@ from uploader_core.plugin import (
     UsageError,
     Verification,
     VerifyContext,
+    find_others,
     find_strangers,
+    read_detached,
     read_manifest,
 )
 from uploader_fsspec.publishing.place import MANIFEST, read_manifest_of
@@ -46,11 +48,15 @@ def verify(context: VerifyContext) -> Verification:
         for file in listed
         if (what := _compare(store, file, there.get(file.name), full=context.full, read=read))
     ]
+    sizes = {name: entry.size for name, entry in there.items()}
+    documents, wrong = read_detached(text, sizes, lambda name: store.read(name, sizes[name]))
     return Verification(
         files=len(listed),
         size=sum(file.size for file in listed),
-        problems=(*problems, *find_strangers(text, there)),
+        problems=(*problems, *find_strangers(text, there), *wrong),
         where=str(store.address),
+        documents=documents,
+        others=find_others(text, there),
     )
 
 

@@ -18,7 +18,9 @@ from uploader_core.plugin import (
     UsageError,
     Verification,
     VerifyContext,
+    find_others,
     find_strangers,
+    read_detached,
     read_manifest,
 )
 from uploader_hf.hub.client import make_api, translated
@@ -73,12 +75,17 @@ def verify(context: VerifyContext) -> Verification:
             for file in listed
             if (what := _compare(file, remote.get(file.name), repo if context.full else None))
         ]
-        problems += find_strangers(manifest, list_all(api, patience, repo_id, sha))
+        there = list_all(api, patience, repo_id, sha)
+        problems += find_strangers(manifest, there)
+        sizes = {name: remote.size for name, remote in there.items()}
+        documents, wrong = read_detached(manifest, sizes, lambda n: repo.read(n, there[n]))
     return Verification(
         files=len(listed),
         size=sum(file.size for file in listed),
-        problems=tuple(problems),
+        problems=(*problems, *wrong),
         where=place,
+        documents=documents,
+        others=find_others(manifest, there),
     )
 
 

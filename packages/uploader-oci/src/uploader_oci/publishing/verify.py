@@ -16,7 +16,9 @@ from uploader_core.plugin import (
     UsageError,
     Verification,
     VerifyContext,
+    find_others,
     find_strangers,
+    read_detached,
     read_manifest,
 )
 from uploader_oci.modelpack.layers import names_in
@@ -52,8 +54,12 @@ def verify(context: VerifyContext) -> Verification:
                 if is_ours(registry, manifest.digest)
                 else "verify a tag that `uploader run` pushed",
             )
-        about = layers[MANIFEST]
-        text = registry.read_blob(str(about["digest"]), int(about["size"]), limit=_LARGEST)
+
+        def read(name: str) -> bytes:
+            about = layers[name]
+            return registry.read_blob(str(about["digest"]), int(about["size"]), limit=_LARGEST)
+
+        text = read(MANIFEST)
         listed = read_manifest(text, f"{where}: {MANIFEST}")
         deep = context.full and context.settings.verify == "read"
         problems = [
@@ -62,11 +68,15 @@ def verify(context: VerifyContext) -> Verification:
             if (what := _compare(registry, file, layers.get(file.name), deep=deep))
         ]
         problems += find_strangers(text, layers)
+        sizes = {name: int(layer["size"]) for name, layer in layers.items()}
+        documents, wrong = read_detached(text, sizes, read)
     return Verification(
         files=len(listed),
         size=sum(file.size for file in listed),
-        problems=tuple(problems),
+        problems=(*problems, *wrong),
         where=where,
+        documents=documents,
+        others=find_others(text, layers),
     )
 
 

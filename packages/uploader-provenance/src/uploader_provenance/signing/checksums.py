@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from uploader_core.plugin import Artifact, StepContext
 
@@ -16,15 +16,9 @@ def write(context: StepContext) -> Artifact:
     return context.artifact()
 
 
-def checksums_of(digests: Mapping[str, str], but: Iterable[str] = (NAME,)) -> str:
-    """Return the text of a ``SHA256SUMS``.
-
-    Args:
-        digests: sha256 by name.
-        but: Names that are left out.
-    """
-    listed = sorted(digests.keys() - {*but})
-    return "".join(_line(name, digests[name]) for name in listed)
+def checksums_of(digests: Mapping[str, str]) -> str:
+    """Return the text of a ``SHA256SUMS``, for sha256 by name."""
+    return "".join(_line(name, digests[name]) for name in sorted(digests))
 
 
 def _line(name: str, digest: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from uploader_core.plugin import Problem, hash_file
-from uploader_provenance.signing.statement import NOT_OF_A_MODEL, SIGNATURE, Signed, is_below
+from uploader_provenance.signing.statement import Signed, is_beside
 
 
 def compare_folder(
@@ -27,15 +27,14 @@ def compare_folder(
 
 
 def _differences(folder: Path, signed: Signed, tick: Callable[[str], None]) -> Iterator[Problem]:
-    beside = {SIGNATURE, *NOT_OF_A_MODEL, *signed.ignored}
     there = set()
     for place, folders, files in os.walk(folder):
         below = Path(place).relative_to(folder)
-        folders[:] = [f for f in folders if not is_below((below / f).as_posix(), beside)]
+        folders[:] = [f for f in folders if not is_beside((below / f).as_posix(), signed)]
         for name in sorted((*folders, *files)):
             path = Path(place) / name
             named = (below / name).as_posix()
-            if is_below(named, beside):
+            if is_beside(named, signed):
                 continue
             if path.is_symlink():
                 there.add(named)

@@ -41,6 +41,18 @@ class Settings:
     )
 
 
-def wanted(settings: Settings) -> bool:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChecksumSettings:
+    """Options of ``SHA256SUMS``."""
+
+    checksums: bool = setting(True, help="write SHA256SUMS, for sha256sum --check")
+
+
+def is_signed(settings: Settings) -> bool:
     """Return whether a release is signed."""
     return settings.key is not None or settings.keyless
+
+
+def has_checksums(settings: ChecksumSettings) -> bool:
+    """Return whether a release has a list of checksums."""
+    return settings.checksums

@@ -119,6 +119,11 @@ def read_statement(payload: bytes, where: str) -> Signed:
         ) from error
 
 
+def is_beside(name: str, signed: Signed) -> bool:
+    """Return whether a file may lie beside what was signed and be any."""
+    return is_below(name, (SIGNATURE, *NOT_OF_A_MODEL, *signed.ignored))
+
+
 def is_below(name: str, folders: Iterable[str]) -> bool:
     """Return whether a name is one of some, or of something in a folder of that name."""
     path = PurePosixPath(name)
