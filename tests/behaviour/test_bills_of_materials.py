@@ -72,6 +72,9 @@ def test_bill_of_an_adapter_names_what_the_manifest_names(uploader: Any, fine_tu
 
 
 def test_bill_at_the_hub_names_what_is_there(uploader: Any, fine_tune: Path, hub: Any) -> None:
+    """A Llama's adapter may go to a private repository; in a public one its licence is missed."""
+    base = fine_tune.parents[1] / "base"
+    (base / "README.md").write_text("---\nlicense: llama3.1\n---\n# Base\n")
     release, place = uploader.cwd / "release", uploader.cwd / "there"
     result = run(
         uploader, fine_tune, release, "--plugins", "lora", "--to", "hf:me/tiny-LoRA", "--yes"
@@ -84,6 +87,12 @@ def test_bill_at_the_hub_names_what_is_there(uploader: Any, fine_tune: Path, hub
         api.hf_hub_download("me/tiny-LoRA", name, local_dir=place)
     assert [*bills(place)] == [BILL]
     check(place)
+    assert "NOTICE" in listed(place)
+    public = ("--plugins", "lora", "--to", "hf:me/other", "--hf-public", "--yes")
+    result = run(uploader, fine_tune, uploader.cwd / "public", *public)
+    assert result.returncode == 4, result.stdout
+    assert "wants a copy of itself to go with what is made of the model" in result.stderr
+    assert "https://www.llama.com/llama3_1/license/" in result.stderr
 
 
 def test_spdx_is_written_when_it_is_asked_for(uploader: Any, fine_tune: Path) -> None:

@@ -13,6 +13,7 @@ from uploader_core.cli.render import show_field
 from uploader_core.contract.specs import Finding
 from uploader_core.human_text import duration_text, size_text
 from uploader_core.machine.memory import look as look_at_memory
+from uploader_core.model_licence import licence_of
 from uploader_core.planning.plan import Plan, PlannedStep, Survey
 
 _LEVEL_STYLE = {"error": "red", "warning": "yellow", "note": "dim"}
@@ -45,7 +46,8 @@ def _licence(plan: Plan) -> str | None:
         text = (base.path / "README.md").read_text("utf-8")
     except (OSError, ValueError):
         return None
-    named = card_metadata(text).get("license")
+    head = card_metadata(text)
+    named = licence_of(None, head, None).name or head.get("license")
     return f"{' '.join(named.split())}, of the base" if isinstance(named, str) else None
 
 
