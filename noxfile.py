@@ -291,6 +291,19 @@ def parity_compressed(session: nox.Session) -> None:
 
 
 @nox.session
+def signatures(session: nox.Session) -> None:
+    """Sign a hundred releases of four kinds, and have OpenSSF's own verifier judge them; minutes.
+
+    ``UPLOADER_SIGNATURES`` may name another number.
+    """
+    install(session, "core", "kit", "kernels", "lora", "merged", "gguf", "compressed", "oci",
+            "loopback-hub", "hf", "provenance")  # fmt: skip
+    session.install(*TEST_TOOLS, *torch_options())
+    session.run("pytest", "tests/behaviour/test_signatures.py", "-m", "slow or not slow",
+                *session.posargs, env=ONE_THREAD | outside(session))  # fmt: skip
+
+
+@nox.session
 def parity_mlx(session: nox.Session) -> None:
     """Compare MLX models of all architectures and kinds with mlx_lm.convert; minutes."""
     install(session, "core", "kit", "kernels", "lora", "merged", "mlx")

@@ -147,16 +147,43 @@ def test_upstream_accepts_what_was_downloaded_from_the_hub(
     assert not accepted and name in said
 
 
+def test_a_snapshot_in_the_cache_of_the_hub_is_made_of_links(
+    release: Path, signed_hub: Any, public_key: Path, tmp_path: Path
+) -> None:
+    """Which upstream takes when it is told so, and so it is said in the documentation."""
+    from huggingface_hub import snapshot_download
+
+    token = signed_hub.token("me")
+    folder = snapshot_download(
+        "me/tiny-LoRA", cache_dir=tmp_path, endpoint=signed_hub.url, token=token
+    )
+    assert not upstream_verifies(Path(folder), public_key)[0]
+    assert upstream_verifies(Path(folder), public_key, "--allow_symlinks")[0]
+
+
+@pytest.mark.parametrize("by", ["oras", "skopeo"])
 def test_upstream_accepts_what_was_pulled_from_a_registry(
-    release: Path, registry: LoopbackRegistry | None, public_key: Path, tmp_path: Path
+    by: str, release: Path, registry: LoopbackRegistry | None, public_key: Path, tmp_path: Path
 ) -> None:
     if registry is None:
         pytest.skip("docker-registry is not on the PATH")
     import oras.client
 
+    name = f"{registry.host}/me/tiny:v1"
+    if by == "skopeo":
+        if not shutil.which("skopeo"):
+            pytest.skip("skopeo is not on the PATH")
+        copied = f"{registry.host}/elsewhere/tiny:v1"
+        plain = ("--src-tls-verify=false", "--dest-tls-verify=false")
+        words = ["skopeo", "--insecure-policy", "copy", *plain]
+        subprocess.run([*words, f"docker://{name}", f"docker://{copied}"], check=True)
+        name = copied
     client = oras.client.OrasClient(hostname=registry.host, insecure=True)
-    client.pull(target=f"{registry.host}/me/tiny:v1", outdir=str(tmp_path / "pulled"))
+    client.pull(target=name, outdir=str(tmp_path / "pulled"))
     assert upstream_verifies(tmp_path / "pulled", public_key) == (True, "Verification succeeded\n")
+    touched = CHANGES[0](tmp_path / "pulled", random.Random(2))
+    accepted, said = upstream_verifies(tmp_path / "pulled", public_key)
+    assert not accepted and touched in said
 
 
 @pytest.mark.parametrize("place", ["release", "release/lora", "copy", "hf:me/tiny-LoRA", "oci:"])

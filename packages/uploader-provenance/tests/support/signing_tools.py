@@ -40,9 +40,9 @@ def digests_in(folder: Path) -> dict[str, str]:
     }
 
 
-def upstream_verifies(folder: Path, public_key: Path) -> tuple[bool, str]:
-    """Run ``model_signing verify key FOLDER`` with what it asks for and nothing more."""
-    return _upstream("key", folder, "--public_key", str(public_key))
+def upstream_verifies(folder: Path, public_key: Path, *more: str) -> tuple[bool, str]:
+    """Run ``model_signing verify key FOLDER`` with what it asks for, and nothing more by itself."""
+    return _upstream("key", folder, "--public_key", str(public_key), *more)
 
 
 def upstream_trusts(folder: Path, *roots: Path) -> tuple[bool, str]:

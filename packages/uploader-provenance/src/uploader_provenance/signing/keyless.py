@@ -19,6 +19,7 @@ from uploader_core.plugin import (
     TemporaryError,
     UploaderError,
     UsageError,
+    keep_secret,
     without_secrets,
 )
 from uploader_provenance.signing.settings import IDENTITY
@@ -91,6 +92,7 @@ def identity() -> Any:
     try:
         found = detect_credential()
         if found is not None:
+            keep_secret(found)  # only this process knows it
             return IdentityToken(found)
         why = "no CI that is known here made a token"
     except IdentityError as error:
