@@ -35,6 +35,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
             owner="option --provenance-keyless",
             next="leave one of the two out",
         )
+    yield from _examine_folder(context)
     if settings.keyless:
         yield from keyless.examine(os.environ, context.secrets)
         return
@@ -71,6 +72,21 @@ def _artifact_folders(context: StepContext) -> list[str]:
     root = context.output.path
     paths = {artifact.path for artifact in context.inputs if artifact.path != root}
     return sorted(path.relative_to(root).as_posix() for path in paths)
+
+
+def _examine_folder(context: PlanContext) -> Iterator[Finding]:
+    """Say which folders of a release folder would be in no signature of it."""
+    if context.target is not None or not context.output.is_dir():
+        return
+    ours = {artifact.path.name for artifact in context.inputs} | {*_BESIDE_A_RELEASE}
+    others = [path.name for path in context.output.iterdir() if path.is_dir()]
+    for name in sorted({*others} - ours):
+        yield Finding(
+            level="warning",
+            what=f"{name}/ in {context.output} is not of this run: the signature of that folder as "
+            "a whole is not about it, and who verifies it is told so",
+            next="release all formats in one run, or into another folder with --output",
+        )
 
 
 def _examine_file(path: Path, context: PlanContext) -> Iterator[Finding]:
