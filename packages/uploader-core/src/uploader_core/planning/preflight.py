@@ -8,7 +8,7 @@ uploads, and of documents with secrets, run in a worker, the only place that see
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from uploader_core.artifact import Artifact
@@ -28,7 +28,7 @@ from uploader_core.workers.pool import Workers
 
 
 def prepare(
-    plan: Plan, workers: Workers, proofs: Proofs, kept: Iterable[str], present: Present
+    plan: Plan, workers: Workers, proofs: Proofs, kept: Collection[str], present: Present
 ) -> tuple[Plan, list[UploaderError]]:
     """Fill a plan with virtual artifacts, estimates and findings.
 
@@ -36,13 +36,14 @@ def prepare(
         plan: From the planner.
         workers: For the checks that need one.
         proofs: Where checks that take seconds are begun.
-        kept: Steps that will not run, so nothing about them is checked.
+        kept: Steps that will not run, so nothing about them is checked; but a document of the whole
+            release is asked again whether it may go where it is sent.
         present: What is in the release folder already.
 
     Returns:
         The completed plan, and every error that refuses the run.
     """
-    kept = set(kept)
+    sending = any(step.uploads and step.id not in kept for step in plan.steps)
     errors: list[UploaderError] = []
     virtual = {**plan.virtual}
     steps: dict[str, PlannedStep] = {}
@@ -54,7 +55,8 @@ def prepare(
     }
     for step in plan.steps:
         steps[step.id] = step
-        if step.id in kept and not step.is_virtual:
+        asked = sending and getattr(step.spec, "scope", "") == "release"
+        if step.id in kept and not (step.is_virtual or asked):
             continue
         if broken & set(step.inputs):
             broken.add(step.id)
