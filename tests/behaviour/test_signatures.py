@@ -260,9 +260,11 @@ def test_nobody_learns_the_key(release: Path, keys: Path) -> None:
 
 
 def test_a_folder_of_an_earlier_run_is_in_no_signature_of_the_release(
-    command: Uploader, adapter: Path
+    command: Uploader, adapter: Path, release: Path
 ) -> None:
-    (command.cwd / "again" / "gguf").mkdir(parents=True)
+    shutil.copytree(release, command.cwd / "again")
+    (command.cwd / "again" / "gguf").mkdir()
+    (command.cwd / "again" / "model.sig").unlink()  # so that it is to be signed
     result = command("plan", adapter, "--plugins", "lora", "--output", "again", *SIGN, "--json")
     said = [found["what"] for found in json.loads(result.stdout)["findings"]]
     assert [what for what in said if what.startswith("gguf/ in ")], said
