@@ -7,7 +7,8 @@
     ├── PartialError                  3   some steps are done, some are not
     ├── RefusedError                  4   preflight or policy said no
     │   ├── SourceError               4   adapter or base cannot be used as it is
-    │   └── SpaceError                4   disk or memory would not suffice
+    │   ├── SpaceError                4   disk or memory would not suffice
+    │   └── FidelityError             9   a format lost too much, or nobody knows
     ├── TemporaryError                5   the same command may work later
     ├── AuthError                     6   no token, wrong token, wrong account
     ├── IntegrityError                7   bytes are not what their record says
@@ -123,6 +124,13 @@ class RefusedError(UploaderError):
     error_id = "UPL-REFUSED"
 
 
+class FidelityError(RefusedError):
+    """A format lost more than is allowed, or it is not known how much: it is not published."""
+
+    exit_code = 9
+    error_id = "UPL-FIDELITY"
+
+
 class SourceError(RefusedError):
     """The adapter or the base cannot be used as it is."""
 
@@ -228,6 +236,12 @@ def combine(errors: list[UploaderError]) -> UploaderError:
     )
     combined.reasons = tuple(errors)
     return combined
+
+
+def of_several(errors: Iterable[UploaderError | None]) -> type[UploaderError]:
+    """Return the class of error of a run in which several steps failed, or one of many."""
+    fidelity = all(isinstance(error, FidelityError) for error in errors)
+    return FidelityError if fidelity else PartialError
 
 
 def refuse_if(errors: Iterable[UploaderError]) -> None:

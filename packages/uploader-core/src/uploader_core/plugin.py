@@ -82,6 +82,7 @@ from uploader_core.executor import (
     JobState,
     JobStatus,
 )
+from uploader_core.fidelity import SCHEMA as FIDELITY_SCHEMA
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.machine.processes import end_tree, process_since
 from uploader_core.machine.tail import read_tail
@@ -106,6 +107,7 @@ __all__ = [
     "CHUNK",
     "CONFIGS",
     "DTYPE_BITS",
+    "FIDELITY_SCHEMA",
     "LICENCES",
     "ArrivalContext",
     "Artifact",

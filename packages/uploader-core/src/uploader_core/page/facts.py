@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uploader_core.fidelity import SCHEMA
 from uploader_core.running.report import Report
 from uploader_core.untrusted_json import parse_json
 
-FIDELITY = "uploader.fidelity/1"
 _LONGEST = 200
 """Lines of a difference, and files that stayed; the page has to remain small."""
 
@@ -53,7 +53,7 @@ def fidelity(report: Report) -> list[Mapping[str, Any]]:
         for file in artifact.files if artifact is not None and artifact.kind == "document" else ():
             if artifact is not None and file.name.endswith(".json"):
                 data = _read(artifact.path / file.name)
-                if isinstance(data, dict) and data.get("schema") == FIDELITY:
+                if isinstance(data, dict) and data.get("schema") == SCHEMA:
                     found.append(data)
     return found
 

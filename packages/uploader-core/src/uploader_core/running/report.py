@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader_core.errors import PartialError, UploaderError
+from uploader_core.errors import UploaderError, of_several
 from uploader_core.planning.plan import Plan
 from uploader_core.release.record import Record
 
@@ -65,7 +65,7 @@ class Report:
         if len(failed) == 1 and not done:
             return first
         whats = "; ".join(f"{o.step}: {o.error.what}" for o in failed if o.error is not None)
-        return PartialError(
+        return of_several(o.error for o in failed)(
             f"{len(failed)} of {len(self.outcomes)} steps failed: {whats}",
             owner=first.owner,
             safe=f"finished and kept in {self.plan.output}: {', '.join(done)}" if done else None,

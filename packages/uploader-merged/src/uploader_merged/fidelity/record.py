@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import Artifact, Json, StepContext, UploaderError, hash_file
+from uploader_core.plugin import (
+    FIDELITY_SCHEMA,
+    Artifact,
+    Json,
+    StepContext,
+    UploaderError,
+    hash_file,
+)
 from uploader_merged.fidelity.picture import draw
 
 NAME = "fidelity.json"
 PICTURE = "fidelity.png"
-SCHEMA = "uploader.fidelity/1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +126,7 @@ def record(
         by: Library that computed, with its version.
     """
     data = {
-        "schema": SCHEMA,
+        "schema": FIDELITY_SCHEMA,
         "text": text.to_json(),
         "reference": reference,
         "models": list(models),

@@ -1,0 +1,1 @@
+"""The fidelity gate: a release that lost too much is not published."""
