@@ -1,0 +1,1 @@
+"""Pipelines of a CI that release on a tag, and hold no secret."""
