@@ -25,7 +25,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 REFERENCE = DOCS / "reference"
 FIRST_PARTY = (
     "dir", "lora", "merged", "gguf", "compressed", "mlx", "hf", "ollama", "oci", "fsspec",
-    "provenance",
+    "max", "provenance",
 )  # fmt: skip
 
 

@@ -85,7 +85,8 @@ def _cache(environment: Mapping[str, str], home: Path) -> Diagnosis:
 
 def _account() -> Diagnosis:
     """Ask the Hub whose token this is."""
-    from uploader_hf.hub.client import make_api, translated
+    from uploader_hf.hub.client import make_api
+    from uploader_hf.hub.errors import translated
 
     if has_identity(os.environ):
         what = "an identity is asked for with a repository: uploader doctor --to hf:user/model"

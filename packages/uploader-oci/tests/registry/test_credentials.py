@@ -161,3 +161,21 @@ def test_a_file_that_cannot_be_read_is_named(docker: Any, text: str) -> None:
     with pytest.raises(AuthError) as error:
         find_credentials("r.io", secrets={})
     assert error.value.owner == str(path)
+
+
+@pytest.mark.parametrize(
+    ("host", "variable"), [("ghcr.io", "GITHUB_TOKEN"), ("lab:5050", "CI_REGISTRY_PASSWORD")]
+)
+def test_job_of_a_ci_is_logged_in_to_its_own_registry_alone(
+    host: str, variable: str, docker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTOR", "octocat")
+    monkeypatch.setenv("CI_REGISTRY", "lab:5050")
+    monkeypatch.setenv("CI_REGISTRY_USER", "gitlab-ci-token")
+    secrets = {variable: "of-this-job"}
+    found = find_credentials(host, secrets=secrets)
+    assert found is not None
+    assert found.password == "of-this-job"
+    assert find_credentials("quay.io", secrets=secrets) is None
+    docker({"auths": {host: auth("file", "x")}})
+    assert getattr(find_credentials(host, secrets=secrets), "username", "") == "file"

@@ -105,3 +105,11 @@ def test_words_are_quoted_for_the_shell(repository: Path) -> None:
 def test_what_is_missing_is_said_where_nobody_can_be_asked(repository: Path) -> None:
     with pytest.raises(UploaderError, match="--to is missing"):
         init("final_model")
+
+
+def test_token_of_the_job_is_for_its_own_registry(repository: Path) -> None:
+    init("final_model", "--to", "oci:ghcr.io/acme/tiny:v1", "--no-sign")
+    assert job()["permissions"]["packages"] == "write"
+    with_token = [s["name"] for s in job()["steps"] if "GITHUB_TOKEN" in s.get("env", {})]
+    assert with_token == ["Plan", "Sign and publish"]
+    assert "HF_OIDC_RESOURCE" not in job()["env"]

@@ -20,7 +20,8 @@ from uploader_core.plugin import (
 )
 from uploader_hf.fetching.outline import outline_weights
 from uploader_hf.fetching.wanted import model_folder
-from uploader_hf.hub.client import is_connection, make_api, translated
+from uploader_hf.hub.client import make_api
+from uploader_hf.hub.errors import is_connection, translated
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -11,12 +11,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from uploader_core.plugin import AuthError, UploaderError, keep_secret
-
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+from uploader_hf.hub.causes import chain, status_of
 
 RESOURCE = "HF_OIDC_RESOURCE"
 SECRETS = (
@@ -33,72 +30,13 @@ def has_identity(secrets: Mapping[str, str]) -> bool:
     return bool(secrets.get(RESOURCE))
 
 
-def exchange(secrets: Mapping[str, str], repo_id: str, *, write: bool) -> bool:
-    """Have the client log in by this job's identity, for a repository.
-
-    Args:
-        secrets: With ``HF_OIDC_RESOURCE``.
-        repo_id: ``owner/name``.
-        write: Whether it will be written to; only the repository's own publisher allows that.
-
-    Returns:
-        Whether there is a login. Reading goes on without one.
-
-    Raises:
-        AuthError: This job has no identity, or the repository does not trust it.
-        TemporaryError: The Hub or the network.
-    """
-    _need_client()
-    given = secrets[RESOURCE]
-    # Reading: what an account may read is more than nothing, and its own publisher allows more.
-    for resource in (repo_id, *(() if write or "/" in given else (given,))):
-        os.environ[RESOURCE] = resource
-        try:
-            _ask(repo_id)
-            return True
-        except AuthError:
-            if write or not can_prove(secrets):
-                raise
-    # With it, whatever asks for a token fails.
-    del os.environ[RESOURCE]
-    return False
-
-
-def _ask(repo_id: str) -> None:
-    """Have the client exchange the identity, again where that may help."""
-    from huggingface_hub import get_token
-
-    from uploader_hf.hub.patience import Patience
-
-    Patience(repo_id).call("exchanging the identity of this job", get_token)
-
-
 def can_prove(secrets: Mapping[str, str]) -> bool:
     """Return whether this job has an identity, or was given one."""
     return bool(secrets.get("HF_OIDC_ID_TOKEN") or secrets.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
 
 
-def _need_client() -> None:
-    """Refuse a client that would overlook the identity.
-
-    Raises:
-        AuthError: It is older than 1.19.
-    """
-    from importlib.util import find_spec
-
-    if find_spec("huggingface_hub._oidc") is None:
-        raise AuthError(
-            f"{RESOURCE} is set, and this huggingface_hub knows no identities",
-            owner="huggingface_hub",
-            safe="nothing was sent",
-            next='pip install -U "huggingface_hub>=1.19"',
-        )
-
-
 def identity_error(error: BaseException) -> UploaderError | None:
     """Return our error for one of an exchange; None for an error of anything else."""
-    from uploader_hf.hub.client import chain, status_of
-
     for part in chain(error):
         if type(part).__name__ == "OIDCError":  # by name: older clients have none
             return _no_identity()
@@ -106,27 +44,6 @@ def identity_error(error: BaseException) -> UploaderError | None:
         if address.endswith("/oauth/token") and status_of(part) in (400, 401, 403, 404):
             return _not_trusted(os.environ.get(RESOURCE, ""), part)
     return None
-
-
-def check_write(api: HfApi, repo_id: str) -> None:
-    """Ask the Hub whether an exchanged token may write: a publisher may be for reading only.
-
-    Raises:
-        AuthError: It may not.
-    """
-    from uploader_hf.hub.client import status_of, translate
-
-    try:
-        api.auth_check(repo_id, write=True)
-    except Exception as error:
-        if status_of(error) == 403:
-            raise AuthError(
-                f"the Hub lets this job read {repo_id} and not write to it",
-                owner=f"the Trusted Publishers of {repo_id}",
-                safe="nothing was sent",
-                next=f'take the mark at "Read-only" away at {_settings(repo_id)}',
-            ) from None
-        raise translate(error, f"asking for {repo_id}", repo=repo_id) from None
 
 
 def keep_what_a_request_carries(header: str, body: object) -> None:
@@ -140,21 +57,6 @@ def keep_what_a_request_carries(header: str, body: object) -> None:
         keep_secret(header.removeprefix("Bearer "))
     if isinstance(body, Mapping) and isinstance(body.get("subject_token"), str):
         keep_secret(body["subject_token"])
-
-
-def outlived(error: BaseException) -> bool:
-    """Return whether a request failed because its token ended, and there is a new one already.
-
-    The headers of a transfer are made once; it may take longer than a token lasts.
-    """
-    from huggingface_hub import get_token
-
-    from uploader_hf.hub.client import carried_token, status_of
-
-    if status_of(error) != 401 or not has_identity(os.environ):
-        return False
-    carried = carried_token(error)
-    return bool(carried) and carried != get_token()
 
 
 def _no_identity() -> UploaderError:
@@ -178,7 +80,7 @@ def _not_trusted(repo_id: str, error: BaseException) -> UploaderError:
         owner=f"the Trusted Publishers of {repo_id}",
         safe="nothing was sent",
         next=f"make the repository if it is not there, private, and name this job at "
-        f"{_settings(repo_id)}: {_claims()}",
+        f"{settings_of(repo_id)}: {_claims()}",
     )
 
 
@@ -205,7 +107,8 @@ def _claims() -> str:
     return ", ".join(known) or "the claims of its identity, to the letter"
 
 
-def _settings(repo_id: str) -> str:
+def settings_of(repo_id: str) -> str:
+    """Return where publishers of a repository are named."""
     from huggingface_hub import constants
 
     endpoint = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT

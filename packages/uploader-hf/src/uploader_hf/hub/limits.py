@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from uploader_core.plugin import Finding, PlanContext
-from uploader_hf.hub.client import translated
+from uploader_hf.hub.errors import translated
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from uploader_hf.hub.client import chain, status_of
+from uploader_hf.hub.causes import chain, status_of
 from uploader_hf.hub.patience import Patience
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from uploader_hf.hub.client import asked_to_wait, is_passing, translate
+from uploader_hf.hub.errors import asked_to_wait, is_passing, translate
 
 T = TypeVar("T")
 

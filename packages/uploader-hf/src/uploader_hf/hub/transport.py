@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from uploader_hf.hub.client import is_passing
+from uploader_hf.hub.errors import is_passing
 from uploader_hf.hub.patience import Patience
 
 if TYPE_CHECKING:

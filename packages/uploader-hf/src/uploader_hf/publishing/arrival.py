@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from uploader_core.plugin import ArrivalContext
-from uploader_hf.hub.client import make_api, translated
+from uploader_hf.hub.client import make_api
+from uploader_hf.hub.errors import translated
 
 _TIMEOUT = 10.0
 

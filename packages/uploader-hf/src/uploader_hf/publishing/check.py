@@ -15,8 +15,10 @@ from uploader_core.plugin import (
     secrets_in_sources,
 )
 from uploader_hf.hub import limits
-from uploader_hf.hub.client import make_api, no_token, status_of, translated
-from uploader_hf.hub.identity import check_write
+from uploader_hf.hub.causes import status_of
+from uploader_hf.hub.client import make_api
+from uploader_hf.hub.errors import no_token, translated
+from uploader_hf.hub.login import check_write
 from uploader_hf.hub.patience import Patience
 from uploader_hf.model_card.own_text import take_apart
 from uploader_hf.publishing.replaced import OPTION, Coming, find_replaced

@@ -24,8 +24,9 @@ from uploader_core.plugin import (
     refuse_secrets,
 )
 from uploader_hf.hub import transport
-from uploader_hf.hub.client import make_api, no_token
-from uploader_hf.hub.identity import check_write
+from uploader_hf.hub.client import make_api
+from uploader_hf.hub.errors import no_token
+from uploader_hf.hub.login import check_write
 from uploader_hf.hub.patience import Patience
 from uploader_hf.hub.remote import differing, list_remote
 from uploader_hf.hub.watch import Watch

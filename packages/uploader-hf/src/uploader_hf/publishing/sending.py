@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from uploader_core.plugin import IntegrityError, StepContext, UploadFile
-from uploader_hf.hub.client import is_passing, translate
-from uploader_hf.hub.identity import outlived
+from uploader_hf.hub.errors import is_passing, translate
+from uploader_hf.hub.login import outlived
 from uploader_hf.hub.objects import is_stored, refused_object
 from uploader_hf.hub.patience import ATTEMPTS, Patience
 from uploader_hf.hub.remote import differing, list_remote

@@ -23,7 +23,8 @@ from uploader_core.plugin import (
     read_detached,
     read_manifest,
 )
-from uploader_hf.hub.client import make_api, translated
+from uploader_hf.hub.client import make_api
+from uploader_hf.hub.errors import translated
 from uploader_hf.hub.patience import Patience
 from uploader_hf.hub.remote import Remote, blob_id, list_all, list_remote
 from uploader_hf.publishing.names import check_repo_id

@@ -2,7 +2,8 @@
 
 In this order: ``UPLOADER_OCI_USERNAME`` with ``UPLOADER_OCI_PASSWORD``, ``DOCKER_AUTH_CONFIG`` (the
 text of a config.json, as CI systems hand it over), ``REGISTRY_AUTH_FILE``, the ``auth.json`` of
-podman and skopeo, ``$DOCKER_CONFIG/config.json`` or ``~/.docker/config.json``.
+podman and skopeo, ``$DOCKER_CONFIG/config.json`` or ``~/.docker/config.json``. A job of GitHub or
+GitLab is logged in to its own registry by what the CI gives it for as long as it runs.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Any
 from uploader_core.plugin import AuthError, parse_json
 from uploader_oci.registry.helpers import ask_helper
 
-USERNAME, PASSWORD, CONFIG_TEXT = SECRETS = (
+USERNAME, PASSWORD, CONFIG_TEXT, OF_GITHUB, OF_GITLAB = SECRETS = (
     "UPLOADER_OCI_USERNAME",
     "UPLOADER_OCI_PASSWORD",
     "DOCKER_AUTH_CONFIG",
+    "GITHUB_TOKEN",
+    "CI_REGISTRY_PASSWORD",
 )
 """Variables that hold a login; name them in the ``secrets`` of a spec that pushes."""
 
@@ -82,7 +85,21 @@ def find_credentials(
         found = _of_config(config, host, repository, origin)
         if found is not None:
             return found
-    return None
+    return _of_job(host, os.environ, secrets)
+
+
+def _of_job(
+    host: str, environment: Mapping[str, str], secrets: Mapping[str, str]
+) -> Credentials | None:
+    """Return the login of a CI's job, for the registry of that CI and no other."""
+    logins = {
+        "ghcr.io": (environment.get("GITHUB_ACTOR"), OF_GITHUB),
+        environment.get("CI_REGISTRY"): (environment.get("CI_REGISTRY_USER"), OF_GITLAB),
+    }
+    user, variable = logins.get(host, ("", ""))
+    if not (user and secrets.get(variable)):
+        return None
+    return Credentials(username=user, password=secrets[variable], origin=variable)
 
 
 def known_logins(secrets: Mapping[str, str]) -> list[tuple[str, list[str], list[str]]]:

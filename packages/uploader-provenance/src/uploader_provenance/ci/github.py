@@ -17,6 +17,12 @@ FILE = ".github/workflows/release.yml"
 def workflow(wanted: Wanted) -> str:
     """Return the text of the workflow."""
     tag = "$GITHUB_REF_NAME"
+    package, token = "", ""
+    if any(to.startswith("oci:ghcr.io/") for to in wanted.destinations):
+        package = "      packages: write # ghcr.io\n"
+        token = (
+            "        env:\n          GITHUB_TOKEN: ${{ github.token }} # of this job, for ghcr.io\n"
+        )
     identity = f"      HF_OIDC_RESOURCE: {json.dumps(wanted.resource)}\n" if wanted.resource else ""
     return f"""\
 # Written by `uploader ci init`. It is yours: change it as you like.
@@ -47,6 +53,7 @@ jobs:
     permissions:
       contents: read
       id-token: write # the identity
+{package}\
     env:
       HF_HOME: ${{{{ github.workspace }}}}/.cache/huggingface
 {identity}\
@@ -68,6 +75,7 @@ jobs:
         run: python -m pip install -r {wanted.requirements}
       - name: Plan
         if: github.ref_type == 'tag'
+{token}\
         run: |
 {_indented(wanted.plan(tag))}
       - name: Make and measure
@@ -75,6 +83,7 @@ jobs:
 {_indented(wanted.make() + f" 2>&1 | tee {LOG}")}
       - name: Sign and publish
         if: github.ref_type == 'tag'
+{token}\
         run: |
 {_indented(wanted.publish(tag) + f" 2>&1 | tee {LOG}")}
       - name: Verify
