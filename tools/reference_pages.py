@@ -36,7 +36,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
 PLUGINS = (
     "dir", "lora", "merged", "gguf", "compressed", "mlx", "hf", "ollama", "oci", "fsspec",
-    "provenance",
+    "max", "provenance",
 )  # fmt: skip
 _MARKED = re.compile(r"(<!-- reference: ([\w.:]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _OF_PYTEST = ("setup_class", "teardown_class")

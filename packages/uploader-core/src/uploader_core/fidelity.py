@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from uploader_core.artifact import Artifact, Json
@@ -82,12 +83,21 @@ def _number(data: object, key: str) -> float | None:
     return float(value) if known and value is not None else None
 
 
-def facts_of(spec: Spec) -> dict[str, Json]:
-    """Return what is known of a step's result before the run, for what stands for it in a plan."""
-    if isinstance(spec, DocumentSpec):
-        return {_MEASURES: True} if spec.measures else {}
-    card = spec.card if isinstance(spec, MakeSpec) else None
-    return {_RELATION: card.relation} if card is not None else {}
+def stand_in(spec: Spec, *, kind: str, path: Path, producer: str) -> Artifact:
+    """Return what stands in a plan for the result of a step, with what its spec says of it.
+
+    Args:
+        spec: Of the step.
+        kind: Of the result.
+        path: Where it will be.
+        producer: Id of the step.
+    """
+    facts: dict[str, Json] = {}
+    if isinstance(spec, DocumentSpec) and spec.measures:
+        facts = {_MEASURES: True}
+    elif isinstance(spec, MakeSpec) and spec.card is not None:
+        facts = {_RELATION: spec.card.relation}
+    return Artifact(kind=kind, path=path, producer=producer, metadata=facts)
 
 
 def unmeasured(inputs: Sequence[Artifact]) -> list[str]:

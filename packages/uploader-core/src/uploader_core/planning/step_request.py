@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uploader_core.artifact import Artifact, UploadFile
 from uploader_core.contract.specs import CardFacts, DocumentSpec, MakeSpec, UploadSpec
 from uploader_core.contract.step_context import StepData
-from uploader_core.fidelity import facts_of
+from uploader_core.fidelity import stand_in
 from uploader_core.manifest_file import CARD, NAME
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.plugins.registry import Plugin
@@ -32,9 +32,7 @@ def stand_ins(
         else:
             maker = plan.step(source)
             path = plan.output / (maker.folder or ".")
-            found.append(
-                Artifact(kind=maker.kind, path=path, producer=source, metadata=facts_of(maker.spec))
-            )
+            found.append(stand_in(maker.spec, kind=maker.kind, path=path, producer=source))
     return tuple(found)
 
 
