@@ -1,0 +1,140 @@
+"""The workflow of ``uploader ci init``, run line by line by a shell, without any secret."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+bash = shutil.which("bash")
+needs_bash = pytest.mark.skipif(bash is None, reason="needs bash, as GitHub's machines have it")
+
+CLAIMS = {"repository": "acme/training", "ref": "refs/tags/v1", "workflow": "release.yml"}
+
+
+class Job:
+    """Runs what a workflow says, as GitHub does: each step a script of its own."""
+
+    def __init__(self, root: Path, environment: dict[str, str]) -> None:
+        self.root = root
+        self.environment = environment
+        self.said: dict[str, str] = {}
+
+    def init(self, *words: str) -> None:
+        """Write the workflow."""
+        self.script(f"{sys.executable} -m uploader_core ci init {' '.join(words)}")
+
+    def script(self, text: str, **more: str) -> subprocess.CompletedProcess[str]:
+        # GitHub's own words for `shell: bash`.
+        return subprocess.run(
+            [str(bash), "--noprofile", "--norc", "-eo", "pipefail", "-c", text],
+            cwd=self.root, env={**self.environment, **more}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, encoding="utf-8", check=False,
+        )  # fmt: skip
+
+    def run(self, *, tag: bool) -> tuple[str, int]:
+        """Run the job; return the step that failed and its exit code, or "" and 0."""
+        workflow = yaml.safe_load((self.root / ".github/workflows/release.yml").read_text("utf-8"))
+        job = workflow["jobs"]["release"]
+        env = {k: v for k, v in job["env"].items() if "${{" not in v}
+        failed = ("", 0)
+        for step in job["steps"]:
+            condition = step.get("if", "success()")
+            wanted = failed == ("", 0) and (tag or "ref_type == 'tag'" not in condition)
+            if "run" not in step or not (wanted or condition == "always()"):
+                continue
+            ended = self.script(step["run"], **env)
+            self.said[step["name"]] = ended.stdout + ended.stderr
+            if ended.returncode and not failed[1]:
+                failed = (step["name"], ended.returncode)
+        return failed
+
+
+@pytest.fixture
+def job(hub: Any, uploader: Any, fine_tune: Path) -> Job:
+    """A repository with a fine-tune, on a machine whose only login is what it is."""
+    for kind in ("LoRA", "GGUF"):
+        hub.store.create(f"me/tiny-{kind}", private=True)
+        hub.identities.trust(f"me/tiny-{kind}", repository="acme/training", workflow="release.yml")
+    root = fine_tune.parent
+    # What a shell of GitHub's has, and nothing of ours; pip may not look anywhere.
+    environment = {
+        **{k: v for k, v in os.environ.items() if not re.search("TOKEN|SECRET|KEY|PASS", k)},
+        **{k: v for k, v in uploader.environment.items() if k != "HF_TOKEN"},
+        **hub.job(**CLAIMS),
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+        "GITHUB_REF_NAME": "v1",
+        "GITHUB_REPOSITORY": "acme/training",
+        "GITHUB_STEP_SUMMARY": str(root / "summary.md"),
+        "PIP_NO_INDEX": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+    }
+    return Job(root, environment)
+
+
+@needs_bash
+@pytest.mark.slow
+def test_tag_makes_measures_and_publishes(job: Job, hub: Any) -> None:
+    pytest.importorskip("pip")
+    job.init(
+        "final_model",
+        "--to",
+        "hf:me/tiny",
+        "--plugins",
+        "lora,gguf",
+        "--max-kl",
+        "50",
+        "--option=--gguf-quants=Q8_0",
+        "--option=--gguf-measure-contexts=2",
+        "--no-sign",
+    )
+    assert job.run(tag=True) == ("", 0), job.said
+    for kind in ("LoRA", "GGUF"):
+        repo = hub.store.repos[f"me/tiny-{kind}"]
+        assert repo.private
+        assert "v1" in repo.tags
+        names = hub.store.repos[repo.id].resolve("main").files
+        assert {"upload_manifest.json", "fidelity_gate.json"} <= names.keys()
+    assert "gguf" in (job.root / "summary.md").read_text("utf-8")
+    everything = "".join(job.said.values())
+    assert "hf_jwt_" not in everything
+    assert job.environment["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] not in everything
+
+
+@needs_bash
+@pytest.mark.slow
+def test_what_lost_too_much_is_not_published(job: Job, hub: Any) -> None:
+    pytest.importorskip("pip")
+    job.init(
+        "final_model",
+        "--to",
+        "hf:me/tiny",
+        "--plugins",
+        "gguf",
+        "--max-kl",
+        "1e-9",
+        "--option=--gguf-quants=Q2_K",
+        "--option=--gguf-measure-contexts=2",
+        "--no-sign",
+    )
+    assert job.run(tag=True) == ("Make and measure", 9), job.said
+    assert not [line for line in hub.requests if "/commit/" in line]
+    assert "allowed are 1e-09" in " ".join((job.root / "summary.md").read_text("utf-8").split())
+
+
+@needs_bash
+@pytest.mark.slow
+def test_run_by_hand_publishes_nothing(job: Job, hub: Any) -> None:
+    pytest.importorskip("pip")
+    job.init("final_model", "--to", "hf:me/tiny", "--plugins", "lora", "--no-sign")
+    assert job.run(tag=False) == ("", 0), job.said
+    assert not [line for line in hub.requests if line.startswith(("POST", "PUT"))]
+    assert (job.root / "release" / "lora" / "adapter_model.safetensors").is_file()
