@@ -76,7 +76,7 @@ def _closure(names: Iterable[str], extras: dict[str, set[str]]) -> dict[str, Dis
     while waiting:
         name, extra = waiting.pop()
         try:
-            distribution = found[name] = importlib_metadata.distribution(name)
+            distribution = found[name] = Distribution.from_name(name)
         except importlib_metadata.PackageNotFoundError:
             continue  # an extra that is not installed here
         for text in distribution.requires or ():
