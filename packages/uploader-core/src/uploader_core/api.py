@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from uploader_core.cli.perform import perform as run_on_terminal
     from uploader_core.cli.progress import StepProgress, Tracker
     from uploader_core.cli.render import make_console
+    from uploader_core.contract.context import FetchedSource
     from uploader_core.contract.settings import Setting, fields_of
     from uploader_core.contract.specs import Finding, UploadSpec
     from uploader_core.destinations.verification import Problem, Verification
@@ -69,6 +70,7 @@ _WHERE = {
     **dict.fromkeys(("left_text", "make_renderer"), "cli.live"),
     "run_on_terminal": "cli.perform:perform",
     "make_console": "cli.render",
+    "FetchedSource": "contract.context",
     **dict.fromkeys(("Setting", "fields_of"), "contract.settings"),
     **dict.fromkeys(("Finding", "UploadSpec"), "contract.specs"),
     **dict.fromkeys(("Problem", "Verification"), "destinations.verification"),
@@ -112,6 +114,7 @@ __all__ = [
     "CancelledError",
     "Config",
     "Event",
+    "FetchedSource",
     "Finding",
     "IntegrityError",
     "Outcome",
@@ -141,6 +144,7 @@ __all__ = [
     "count_text",
     "describe",
     "duration_text",
+    "fetch",
     "fields_of",
     "find_runs",
     "left_text",
@@ -166,6 +170,7 @@ def plan(
     settings: Settings | None = None,
     registry: Registry | None = None,
     jobs: int = 1,
+    configured: bool = True,
 ) -> Survey:
     """Plan a request and check it; nothing is written.
 
@@ -174,6 +179,8 @@ def plan(
         settings: Of plugins, as their options on the command line.
         registry: Installed plugins, to plan several requests with one; read when None.
         jobs: Heavy steps side by side.
+        configured: Take what ``settings`` does not say from files and variables of the user; with
+            False it is what plugins have as default.
 
     Returns:
         The plan, what of it is done already, and the errors that would refuse a run.
@@ -183,10 +190,10 @@ def plan(
     """
     from uploader_core.running import session
     from uploader_core.user_config.disabled import make_registry
-    from uploader_core.user_config.files import load
 
-    config = load(options=settings or {})
-    return session.look(request, registry or make_registry(), config, jobs=jobs)
+    registry = registry or make_registry()
+    config = _config(settings, registry, configured=configured)
+    return session.look(request, registry, config, jobs=jobs)
 
 
 def run(
@@ -200,6 +207,7 @@ def run(
     executor: str | None = None,
     fail_fast: bool = False,
     checksum: bool = False,
+    configured: bool = True,
 ) -> Report:
     """Plan a request, check it, and run what is not done yet.
 
@@ -214,6 +222,7 @@ def run(
         executor: Name of the executor whose jobs the steps are; workers of this process when None.
         fail_fast: Start nothing new after a failure.
         checksum: Read everything that is there already instead of believing sizes and times.
+        configured: As for :func:`plan`.
 
     Returns:
         The report; its ``error()`` is None when everything is done and verified.
@@ -228,10 +237,9 @@ def run(
     from uploader_core.running import session
     from uploader_core.running.events import EventStream
     from uploader_core.user_config.disabled import make_registry
-    from uploader_core.user_config.files import load
 
     registry = registry or make_registry()
-    config = load(options=settings or {})
+    config = _config(settings, registry, configured=configured)
     crew = None if executor is None else make_crew(executor, registry, config, jobs)
     return session.run(
         request,
@@ -245,6 +253,33 @@ def run(
         confirm=confirm,
         observers=(page,),
     )
+
+
+def fetch(
+    reference: str, *, purpose: str = "source", registry: Registry | None = None
+) -> FetchedSource | None:
+    """Bring what a plan needs of a source: small files, and of large weights only the headers.
+
+    Args:
+        reference: As a user writes a source that is no folder (``user/model@revision``).
+        purpose: ``source`` or ``base``.
+        registry: Installed plugins; read when None.
+
+    Returns:
+        Where it is, None when no installed plugin knows such a name.
+
+    Raises:
+        UploaderError: What the plugin says.
+    """
+    import contextlib
+
+    from uploader_core.planning.fetching import OUTLINED, Fetcher
+    from uploader_core.user_config.disabled import make_registry
+    from uploader_core.user_config.files import load
+    from uploader_core.workers.pool import Workers
+
+    with contextlib.closing(Workers(load().environment)) as workers:
+        return Fetcher(registry or make_registry(), workers, OUTLINED)(reference, purpose)
 
 
 def verify(reference: str, *, registry: Registry | None = None, full: bool = True) -> Verification:
@@ -264,6 +299,21 @@ def verify(reference: str, *, registry: Registry | None = None, full: bool = Tru
     from uploader_core.verify import verify
 
     return verify(reference, registry or make_registry(), load(), full=full)
+
+
+def _config(settings: Settings | None, registry: Registry, *, configured: bool) -> Config:
+    """Return the settings of a request, without what the user wrote down where that shall be."""
+    from dataclasses import replace
+
+    from uploader_core.plugins.entry_points import PLUGINS
+    from uploader_core.user_config.files import load
+
+    config = load(options=settings or {})
+    if configured:
+        return config
+    starts = tuple(f"UPLOADER_{n}_".upper().replace("-", "_") for n in registry.names(PLUGINS))
+    environment = {k: v for k, v in config.environment.items() if not k.startswith(starts)}
+    return replace(config, tables={}, environment=environment)
 
 
 def __getattr__(name: str) -> Any:

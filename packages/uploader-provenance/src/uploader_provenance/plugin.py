@@ -8,6 +8,7 @@ from typing import Literal
 from uploader_core.plugin import DocumentSpec, Resources, hookimpl
 from uploader_provenance.settings import BomSettings
 from uploader_provenance.signing.settings import SECRETS, ChecksumSettings, Settings
+from uploader_provenance.tensors.settings import TensorSettings
 
 
 @hookimpl
@@ -55,6 +56,15 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         settings=BomSettings,
         isolation="inline",
         resources=Resources(lane="light"),
+    )
+    yield DocumentSpec(
+        name="tensors",
+        summary="a digest of every tensor, whatever file it is in",
+        output="tensor_digests.json",
+        run="uploader_provenance.tensors.document:write",
+        settings=TensorSettings,
+        when="uploader_provenance.tensors.settings:is_wanted",
+        isolation="inline",
     )
     for name, scope in _SPDX:
         yield DocumentSpec(

@@ -1,0 +1,1 @@
+"""``uploader reproduce``: what a manifest says, made once more and compared."""

@@ -1,0 +1,115 @@
+"""The settings that a release was made with, as far as its manifest can say them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from uploader_core.plugin import SourceError, UsageError, hash_file
+from uploader_provenance.reproduce.published import Published
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """A field of the installed version of a plugin.
+
+    Attributes:
+        default: Its default.
+        reads: Whether it may name a file, whose content counts.
+    """
+
+    default: Any
+    reads: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """Settings for the rebuild.
+
+    Attributes:
+        values: By plugin id and field.
+        lost: Recorded settings that the installed version does not know, in words.
+    """
+
+    values: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
+
+
+def restore(
+    release: Published, given: Mapping[str, str], known: Callable[[str], Mapping[str, Known]]
+) -> Restored:
+    """Return the settings of the steps that made a release's formats.
+
+    Args:
+        release: What is reproduced.
+        given: What the user named anew, by ``PLUGIN.FIELD``: files of the machine on which the
+            release was made.
+        known: Returns the fields that the installed version of a plugin has.
+
+    Raises:
+        SourceError: A file is missing that only the maker has, or is another one.
+        UsageError: The user named a setting that the release does not have.
+    """
+    values: dict[str, dict[str, object]] = {}
+    lost: dict[str, None] = {}
+    left = {*given}
+    for step in release.manifest["steps"]:
+        if step["kind"] == "document":
+            continue
+        plugin, fields = str(step["plugin"]), known(str(step["plugin"]))
+        for name, value in step["settings"].items():
+            option = f"{plugin}.{name}"
+            if name not in fields:
+                lost[f"{step['distribution']} has no setting {name} any more ({value!r} then)"] = (
+                    None
+                )
+            elif option in given:
+                left.discard(option)
+                _check_content(release, step, name, given[option])
+                values.setdefault(plugin, {})[name] = given[option]
+            else:
+                if _is_missing(step, name, value, fields[name]):
+                    raise _missing(release, option, value)
+                values.setdefault(plugin, {})[name] = value
+    if left:
+        raise UsageError(
+            f"{release.reference} was made without the setting {', '.join(sorted(left))}",
+            next="leave it out; what the release was made with is in its manifest",
+        )
+    return Restored(values=values, lost=tuple(lost))
+
+
+def _is_missing(step: Mapping[str, Any], name: str, value: object, known: Known) -> bool:
+    """Whether a setting named a file, which only whoever made the release has."""
+    if not known.reads or value in (None, "", [], known.default):
+        return False
+    # Manifests of older versions do not say what was a file; whatever can be one counts as one.
+    return name in step.get("contents", {name: None})
+
+
+def _missing(release: Published, option: str, value: object) -> SourceError:
+    return SourceError(
+        f"{release.reference} was made with a file that only its maker has: {option} = {value}",
+        owner=f"{option}, of which the manifest has no more than the name",
+        safe="nothing was made",
+        next=f"get that file and name it: --setting {option}=FILE",
+    )
+
+
+def _check_content(release: Published, step: Mapping[str, Any], name: str, value: str) -> None:
+    """Refuse another file than the recorded one, where its digest is recorded."""
+    recorded = step.get("contents", {}).get(name)
+    path = Path(value).expanduser()
+    if not recorded or not path.is_file():
+        return
+    wanted = {digest for entry in recorded if isinstance(entry, list) for digest in entry[1:]}
+    digest = hash_file(path)[1]
+    if wanted and digest not in wanted:
+        raise SourceError(
+            f"{path} is not the file that {release.reference} was made with",
+            owner=f"{step['plugin']}.{name}: {digest[:12]}, and the manifest has another digest",
+            safe="nothing was made",
+            next=f"--setting {step['plugin']}.{name}=FILE with the file of the time",
+        )
