@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from uploader_core.human_text import count_text, duration_text, size_text
     from uploader_core.planning.plan import Plan, PlannedStep, Survey
     from uploader_core.planning.request import Request
-    from uploader_core.plugins.entry_points import ARTIFACTS, SCHEMES
+    from uploader_core.plugins.entry_points import ARTIFACTS, PLUGINS, SCHEMES
     from uploader_core.plugins.registry import Plugin, Registry
     from uploader_core.running.events import Event
     from uploader_core.running.report import Outcome, Report
@@ -83,7 +83,7 @@ _WHERE = {
     ),
     "Config": "user_config.configuration",
     "load_config": "user_config.files:load",
-    **dict.fromkeys(("ARTIFACTS", "SCHEMES"), "plugins.entry_points"),
+    **dict.fromkeys(("ARTIFACTS", "PLUGINS", "SCHEMES"), "plugins.entry_points"),
     **dict.fromkeys(("Plugin", "Registry"), "plugins.registry"),
     "make_registry": "user_config.disabled",
     "Event": "running.events",
@@ -109,6 +109,7 @@ _WHERE = {
 __all__ = [
     "ARTIFACTS",
     "OPTIONS",
+    "PLUGINS",
     "SCHEMES",
     "AuthError",
     "CancelledError",
@@ -258,11 +259,11 @@ def run(
 def fetch(
     reference: str, *, purpose: str = "source", registry: Registry | None = None
 ) -> FetchedSource | None:
-    """Bring what a plan needs of a source: small files, and of large weights only the headers.
+    """Bring a source, or what a release says of itself, to this machine.
 
     Args:
         reference: As a user writes a source that is no folder (``user/model@revision``).
-        purpose: ``source`` or ``base``.
+        purpose: ``source``, ``base``, or ``release``, for its manifest and other small files.
         registry: Installed plugins; read when None.
 
     Returns:
@@ -273,13 +274,13 @@ def fetch(
     """
     import contextlib
 
-    from uploader_core.planning.fetching import OUTLINED, Fetcher
+    from uploader_core.planning.fetching import Fetcher
     from uploader_core.user_config.disabled import make_registry
     from uploader_core.user_config.files import load
     from uploader_core.workers.pool import Workers
 
     with contextlib.closing(Workers(load().environment)) as workers:
-        return Fetcher(registry or make_registry(), workers, OUTLINED)(reference, purpose)
+        return Fetcher(registry or make_registry(), workers, ())(reference, purpose)
 
 
 def verify(reference: str, *, registry: Registry | None = None, full: bool = True) -> Verification:

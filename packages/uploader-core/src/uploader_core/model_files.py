@@ -16,6 +16,8 @@ _SMALL = re.compile(
     r"[^/]+\.(json|jinja|txt|model|tiktoken)|additional_chat_templates/[^/]+\.jinja"
     # The modules that sentence-transformers puts around a transformer; their weights are small.
     r"|(?:[a-z]+_)?\d{1,2}_[A-Z]\w*/[^/]+\.(json|txt|safetensors)"
+    # What a release of several formats says of the tensors of each.
+    r"|[^/]+/tensor_digests\.json"
     r"|(README|LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*",
     re.ASCII,
 )
@@ -23,6 +25,9 @@ _SMALL = re.compile(
 ADAPTER, MODEL = "adapter_model", "model"
 _OF_MLX = "adapters.safetensors"
 """What mlx-lm calls the weights of an adapter."""
+
+RELEASE = "release"
+"""Purpose for which the manifest of a release and its other small files are fetched."""
 
 CONFIGS = frozenset({"config.json", "adapter_config.json"})
 """What a folder holds that holds an adapter or a model."""
@@ -38,11 +43,14 @@ def weights_of(names: Collection[str], purpose: str) -> tuple[str, ...]:
 
     Args:
         names: All files of the place.
-        purpose: ``source``, where an adapter goes before a model, or ``base``.
+        purpose: ``source``, where an adapter goes before a model, ``base``, or ``release``, which
+            needs none.
 
     Returns:
         One name, or nothing when there are no safetensors.
     """
+    if purpose == RELEASE:
+        return ()
     adapter = purpose == "source" and "adapter_config.json" in names
     stem = ADAPTER if adapter else MODEL
     own = (_OF_MLX,) if adapter else ()

@@ -88,7 +88,14 @@ from uploader_core.machine.processes import end_tree, process_since
 from uploader_core.machine.tail import read_tail
 from uploader_core.machine.uncached import read_range
 from uploader_core.masking import keep_secret
-from uploader_core.model_files import CONFIGS, shards_of, small_files, weights_of, write_outline
+from uploader_core.model_files import (
+    CONFIGS,
+    RELEASE,
+    shards_of,
+    small_files,
+    weights_of,
+    write_outline,
+)
 from uploader_core.model_licence import LICENCES, Licence, licence_of
 from uploader_core.remembering import digests_of, is_remembering, remembered
 from uploader_core.safetensors_header import (
@@ -109,6 +116,7 @@ __all__ = [
     "DTYPE_BITS",
     "FIDELITY_SCHEMA",
     "LICENCES",
+    "RELEASE",
     "ArrivalContext",
     "Artifact",
     "ArtifactFile",

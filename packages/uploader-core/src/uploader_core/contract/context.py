@@ -151,7 +151,8 @@ class SourceContext:
 
     Attributes:
         reference: What the user typed (``user/model@revision``).
-        purpose: ``source`` or ``base``.
+        purpose: ``source``, ``base``, or ``release``: the manifest of a release and other small
+            files, of all of the place and not of the one model in it.
         offline: True when nothing may be asked over the network.
         outline: An empty folder where a plan is enough: large weights need not be brought then; a
             file of their length with only their headers in it, in this folder, will do. None:

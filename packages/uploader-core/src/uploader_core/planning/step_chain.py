@@ -288,8 +288,7 @@ class PlanBuilder:
 
     def _add_document(self, plugin: Plugin, spec: DocumentSpec) -> None:
         described = [s for s in self.artifacts() if _describes(spec, s)]
-        settings = self._settings(plugin, spec)
-        if not described or (spec.when and not call_light(spec.when, plugin.entry.owner, settings)):
+        if not described:
             return
         settings = self._settings(plugin, spec)
         if spec.when is not None and not call_light(spec.when, plugin.entry.owner, settings):

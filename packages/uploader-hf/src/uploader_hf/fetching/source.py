@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from uploader_core.plugin import (
     CONFIGS,
+    RELEASE,
     FetchedSource,
     SourceContext,
     SourceError,
@@ -67,7 +68,7 @@ def fetch(context: SourceContext) -> FetchedSource:
         listing = None if context.offline else _list(api, model_id, revision or "main")
         if listing is None:
             return _find(api, context, model_id, revision or "main")
-        folder = model_folder(model_id, listing.sizes)
+        folder = "" if context.purpose == RELEASE else model_folder(model_id, listing.sizes)
         sizes = {n: listing.sizes[whole] for n, whole in _inside(listing.sizes, folder).items()}
         return _bring(api, context, replace(listing, sizes=sizes, folder=folder))
 

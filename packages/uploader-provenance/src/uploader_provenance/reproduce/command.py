@@ -48,7 +48,7 @@ def reproduce(
     at the recorded commits, the settings are the recorded ones. A format is bit-equal, tensor-equal
     (the same tensors in other files), or not, and then it is said what differs. Nothing is sent
     anywhere, and nothing is changed at the original. Leaves with 0 when all is bit-equal, else
-    with 9.
+    with 10.
     """
     from uploader_provenance.reproduce.compare import compare, other_documents
     from uploader_provenance.reproduce.errors import NotReproducedError

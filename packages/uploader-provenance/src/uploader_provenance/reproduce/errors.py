@@ -8,5 +8,5 @@ from uploader_core.plugin import IntegrityError
 class NotReproducedError(IntegrityError):
     """What was rebuilt is not bit for bit what was published."""
 
-    exit_code = 9
+    exit_code = 10
     error_id = "UPL-NOT-REPRODUCED"

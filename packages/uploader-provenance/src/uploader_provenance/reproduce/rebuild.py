@@ -155,11 +155,12 @@ def _kinds(release: Published) -> list[str]:
 
 
 def _fields(registry: api.Registry, plugin_id: str) -> Mapping[str, Known]:
-    """Return the fields of the settings of an installed plugin.
+    """Return the fields of the settings of an installed plugin; nothing where it is missing.
 
-    Raises:
-        PluginError: It is not installed, or broken.
+    Formats of a plugin that is missing are refused by name when they are planned.
     """
+    if plugin_id not in registry.names(api.PLUGINS):
+        return {}
     specs = registry.load(plugin_id).specs
     return {
         field.name: Known(default=field.default, reads=bool(field.content))

@@ -56,11 +56,14 @@ def restore(
     lost: dict[str, None] = {}
     left = {*given}
     for step in release.manifest["steps"]:
-        if step["kind"] == "document":
-            continue
-        plugin, fields = str(step["plugin"]), known(str(step["plugin"]))
+        # A document that comes out otherwise is named, and changes no format.
+        is_document = step["kind"] == "document"
+        plugin = str(step["plugin"])
+        fields = known(plugin)
         for name, value in step["settings"].items():
             option = f"{plugin}.{name}"
+            if is_document and (name not in fields or fields[name].reads):
+                continue
             if name not in fields:
                 lost[f"{step['distribution']} has no setting {name} any more ({value!r} then)"] = (
                     None

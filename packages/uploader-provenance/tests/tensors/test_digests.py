@@ -1,0 +1,117 @@
+"""Digests of tensors: against the libraries that write the files."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from uploader_core.plugin import SourceError
+from uploader_provenance.tensors.digests import digest_weights
+from uploader_provenance.tensors.gguf_tensors import TYPES, read_gguf_tensors
+
+RANDOM = np.random.default_rng(1)
+TENSORS = {
+    f"layers.{n}.weight": RANDOM.standard_normal((n + 1, 64)).astype(np.float32) for n in range(5)
+} | {"scalar": np.array(3.0, np.float16), "empty": np.zeros((0, 4), np.float32)}
+
+
+def test_each_tensor_has_the_digest_of_its_bytes(tmp_path: Path) -> None:
+    save_file(TENSORS, tmp_path / "model.safetensors")
+    found = digest_weights(tmp_path, ["model.safetensors", "config.json"])["model"]
+    assert {t.name: t.sha256 for t in found.tensors} == {
+        name: hashlib.sha256(tensor.tobytes()).hexdigest() for name, tensor in TENSORS.items()
+    }
+    assert {t.name: t.shape for t in found.tensors} == {n: t.shape for n, t in TENSORS.items()}
+
+
+def test_same_weights_in_other_shards_have_the_same_digest(tmp_path: Path) -> None:
+    save_file(TENSORS, tmp_path / "model.safetensors")
+    names = sorted(TENSORS)
+    shards = {"model-00001-of-00002.safetensors": names[::2],
+              "model-00002-of-00002.safetensors": names[1::2]}  # fmt: skip
+    (tmp_path / "cut").mkdir()
+    for shard, mine in shards.items():
+        save_file({n: TENSORS[n] for n in mine}, tmp_path / "cut" / shard, {"other": "metadata"})
+    whole = digest_weights(tmp_path, ["model.safetensors"])["model"]
+    cut = digest_weights(tmp_path / "cut", shards)["model"]
+    assert cut.digest == whole.digest
+    assert cut.files == tuple(shards)
+
+
+@pytest.mark.parametrize("change", ["value", "shape", "type", "name"])
+def test_anything_of_a_tensor_changes_the_digest(tmp_path: Path, change: str) -> None:
+    tensor = np.arange(4, dtype=np.int32)
+    other = {
+        "value": {"x": tensor + 1},
+        "shape": {"x": tensor.reshape(2, 2)},
+        "type": {"x": tensor.view(np.float32)},
+        "name": {"y": tensor},
+    }[change]
+    save_file({"x": tensor}, tmp_path / "model.safetensors")
+    save_file(other, tmp_path / "other.safetensors")
+    found = digest_weights(tmp_path, ["model.safetensors", "other.safetensors"])
+    assert found["model"].digest != found["other"].digest
+
+
+def test_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:
+    names = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    for name in names:
+        save_file({"x": np.zeros(2)}, tmp_path / name)
+    with pytest.raises(SourceError, match="'x' twice"):
+        digest_weights(tmp_path, names)
+
+
+def test_gguf_is_read_as_its_own_library_reads_it(tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    path = tmp_path / "model.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_array("tokenizer.ggml.tokens", ["a", "b", "c"])
+    writer.add_array("numbers", [1, 2, 3])
+    writer.add_custom_alignment(64)
+    for name, tensor in TENSORS.items():
+        if tensor.size and tensor.ndim:
+            writer.add_tensor(name, tensor)
+    writer.add_tensor("q", np.zeros((4, 34), np.uint8), raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    theirs = gguf.GGUFReader(path)
+    found = {t.name: t for t in digest_weights(tmp_path, [path.name])["model"].tensors}
+    assert found.keys() == {t.name for t in theirs.tensors}
+    for tensor in theirs.tensors:
+        mine = found[tensor.name]
+        assert mine.sha256 == hashlib.sha256(tensor.data.tobytes()).hexdigest()
+        assert mine.dtype == tensor.tensor_type.name
+        assert mine.shape == tuple(int(size) for size in reversed(tensor.shape))
+
+
+def test_sizes_of_types_are_those_of_the_library() -> None:
+    constants = pytest.importorskip("gguf.constants")
+    theirs = {kind.value: (kind.name, *sizes) for kind, sizes in constants.GGML_QUANT_SIZES.items()}
+    assert theirs == {**TYPES}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"GGUX" + bytes(20),
+        struct.pack("<4sIQQ", b"GGUF", 3, 1 << 50, 0),
+        struct.pack("<4sIQQ", b"GGUF", 3, 0, 1 << 62),
+        struct.pack("<4sIQQQ", b"GGUF", 3, 1, 0, 1 << 60) + bytes(40),
+        struct.pack("<4sIQQQ1sIQIQ", b"GGUF", 3, 1, 0, 1, b"x", 1, 1 << 40, 0, 0) + bytes(40),
+        struct.pack("<4sIQQQ1sIQIQ", b"GGUF", 3, 1, 0, 1, b"x", 1, 4, 99, 0) + bytes(40),
+        struct.pack("<4sIQQQ1sI", b"GGUF", 3, 0, 1, 1, b"k", 9) + struct.pack("<IQ", 9, 4) * 60,
+    ],
+)
+def test_header_that_claims_what_is_not_there(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(header)
+    with pytest.raises(SourceError):
+        read_gguf_tensors(path)
