@@ -10,6 +10,7 @@ is in all of them. ``bare`` has the distribution disabled, ``checksums`` is what
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -77,8 +78,6 @@ def main() -> int:
 
 def seconds_of_signing(release: Path) -> float:
     """Return what the steps of a release that signed took, by their records."""
-    import json
-
     records = (release / ".uploader" / "steps").glob("provenance-signature*.json")
     return sum(json.loads(path.read_text("utf-8"))["seconds"] for path in records)
 

@@ -385,3 +385,44 @@ def test_upstream_rejects_all_that_were_touched(
         rejected += not accepted and name in said
         shutil.rmtree(tmp_path / str(number))
     assert rejected == RELEASES
+
+
+@pytest.mark.slow
+def test_four_kinds_are_what_was_signed_after_hub_and_registry(
+    command: Uploader,
+    adapter: Path,
+    signed_hub: Any,
+    registry: LoopbackRegistry | None,
+    public_key: Path,
+    tmp_path: Path,
+) -> None:
+    from huggingface_hub import HfApi, snapshot_download
+
+    to = ["--to", "hf:me/four"]
+    to += [] if registry is None else ["--to", f"oci:{registry.host}/me/four:v1"]
+    words = ["run", adapter, "--plugins", ",".join(KINDS), "--gguf-quants", "Q8_0", "--yes"]
+    result = command(*words, "--output", "four", *SIGN, *to)
+    assert result.returncode == 0, result.stderr
+    token = signed_hub.token("me")
+    api = HfApi(endpoint=signed_hub.url, token=token)
+    pulled = []
+    for number, repo in enumerate(m.id for m in api.list_models(author="me") if "four" in m.id):
+        pulled.append(tmp_path / f"hub-{number}")
+        snapshot_download(repo, local_dir=pulled[-1], endpoint=signed_hub.url, token=token)
+    assert len(pulled) == len(KINDS)
+    if registry is not None:
+        import oras.client
+
+        client = oras.client.OrasClient(hostname=registry.host, insecure=True)
+        tags = client.get_tags(f"{registry.host}/me/four")
+        for tag in (tag for tag in tags if tag.startswith("v1")):
+            pulled.append(tmp_path / f"registry-{tag}")
+            client.pull(target=f"{registry.host}/me/four:{tag}", outdir=str(pulled[-1]))
+        assert len(pulled) == 2 * len(KINDS)
+    for number, folder in enumerate(pulled):
+        assert upstream_verifies(folder, public_key)[0], folder
+        for change in CHANGES:
+            touched = moved(folder, tmp_path / f"{number}-{change.__name__}")
+            name = change(touched, random.Random(number))
+            accepted, said = upstream_verifies(touched, public_key)
+            assert not accepted and name in said, (folder, change)
