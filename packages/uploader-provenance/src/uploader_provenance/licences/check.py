@@ -56,6 +56,15 @@ def findings(said: SaidLicence, places: Mapping[str, bool], name: str) -> Iterat
         )
         return
     terms = terms_of(said.base)
+    of_text = terms_of(said.text) if said.text else None
+    if of_text is not None and of_text != terms:
+        yield Finding(
+            level="warning",
+            what=f"the base's README.md says `license: {said.base}`, and the text in its folder is "
+            f"{of_text.title} {_NO_ADVICE}",
+            next="ask the base's page which of them holds; the stricter one is taken here",
+        )
+        terms = of_text if terms is None or terms.carries is None else terms
     if terms is None:
         yield Finding(
             level="warning",

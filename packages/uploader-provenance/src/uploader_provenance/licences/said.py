@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import Licence, ReleaseInfo, card_metadata, licence_of
+from uploader_provenance.licences.terms import is_restricted
+from uploader_provenance.licences.texts import licence_of_texts
 
 _BY_NAME = (
     # By the model's own name, whoever holds a copy: most of these licences demand that it stays.
@@ -38,7 +40,8 @@ class SaidLicence:
     Attributes:
         base: Name of the base model's licence, "" where that is not known.
         base_link: Where its text is, where its card says that.
-        guessed: Whether only the name of the base tells its licence.
+        text: Name of the licence whose text is in the base's folder, "" where there is none that is
+            known.
         own: What a person wrote into the fine-tune's card, "" where nothing.
         own_link: Where its text is.
         files: Licences, notices and policies that go with what is made, by name.
@@ -48,7 +51,7 @@ class SaidLicence:
 
     base: str = ""
     base_link: str = ""
-    guessed: bool = False
+    text: str = ""
     own: str = ""
     own_link: str = ""
     files: tuple[str, ...] = ()
@@ -88,11 +91,14 @@ def licences_said(sources: Mapping[str, Path], release: ReleaseInfo) -> SaidLice
         folder = sources.get("adapter")
         own = licence_of(folder, _persons(_head(folder)), None)
     name = "" if licence.name == "unknown" else licence.name
+    text = licence_of_texts(licence.files) if has_base else ""
+    if base is None and text and not is_restricted(text):
+        text = ""  # beside a fine-tune it may be the fine-tune's own
     guess = "" if name or not known else _by_name(known)
     return SaidLicence(
-        base=name or guess,
+        base=name if name not in ("", "other") else text or name or guess,
         base_link=licence.metadata.get("license_link", ""),
-        guessed=bool(guess),
+        text=text,
         own="" if own.name == "unknown" else own.name,
         own_link=own.metadata.get("license_link", ""),
         files=tuple(sorted({path.name for path in (*licence.files, *own.files)})),

@@ -51,6 +51,12 @@ def terms_of(name: str) -> Terms | None:
     return TERMS.get(_OTHER_NAMES.get(key, key))
 
 
+def is_restricted(name: str) -> bool:
+    """Return whether a licence has to stay with what is made of a model; so does an unknown one."""
+    terms = terms_of(name)
+    return terms is None or terms.carries is not None
+
+
 _OTHER_NAMES = {
     "deepseek-license": "deepseek",
     "deepseek-model-license": "deepseek",
