@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from hostile_folders import FOLDERS
 from hostile_place import Hostile
+from hostile_texts import TEXTS
 from hostile_weights import WEIGHTS
 
-CORPUS: list[Hostile] = [*WEIGHTS]
+CORPUS: list[Hostile] = [*WEIGHTS, *TEXTS, *FOLDERS]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+ALL = ("all",)
 SECRET = "what-lies-outside-is-nobodys-business"
 
 
@@ -69,8 +70,8 @@ class Place:
         }
 
 
-Damage = Callable[[Place], Sequence[object] | None]
-"""Makes a fine-tune hostile; returns the arguments of a command other than the usual run."""
+Damage = Callable[[Place], object]
+"""Makes a fine-tune hostile; returns a list, arguments of a command, if not of the usual run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +84,7 @@ class Hostile:
         damage: Makes it.
         harmless: Whether the release is made all the same, without what is hostile.
         plugins: Formats that are asked for.
+        told: What is said of it, an expression.
     """
 
     sort: str
@@ -90,6 +92,12 @@ class Hostile:
     damage: Damage
     harmless: bool = False
     plugins: str = "lora,merged"
+    told: str = ""
+
+    def arguments(self, place: Place) -> list[object]:
+        """Make it, and return the arguments of the command that meets it."""
+        returned = self.damage(place)
+        return returned if isinstance(returned, list) else place.run(plugins=self.plugins)
 
     def __str__(self) -> str:
         return f"{self.sort}: {self.what}"
@@ -105,13 +113,26 @@ def make_place(pristine: Path, root: Path) -> Place:
 
 
 def cases(
-    sort: str, table: dict[str, Damage], *, harmless: Iterable[str] = (), **options: Any
+    sort: str,
+    table: dict[str, Damage],
+    *,
+    harmless: Iterable[str] = (),
+    told: dict[str, str] | None = None,
+    **options: Any,
 ) -> list[Hostile]:
     """Return the inputs of a table; those that are named do not stop the release."""
-    harmless = {*harmless}
+    harmless = {*table} if harmless == ALL else {*harmless}
     assert harmless <= {*table}, harmless - {*table}
+    told = told or {}
     return [
-        Hostile(sort=sort, what=what, damage=damage, harmless=what in harmless, **options)
+        Hostile(
+            sort=sort,
+            what=what,
+            damage=damage,
+            harmless=what in harmless,
+            told=told.get(what, ""),
+            **options,
+        )
         for what, damage in table.items()
     ]
 
@@ -133,7 +154,8 @@ def edit(path: Path, **changes: object) -> None:
 
 def raw(path: Path, key: str, value: str) -> None:
     """Put a member into a JSON object as text, which need not be JSON."""
-    text = path.read_text("utf-8").strip() if path.is_file() else "{}"
+    edit(path, **{key: None})
+    text = path.read_text("utf-8").strip()
     comma = "," if text != "{}" else ""
     path.write_text(f'{{"{key}": {value}{comma}{text[1:]}', "utf-8")
 

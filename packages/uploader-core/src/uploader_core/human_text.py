@@ -46,3 +46,13 @@ def did_you_mean(word: str, known: Iterable[str], most: int) -> str:
 
     close = difflib.get_close_matches(word, [*known], n=most)
     return f"did you mean {' or '.join(close)}?" if close else ""
+
+
+def visible(text: str) -> str:
+    """Return a text with everything spelt out that a terminal would obey instead of showing it.
+
+    What files of others say is quoted in errors: it may not clear the screen, or turn words round.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)

@@ -8,7 +8,6 @@ not known is left out, and nothing is made up.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.artifact import Artifact, Json
-from uploader_core.card_head import card_metadata
+from uploader_core.card_head import card_metadata, read_card
 from uploader_core.contract.step_context import StepContext
 from uploader_core.lineage_keys import (
     HARDWARE,
@@ -28,10 +27,11 @@ from uploader_core.lineage_keys import (
     is_dataset,
 )
 from uploader_core.redact import Redactor
-from uploader_core.untrusted_json import parse_json
+from uploader_core.untrusted_json import LARGEST_STATE, read_json, read_text
 
 NAME = "training_lineage.json"
 STATE = "trainer_state.json"
+_LARGEST_NUMBER = 1e300
 POINTS = 500
 """Entries of the history that are kept at most."""
 
@@ -132,7 +132,7 @@ def read_lineage(sources: Mapping[str, Path]) -> Lineage:
     place = _state_file(folder)
     state = {} if place is None else _mapping(place)
     beside = _trainers_card(folder)
-    cards = [_text(path) for path in (folder / "README.md", beside) if path is not None]
+    cards = [read_card(folder), *([] if beside is None else [_text(beside)])]
     raw = [*_texts(config), *_texts(told), *_texts(state), *cards]
     return _gather(config, told, state, cards, Redactor(raw))
 
@@ -321,16 +321,16 @@ def _trainers_card(folder: Path | None) -> Path | None:
 
 def _mapping(path: Path) -> Mapping[str, Any]:
     try:
-        data = parse_json(_text(path))
-    except ValueError:
+        data = read_json(path, most=LARGEST_STATE)
+    except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8", errors="replace")
-    except OSError:
+        return read_text(path, errors="replace")
+    except (OSError, ValueError):
         return ""
 
 
@@ -339,4 +339,7 @@ def _key(name: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    # No number that a float cannot hold measures anything.
+    return abs(value) < _LARGEST_NUMBER

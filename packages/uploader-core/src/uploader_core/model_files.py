@@ -33,6 +33,22 @@ CONFIGS = frozenset({"config.json", "adapter_config.json"})
 """What a folder holds that holds an adapter or a model."""
 
 
+def leads_out(folder: Path, path: Path) -> bool:
+    """Return whether a file of a folder is a link to what lies elsewhere.
+
+    The Hub's cache is made of links from ``snapshots/<commit>/`` to ``blobs/`` next to it; those
+    are as good as files.
+    """
+    try:
+        real, root = path.resolve(), folder.resolve()
+    except (OSError, RuntimeError):  # a circle of links
+        return True
+    # A folder of a snapshot, which holds one model of several, is as good as the whole.
+    snapshots = [place for place in (root, root.parent) if place.parent.name == "snapshots"]
+    allowed = [root, *(place.parents[1] / "blobs" for place in snapshots)]
+    return not any(real.is_relative_to(place) for place in allowed)
+
+
 def small_files(names: Iterable[str]) -> list[str]:
     """Return configuration, tokenizer, templates, card and licences."""
     return sorted(name for name in names if _SMALL.fullmatch(name))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from uploader_core.model_files import leads_out
+
 # https://huggingface.co/docs/hub/repositories-licenses
 _LICENCES = (
     "apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 "
@@ -140,16 +142,12 @@ def licence_of(
 def _licence_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    root = folder.resolve()
-    # The Hub's cache links to the blobs beside its snapshots; a link elsewhere publishes what it
-    # should not.
-    inside = (root, root.parents[1] / "blobs") if root.parent.name == "snapshots" else (root,)
     return sorted(
         path
         for path in folder.iterdir()
         if _FILES.fullmatch(path.name)
         and path.is_file()
-        and any(path.resolve().is_relative_to(place) for place in inside)
+        and not leads_out(folder, path)  # which would publish what it should not
         and path.stat().st_size <= _LARGEST
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uploader_core.artifact import Artifact, ArtifactFile, Json, Receipt, UploadFile
 from uploader_core.capability import Capability
-from uploader_core.card_head import card_metadata, load_metadata, split_card
+from uploader_core.card_head import card_metadata, load_metadata, read_card, split_card
 from uploader_core.chat_templates import (
     ChatTemplates,
     has_processor,
@@ -91,6 +91,7 @@ from uploader_core.masking import keep_secret
 from uploader_core.model_files import (
     CONFIGS,
     RELEASE,
+    leads_out,
     shards_of,
     small_files,
     weights_of,
@@ -107,7 +108,7 @@ from uploader_core.safetensors_header import (
 )
 from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
 from uploader_core.size import Size
-from uploader_core.untrusted_json import parse_json
+from uploader_core.untrusted_json import parse_json, read_json, read_text
 
 __all__ = [
     "API_VERSION",
@@ -195,18 +196,22 @@ __all__ = [
     "is_local",
     "is_remembering",
     "keep_secret",
+    "leads_out",
     "licence_of",
     "load_metadata",
     "note_kept",
     "parse_json",
     "process_since",
     "processor_templates",
+    "read_card",
     "read_detached",
     "read_header",
+    "read_json",
     "read_lineage",
     "read_manifest",
     "read_range",
     "read_tail",
+    "read_text",
     "refuse_secrets",
     "remembered",
     "secret_patterns",

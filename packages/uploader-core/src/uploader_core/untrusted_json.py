@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -37,6 +38,49 @@ def parse_json(text: str | bytes, *, strict: bool = False) -> Any:
             return json.loads(text, **(more if strict else {}))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+LARGEST = 8 << 20
+"""Bytes of a text that a person or a program wrote for another one; lists of tokens are larger."""
+
+
+LARGEST_STATE = 16 << 20
+"""Bytes of a trainer's log, with all its steps."""
+
+
+def read_text(path: Path, *, most: int = LARGEST, errors: str = "strict") -> str:
+    """Return the text of a file that somebody else wrote.
+
+    Args:
+        path: Of a file; what never ends, such as a pipe or a device, is none.
+        most: Bytes; what is larger is not read at all.
+        errors: What becomes of bytes that are not UTF-8, as for :meth:`bytes.decode`.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no file, larger than ``most``, or not UTF-8.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no file")
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it is larger than {most:,} bytes")
+    return content.decode("utf-8", errors)
+
+
+def read_json(path: Path, *, most: int = LARGEST) -> Any:
+    """Return what a file of JSON says that somebody else wrote.
+
+    Args:
+        path: As for :func:`read_text`.
+        most: As for :func:`read_text`.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: As for :func:`read_text` and :func:`parse_json`.
+    """
+    return parse_json(read_text(path, most=most))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from uploader_core.plugin import (
     PlanContext,
     PluginError,
     StepContext,
-    parse_json,
+    read_json,
 )
 from uploader_gguf.format.gguf_file import file_name
 from uploader_gguf.llama_cpp import toolchain
@@ -169,7 +169,7 @@ def _base_folder(source: Path, target: Path) -> Path:
     target.mkdir(parents=True)
     for path in _small_files(source):
         shutil.copyfile(path, target / path.name)
-    config = parse_json((source / "config.json").read_text("utf-8"))
+    config = read_json(source / "config.json")
     config.pop("quantization_config", None)
     (target / "config.json").write_text(json.dumps(config), "utf-8")
     return target

@@ -15,6 +15,8 @@ from uploader_lora.positions import describe_positions, trained_positions, with_
 from uploader_lora.private_paths import without_paths
 from uploader_lora.reading import read_adapter
 from uploader_lora.stored import (
+    MAX_INDEX,
+    MAX_TOKENIZER,
     has_weights,
     read_json,
     read_stored,
@@ -24,6 +26,8 @@ from uploader_lora.stored import (
 
 __all__ = [
     "DTYPE_BITS",
+    "MAX_INDEX",
+    "MAX_TOKENIZER",
     "Adapter",
     "AdapterConfig",
     "FullTensor",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from uploader_core.plugin import SourceError
+from uploader_core.plugin import SourceError, leads_out
 from uploader_lora.modules import FOLDER, MODULES, fitting_modules
 
 _ROLES: tuple[tuple[str, str], ...] = (
@@ -69,17 +69,11 @@ def companion_files(folder: Path) -> Mapping[str, Path]:
 def check_inside(folder: Path, path: Path) -> None:
     """Refuse a symbolic link that leads out of a folder, so that nothing foreign is published.
 
-    The Hub's cache is made of links from ``snapshots/<commit>/`` to ``blobs/`` next to it; those
-    are followed.
-
     Raises:
         SourceError: The file lies elsewhere.
     """
-    real, root = path.resolve(), folder.resolve()
-    # A folder of a snapshot, which holds one model of several, is as good as the whole.
-    snapshots = [place for place in (root, root.parent) if place.parent.name == "snapshots"]
-    allowed = [root, *(place.parents[1] / "blobs" for place in snapshots)]
-    if not any(real.is_relative_to(place) for place in allowed):
+    if leads_out(folder, path):
+        real = path.resolve()
         raise SourceError(
             f"{path.name} is a link to {real}, outside the folder, and would be published",
             owner=str(path),

@@ -87,6 +87,12 @@ _MERGE_IT = (
     "uploader run MERGED_FOLDER"
 )
 
+_LARGEST_ALPHA = 1e9
+_MOST_PATTERNS, _LONGEST_PATTERN = 20_000, 512
+# ``(a+)+``, ``(.*a){25}``: matching such a one can take longer than anybody lives. A question mark
+# behind a group is no repetition.
+_REPEATS_REPEATS = re.compile(r"[*+}][^()]*\)+(?:[*+]|\{\d)|(?:[*+][^*+]*){4}")
+
 _SAME_AS_LORA = {"gaussian", "eva", "loftq", "orthogonal"}
 _CHANGED_BASE = re.compile(r"(pissa|pissa_niter_\d+|olora|corda|lora_ga)")
 
@@ -253,7 +259,7 @@ class _Parser:
         return value
 
     def _number(self, key: str, value: Any) -> float:
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not abs(value) < _LARGEST_ALPHA:
             self._refuse(f"{key} = {str(value)[:40]} is no number")
         return float(value)
 
@@ -267,11 +273,16 @@ class _Parser:
         table = self._raw.get(key) or {}
         if not isinstance(table, dict):
             self._refuse(f"{key} is no table")
+        if len(table) > _MOST_PATTERNS:
+            self._refuse(f"{key} has {len(table):,} patterns")
         for pattern in table:
+            shown = pattern[:80]
             try:
                 re.compile(rf"(.*\.)?({pattern})$")
-            except re.error as error:
-                self._refuse(f"{key}[{pattern!r}] is no regular expression: {error}")
+            except (re.error, OverflowError, RecursionError) as error:
+                self._refuse(f"{key}[{shown!r}] is no regular expression: {error}")
+            if len(pattern) > _LONGEST_PATTERN or _REPEATS_REPEATS.search(pattern):
+                self._refuse(f"{key}[{shown!r}] may take for ever: it repeats what repeats")
         return table
 
     def _names(self, key: str) -> tuple[str, ...]:

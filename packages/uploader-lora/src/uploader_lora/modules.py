@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from uploader_core.plugin import Finding, SourceError, parse_json
+from uploader_core.plugin import Finding, SourceError, read_json
 
 MODULES = "modules.json"
 
@@ -32,7 +32,7 @@ def module_folders(modules: Path) -> dict[str, str]:
         SourceError: It cannot be read.
     """
     try:
-        data = parse_json(modules.read_text("utf-8"))
+        data = read_json(modules)
         if not isinstance(data, list):
             raise ValueError("it is not a list")
     except (OSError, ValueError) as error:

@@ -11,29 +11,31 @@ from uploader_core.plugin import (
     CHUNK,
     SourceError,
     StoredTensor,
-    parse_json,
     read_header,
 )
+from uploader_core.plugin import read_json as read_untrusted
 
-MAX_INDEX = 32 << 20
-"""Largest index or configuration file in bytes that is parsed."""
+MAX_INDEX, MAX_CONFIG, MAX_TOKENIZER = 32 << 20, 8 << 20, 128 << 20
+"""Largest index, configuration and list of tokens in bytes that are parsed."""
 
 _SHARD = re.compile(r"[\w.\-+]+\.safetensors", re.ASCII)
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path, most: int = MAX_CONFIG) -> dict[str, Any]:
     """Read a JSON object.
+
+    Args:
+        file: The file.
+        most: Bytes; what is larger is not read.
 
     Raises:
         SourceError: Missing, unreadable, too large, not JSON, or not an object.
     """
     try:
-        if file.stat().st_size > MAX_INDEX:
-            raise ValueError(f"it is larger than {MAX_INDEX:,} bytes")
-        data = parse_json(file.read_text("utf-8"))
+        data = read_untrusted(file, most=most)
         if not isinstance(data, dict):
             raise ValueError("it is not a JSON object")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise SourceError(
             f"{file.name} cannot be read: {reason}",
@@ -114,7 +116,7 @@ def _index(folder: Path, stem: str) -> Path:
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    weight_map = read_json(index).get("weight_map")
+    weight_map = read_json(index, MAX_INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         _refuse(index, "it has no weight_map")
     for name, shard in weight_map.items():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import digests_of, is_remembering, remembered
-from uploader_lora.stored import read_json
+from uploader_lora.stored import MAX_TOKENIZER, read_json
 
 # The order in which transformers adds those that the vocabulary lacks
 # (``PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES``).
@@ -99,7 +99,7 @@ def _parse(files: Mapping[str, Path]) -> TokenIds | None:
         config = {**config, **_object(files.get("special_tokens_map.json"))}
     named = {name: text for name in _NAMED if (text := _text(config.get(name)))}
     if "tokenizer.json" in files:
-        tokenizer = read_json(files["tokenizer.json"])
+        tokenizer = read_json(files["tokenizer.json"], MAX_TOKENIZER)
         ids = _vocabulary(tokenizer.get("model"))
         added = _items(tokenizer.get("added_tokens"))
     else:
@@ -140,7 +140,11 @@ def _older_vocabulary(files: Mapping[str, Path]) -> dict[str, int]:
     if "tokenizer.model" in files:
         return {piece: i for i, piece in enumerate(_pieces(files["tokenizer.model"].read_bytes()))}
     if "vocab.json" in files:
-        return {token: i for token, i in read_json(files["vocab.json"]).items() if type(i) is int}
+        return {
+            token: i
+            for token, i in read_json(files["vocab.json"], MAX_TOKENIZER).items()
+            if type(i) is int
+        }
     if "vocab.txt" in files:
         lines = files["vocab.txt"].read_text("utf-8", "replace").split("\n")
         return {token.rstrip("\r"): i for i, token in enumerate(lines) if token}

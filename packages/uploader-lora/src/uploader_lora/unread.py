@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from uploader_core.plugin import Artifact, Finding, PlanContext
-from uploader_lora.stored import has_weights, read_json, weight_files
+from uploader_lora.stored import MAX_INDEX, has_weights, read_json, weight_files
 
 _WEIGHTS = re.compile(r"[^/]+\.(safetensors|bin|pt|pth|ckpt)", re.I)
 # Endings that say nothing: only a name that speaks of weights makes it one.
@@ -76,7 +76,7 @@ def unread_in(folder: Path, stem: str, unfetched: Iterable[str] = ()) -> tuple[s
     index = folder / f"{stem}.safetensors.index.json"
     if index.is_file():
         # Shards that a newer single file took the place of are no part that is missed.
-        named = read_json(index).get("weight_map")
+        named = read_json(index, MAX_INDEX).get("weight_map")
         read |= set(map(str, named.values())) if isinstance(named, dict) else set()
     if stem == "model":
         return unread_beside_model(names, read)

@@ -12,7 +12,7 @@ from uploader_core.plugin import (
 from uploader_lora import describe_positions, read_json
 from uploader_lora.companions import companion_files
 from uploader_lora.unread import refusals, unfetched_of, unread_in
-from uploader_merged.base.stops import GENERATION, out_of_range, silent_end
+from uploader_merged.base.stops import GENERATION, MAX_GENERATION, out_of_range, silent_end
 from uploader_merged.base.storage import is_narrower
 from uploader_merged.base.tying import FLAG, embedding_name, head_name, is_contradicted
 from uploader_merged.checkpoint import Checkpoint
@@ -128,7 +128,7 @@ def _out_of_range(checkpoint: Checkpoint) -> Iterator[Finding]:
         parts["text_config"] = text
     generation = {f.name: f.path for f in checkpoint.companions()}.get(GENERATION)
     if generation is not None:
-        parts[GENERATION] = read_json(generation)
+        parts[GENERATION] = read_json(generation, MAX_GENERATION)
     wrong = list(out_of_range(parts, rows))
     if wrong:
         yield Finding(

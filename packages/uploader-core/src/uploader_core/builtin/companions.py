@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from uploader_core import lineage
 from uploader_core.artifact import Artifact
-from uploader_core.card_head import card_metadata
+from uploader_core.card_head import card_metadata, read_card
 from uploader_core.contract.step_context import StepContext
 from uploader_core.model_licence import licence_of
 
@@ -20,7 +18,7 @@ def write(context: StepContext) -> Artifact:
     """
     (artifact,) = context.inputs
     base = context.sources.get("base") or context.sources.get("checkpoint")
-    licence = licence_of(base, card_metadata(_card(base)), None)
+    licence = licence_of(base, card_metadata(read_card(base)), None)
     there = {file.name for file in artifact.files}
     # Where the base came without, people put them beside the fine-tune.
     for path in (*licence_of(context.sources.get("adapter"), {}, None).files, *licence.files):
@@ -31,10 +29,3 @@ def write(context: StepContext) -> Artifact:
     if licence.notice_file and not any(name.upper().startswith(_NOTICE) for name in there):
         context.output.write(_NOTICE, licence.notice_file + "\n", role="document")
     return lineage.write(context)
-
-
-def _card(folder: Path | None) -> str:
-    try:
-        return (folder / "README.md").read_text("utf-8", "replace") if folder else ""
-    except OSError:
-        return ""

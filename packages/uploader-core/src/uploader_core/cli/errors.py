@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import click
 
-from uploader_core.errors import UploaderError
+from uploader_core.errors import UploaderError, UsageError
+from uploader_core.human_text import visible
 
 
 def show(error: Exception, arguments: Sequence[str]) -> int:
@@ -25,6 +26,8 @@ def show(error: Exception, arguments: Sequence[str]) -> int:
             safe="finished steps are kept",
             next="run it again as `uploader --debug ...` and report what it prints",
         )
+    if isinstance(error, UsageError) and not error.next:
+        error = error.replace(next="correct what it names, and run the same command again")
     if "--json" in arguments:
         line = {
             "type": "exit_error",
@@ -34,11 +37,11 @@ def show(error: Exception, arguments: Sequence[str]) -> int:
         click.echo(json.dumps(line, ensure_ascii=False), err=True)
         return error.exit_code
     click.secho("error", fg="red", bold=True, nl=False, err=True)
-    click.echo(f" {error.what}", err=True)
+    click.echo(f" {visible(error.what)}", err=True)
     for label, text in (("from", error.owner), ("safe", error.safe), ("next", error.next)):
         if text:
             click.secho(f"  {label:<6}", dim=True, nl=False, err=True)
-            click.echo(text, err=True)
+            click.echo(visible(text), err=True)
     click.secho(f"  {'id':<6}", dim=True, nl=False, err=True)
     click.echo(f"{error.error_id} (exit code {error.exit_code})", err=True)
     return error.exit_code

@@ -7,6 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from uploader_core.human_text import visible
+
 
 def make_console(*, stderr: bool = False) -> Console:
     """Return the console; ``NO_COLOR`` and ``TERM=dumb`` are honoured by rich."""
@@ -18,6 +20,7 @@ def show_field(console: Console, label: str, text: str, *, style: str = "dim") -
 
     On a terminal the text stays in its column; elsewhere it is one line, for grep and for logs.
     """
+    text = visible(text)
     if not console.is_terminal:
         console.print(f"  [{style}]{label:<8}[/]{escape(text)}", soft_wrap=True)
         return

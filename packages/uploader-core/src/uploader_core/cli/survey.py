@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from uploader_core.card_head import card_metadata
+from uploader_core.card_head import card_metadata, read_card
 from uploader_core.cli.render import show_field
 from uploader_core.contract.specs import Finding
 from uploader_core.human_text import duration_text, size_text
@@ -42,11 +42,7 @@ def _licence(plan: Plan) -> str | None:
     base = artifacts.get("base") or artifacts.get("checkpoint")
     if base is None:
         return None
-    try:
-        text = (base.path / "README.md").read_text("utf-8")
-    except (OSError, ValueError):
-        return None
-    head = card_metadata(text)
+    head = card_metadata(read_card(base.path))
     named = licence_of(None, head, None).name or head.get("license")
     return f"{' '.join(named.split())}, of the base" if isinstance(named, str) else None
 

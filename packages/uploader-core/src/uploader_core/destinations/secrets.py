@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uploader_core.artifact import UploadFile
+from uploader_core.card_head import read_card
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import RefusedError
+from uploader_core.manifest_file import CARD
 from uploader_core.secret_patterns import secret_patterns
 
 LARGEST = 8 << 20
@@ -103,9 +105,9 @@ def secrets_in_sources(
         if not folder.is_dir():
             continue
         paths = sorted(path for path in folder.iterdir() if _TRAVELS.fullmatch(path.name))
-        card = folder / "README.md"
-        if kind != "base" and card.is_file():
-            paths += [card] * has_own_words(card.read_text("utf-8", errors="replace"))
+        text = read_card(folder)
+        if kind != "base" and text:
+            paths += [folder / CARD] * has_own_words(text)
         for path in (*paths, *sorted(folder.glob("additional_chat_templates/*.jinja"))):
             if path.is_file() and path.stat().st_size <= LARGEST:
                 for leak in _find(path.relative_to(folder).as_posix(), path):

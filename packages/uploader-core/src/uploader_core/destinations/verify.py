@@ -10,7 +10,10 @@ from uploader_core.destinations.verification import Problem, Verification
 from uploader_core.disk.safe_write import child, hash_file
 from uploader_core.errors import IntegrityError, UsageError
 from uploader_core.manifest_file import DETACHED, LOADS, NAME, SCHEMA, files_in, is_loaded
-from uploader_core.untrusted_json import expect, parse_json, read_as
+from uploader_core.untrusted_json import expect, parse_json, read_as, read_text
+
+_LARGEST_MANIFEST = 64 << 20
+"""Bytes of a manifest; one of a hundred thousand files has 20 MB."""
 
 _LARGEST = 16 << 20
 """Bytes; no document about a place is larger, even one of a hundred thousand files."""
@@ -148,12 +151,18 @@ def verify_folder(
         raise UsageError(
             f"{folder} has no {NAME}", next="give the folder that `uploader run` wrote"
         )
-    manifest = path.read_bytes()
+    try:
+        manifest = read_text(path, most=_LARGEST_MANIFEST).encode()
+    except ValueError as error:
+        raise IntegrityError(f"{path} is damaged: {error}", next="run the release again") from error
     listed = read_manifest(manifest, str(path))
     there = {name: (folder / name).lstat().st_size for name in files_in(folder)}
     problems = [*find_strangers(manifest, there)]
     for file in listed:
-        what = _compare(child(folder, file.name), file.size, file.sha256, full=full)
+        try:
+            what = _compare(child(folder, file.name), file.size, file.sha256, full=full)
+        except OSError as error:  # a name that no file can have
+            what = f"cannot be read: {error.strerror}"
         if what is not None:
             problems.append(Problem(path=file.name, what=what))
         tick(file.name, file.size)

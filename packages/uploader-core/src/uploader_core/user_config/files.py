@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.errors import UsageError
+from uploader_core.untrusted_json import read_text
 from uploader_core.user_config.configuration import FILE, Config
 
 if sys.version_info >= (3, 11):
@@ -114,7 +115,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         UsageError: It cannot be read.
     """
     try:
-        data: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        data: dict[str, Any] = tomllib.loads(read_text(path))
         return data
+    except RecursionError:
+        raise _unreadable(path, "it is nested too deeply") from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
+        raise _unreadable(path, str(error)) from error
+
+
+def _unreadable(path: Path, why: str) -> UsageError:
+    return UsageError(f"{path} cannot be read: {why}", next=f"correct {path.name}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uploader_core.plugin import parse_json
+from uploader_core.plugin import RefusedError, parse_json
 from uploader_lora import read_json
 from uploader_lora.tokens import TokenIds, read_token_ids
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _OBEYS = re.compile(r"(Code)?Llama|Gemma|Cohere")
+_MOST_TOKENS = 1 << 24
 _CONTROL, _USER_DEFINED = 3, 4  # ModelProto.SentencePiece.Type
 
 
@@ -125,7 +126,15 @@ def _from_json(path: Path, ids: TokenIds) -> OwnTokenizer:
     missing = sorted(ids.special - found, key=ids.ids.__getitem__)
     tokenizer.add_special_tokens([Added(t, special=True, normalized=False) for t in missing])
     vocabulary = tokenizer.get_vocab()
-    tokens: list[str | None] = [None] * (max(vocabulary.values()) + 1)
+    highest = max(vocabulary.values(), default=-1)
+    if highest >= _MOST_TOKENS:
+        raise RefusedError(
+            f"the tokenizer has a token with the number {highest:,}",
+            owner=str(path),
+            safe="nothing was written",
+            next="save the tokenizer that the model was trained with",
+        )
+    tokens: list[str | None] = [None] * (highest + 1)
     for token, i in vocabulary.items():
         tokens[i] = token
     normalised = tokenizer.normalizer is not None

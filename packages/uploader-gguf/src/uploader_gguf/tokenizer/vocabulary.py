@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import Json, RefusedError, digests_of, parse_json
+from uploader_core.plugin import Json, RefusedError, digests_of
+from uploader_lora import MAX_TOKENIZER, read_json
 
 Known = Callable[[Path], "str | None"]
 """Asks llama.cpp for the name of the tokenizer in a folder; None when it does not know."""
@@ -149,12 +150,12 @@ class Resolver:
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise _unknown("the tokenizer has no tokenizer.json to compare", [])
-        ours = structure(parse_json(path.read_text("utf-8")))
+        ours = structure(read_json(path, MAX_TOKENIZER))
         for normalizer, pre_tokenizer, ignore_merges, name in FAMILIES:
             if ours == (normalizer, pre_tokenizer, ignore_merges):
                 return name
         if base is not None and (base / "tokenizer.json").is_file():
-            theirs = structure(parse_json((base / "tokenizer.json").read_text("utf-8")))
+            theirs = structure(read_json(base / "tokenizer.json", MAX_TOKENIZER))
             name_of_base = known(base) if theirs == ours else None
             if name_of_base is not None:
                 return name_of_base

@@ -27,6 +27,7 @@ from uploader_core.plugin import (
     licence_of,
     load_metadata,
     parse_json,
+    read_card,
     read_lineage,
 )
 from uploader_hf.model_card import training
@@ -73,7 +74,7 @@ def write(context: StepContext) -> Artifact:
     """
     (artifact,) = context.inputs
     base = context.sources.get("base") or context.sources.get("checkpoint")
-    head = card_metadata(_read(base))
+    head = card_metadata(read_card(base))
     licence = licence_of(base, head, _base_id(context), of_base=not _is_own_model(context))
     lineage = read_lineage(context.sources)
     picture = training.curve(lineage)
@@ -212,7 +213,7 @@ def own_card(context: StepContext | PlanContext) -> Card:
     folder = context.sources.get("adapter")
     if folder is None and _is_own_model(context):
         folder = context.sources.get("checkpoint")
-    card = take_apart(_read(folder))
+    card = take_apart(read_card(folder))
     before, after = (without_private_paths(text) for text in (card.before, card.after))
     return replace(card, before=before, after=after)
 
@@ -220,7 +221,7 @@ def own_card(context: StepContext | PlanContext) -> Card:
 def check(context: PlanContext) -> Iterator[Finding]:
     """Say which paths of a README are not published as they are."""
     folder = context.sources.get("adapter") or context.sources.get("checkpoint")
-    text = _read(folder)
+    text = read_card(folder)
     if is_generated(text):
         return
     paths = [*dict.fromkeys(private_paths(text))]
@@ -267,15 +268,6 @@ def _own_licence(own: Card, licence: Licence) -> str:
     if not licence.of_base or not isinstance(named, str) or named == licence.name:
         return ""
     return named
-
-
-def _read(folder: Path | None) -> str:
-    if folder is None:
-        return ""
-    try:
-        return (folder / "README.md").read_text("utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _base_id(context: StepContext) -> str | None:

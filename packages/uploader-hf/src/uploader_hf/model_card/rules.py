@@ -44,7 +44,7 @@ def _errors(data: dict[str, Any]) -> Iterator[str]:
             if not isinstance(value, str) or not _ID.fullmatch(value) or ".." in value:
                 yield f'"{name}" with value {value!r} is not valid. Use a model id from https://hf.co.'
     for value in _values(data.get("license")):
-        if value not in LICENCES:
+        if not isinstance(value, str) or value not in LICENCES:
             yield f'"license" must be one of the known identifiers, not {value!r}'
     name = str(data.get("license_name", "unnamed"))
     if data.get("license") == "other" and not re.fullmatch(r"[a-z0-9][a-z0-9.+_-]*", name):
@@ -52,7 +52,7 @@ def _errors(data: dict[str, Any]) -> Iterator[str]:
     link = data.get("license_link")
     if link is not None and not re.fullmatch(r"LICENSE(\.md|\.txt)?|https?://\S+", str(link)):
         yield '"license_link" must be LICENSE, LICENSE.md or an address'
-    if data.get("base_model_relation", "adapter") not in RELATIONS:
+    if str(data.get("base_model_relation", "adapter")) not in RELATIONS:
         yield f'"base_model_relation" must be one of {", ".join(sorted(RELATIONS))}'
     for value in _values(data.get("language")):
         if not isinstance(value, str) or not _LANGUAGE.fullmatch(value):

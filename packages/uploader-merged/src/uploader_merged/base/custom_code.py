@@ -16,12 +16,14 @@ from typing import Any
 from uploader_core.plugin import Finding
 from uploader_lora import read_json
 from uploader_merged.base.companions import CompanionFile
+from uploader_merged.base.config_values import code_findings
 
 KEY = "auto_map"
 _ELSEWHERE = "--"
 _FILES = {
     *("tokenizer_config.json", "processor_config.json", "preprocessor_config.json"),
     *("video_preprocessor_config.json", "image_processor_config.json"),
+    "generation_config.json",
 }
 
 
@@ -76,6 +78,7 @@ def check_code(
     """
     holders = {"config.json": config, **{file.name: _data(file) for file in files}}
     missing = {name: list(bare_classes(data)) for name, data in holders.items()}
+    yield from code_findings(holders)
     named = sorted({cls.split(".")[0] + ".py" for found in missing.values() for cls in found})
     if named:
         places = ", ".join(name for name, found in missing.items() if found)

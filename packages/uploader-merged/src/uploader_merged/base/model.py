@@ -9,6 +9,7 @@ from typing import Any
 
 from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor, has_weights, read_json, read_stored
+from uploader_merged.base.config_values import check_values
 from uploader_merged.base.packed import SIXTEEN_BIT, quantisation, widen
 from uploader_merged.base.packed_tensor import PackedTensor
 from uploader_merged.base.unfinished import (
@@ -65,6 +66,7 @@ def read_base(folder: Path) -> BaseModel:
             next="add --base PATH with the folder of the base model",
         )
     config: Mapping[str, Any] = read_json(folder / CONFIG)
+    check_values(folder / CONFIG, config)
     _refuse_quantised_parts(folder, config)
     if not has_weights(folder, STEM):
         refuse_without_weights(folder)

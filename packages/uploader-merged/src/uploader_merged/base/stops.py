@@ -25,6 +25,8 @@ from uploader_lora.companions import companion_files, companion_role
 from uploader_lora.tokens import TokenIds, read_token_ids
 
 GENERATION = "generation_config.json"
+MAX_GENERATION = 1 << 20
+"""Bytes; it has some dozens of settings."""
 EOS = "eos_token_id"
 _GENERATES = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
 # What the templates of well-known models end a turn with.
@@ -82,7 +84,7 @@ def find_stops(
         return None
     holder: Mapping[str, Any]
     if GENERATION in files:
-        file, holder = GENERATION, read_json(files[GENERATION])
+        file, holder = GENERATION, read_json(files[GENERATION], MAX_GENERATION)
     elif any(str(name).endswith(_GENERATES) for name in config.get("architectures") or ()):
         file, holder = "config.json", _holder(config)
         if EOS not in holder:

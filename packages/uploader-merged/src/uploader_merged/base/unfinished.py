@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from uploader_core.plugin import SourceError
-from uploader_lora import StoredTensor, read_header, read_json
+from uploader_lora import MAX_INDEX, StoredTensor, read_header, read_json
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _SINGLE = "model.safetensors"
@@ -126,7 +126,7 @@ def refuse_two_saves(folder: Path, tensors: Mapping[str, StoredTensor]) -> None:
     single, index = folder / _SINGLE, folder / _INDEX
     if not (single.is_file() and index.is_file()):
         return
-    named = read_json(index).get("weight_map")
+    named = read_json(index, MAX_INDEX).get("weight_map")
     if not isinstance(named, dict):
         return
     shards = [child for child in folder.iterdir() if child.name in named.values()]

@@ -24,11 +24,12 @@ from uploader_core.contract.sources import Fetch, Identify, is_local
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import SourceError
 from uploader_core.lineage import NAME as LINEAGE
-from uploader_core.untrusted_json import parse_json
+from uploader_core.untrusted_json import read_json
 
 CONFIG = "adapter_config.json"
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_LONGEST_NAME = 1000
 _MOVING = {"main", "master"}
 """Branches that pin nothing: everybody gets them who asks for no revision."""
 
@@ -86,6 +87,13 @@ def read_claim(folder: Path) -> Claim:
     config = read_config(folder / CONFIG)
     named = config.get("base_model_name_or_path")
     name = named if isinstance(named, str) and named else None
+    if name is not None and (len(name) > _LONGEST_NAME or "\0" in name):
+        raise SourceError(
+            f"base_model_name_or_path is {name[:60]!r}, which names no model",
+            owner=str(folder / CONFIG),
+            safe="nothing was written",
+            next="add --base PATH_OR_ID, and correct it there",
+        )
     revision = config.get("revision") or None
     if revision is not None and not isinstance(revision, str):
         raise SourceError(
@@ -97,7 +105,7 @@ def read_claim(folder: Path) -> Claim:
     said_in = f"revision in {folder / CONFIG}"
     if revision is None or not _COMMIT.fullmatch(revision):
         try:
-            known = parse_json((folder / LINEAGE).read_text("utf-8"))
+            known = read_json(folder / LINEAGE)
         except (OSError, ValueError):
             known = None
         commit = known.get("base_revision") if isinstance(known, dict) else None
@@ -114,7 +122,7 @@ def read_config(path: Path) -> dict[str, Json]:
         SourceError: It is no JSON object.
     """
     try:
-        config = parse_json(path.read_text("utf-8"))
+        config = read_json(path)
     except (OSError, ValueError) as error:
         raise SourceError(
             f"{path} cannot be read: {error}", next="save the adapter again with save_pretrained"

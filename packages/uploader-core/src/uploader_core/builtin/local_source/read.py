@@ -40,6 +40,8 @@ from uploader_core.contract.context import FetchedSource
 from uploader_core.contract.sources import STACK, ReaderContext, Sources
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import SourceError, UploaderError, UsageError
+from uploader_core.manifest_file import CARD
+from uploader_core.model_files import leads_out
 
 
 def read(context: ReaderContext) -> Sources:
@@ -60,6 +62,8 @@ def read(context: ReaderContext) -> Sources:
         refuse_unusable_copy(fetched)
     elif (folder / CONFIG).is_file() or (folder / "config.json").is_file():
         refuse_unusable(folder)
+    if fetched is None:
+        _refuse_foreign_card(folder)
     if (folder / CONFIG).is_file():
         opened = _adapters([(folder, 1.0), *parts], context, fetched)
     elif not (folder / "config.json").is_file():
@@ -77,6 +81,18 @@ def read(context: ReaderContext) -> Sources:
         opened = _model(folder, context.base, fetched)
     name = "" if fetched is None else fetched.model_id.rsplit("/", 1)[-1]
     return replace(opened, fetched=fetched, name=name or default_name(opened.folder))
+
+
+def _refuse_foreign_card(folder: Path) -> None:
+    """Refuse a card that is no file of the folder; its words would be published."""
+    card = folder / CARD
+    if card.exists() and (not card.is_file() or leads_out(folder, card)):
+        raise SourceError(
+            f"{CARD} is a link out of the folder, or no file, and it would be published",
+            owner=str(card),
+            safe="nothing was written",
+            next="put a copy in its place, or take it away",
+        )
 
 
 def _model(folder: Path, base: str | None, fetched: FetchedSource | None) -> Sources:

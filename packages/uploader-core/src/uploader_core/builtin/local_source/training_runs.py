@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 from uploader_core.builtin.local_source.folder_files import has_weights
 from uploader_core.lineage import NAME as FILE
 from uploader_core.lineage import STATE
+from uploader_core.untrusted_json import LARGEST_STATE, read_json
 
 DEPTH = 5
 """Folders below the given one that are looked into."""
@@ -163,7 +163,7 @@ def _finished(lineage: dict[str, Any], model: Path) -> float:
 def _json(path: Path) -> dict[str, Any]:
     """Read an object; what cannot be read says nothing."""
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = read_json(path, most=LARGEST_STATE)
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -16,7 +16,7 @@ from uploader_core.builtin.local_source.folder_files import has_weights, names_i
 from uploader_core.builtin.local_source.unusable_table import TABLE, Unusable
 from uploader_core.contract.context import FetchedSource
 from uploader_core.errors import SourceError
-from uploader_core.untrusted_json import parse_json
+from uploader_core.untrusted_json import read_json
 
 _MOST = 5000
 """Names that are looked at; shards of a large model are some hundreds."""
@@ -124,10 +124,17 @@ def _names(folder: Path) -> Iterator[str]:
         for entry in entries[:left]:
             left -= 1
             name = prefix + entry.name
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 yield name
             elif name.count("/") < 2:
                 queue.append((Path(entry.path), f"{name}/"))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a circle of links
+        return False
 
 
 def _refusal(sort: Unusable, root: Path, match: re.Match[str], *, is_folder: bool) -> SourceError:
@@ -153,7 +160,7 @@ def _refusal(sort: Unusable, root: Path, match: re.Match[str], *, is_folder: boo
 def _mlx_model(root: Path) -> str:
     """Return the base that MLX wrote down, MODEL where it is not known."""
     try:
-        config = parse_json((root / "adapter_config.json").read_text("utf-8"))
+        config = read_json(root / "adapter_config.json")
     except (OSError, ValueError):
         return "MODEL"
     model = config.get("model") if isinstance(config, dict) else None
