@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from uploader_core.cli.commands import GROUP as COMMANDS
 from uploader_core.cli.plugin_file import advertised
 from uploader_core.contract.settings import Setting, fields_of, from_json, to_json
 from uploader_core.contract.specs import (
@@ -174,7 +175,10 @@ class PluginConformance:
                f"more than {self.modules_at_import}: move imports into functions")  # fmt: skip
 
     def test_nothing_private_of_core_is_imported(self) -> None:
-        """Of uploader-core, a plugin's sources import ``uploader_core.plugin`` and nothing else."""
+        """Of uploader-core, a plugin's sources import ``uploader_core.plugin`` and nothing else.
+
+        A distribution that has commands imports ``uploader_core.api`` for them, as programs do.
+        """
         claim = self.registry().claims(self.plugin)[0]
         if claim.distribution == "uploader-core":
             return
@@ -183,11 +187,12 @@ class PluginConformance:
         expect(origin, f"the sources of {claim.module} were not found")
         path = Path(str(origin))
         files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+        public = {"plugin", *(("api",) if _has_commands(claim.distribution) else ())}
         private = [
             f"{file.name}:{line}: {name}"
             for file in files
             for line, name in _imports(ast.parse(file.read_text("utf-8")))
-            if name.split(".")[0] == "uploader_core" and name.split(".")[1:2] != ["plugin"]
+            if name.split(".")[0] == "uploader_core" and name.split(".")[1] not in public
         ]
         expect(not private, "these may change without notice: " + ", ".join(private))
 
@@ -282,6 +287,14 @@ class StepConformance(PluginConformance):
         expect(found, f"{cls.plugin} has no {what} {cls.spec}".rstrip())
         expect(len(found) == 1, f"{cls.plugin} has several {what}s: set `spec` to one of {names}")
         return found[0]
+
+
+def _has_commands(distribution: str) -> bool:
+    """Return whether a distribution has commands, which are programs."""
+    import importlib_metadata
+
+    points = importlib_metadata.distribution(distribution).entry_points
+    return any(point.group == COMMANDS for point in points)
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from uploader_core.artifact import Artifact
+from uploader_core.artifact import Artifact, Json, UploadFile
 from uploader_core.contract.specs import DocumentSpec
+from uploader_core.disk.safe_write import hash_file, write_json
+from uploader_core.manifest_file import NAME, SCHEMA
 from uploader_core.planning.step_request import section_of
+from uploader_core.plugins.entry_points import import_dotted
 from uploader_core.plugins.registry import Plugin
 from uploader_core.workers.messages import SectionRequest, Warned
+from uploader_kit.announcing import not_tried
 from uploader_kit.conditions import Conditions
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.differences import cause, difference
@@ -119,6 +124,9 @@ class DocumentConformance(StepConformance):
             plugin: Plugin = self.load()
             inputs = self.artifacts(self.root("inputs"))
             settings = resolve_settings(plugin, spec, self.settings)
+            if spec.when is not None and not import_dotted(spec.when, self.plugin)(settings):
+                not_tried("these settings leave it out: a test class of yours gives it others")
+            of_place = spec.scope == "place"
             sections: tuple[SectionRequest, ...] = ()
             if spec.section is not None:
                 kinds = [a.kind for a in inputs]
@@ -133,6 +141,9 @@ class DocumentConformance(StepConformance):
                 inputs=inputs,
                 settings=settings,
                 sections=sections,
+                # A place that an upload brings files to; of a release folder it would be a part.
+                target="a-place" if of_place else None,
+                files=_files_of(inputs, self.root("place")) if of_place else (),
                 limit=self.limit,
             )
         return cls._trial
@@ -152,3 +163,31 @@ class DocumentConformance(StepConformance):
             name: (artifact.path / name).read_text("utf-8", errors="replace")
             for name in sorted(listed)
         }
+
+
+def _files_of(inputs: Iterable[Artifact], folder: Path) -> tuple[UploadFile, ...]:
+    """Return what is at a place: the files of artifacts, each in a folder, and a manifest."""
+    found = [
+        UploadFile(
+            name=f"{artifact.kind}/{file.name}",
+            path=artifact.path / file.name,
+            size=file.size,
+            sha256=hash_file(artifact.path / file.name)[1],
+            role=file.role,
+            kind=artifact.kind,
+        )
+        for artifact in inputs
+        for file in artifact.files
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / NAME
+    listed: list[Json] = [
+        {"path": f.name, "size": f.size, "sha256": f.sha256, "role": f.role, "kind": f.kind}
+        for f in found
+    ]
+    digest = write_json(path, {"schema": SCHEMA, "files": listed, "loads": []})
+    size = path.stat().st_size
+    manifest = UploadFile(
+        name=NAME, path=path, size=size, sha256=digest, role="document", kind="document"
+    )
+    return (*found, manifest)

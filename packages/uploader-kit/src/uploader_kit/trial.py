@@ -266,7 +266,7 @@ class Trial:
             "trace": str(logs / "trace.txt"),
             "peak": str(logs / "peak.txt"),
             "roots": [str(self.root / name) for name in (*roots, "logs", "caches")],
-            "network": isinstance(self.spec, UploadSpec),
+            "network": request.network,
             "secrets": request.secrets,
             **conditions.rules,
             **(death.rules(self.output) if death is not None else {}),
@@ -351,7 +351,7 @@ class Trial:
             target=self.target,
             destination=None if scheme is None else f"{scheme}:{self.target}",
             settings=self.settings,
-            secrets=self.spec.secrets if isinstance(self.spec, UploadSpec) else (),
+            secrets=() if isinstance(self.spec, MakeSpec) else self.spec.secrets,
         )
         plan = Plan(
             sources=Sources(kind="adapter", folder=self.root, artifacts={}),
@@ -368,8 +368,9 @@ class Trial:
                 state=state,
             )  # fmt: skip
         return make_request(
-            RunStep, plan, step, self.inputs, output=output, work=work, units=self.units
-        )
+            RunStep, plan, step, self.inputs, output=output, work=work, units=self.units,
+            files=self.files,
+        )  # fmt: skip
 
 
 def _too_late(request: Request[Any], limit: float) -> StepFailedError:
