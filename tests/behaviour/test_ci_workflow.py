@@ -64,9 +64,11 @@ def job(hub: Any, uploader: Any, fine_tune: Path) -> Job:
         hub.store.create(f"me/tiny-{kind}", private=True)
         hub.identities.trust(f"me/tiny-{kind}", repository="acme/training", workflow="release.yml")
     root = fine_tune.parent
-    # What a shell of GitHub's has, and nothing of ours; pip may not look anywhere.
+    # What a shell of GitHub's has, and every plugin; pip may not look anywhere.
     environment = {
-        **{k: v for k, v in os.environ.items() if not re.search("TOKEN|SECRET|KEY|PASS", k)},
+        **{
+            k: v for k, v in os.environ.items() if not re.search("TOKEN|SECRET|KEY|PASS|DISABLE", k)
+        },
         **{k: v for k, v in uploader.environment.items() if k != "HF_TOKEN"},
         **hub.job(**CLAIMS),
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
@@ -80,29 +82,39 @@ def job(hub: Any, uploader: Any, fine_tune: Path) -> Job:
     return Job(root, environment)
 
 
+MEASURED = ("--option=--gguf-measure-contexts=2", "--option=--gguf-quants=Q8_0,Q2_K")
+
+
+def key(path: Path) -> str:
+    """Make a key to sign with: there is no Sigstore on this machine."""
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    made = ec.generate_private_key(ec.SECP256R1())
+    path.write_bytes(
+        made.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    )
+    return path.name
+
+
+def commits(hub: Any) -> list[str]:
+    return [line for line in hub.requests if "/commit/" in line]
+
+
 @needs_bash
 @pytest.mark.slow
-def test_tag_makes_measures_and_publishes(job: Job, hub: Any) -> None:
+def test_tag_makes_measures_signs_and_publishes(job: Job, hub: Any) -> None:
     pytest.importorskip("pip")
-    job.init(
-        "final_model",
-        "--to",
-        "hf:me/tiny",
-        "--plugins",
-        "lora,gguf",
-        "--max-kl",
-        "50",
-        "--option=--gguf-quants=Q8_0",
-        "--option=--gguf-measure-contexts=2",
-        "--no-sign",
-    )
+    signed = f"--option=--provenance-key={key(job.root / 'key.pem')}"
+    job.init("final_model", "--to", "hf:me/tiny", "--plugins", "lora,gguf", "--max-kl", "50",
+             *MEASURED, "--no-sign", signed)  # fmt: skip
     assert job.run(tag=True) == ("", 0), job.said
     for kind in ("LoRA", "GGUF"):
         repo = hub.store.repos[f"me/tiny-{kind}"]
         assert repo.private
         assert "v1" in repo.tags
-        names = hub.store.repos[repo.id].resolve("main").files
-        assert {"upload_manifest.json", "fidelity_gate.json"} <= names.keys()
+        names = repo.resolve("main").files.keys()
+        assert {"upload_manifest.json", "fidelity_gate.json", "model.sig"} <= names
     assert "gguf" in (job.root / "summary.md").read_text("utf-8")
     everything = "".join(job.said.values())
     assert "hf_jwt_" not in everything
@@ -113,21 +125,24 @@ def test_tag_makes_measures_and_publishes(job: Job, hub: Any) -> None:
 @pytest.mark.slow
 def test_what_lost_too_much_is_not_published(job: Job, hub: Any) -> None:
     pytest.importorskip("pip")
-    job.init(
-        "final_model",
-        "--to",
-        "hf:me/tiny",
-        "--plugins",
-        "gguf",
-        "--max-kl",
-        "1e-9",
-        "--option=--gguf-quants=Q2_K",
-        "--option=--gguf-measure-contexts=2",
-        "--no-sign",
-    )
+    job.init("final_model", "--to", "hf:me/tiny", "--plugins", "gguf", "--max-kl", "1e-9",
+             *MEASURED, "--no-sign")  # fmt: skip
     assert job.run(tag=True) == ("Make and measure", 9), job.said
-    assert not [line for line in hub.requests if "/commit/" in line]
+    assert not commits(hub)
     assert "allowed are 1e-09" in " ".join((job.root / "summary.md").read_text("utf-8").split())
+
+
+@needs_bash
+@pytest.mark.slow
+def test_what_cannot_be_signed_is_not_published(job: Job, hub: Any) -> None:
+    pytest.importorskip("pip")
+    pytest.importorskip("sigstore")
+    job.environment |= {"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "127.0.0.1"}
+    job.init("final_model", "--to", "hf:me/tiny", "--plugins", "lora")
+    step, code = job.run(tag=True)
+    assert (step, code in (3, 5)) == ("Sign and publish", True), job.said
+    assert "Sigstore did not sign" in " ".join(job.said[step].split())
+    assert not commits(hub)
 
 
 @needs_bash
@@ -136,5 +151,5 @@ def test_run_by_hand_publishes_nothing(job: Job, hub: Any) -> None:
     pytest.importorskip("pip")
     job.init("final_model", "--to", "hf:me/tiny", "--plugins", "lora", "--no-sign")
     assert job.run(tag=False) == ("", 0), job.said
-    assert not [line for line in hub.requests if line.startswith(("POST", "PUT"))]
+    assert not commits(hub)
     assert (job.root / "release" / "lora" / "adapter_model.safetensors").is_file()

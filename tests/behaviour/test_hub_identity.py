@@ -112,6 +112,19 @@ def test_job_without_identity_is_told_which_permission(
     assert "permissions: id-token: write" in " ".join((ended.stdout + ended.stderr).split())
 
 
+def test_token_that_is_quoted_back_is_seen_nowhere(uploader: Any, fine_tune: Path, ci: Any) -> None:
+    from loopback_hub import Fault
+
+    said = {"X-Error-Message": "{token} may not do this"}
+    ci.faults.add(Fault("refuse", "POST .*/commit/", status=403, times=99, headers=said))
+    ended = publish(uploader, fine_tune, "--debug")
+    assert ended.returncode in (3, 6)
+    written = [p.read_text("utf-8", "replace") for p in uploader.cwd.rglob("*") if p.is_file()]
+    for text in (ended.stdout, ended.stderr, *written):
+        assert "hf_jwt_" not in text
+        assert not any(part in text for token in ci.identities.given for part in token.split("."))
+
+
 def put(hub: Any, repo: Any, folder: Path) -> None:
     """Put a folder into a repository."""
     from huggingface_hub import CommitOperationAdd, HfApi

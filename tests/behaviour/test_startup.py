@@ -82,7 +82,7 @@ def test_run_imports_exactly_the_one_that_is_named(crowd: Path, fine_tune: Path)
     assert not loaded_plugins(modules)
     # Whoever documents what others make, or reads sources, is asked in every run; formats are not.
     ours = {m for m in modules if m.endswith(".plugin") and m.startswith("uploader_")}
-    own = {"uploader_core.builtin.plugin", "uploader_core.builtin.local_source.plugin"}
+    own = {f"uploader_core.builtin.{name}plugin" for name in ("", "local_source.", "gate.")}
     assert ours == {
         *("uploader_core.plugin", "uploader_lora.plugin", "uploader_hf.plugin"),
         *("uploader_ollama.plugin", "uploader_oci.plugin", "uploader_mlx.plugin"),

@@ -23,7 +23,8 @@ class Fault:
         path: Regular expression, searched in ``METHOD /path``.
         times: How many requests it hits.
         status: For ``refuse``.
-        headers: For ``refuse``, such as ``RateLimit`` or ``Retry-After``.
+        headers: For ``refuse``, such as ``RateLimit`` or ``Retry-After``. ``{token}`` in one is the
+            token of the request, which a careless server might quote.
         seconds: For ``stall`` and ``late``.
         after: For ``drop``, bytes.
     """

@@ -22,6 +22,7 @@ class Identities:
         requests: Requests after which one ends, however long it lasts; 0 for any number.
         trusted: By resource, the claims that an identity must have.
         jobs: What the CI says of a job, by what it proves itself with.
+        given: Tokens that were given for identities.
     """
 
     lifetime: int = 3600
@@ -29,6 +30,7 @@ class Identities:
     trusted: dict[str, list[Mapping[str, str]]] = field(default_factory=dict)
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     jobs: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    given: list[str] = field(default_factory=list)
     _ends: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def trust(self, resource: str, **claims: str) -> None:
@@ -55,6 +57,10 @@ class Identities:
         head = _encode(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
         body = _encode(json.dumps(dict(claims)).encode())
         return f"{head}.{body}.{self._sign(f'{head}.{body}')}"
+
+    def expire(self) -> None:
+        """End all tokens that were given so far, as after an hour."""
+        self._ends = dict.fromkeys(self._ends, (0.0, -1))
 
     def is_good(self, token: str) -> bool:
         """Count a request with an exchanged token; return whether it was still good."""
@@ -83,6 +89,7 @@ class Identities:
         """Return a new token for a resource."""
         sort = "jwt" if "/" in resource else "oauth"
         token = f"hf_{sort}_{self.sign({'resource': resource, 'nonce': secrets.token_hex(8)})}"
+        self.given.append(token)
         self._ends[token] = (time.monotonic() + self.lifetime, self.requests or -1)
         return token
 

@@ -28,10 +28,14 @@ def give_identity(handler: Handler) -> None:
     if asker not in known.jobs:
         raise Refusal(401, "this is no job")
     audience = handler.query.get("audience", "")
+    job, now = known.jobs[asker], int(time.time())
     claims = {
-        **known.jobs[asker],
+        "sub": f"repo:{job.get('repository')}:ref:{job.get('ref')}",
+        **job,
         "aud": audience,
-        "exp": time.time() + _SECONDS_OF_IDENTITY,
+        "iat": now,
+        "nbf": now,
+        "exp": now + _SECONDS_OF_IDENTITY,
         "jti": secrets.token_hex(8),
     }
     handler.answer({"value": known.sign(claims), "count": 1})

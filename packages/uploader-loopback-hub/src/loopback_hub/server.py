@@ -241,7 +241,9 @@ class Handler(BaseHTTPRequestHandler):
         self.body = Body(self, fault.after if fault and fault.kind == "drop" else None)
         try:
             if fault is not None and fault.kind == "refuse":
-                self.answer({"error": "ordered"}, status=fault.status, headers=fault.headers)
+                token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+                headers = {k: v.replace("{token}", token) for k, v in fault.headers.items()}
+                self.answer({"error": "ordered"}, status=fault.status, headers=headers)
                 return
             if fault is not None and fault.kind == "stall":
                 self.hub.closing.wait(fault.seconds)

@@ -85,12 +85,13 @@ def _set_timeout(seconds: float) -> None:
         build = client.build_request
 
         def build_in_time(*args: Any, **options: Any) -> Any:
-            headers = options.get("headers") or {}
-            keep_what_a_request_carries(headers.get("Authorization", ""), options.get("json"))
             # The client itself asks for "no timeout" here and there, such as in repo_info.
             if options.get("timeout", 0) is None:
                 del options["timeout"]
-            return build(*args, **options)
+            request = build(*args, **options)
+            header = request.headers.get("Authorization", "")
+            keep_what_a_request_carries(header, options.get("json"))
+            return request
 
         client.build_request = build_in_time  # type: ignore[method-assign]
         return client

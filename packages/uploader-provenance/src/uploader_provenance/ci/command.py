@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -91,6 +92,11 @@ def init(
     _refuse_expressions((*destinations, *kinds, *options, *limits, source, base or "", name or ""))
     if tags.strip() != tags or not re.fullmatch(r"[\w.*/+-]+", tags):
         raise UsageError(f"--tags {tags}: it is no pattern of tags", next='--tags "v*"')
+    if sign and find_spec("sigstore") is None:
+        raise UsageError(
+            "the identity of a job signs by Sigstore's client, which is not installed here",
+            next='pip install "uploader-provenance[keyless]", or --no-sign',
+        )
     found = pins(kinds, (to.partition(":")[0] for to in destinations), keyless=sign)
     if provider == "github":
         texts = {github.FILE: github.workflow(wanted)}
