@@ -36,6 +36,15 @@ SECRETS = {
     "jwt": "ey" + "JhbGciOiJIUzI1NiJ9.ey" + "JzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3",
     "hf-of-a-job": "hf" + "_jwt_ey" + f"JhbGciOiJI.ey{LETTERS}.{LETTERS}",
     "hf-of-an-account": "hf" + f"_oauth_{LETTERS}",
+    "service-for-models": "gsk" + f"_{LETTERS}",
+    "service": "dckr" + "_pat_AbCdEf0123456789xYzQAbCdEfG",
+    "google-access": "ya29" + f".a0{LETTERS}{LETTERS}",
+    "azure": "AccountKey=" + f"{LETTERS}{LETTERS}AbCdEf0123456789==",
+    "webhook": "https://hooks.slack" + f".com/services/T0ABCDEFG/B0ABCDEFG/{LETTERS[:24]}",
+    "bot": "1234567890" + f":AA{LETTERS[:33]}",
+    "neptune": "eyJ" + f"hcGlfYWRkcmVzcyI6{LETTERS}{LETTERS}==",
+    "kaggle": '{"username":"me","key":"' + "0123456789abcdef0123456789abcdef" + '"}',
+    "password": "DB_PASSWORD=" + "aB3dE6gH9jK2mN5pQ8sT",
     "address": "postgres://alice:" + "correct-horse@db.example.org/runs",
 }
 

@@ -55,6 +55,27 @@ _LIST: tuple[tuple[str, str, str, str], ...] = (
      r"(?i:wandb|weights.?(?:&|and).?biases).{0,60}?\b[0-9a-fA-F]{40}\b"),
     ("a private key", "-----begin", "", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"),
     ("a signed web token", "eyj", "", r"\beyJ[\w-]{10,500}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+    ("a key of a service for models", "gsk_ nvapi- pplx- xai- r8_ lsv2_ pcsk_ tgp_v1_", "",
+     r"\b(?:gsk_|nvapi-|pplx-|xai-|r8_|lsv2_(?:pt|sk)_|pcsk_|tgp_v1_)[A-Za-z0-9_-]{32,}"),
+    ("a token of a service", "dckr_pat_ dop_v1_ shpat_ glsa_ sg. gocspx- dapi", "",
+     r"\b(?:dckr_pat_[\w-]{20,}|dop_v1_[0-9a-f]{60,}|shpat_[0-9a-f]{32}|glsa_\w{32,}"
+     r"|SG\.[\w-]{20,24}\.[\w-]{40,}|GOCSPX-[\w-]{25,}|dapi[0-9a-f]{32})\b"),
+    ("an access token of Google", "ya29.", "", r"\bya29\.[\w-]{40,}"),
+    ("a key of Azure", "accountkey sharedaccesskey", "",
+     r"(?i:accountkey|sharedaccesskey)=[A-Za-z0-9+/]{43,}={0,2}"),
+    ("a webhook", "hooks.slack.com discord", "",
+     r"https://(?:hooks\.slack\.com/services/T\w{6,}/B\w{6,}/\w{20,}"
+     r"|discord(?:app)?\.com/api/webhooks/\d{15,}/[\w-]{50,})"),
+    ("a token of a bot", ":aa", "", r"\b\d{8,11}:AA[\w-]{32,34}(?![\w-])"),
+    ("a key of Neptune", "eyjhcglfywrkcmvzcyi6", "",
+     r"\beyJhcGlfYWRkcmVzcyI6[A-Za-z0-9+/]{40,}={0,2}"),
+    ("a key of Kaggle", "username", "",
+     r"\"username\\?\"\s?:.{1,60}\"key\\?\"\s?:\s?\\?\"[0-9a-f]{32}\b"),
+    ("a password or key",
+     "passw secret api_key apikey api-key access_key access_token auth_token", "",
+     r"(?i:passw(?:or)?d|secret(?:_?key)?|api[_-]?key|access_(?:key|token)|auth_token)\\?[\"']?"
+     r"\s{0,3}[:=]\s{0,3}\\?[\"']?(?=[^\s\"'\\]{0,80}\d)(?=[^\s\"'\\]{0,80}[a-z])"
+     r"(?=[^\s\"'\\]{0,80}[A-Z])[A-Za-z0-9+/_=-]{20,}(?=$|[\s\"'\\,;])"),
     ("a password in an address", "://", "",
      r"\b[a-z][a-z0-9+.-]{0,30}://[^\s/:@\"'<>{}]+:[^\s/:@\"'<>{}]{4,}@[\w.-]+"),
 )  # fmt: skip

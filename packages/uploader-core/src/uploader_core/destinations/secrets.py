@@ -31,6 +31,10 @@ _TRAVELS = re.compile(
     r"|tokenizer\.json|special_tokens_map\.json|added_tokens\.json|chat_template\.json"
 )
 """What the formats take over from a source. The card takes the words of a person as well."""
+_PLACEHOLDER = re.compile(
+    r"(?:AKIA|ASIA)\w*EXAMPLE|\w+://[^:]+:(?:pass(?:word|wd)?|pwd|secret|token)@.*", re.IGNORECASE
+)
+"""What documentation writes in the place of a secret."""
 _PLACEHOLDER_LETTERS = 6
 """A value with fewer different characters is ``xxxxxxxx``, written by somebody who took care."""
 
@@ -142,7 +146,7 @@ def _find(name: str, path: Path) -> Iterator[Leak]:
         for kind in secret_patterns()
         for start, text in _lines_with(content, [mark.encode() for mark in kind.marks])
         for value in (match[0] for match in kind.pattern.finditer(text))
-        if len(set(value[4:])) >= _PLACEHOLDER_LETTERS
+        if len(set(value[4:])) >= _PLACEHOLDER_LETTERS and not _PLACEHOLDER.fullmatch(value)
     }
     yield from sorted(leaks, key=lambda leak: (leak.line, leak.what, leak.fingerprint))
 
