@@ -308,6 +308,21 @@ def test_a_key_that_is_not_fit_is_refused_before_anything_is_made(
     assert not (command.cwd / "refused" / "lora").exists()
 
 
+def test_without_an_identity_nothing_is_signed_keyless(
+    command: Uploader, adapter: Path, keys: Path
+) -> None:
+    uploader = Uploader(command.cwd)
+    uploader.environment |= {**command.environment, "GITHUB_ACTIONS": "true"}
+    words = ["plan", adapter, "--plugins", "lora", "--provenance-keyless"]
+    refused = uploader(*words)
+    assert refused.returncode == 4, refused.stderr
+    assert "nothing here can prove who this is" in refused.stderr
+    assert "id-token: write" in refused.stderr
+    both = uploader(*words, *SIGN)
+    assert both.returncode == 2, both.stderr
+    assert "--provenance-keyless signs with no key of yours" in both.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="modes of files mean nothing here")
 def test_a_key_that_others_can_read_is_warned_of(
     command: Uploader, adapter: Path, keys: Path, tmp_path: Path

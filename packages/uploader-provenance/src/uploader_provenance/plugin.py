@@ -7,7 +7,13 @@ from typing import Literal
 
 from uploader_core.plugin import DocumentSpec, Resources, hookimpl
 from uploader_provenance.settings import BomSettings
-from uploader_provenance.signing.settings import SECRETS, ChecksumSettings, Settings
+from uploader_provenance.signing.settings import (
+    IDENTITY,
+    PASSWORD,
+    PRIVATE_KEY,
+    ChecksumSettings,
+    Settings,
+)
 from uploader_provenance.tensors.settings import TensorSettings
 
 
@@ -24,19 +30,21 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
         isolation="inline",
         order=80,
     )
-    # The last of a place: it is about all others as well.
-    yield DocumentSpec(
-        name="signature",
-        summary="a signature over every file, for the verifier of OpenSSF",
-        output="model.sig",
-        scope="place",
-        run="uploader_provenance.signing.step:sign",
-        check="uploader_provenance.signing.step:check",
-        settings=Settings,
-        when="uploader_provenance.signing.settings:is_signed",
-        secrets=SECRETS,
-        order=100,
-    )
+    # The last of a place: it is about all others as well. Two specs, of which a release has one at
+    # most: who signs with a key is shown no identity, and the other way round.
+    for name, when, secrets in _SIGNATURES:
+        yield DocumentSpec(
+            name=name,
+            summary="a signature over every file, for the verifier of OpenSSF",
+            output="model.sig",
+            scope="place",
+            run="uploader_provenance.signing.step:sign",
+            check="uploader_provenance.signing.step:check",
+            settings=Settings,
+            when=f"uploader_provenance.signing.settings:{when}",
+            secrets=secrets,
+            order=100,
+        )
     yield DocumentSpec(
         name="ml-bom",
         summary="CycloneDX ML-BOM: what the artifact was made of",
@@ -84,4 +92,9 @@ def uploader_documenters() -> Iterable[DocumentSpec]:
 _SPDX: tuple[tuple[str, Literal["artifact", "release"]], ...] = (
     ("spdx", "artifact"),
     ("release-spdx", "release"),
+)
+
+_SIGNATURES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("signature", "has_key", (PRIVATE_KEY, PASSWORD)),
+    ("keyless-signature", "is_keyless", IDENTITY),
 )

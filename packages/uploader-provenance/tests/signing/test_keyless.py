@@ -123,3 +123,11 @@ def test_a_plan_says_nothing_where_there_is_one(
     environment: dict[str, str], secrets: dict[str, str]
 ) -> None:
     assert [*keyless.examine(environment, secrets)] == []
+
+
+def test_who_signs_with_a_key_is_shown_no_identity() -> None:
+    from uploader_provenance.plugin import uploader_documenters
+
+    seen = {spec.name: {*spec.secrets} for spec in uploader_documenters() if spec.secrets}
+    assert seen.keys() == {"signature", "keyless-signature"}
+    assert not seen["signature"] & seen["keyless-signature"]

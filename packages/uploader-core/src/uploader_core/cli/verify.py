@@ -21,6 +21,7 @@ def verify(where: str, quick: bool, as_json: bool, debug: bool) -> int:
     A folder is read; a destination, such as hf:user/model or hf:user/model@v1, is asked what it
     has, and no weights are downloaded for it.
     """
+    from uploader_core.manifest_file import NAME
     from uploader_core.user_config import files
     from uploader_core.user_config.disabled import make_registry
     from uploader_core.verify import verify as verify_release
@@ -44,4 +45,7 @@ def verify(where: str, quick: bool, as_json: bool, debug: bool) -> int:
             f"{count_text(result.files, 'file')}, {size_text(result.size)}: {how} as recorded"
         )
         click.echo(f"  {result.where}")
+        beside = [name for name in result.documents if name != NAME]
+        if beside:
+            click.echo(f"  {', '.join(beside)} about all of it, not looked into by this command")
     return 0

@@ -17,10 +17,7 @@ IDENTITY = (
     "ACTIONS_ID_TOKEN_REQUEST_URL",
     "SIGSTORE_ID_TOKEN",
 )
-"""By what GitHub's and GitLab's jobs prove who they are."""
-
-SECRETS = (PRIVATE_KEY, PASSWORD, *IDENTITY)
-"""What the steps that sign see, and no others."""
+"""By what GitHub's and GitLab's jobs prove who they are. No step but one that signs is shown it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,9 +45,14 @@ class ChecksumSettings:
     checksums: bool = setting(True, help="write SHA256SUMS, for sha256sum --check")
 
 
-def is_signed(settings: Settings) -> bool:
-    """Return whether a release is signed."""
-    return settings.key is not None or settings.keyless
+def has_key(settings: Settings) -> bool:
+    """Return whether a release is signed with a key."""
+    return settings.key is not None
+
+
+def is_keyless(settings: Settings) -> bool:
+    """Return whether a release is signed with an identity."""
+    return settings.keyless
 
 
 def has_checksums(settings: ChecksumSettings) -> bool:
