@@ -189,3 +189,11 @@ def test_who_verifies_is_given_the_documents_and_the_names_of_others(
         file.truncate(100 << 20)
     (problem,) = verify_folder(release).problems
     assert problem.path == "SEAL" and "far too many" in problem.what
+
+
+def test_verify_names_the_documents_that_it_does_not_look_into(
+    uploader: Any, adapter: Path, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    assert run(uploader, adapter, release).returncode == 0
+    assert "LIST, SEAL about all of it" in uploader("verify", release).stdout
