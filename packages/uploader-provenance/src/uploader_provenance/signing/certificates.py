@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -118,16 +118,15 @@ def vouched_key(
     """
     try:
         own, *others = [x509.load_der_x509_certificate(der) for der in chain[:_LONGEST]]
-        key = own.public_key()
-    except ValueError as error:
-        raise _distrusted(f"{where} carries what is no certificate", where) from error
-    name = own.subject.rfc4514_string()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not may_sign(own):
-        raise _distrusted(f"{where}: the certificate of {name} is not for signatures", where)
-    at = own.not_valid_before_utc
-    if own not in roots and not _leads_to(own, others, roots, at):
-        raise _distrusted(f"{where}: none of the given roots vouches for {name}", where)
-    return key
+        key, name = own.public_key(), own.subject.rfc4514_string()
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not may_sign(own):
+            raise _distrusted(f"{where}: the certificate of {name} is not for signatures", where)
+        at = own.not_valid_before_utc
+        if own not in roots and not _leads_to(own, others, roots, at):
+            raise _distrusted(f"{where}: none of the given roots vouches for {name}", where)
+        return key
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        raise _distrusted(f"{where} carries what is no certificate: {error}", where) from error
 
 
 def may_sign(certificate: x509.Certificate) -> bool:
