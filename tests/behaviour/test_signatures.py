@@ -293,6 +293,27 @@ def test_the_key_and_its_password_come_from_the_environment(
         assert b"open sesame" not in path.read_bytes(), path
 
 
+def test_a_certificate_is_checked_against_its_authority(
+    command: Uploader, adapter: Path, keys: Path, tmp_path: Path
+) -> None:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    from signing_tools import PEM, Authority, upstream_trusts
+
+    key = load_pem_private_key((keys / "signing.pem").read_bytes(), None)
+    root = Authority()
+    between = Authority("Between", root)
+    given = between.certificate.public_bytes(PEM) + between.issue(key).public_bytes(PEM)
+    (tmp_path / "chain.pem").write_bytes(given)
+    (tmp_path / "root.pem").write_bytes(root.certificate.public_bytes(PEM))
+    words = ["run", adapter, "--plugins", "lora", "--output", "certified", "--yes", *SIGN]
+    result = command(*words, "--provenance-certificates", tmp_path / "chain.pem")
+    assert result.returncode == 0, result.stderr
+    assert upstream_trusts(command.cwd / "certified", tmp_path / "root.pem")[0]
+    words = ["verify-signature", "certified", "--certificates", tmp_path / "root.pem"]
+    assert "signed by CN=Release" in command(*words).stdout
+
+
 def test_a_key_that_is_not_fit_is_refused_before_anything_is_made(
     command: Uploader, adapter: Path, tmp_path: Path
 ) -> None:
