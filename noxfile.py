@@ -226,6 +226,34 @@ PATHS = {
 
 
 @nox.session
+def reproduce(session: nox.Session) -> None:
+    """Make every format once more, with another Python, elsewhere, as somebody else; minutes.
+
+    ``UPLOADER_OTHER_PYTHON`` may name the other interpreter; otherwise it is one of the PATH, or
+    the same one where there is no other.
+    """
+    packages = ("core", "kernels", "lora", "merged", "gguf", "compressed", "provenance")
+    install(session, *packages, "kit", "hf", "loopback-hub")
+    session.install(*TEST_TOOLS, *torch_options())
+    mine = session.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])",
+                       silent=True)  # fmt: skip
+    others = [f"python3.{minor}" for minor in range(10, 15) if f"3.{minor}" != str(mine).strip()]
+    other = os.environ.get("UPLOADER_OTHER_PYTHON") or next(filter(shutil.which, others), "python")
+    folder = Path(session.create_tmp()) / "other"
+    session.run(other, "-m", "venv", "--clear", str(folder), external=True)
+    python = str(next(folder.glob("[bS]*/python*")))
+    pip = (python, "-m", "pip", "install", "-q")
+    session.run(*pip, "torch", *builders_of(packages), *torch_options(), external=True)
+    # Not editable: what a user has, who has no checkout.
+    folders = [str(ROOT / "packages" / f"uploader-{name}") for name in packages]
+    session.run(*pip, "--no-build-isolation", *folders, "bitsandbytes>=0.50",
+                "compressed-tensors>=0.19", *torch_options(), external=True)  # fmt: skip
+    session.run("pytest", "tests/behaviour/test_reproduced_elsewhere.py",
+                "tests/behaviour/test_reproduce.py", "-rP", "-m", "slow or not slow",
+                *session.posargs, env={"UPLOADER_OTHER_PYTHON": python})  # fmt: skip
+
+
+@nox.session
 @nox.parametrize("path", [nox.param(name, id=name) for name in PATHS])
 def plain_path(session: nox.Session, path: str) -> None:
     """Run the tests that compare bits as on a processor with nothing, and with AVX2 alone."""

@@ -96,3 +96,22 @@ def test_a_wrong_password_stops_before_anything_is_computed(
     assert "does not accept this login" in result.stderr
     assert "wrong-password-2" not in result.stderr + result.stdout
     assert not (uploader.cwd / "out").exists()
+
+
+@pytest.mark.slow
+def test_release_in_a_registry_is_made_once_more(
+    uploader: Any, fine_tune: Path, registry: LoopbackRegistry
+) -> None:
+    place = f"oci:{registry.host}/me/tiny:v1"
+    single = ("--plugins", "lora,gguf", "--gguf-quants", "Q8_0", "--oci-layout", "single")
+    result = uploader("run", fine_tune, *single, "--to", place, "--yes", "--output", "first")
+    assert result.returncode == 0, result.stderr
+    base = fine_tune.parents[1] / "base"
+    result = uploader("reproduce", place, "--from", fine_tune, "--base", base, "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert {v["kind"]: v["grade"] for v in found["artifacts"]} == {
+        "lora": "bit-equal",
+        "gguf": "bit-equal",
+    }
+    assert not [*(uploader.cwd / "oci-cache").rglob("*.gguf")]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from uploader_core.plugin import (
     CONFIGS,
+    RELEASE,
     FetchedSource,
     SourceContext,
     SourceError,
@@ -97,20 +98,22 @@ def fetch(context: SourceContext) -> FetchedSource:
     if address.local is not None:
         return _here(address, address.local)
     cache = Cache(address)
-    known = cache.recall()
+    is_release = context.purpose == RELEASE
+    known = None if is_release else cache.recall()
     if context.offline:
         return _find(
             _Model(address=address, entries=known or {}, cache=cache, purpose=context.purpose)
         )
     store = open_store(context.reference, SourceError)
     try:
-        entries = _look(store)
+        entries = _look_at_release(store) if is_release else _look(store)
     except TemporaryError:
         if known is None:
             raise
         return _find(_Model(address=address, entries=known, cache=cache, purpose=context.purpose))
     model = _Model(address=address, entries=entries, cache=cache, purpose=context.purpose)
-    cache.remember(entries)
+    if not is_release:
+        cache.remember(entries)
     return _bring(store, model, context.outline)
 
 
@@ -147,6 +150,14 @@ def _look(store: Store) -> dict[str, Entry]:
                 next="do not trust this model; ask its owner",
             )
     return entries
+
+
+def _look_at_release(store: Store) -> dict[str, Entry]:
+    """List what a release says of itself; it may hold several models, or a GGUF alone."""
+    entries, folders = store.list_folder()
+    for folder in sorted(folders)[:_MOST_FOLDERS]:
+        entries |= store.list_folder(folder)[0]
+    return {name: entries[name] for name in small_files(entries) if _SAFE.fullmatch(name)}
 
 
 def _no_model(store: Store, entries: Mapping[str, Entry], folders: Collection[str]) -> SourceError:

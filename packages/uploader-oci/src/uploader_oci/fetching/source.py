@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import (
+    RELEASE,
     FetchedSource,
     SourceContext,
     SourceError,
     TemporaryError,
+    small_files,
     write_outline,
 )
 from uploader_oci.fetching.archives import unpack
@@ -87,6 +89,8 @@ def fetch(context: SourceContext) -> FetchedSource:
             if cache.recall(place) is None:
                 raise
             return _find(cache, place)
+        if context.purpose == RELEASE:
+            return _bring_small(registry, cache, found)
         return _bring(registry, context, cache, found)
 
 
@@ -128,6 +132,17 @@ def _bring(
         cache=folder,
         cache_option=f"{VARIABLE}=FOLDER",
     )
+
+
+def _bring_small(registry: Registry, cache: Cache, found: _Found) -> FetchedSource:
+    """Bring what a release says of itself, whatever models are in it."""
+    folder = cache.folder(found.place, found.digest)
+    small = {*small_files(part.name for part in found.parts if not part.archive)}
+    for part in found.parts:
+        if part.name in small and not _is_here(folder, part):
+            _fetch_part(registry, folder, part, str(found.place))
+    place = replace(found.place, tag="", digest="")
+    return FetchedSource(path=folder, model_id=f"{_SCHEME}{place}", revision=found.digest)
 
 
 def _copy_small(source: str, target: str) -> None:
