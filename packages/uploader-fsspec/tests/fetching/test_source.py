@@ -162,3 +162,13 @@ def test_address_that_is_none_is_refused(address: str, fetch: Fetch) -> None:
     with pytest.raises(UsageError) as caught:
         fetch(address)
     assert "secret" not in str(caught.value.to_json())
+
+
+def test_what_a_release_says_of_itself_is_fetched_without_weights(
+    s3: LoopbackS3, bucket: str, fetch: Fetch, line: FaultProxy
+) -> None:
+    names = ("upload_manifest.json", "gguf/tensor_digests.json", "gguf/config.json")
+    for name in (*names, "gguf/model.gguf", "lora/adapter_model.safetensors"):
+        s3.put(bucket, f"releases/x/{name}", b"{}")
+    found = fetch(f"s3://{bucket}/releases/x", purpose="release")
+    assert files_in(found.path) == dict.fromkeys(names[:2], b"{}")
