@@ -104,6 +104,8 @@ class _Target:
         if not scheme.calibrated:
             return
         # transformers is needed by these schemes alone.
+        import torch
+
         from uploader_compressed.calibration.calibrate import calibrate
         from uploader_compressed.calibration.text import describe, windows
 
@@ -119,6 +121,8 @@ class _Target:
         )
         self.calibration = {
             **describe(context.settings, texts),
+            # Who makes it once more needs as many, for the same last digits of sums.
+            "threads": torch.get_num_threads(),
             "matrices": len(self.calibrated.names),
             "not_reached": [*sorted(names - self.calibrated.names)],
         }

@@ -19,6 +19,7 @@ from uploader_provenance.tensors.digests import SCHEMA, SUFFIXES, digest_weights
 
 Grade = Literal["bit-equal", "tensor-equal", "not"]
 _CALIBRATED = re.compile(r"gptq|imatrix|calibration|target_size|awq")
+_THREADS = "calibration.threads"
 _ROOT = ("python", "platform")
 
 
@@ -186,15 +187,26 @@ def _reasons(
         told |= dict.fromkeys(_of_versions(before, after))
         told |= dict.fromkeys(_of_settings(before, after))
     yield from told
-    for key in sorted(then["metadata"].keys() | now["metadata"].keys()):
-        before, after = (made["metadata"].get(key) for made in (then, now))
-        if before != after and not isinstance(before or after, (dict, list)):
-            yield f"{key}: {after} here, {before} then"
+    theirs, ours = _facts(then["metadata"]), _facts(now["metadata"])
+    for key in sorted(theirs.keys() | ours.keys()):
+        if theirs.get(key) != ours.get(key):
+            yield f"{key}: {ours.get(key)} here, {theirs.get(key)} then"
+            if key == _THREADS and theirs.get(key):
+                yield f"OMP_NUM_THREADS={theirs[key]} makes the number of threads the same"
     if _CALIBRATED.search(f"{then['kind']} {_chosen(original.step(str(then['step'])))}"):
         yield (
             "it is computed from a text, whose sums depend on the number of threads and on the "
             "processor"
         )
+
+
+def _facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the simple values of some metadata, and those one level below."""
+    flat: dict[str, Any] = {}
+    for key, value in metadata.items():
+        inside = value.items() if isinstance(value, dict) else ()
+        flat |= {f"{key}.{name}": part for name, part in inside} or {key: value}
+    return {key: value for key, value in flat.items() if not isinstance(value, (dict, list))}
 
 
 def _chain(release: Published, step_id: str) -> list[str]:
