@@ -56,6 +56,12 @@ class Job:
                 failed = (step["name"], ended.returncode)
         return failed
 
+    def run_gitlab(self, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run the pipeline for GitLab, whose script is one."""
+        pipeline = yaml.safe_load((self.root / ".gitlab-ci.yml").read_text("utf-8"))
+        env = {k: v for k, v in pipeline["release"]["variables"].items() if "$" not in v}
+        return self.script("\n".join(pipeline["release"]["script"]), **env, **more)
+
 
 @pytest.fixture
 def job(hub: Any, uploader: Any, fine_tune: Path) -> Job:
@@ -143,6 +149,21 @@ def test_what_cannot_be_signed_is_not_published(job: Job, hub: Any) -> None:
     assert (step, code in (3, 5)) == ("Sign and publish", True), job.said
     assert "Sigstore did not sign" in " ".join(job.said[step].split())
     assert not commits(hub)
+
+
+@needs_bash
+@pytest.mark.slow
+def test_pipeline_of_gitlab_publishes_by_the_token_that_it_is_given(job: Job, hub: Any) -> None:
+    pytest.importorskip("pip")
+    job.init("final_model", "--to", "hf:me/tiny", "--plugins", "lora", "--no-sign",
+             "--provider", "gitlab")  # fmt: skip
+    for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL"):
+        del job.environment[name]
+    of_job = hub.identities.sign({**CLAIMS, "aud": hub.url, "exp": 1 << 40})
+    ended = job.run_gitlab(CI_COMMIT_TAG="v1", HF_OIDC_ID_TOKEN=of_job)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "v1" in hub.store.repos["me/tiny-LoRA"].tags
+    assert of_job not in ended.stdout + ended.stderr
 
 
 @needs_bash

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from uploader_core.cli.errors import show
-from uploader_core.errors import AuthError, SpaceError, UploaderError, from_json, to_message
+from uploader_core.errors import (
+    AuthError,
+    FidelityError,
+    SpaceError,
+    TemporaryError,
+    UploaderError,
+    from_json,
+    of_several,
+    to_message,
+)
 
 PLUGIN = """
 from uploader_core.plugin import SaveSpec, hookimpl
@@ -112,3 +121,10 @@ def test_text_of_an_error_is_what_it_says() -> None:
     error = UploaderError("one")
     error.what += " and two"  # as plugins did that were written before
     assert str(error) == "one and two"
+
+
+def test_only_a_run_that_failed_at_the_gate_alone_has_its_exit_code() -> None:
+    gate, other = FidelityError("lost too much"), TemporaryError("try again")
+    assert of_several([gate, gate]).exit_code == 9
+    assert of_several([gate, other]).exit_code == 3
+    assert of_several([other, None]).exit_code == 3

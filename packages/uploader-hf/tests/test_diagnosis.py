@@ -31,6 +31,8 @@ def test_login(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = lines()
     assert said["login"] == ("ok", "by HF_TOKEN")
     assert "canary" not in str(said)
+    monkeypatch.setenv("HF_OIDC_RESOURCE", "me/model")
+    assert lines(online=True)["login"] == ("ok", "by the identity of a CI's job")
 
 
 def test_cache_and_network(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

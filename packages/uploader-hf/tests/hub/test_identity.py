@@ -11,6 +11,8 @@ from uploader_core.plugin import AuthError
 from uploader_hf.hub.client import make_api
 from uploader_hf.hub.login import outlived
 
+pytest.importorskip("huggingface_hub._oidc", reason="older clients know no identities")
+
 JOB = {"repository": "acme/training", "workflow": "release.yml"}
 
 
@@ -19,8 +21,6 @@ def job(hub: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What a job has that is trusted with ``me/tiny``, with a client that was never asked."""
     from huggingface_hub.utils import _auth
 
-    if not hasattr(_auth, "_OIDC_TOKEN_CACHE"):
-        pytest.skip("this client knows no identities")
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(_auth, "_OIDC_TOKEN_CACHE", None)
     hub.store.create("me/tiny", private=True)
