@@ -177,13 +177,20 @@ def check(tmp_path: Path) -> Callable[..., list[Any]]:
         kind: str = "merged-16bit",
         secrets: dict[str, str] | None = None,
         files: tuple[str, ...] = (),
+        about_all: tuple[str, ...] = (),
         **settings: Any,
     ) -> list[Any]:
         from uploader_oci.publishing.check import check as preflight
 
         context = PlanContext(
             # As in a run: the card is an input too.
-            inputs=tuple(Artifact(kind=one, path=tmp_path) for one in (kind, "document")),
+            inputs=(
+                *(Artifact(kind=one, path=tmp_path) for one in (kind, "document")),
+                *(
+                    Artifact(kind="document", path=tmp_path / "places" / "x", producer=step)
+                    for step in about_all
+                ),
+            ),
             settings=Settings(**settings),
             release=RELEASE,
             output=tmp_path,

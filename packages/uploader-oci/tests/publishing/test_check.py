@@ -30,6 +30,17 @@ def test_the_plan_names_place_login_and_tags(
     assert basic_registry.sessions("me/model") == 0
 
 
+def test_the_plan_says_what_tags_with_a_part_of_the_files_lack(
+    check: Check, open_registry: LoopbackRegistry
+) -> None:
+    target, signed = f"{open_registry.host}/me/model:v1", ("provenance:signature@oci:x",)
+    one, two = ("m-Q8_0.gguf", 8), ("m-Q4_K_M.gguf", 4)
+    found = check(target, (one, two), "gguf", about_all=signed)
+    assert [f.level for f in found if "all files: provenance:signature" in f.what] == ["note"]
+    assert len(check(target, (one,), "gguf", about_all=signed)) == 1
+    assert len(check(target, (one, two), "gguf")) == 1
+
+
 def test_no_login(check: Check, basic_registry: LoopbackRegistry) -> None:
     with pytest.raises(AuthError, match="wants a login"):
         check(f"{basic_registry.host}/me/model:v1")

@@ -42,6 +42,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
             f"{'tag' if len(tags) == 1 else 'tags'} {', '.join(tags)}",
         )
         yield from _replaced(registry, tags, settings.foreign)
+    yield from _left_out(context)
 
 
 def planned_tags(context: PlanContext, tag: str) -> list[str]:
@@ -58,6 +59,22 @@ def planned_tags(context: PlanContext, tag: str) -> list[str]:
         for place, name in forms_of(own, context.settings.format)
         if name == FORMS[0] or not layers or pack(name, facts, layers) is not None
     ]
+
+
+def _left_out(context: PlanContext) -> Iterator[Finding]:
+    """Say which documents are about more files than a tag has."""
+    about_all = sorted(
+        artifact.producer.partition("@")[0]
+        for artifact in context.inputs
+        if artifact.kind == "document" and artifact.path.parent.name == "places"
+    )
+    if about_all and len(quants_of(context.files, context.inputs)) > 1:
+        yield Finding(
+            level="note",
+            what="each tag has one quantisation, and so nothing that is about all files: "
+            f"{', '.join(about_all)}",
+            next="release one quantisation, or --oci-layout single",
+        )
 
 
 def _replaced(registry: Registry, tags: Iterable[str], foreign: str) -> Iterator[Finding]:
