@@ -465,6 +465,16 @@ def tests_across(session: nox.Session) -> None:
 
 
 @nox.session
+def ci_workflow(session: nox.Session) -> None:
+    """Run the pipelines of `uploader ci init` line by line, and the fidelity gate."""
+    install(session, *PACKAGES)
+    session.install(*TEST_TOOLS, *torch_options(), "sigstore>=4,<5")
+    session.run("pytest", "tests/behaviour/test_ci_workflow.py",
+                "tests/behaviour/test_fidelity_gate.py", "-m", "slow or not slow",
+                *session.posargs)  # fmt: skip
+
+
+@nox.session
 def sound_folders(session: nox.Session) -> None:
     """Release what nothing is wrong with, from twenty trainers' folders, in every format."""
     install(session, *PACKAGES)

@@ -41,6 +41,15 @@ def test_gate(uploader: Any, fine_tune: Path) -> None:
     assert uploader("verify", uploader.cwd / "copy").returncode == 0
 
 
+@pytest.mark.slow
+def test_what_passes_goes_where_it_should(uploader: Any, fine_tune: Path, hub: Any) -> None:
+    ended = uploader("run", fine_tune, *GGUF, "--to", "hf:me/tiny", "--yes", "--measure",
+                     "--max-kl", "1e-9", "--output", uploader.cwd / "release")  # fmt: skip
+    assert ended.returncode == 9, words(ended)
+    assert hub.store.repos["me/tiny-LoRA"].resolve("main").files.keys() >= {"fidelity_gate.json"}
+    assert "me/tiny-GGUF" not in hub.store.repos
+
+
 def test_gate_without_a_measurement_refuses_the_plan(uploader: Any, fine_tune: Path) -> None:
     refused = run(uploader, fine_tune, "--max-kl", "0.1")
     assert refused.returncode == 9, words(refused)
