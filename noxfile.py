@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterable
@@ -225,6 +226,12 @@ PATHS = {
 }
 
 
+def is_interpreter(name: str) -> bool:
+    """Return whether a name of the PATH runs; that of a version manager may lead nowhere."""
+    found = shutil.which(name)
+    return found is not None and subprocess.run([found, "-V"], capture_output=True).returncode == 0
+
+
 @nox.session
 def reproduce(session: nox.Session) -> None:
     """Make every format once more, with another Python, elsewhere, as somebody else; minutes.
@@ -238,7 +245,8 @@ def reproduce(session: nox.Session) -> None:
     mine = session.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])",
                        silent=True)  # fmt: skip
     others = [f"python3.{minor}" for minor in range(10, 15) if f"3.{minor}" != str(mine).strip()]
-    other = os.environ.get("UPLOADER_OTHER_PYTHON") or next(filter(shutil.which, others), "python")
+    named = os.environ.get("UPLOADER_OTHER_PYTHON")
+    other = named or next(filter(is_interpreter, others), "python")
     folder = Path(session.create_tmp()) / "other"
     session.run(other, "-m", "venv", "--clear", str(folder), external=True)
     python = str(next(folder.glob("[bS]*/python*")))

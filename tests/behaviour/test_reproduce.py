@@ -14,7 +14,9 @@ from make_fine_tune import edit_json
 GOLDEN = Path(__file__).parents[2] / "packages" / "uploader-core" / "tests" / "manifest" / "golden"
 SOURCE, BASE = GOLDEN / "source" / "run" / "final_model", GOLDEN / "source" / "base"
 
-of_each_version = pytest.mark.parametrize("day", ["2026-11-23", "2026-11-28", "2026-11-29"])
+of_each_version = pytest.mark.parametrize(
+    "day", ["2026-11-23", "2026-11-28", "2026-11-29", "2026-11-30"]
+)
 
 
 @pytest.fixture
