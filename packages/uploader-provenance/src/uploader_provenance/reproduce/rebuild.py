@@ -155,11 +155,11 @@ def _kinds(release: Published) -> list[str]:
 
 
 def _fields(registry: api.Registry, plugin_id: str) -> Mapping[str, Known]:
-    """Return the fields of the settings of an installed plugin; nothing where it is missing.
+    """Return the fields of the settings of a plugin; nothing where it is missing or disabled.
 
     Formats of a plugin that is missing are refused by name when they are planned.
     """
-    if plugin_id not in registry.names(api.PLUGINS):
+    if plugin_id not in registry.enabled(api.PLUGINS):
         return {}
     specs = registry.load(plugin_id).specs
     return {
