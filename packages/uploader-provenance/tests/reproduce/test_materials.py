@@ -98,3 +98,10 @@ def test_stack_is_given_in_its_order_with_its_weights(
     assert wanted.adapters[-1] == "./y=0.25"
     with pytest.raises(SourceError, match="--from names 1 sources"):
         find_sources(stack, ("./x",), "./base")
+
+
+@pytest.mark.parametrize("name", ["/etc", "./x", "~/models", "C:/x"])
+def test_folder_that_a_manifest_names_is_never_looked_at(release: Published, name: str) -> None:
+    theirs = with_metadata(release, "adapter", model_id=name, revision="1" * 40)
+    with pytest.raises(SourceError, match="does not say where its source"):
+        find_sources(theirs, (), "./base")

@@ -70,3 +70,24 @@ def test_setting_that_is_not_known_any_more_is_named() -> None:
 def test_setting_that_the_release_does_not_have_is_refused() -> None:
     with pytest.raises(UsageError, match=r"acme\.other"):
         restore(release({"size": 7}), {"acme.other": "x"}, lambda _: FIELDS)
+
+
+@pytest.mark.parametrize("contents", [{}, {"code": []}, None])
+def test_path_in_a_manifest_of_somebody_else_is_never_followed(
+    tmp_path: Path, contents: dict[str, Any] | None
+) -> None:
+    (tmp_path / "llama.cpp").mkdir()
+    more = {} if contents is None else {"contents": contents}
+    made = release({"code": str(tmp_path / "llama.cpp")}, **more)
+    fields = {"code": Known(default=None, reads=True, path=True)}
+    with pytest.raises(SourceError, match="only its maker has"):
+        restore(made, {}, lambda _: fields)
+
+
+def test_word_that_is_the_name_of_a_file_here_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.txt").write_text("mine")
+    with pytest.raises(SourceError, match="only its maker has"):
+        restore(release({"text": "secret.txt"}, contents={}), {}, lambda _: FIELDS)

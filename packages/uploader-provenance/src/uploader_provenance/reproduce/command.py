@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,9 @@ def reproduce(
 
     registry = api.make_registry()
     release = open_release(reference, registry)
-    place = output or Path(f"{release.name}-reproduced")
+    # Somebody else may have written the name.
+    name = re.sub(r"[^\w.-]+", "-", release.name).strip("-.") or "release"
+    place = output or Path(f"{name}-reproduced")
     if place.resolve().is_relative_to(release.folder):
         raise api.UsageError(
             f"{place} is inside of the release that is compared with",

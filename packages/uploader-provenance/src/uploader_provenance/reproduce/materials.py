@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from uploader_core.plugin import Artifact, SourceError, hash_file
+from uploader_core.plugin import Artifact, SourceError, hash_file, is_local
 from uploader_provenance.reproduce.published import Published
 
 STACK = "adapter-stack"
@@ -162,12 +162,19 @@ def _by_name(material: Mapping[str, Any]) -> dict[str, Any]:
 def _recorded(material: Mapping[str, Any]) -> str | None:
     """Return name and commit, where the manifest has them."""
     model, revision = (material["metadata"].get(name) for name in ("model_id", "revision"))
-    return f"{model}@{revision}" if model and revision else None
+    return _public(model, revision)
 
 
 def _named_base(release: Published) -> str | None:
     name, revision = (release.manifest[key] for key in ("base_model", "base_revision"))
-    return f"{name}@{revision}" if name and revision else None
+    return _public(name, revision)
+
+
+def _public(name: str | None, revision: str | None) -> str | None:
+    """Return a name with its commit; none that would lead to a folder of this machine."""
+    if not name or not revision or is_local(name) or is_local(f"{name}@{revision}"):
+        return None
+    return f"{name}@{revision}"
 
 
 def _shown(material: Mapping[str, Any]) -> str:

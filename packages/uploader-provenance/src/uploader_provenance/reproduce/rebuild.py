@@ -163,7 +163,7 @@ def _fields(registry: api.Registry, plugin_id: str) -> Mapping[str, Known]:
         return {}
     specs = registry.load(plugin_id).specs
     return {
-        field.name: Known(default=field.default, reads=bool(field.content))
+        field.name: Known(default=field.default, reads=bool(field.content), path=field.item is Path)
         for spec in specs
         if spec.settings is not None
         for field in api.fields_of(plugin_id, spec.settings)

@@ -18,10 +18,12 @@ class Known:
     Attributes:
         default: Its default.
         reads: Whether it may name a file, whose content counts.
+        path: Whether it is a path and nothing else.
     """
 
     default: Any
     reads: bool
+    path: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,11 +87,25 @@ def restore(
 
 
 def _is_missing(step: Mapping[str, Any], name: str, value: object, known: Known) -> bool:
-    """Whether a setting named a file, which only whoever made the release has."""
-    if not known.reads or value in (None, "", [], known.default):
+    """Whether a setting named a file, which only whoever made the release has.
+
+    What a manifest names is never looked for on this machine: somebody else wrote it, and a path
+    can lead to code (a checkout of llama.cpp) or to what is nobody's business.
+    """
+    if value in (None, "", [], known.default) or not (known.reads or known.path):
         return False
+    named = value if isinstance(value, list) else [value]
+    if known.path or any(_is_here(item) for item in named):
+        return True
     # Manifests of older versions do not say what was a file; whatever can be one counts as one.
     return name in step.get("contents", {name: None})
+
+
+def _is_here(value: object) -> bool:
+    try:
+        return Path(str(value)).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # a text that is longer than any name
+        return False
 
 
 def _missing(release: Published, option: str, value: object) -> SourceError:
