@@ -130,3 +130,11 @@ def test_manifest_that_names_a_file_outside_is_damaged(copy: Path, name: str) ->
     path.write_text(json.dumps(manifest))
     with pytest.raises(IntegrityError, match="is damaged"):
         read_published("theirs", copy, complete=True)
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "a/b", "a\\b", ""])
+def test_manifest_whose_name_is_a_path_is_damaged(copy: Path, name: str) -> None:
+    path = copy / "upload_manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "name": name}))
+    with pytest.raises(IntegrityError, match="is damaged"):
+        read_published("theirs", copy, complete=True)
