@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uploader_core.plugin import Json, SourceError, StoredTensor, read_header
-from uploader_provenance.tensors.gguf_tensors import read_gguf_tensors
 
 SCHEMA = "uploader.tensors/1"
 NAME = "tensor_digests.json"
@@ -137,8 +136,32 @@ def _digest_set(folder: Path, files: list[str], read: _Count) -> Weights:
 
 def _tensors_of(path: Path) -> list[StoredTensor]:
     if path.suffix == ".gguf":
-        return read_gguf_tensors(path)
+        return _tensors_of_gguf(path)
     return [*read_header(path).tensors.values()]
+
+
+def _tensors_of_gguf(path: Path) -> list[StoredTensor]:
+    try:
+        # Where a release has GGUF files, what made them is at hand, or is to be had.
+        from uploader_gguf.format import gguf_file
+    except ImportError as error:
+        raise SourceError(
+            f"{path.name} can be read where uploader-gguf is installed",
+            safe="nothing was written",
+            next="pip install uploader-gguf",
+        ) from error
+    header = gguf_file.read_header(path)
+    return [
+        StoredTensor(
+            name=tensor.name,
+            dtype=tensor.kind.name,
+            shape=tensor.shape,
+            file=path,
+            offset=offset,
+            nbytes=tensor.nbytes,
+        )
+        for tensor, offset in zip(header.tensors, header.offsets, strict=True)
+    ]
 
 
 def _digest(tensor: StoredTensor) -> str:
