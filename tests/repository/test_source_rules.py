@@ -165,3 +165,79 @@ def test_no_private_name_leaves_its_module() -> None:
 def test_private_import_is_seen() -> None:
     tree = ast.parse("from uploader_core.planning.plan import Plan, _step")
     assert private_imports(tree) == ["uploader_core.planning.plan._step"]
+
+
+LOADERS = ("from_pretrained", "from_config")
+NOT_TRANSFORMERS = ("PeftModel", "GenerationConfig", "FastLanguageModel")
+PARSED = "packages/uploader-gguf/src/uploader_gguf/chat_template/ollama_families.py"
+OURS = ("packages/uploader-demo/", "packages/uploader-kit/")
+"""Work on models that they made themselves."""
+
+
+def calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    """Yield every call with what is called, as it is written."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def keyword(call: ast.Call, name: str) -> str | None:
+    found = [ast.unparse(word.value) for word in call.keywords if word.arg == name]
+    return found[0] if found else None
+
+
+def loads_without_saying_so(tree: ast.Module) -> list[str]:
+    """Return the calls that load a model and do not refuse its own code.
+
+    transformers asks on a terminal where nothing is said, and an answer that was typed for another
+    question runs the code.
+    """
+    return [
+        f"{name} in line {call.lineno}"
+        for name, call in calls(tree)
+        if name.rsplit(".", 1)[-1] in LOADERS
+        and not any(part in name for part in NOT_TRANSFORMERS)
+        and keyword(call, "trust_remote_code") != "False"
+    ]
+
+
+def test_code_of_a_model_is_refused_by_every_call_that_loads_one() -> None:
+    loading = {path: loads_without_saying_so(t) for path, t in trees() if not path.startswith(OURS)}
+    assert {path: found for path, found in loading.items() if found} == {}
+
+
+def test_nobody_trusts_code_of_a_model() -> None:
+    trusting = [
+        path
+        for path, tree in trees()
+        for _, call in calls(tree)
+        if keyword(call, "trust_remote_code") not in (None, "False")
+    ]
+    assert trusting == []
+
+
+@pytest.mark.parametrize(
+    "line", ["AutoModel.from_pretrained(x)", "AutoConfig.from_pretrained(x, revision=y)"]
+)
+def test_call_that_says_nothing_is_seen(line: str) -> None:
+    assert loads_without_saying_so(ast.parse(line))
+
+
+def test_templates_are_rendered_in_the_sandbox_alone() -> None:
+    outside = {"Template", "Environment", "NativeEnvironment", "NativeTemplate"}
+    made = [
+        f"{path}: {name}"
+        for path, tree in trees()
+        for name, _ in calls(tree)
+        if name.rsplit(".", 1)[-1] in outside and "jinja2" in ast.unparse(tree)
+    ]
+    # Reads a template of ours, as a tree, and renders nothing.
+    assert made == [f"{PARSED}: Environment"]
+
+
+def test_nothing_is_unpickled() -> None:
+    opening = {"pickle.load", "pickle.loads", "torch.load", "joblib.load", "dill.load"}
+    found = [
+        f"{path}: {name}" for path, tree in trees() for name, _ in calls(tree) if name in opening
+    ]
+    assert found == []

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from uploader_core.plugin import (
     ChatTemplates,
+    UploaderError,
 )
 from uploader_gguf.chat_template.probes import Message
 
@@ -72,6 +73,8 @@ class Reference:
                 tokenize=False,
                 **given,
             )
+        except UploaderError:  # it took too much time or memory
+            raise
         except Exception as error:  # templates raise whatever Python raises
             return Refusal(why=str(error) or type(error).__name__)
 

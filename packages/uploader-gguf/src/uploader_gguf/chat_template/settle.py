@@ -13,6 +13,7 @@ import importlib_metadata
 
 from uploader_core.plugin import (
     ChatTemplates,
+    UploaderError,
     tokenizer_templates,
 )
 from uploader_gguf.chat_template import transformers_js
@@ -35,6 +36,7 @@ from uploader_gguf.chat_template.stub import TOKENS, token_text
 from uploader_gguf.format.gguf_file import string
 from uploader_gguf.llama_cpp import library
 from uploader_gguf.llama_cpp.converter_folder import ConverterFolder
+from uploader_merged.rendering import limited_templates
 
 TEMPLATE = "tokenizer.chat_template"
 REWRITTEN = "uploader.chat_template.rewritten"
@@ -101,8 +103,23 @@ def settle(
     chats = folder.pooling is None and templates.default is not None
     if not chats or not {TEMPLATE, TOKENS} <= keys.keys():
         return Settled()
+    with limited_templates():
+        return _settle(keys, folder, work, log, templates, rewrite=rewrite)
+
+
+def _settle(
+    keys: Mapping[str, bytes],
+    folder: ConverterFolder,
+    work: Path,
+    log: logging.Logger,
+    templates: ChatTemplates,
+    *,
+    rewrite: bool,
+) -> Settled:
     try:
         reference = with_form(load(folder.path, templates))
+    except UploaderError:
+        raise
     except Exception as error:  # whatever a tokenizer of its own kind raises
         log.warning(
             "prompts were not compared: transformers does not load the tokenizer: %s", error

@@ -21,6 +21,7 @@ from uploader_gguf.llama_cpp.toolchain import Toolchain
 from uploader_gguf.llama_cpp.vocabulary_memory import key_of, vocabulary_remembered
 from uploader_gguf.llama_cpp.weights import Weights
 from uploader_gguf.tokenizer.vocabulary import Known
+from uploader_merged.foreign_code import without_foreign_code
 
 PreTokenizer = Callable[[Path, Known], str]
 """Names the pre-tokenizer of the tokenizer in a folder when llama.cpp does not know it."""
@@ -113,7 +114,7 @@ class Driver:
         """
         while True:
             try:
-                with self._fed():
+                with self._fed(), without_foreign_code():
                     return self._once(part, kind, vocabulary)
             except KeyError as error:
                 if not self._complete(error):
@@ -238,7 +239,7 @@ class Driver:
         if isinstance(tokenizer, Path):
             from transformers import AutoTokenizer
 
-            tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
         # On an unknown tokenizer it prints a page of advice for llama.cpp's developers.
         self._base.logger.disabled = True
         try:

@@ -142,7 +142,8 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
     Raises:
         UsageError: The user's template is not there or not a template.
     """
-    from jinja2 import Template, TemplateError
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     (artifact,) = context.inputs
     given = context.settings.card_template
@@ -151,10 +152,13 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
     try:
         # As ModelCard.from_template does it, without a second for importing the Hub's client. The
         # metadata come later; templates made for that function may name them.
-        text = Template(_template(given)).render(
+        introduction = f"{_introduction(artifact, context)} {context.release.without}".strip()
+        # A template of somebody else's may be given: it is kept from Python.
+        template = ImmutableSandboxedEnvironment().from_string(_template(given))
+        text = template.render(
             card_data="{}",
             title="" if own.has_own_text else plain(_title(context)),
-            introduction=f"{_introduction(artifact, context)} {context.release.without}".strip(),
+            introduction=introduction,
             notice=licence.notice,
             sections=[s for s in context.sections if s.text.strip()],
             training=training.section(lineage, has_curve=has_curve),

@@ -130,8 +130,12 @@ def _load(folder: Path, dtype: torch.dtype) -> Any:
     config = parse_json((folder / "config.json").read_text("utf-8"))
     for name in config.get("architectures") or ():
         if hasattr(transformers, name):
-            return getattr(transformers, name).from_pretrained(folder, dtype=dtype)
-    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+            return getattr(transformers, name).from_pretrained(
+                folder, dtype=dtype, trust_remote_code=False
+            )
+    return transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, trust_remote_code=False
+    )
 
 
 def _set_weights(model: Any, names: list[str], checkpoint: Checkpoint) -> None:
@@ -164,6 +168,10 @@ def _unsloth(checkpoint: Checkpoint, folder: Path) -> None:
     config = {**adapter.config.raw, "base_model_name_or_path": str(checkpoint.base.folder)}
     (copy / "adapter_config.json").write_text(json.dumps(config), "utf-8")
     model, tokenizer = unsloth.FastLanguageModel.from_pretrained(
-        model_name=str(copy), max_seq_length=2048, dtype=None, load_in_4bit=False
+        model_name=str(copy),
+        max_seq_length=2048,
+        dtype=None,
+        load_in_4bit=False,
+        trust_remote_code=False,
     )
     model.save_pretrained_merged(str(folder), tokenizer, save_method="merged_16bit")

@@ -8,9 +8,10 @@ from typing import Any, TypeGuard
 
 import torch  # noqa: TID253 - windows are tensors
 
-from uploader_core.plugin import RefusedError, parse_json
+from uploader_core.plugin import RefusedError, UploaderError, parse_json
 from uploader_merged.forward.size import LONGEST, window_size
 from uploader_merged.load_proof.model_class import quiet
+from uploader_merged.rendering import limited_templates
 from uploader_merged.texts import has_lines, read_lines, read_text
 
 
@@ -71,9 +72,10 @@ def texts_in(path: Path, tokenizer: Any, characters: int = -1) -> Iterator[str]:
     if not has_lines(path):
         yield read_text(path, characters)
         return
-    for number, line in enumerate(read_lines(path), 1):
-        if line.strip():
-            yield _text(path, number, line, tokenizer)
+    with limited_templates():
+        for number, line in enumerate(read_lines(path), 1):
+            if line.strip():
+                yield _text(path, number, line, tokenizer)
 
 
 def _text(path: Path, number: int, line: str, tokenizer: Any) -> str:
@@ -110,6 +112,8 @@ def _are_messages(found: object) -> TypeGuard[list[Any]]:
 def _rendered(path: Path, number: int, messages: Any, tokenizer: Any) -> str:
     try:
         return str(tokenizer.apply_chat_template(messages, tokenize=False))
+    except UploaderError:  # it took too much time or memory
+        raise
     except Exception as error:  # a template raises what it likes
         raise RefusedError(
             f"the chat template does not take the messages in line {number} of {path.name}: "

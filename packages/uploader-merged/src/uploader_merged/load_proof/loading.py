@@ -85,6 +85,7 @@ def _load(
         _, info = chosen.from_pretrained(
             None,
             config=config,
+            trust_remote_code=False,
             state_dict=tensors,
             device_map="meta",
             dtype="auto",

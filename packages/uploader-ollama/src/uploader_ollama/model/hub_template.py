@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from uploader_core.plugin import UploaderError
 from uploader_gguf.chat_template.probes import PROBES
 from uploader_gguf.format.gguf_file import read_header
+from uploader_merged.rendering import limited_templates
 from uploader_ollama.model.go_template import Render, go_template
 
 _NAMED = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding", "sep": "seperator"}
@@ -28,6 +30,7 @@ def hub_template(path: Path) -> str:
 
     Raises:
         IntegrityError: Not a whole GGUF file.
+        RefusedError: The template took too much time or memory.
     """
     keys = read_header(path).keys
     template = keys.get("tokenizer.chat_template")
@@ -42,7 +45,8 @@ def hub_template(path: Path) -> str:
             named[f"{part}_token"] = tokens[number]
     bos = named.get("bos_token", "") if adds_bos else ""
     plain = [probe.messages for probe in PROBES if probe.ordinary]
-    return go_template(_renderer(str(template), named), plain, bos=bos) or ""
+    with limited_templates():
+        return go_template(_renderer(str(template), named), plain, bos=bos) or ""
 
 
 def _renderer(template: str, named: Mapping[str, str]) -> Render:
@@ -59,6 +63,8 @@ def _renderer(template: str, named: Mapping[str, str]) -> Render:
                 add_generation_prompt=True,
                 **named,
             )
+        except UploaderError:  # it took too much time or memory
+            raise
         except Exception:  # templates raise whatever Python raises
             return None
         return str(texts[0])
