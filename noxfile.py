@@ -478,7 +478,8 @@ def ci_workflow(session: nox.Session) -> None:
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options(), "sigstore>=4,<5")
     session.run("pytest", "tests/behaviour/test_ci_workflow.py",
-                "tests/behaviour/test_fidelity_gate.py", "-m", "slow or not slow",
+                "tests/behaviour/test_fidelity_gate.py", "tests/behaviour/test_hub_identity.py",
+                "-m", "slow or not slow",
                 *session.posargs)  # fmt: skip
 
 

@@ -53,6 +53,7 @@ def test_second_run_sees_that_all_is_there(uploader: Any, fine_tune: Path, ci: A
     assert [line for line in ci.requests if "/commit/" in line] == commits
 
 
+@pytest.mark.slow
 def test_token_that_ends_is_replaced(uploader: Any, fine_tune: Path, ci: Any) -> None:
     ci.identities.lifetime, ci.identities.requests = 1, 8  # a call of the client takes that many
     assert publish(uploader, fine_tune).returncode == 0
