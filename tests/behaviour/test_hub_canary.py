@@ -1,7 +1,8 @@
-"""A token through forced failures: it is seen nowhere outside the processes that ask the Hub.
+"""Secrets through forced failures: they are seen nowhere outside the processes that ask the Hub.
 
+The token of the Hub, what a job of a CI asks for an identity with, and passwords of other places.
 Each failure quotes the token back, as a careless server might. Three run by default, all thirty
-with ``nox -s faults_hub``.
+with ``nox -s canary``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 import secrets
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,15 @@ import pytest
 
 # Of a hub whose tokens do not begin with hf_; another one each time, for others run this test too.
 CANARY = f"canary-of-another-hub-{secrets.token_hex(6)}"
+OTHERS = {
+    name: f"canary-{name.lower()}-{secrets.token_hex(6)}"
+    for name in (
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "HF_OIDC_ID_TOKEN", "UPLOADER_OCI_PASSWORD",
+        "CI_REGISTRY_PASSWORD", "DOCKER_AUTH_CONFIG_TOKEN", "AWS_SECRET_ACCESS_KEY",
+        "UPLOADER_SIGNING_PASSWORD", "WANDB_API_KEY",
+    )
+}  # fmt: skip
+"""What a job of a CI holds besides."""
 ROUTES = (
     r"POST .*/commit/",
     r"PUT /_lfs/",
@@ -41,8 +52,8 @@ FAILURES = [
 ]
 
 
-def processes_with(secret: bytes, run: int) -> list[str]:
-    """Return processes that hold a secret and should not.
+def processes_with(secrets_: Iterable[bytes], run: int) -> list[str]:
+    """Return processes that hold one of some secrets and should not.
 
     Nobody's arguments may hold it. In the environment the run itself has it, and of the workers
     that it starts those that ask the Hub, which are not told to stay offline; nobody else.
@@ -65,10 +76,11 @@ def processes_with(secret: bytes, run: int) -> list[str]:
             and b"uploader_core.workers.child" in arguments
         )
         offline = b"HF_HUB_OFFLINE=1" in environment
-        if secret in arguments or (
-            secret in environment and not itself and (offline or not worker)
-        ):
-            found.append(arguments.decode("utf-8", "replace"))
+        for secret in secrets_:
+            if secret in arguments or (
+                secret in environment and not itself and (offline or not worker)
+            ):
+                found.append(f"{secret!r}: {arguments.decode('utf-8', 'replace')}")
     return found
 
 
@@ -80,7 +92,10 @@ def test_token_stays_where_it_belongs(
     from loopback_hub import Fault
 
     hub.know(CANARY, "me")
-    uploader.environment["HF_TOKEN"] = CANARY
+    # The address is no secret: it says that a job is on. The Hub is asked with a token.
+    uploader.environment |= {"HF_TOKEN": CANARY, "GITHUB_ACTIONS": "true", **OTHERS}
+    uploader.environment["ACTIONS_ID_TOKEN_REQUEST_URL"] = f"{hub.url}/_ci/identity"
+    canaries = [value.encode() for value in (CANARY, *OTHERS.values())]
     said = {"X-Error-Message": f"{CANARY} may not do this"}
     hub.faults.add(Fault("refuse", route, status=status, times=99, headers=said))
     output = uploader.cwd / "release"
@@ -92,15 +107,16 @@ def test_token_stays_where_it_belongs(
     )  # fmt: skip
     seen: list[str] = []
     while process.poll() is None:
-        seen += processes_with(CANARY.encode(), process.pid)
+        seen += processes_with(canaries, process.pid)
         os.sched_yield()
     assert process.stdout is not None
     said_to_user = process.stdout.read()
     process.stdout.close()
     assert process.returncode not in (0, 1), said_to_user.decode()
     assert seen == []
-    assert CANARY.encode() not in said_to_user
+    assert not [canary for canary in canaries if canary in said_to_user]
     # Release, records, logs, the client's caches and what the Hub keeps.
     for path in uploader.cwd.rglob("*"):
         if path.is_file():
-            assert CANARY.encode() not in path.read_bytes(), path
+            content = path.read_bytes()
+            assert not [canary for canary in canaries if canary in content], path

@@ -69,10 +69,8 @@ def _refuse_without_weights(folder: Path) -> NoReturn:
             "opened; it is not opened here",
             owner=str(pickle),
             safe="nothing was written",
-            next="if you trust where it comes from, convert it in an environment without secrets: "
-            'python -c "import torch, safetensors.torch as s; '
-            f"s.save_file({{k: v.contiguous() for k, v in torch.load('{pickle.name}', "
-            f"map_location='cpu', weights_only=True).items()}}, '{STEM}.safetensors')\"",
+            next=f"uploader convert-pickle {folder}, which makes {STEM}.safetensors of it and runs "
+            "nothing of it",
         )
     raise SourceError(
         f"{folder} has an {CONFIG} and no {STEM}.safetensors",

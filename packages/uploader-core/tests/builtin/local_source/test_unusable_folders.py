@@ -24,7 +24,7 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "fsdp-full": (
         ("pytorch_model_fsdp.bin", "optimizer.bin", *STATE),
-        "full state, a pickle", "weights_only=True",
+        "full state, a pickle", "convert-pickle",
     ),
     "fsdp-ranks": (
         ("pytorch_model_fsdp_rank0.bin", "pytorch_model_fsdp_rank1.bin"),
@@ -73,7 +73,7 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("model.bin", "config.json", "vocabulary.json"), "CTranslate2", "that it was made from",
     ),
     "other-framework": (("config.json", "flax_model.msgpack"), "Flax", "from_flax=True"),
-    "pickle": (("pytorch_model.bin", "tokenizer.json"), "is a pickle", "weights_only=True"),
+    "pickle": (("pytorch_model.bin", "tokenizer.json"), "is a pickle", "convert-pickle"),
     "adapter-without-config": (
         ("adapter_model.safetensors", "README.md"),
         "without its adapter_config.json", "copy adapter_config.json",

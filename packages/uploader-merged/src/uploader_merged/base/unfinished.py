@@ -86,9 +86,12 @@ def refuse_without_weights(folder: Path) -> NoReturn:
             "opened; they are not opened here",
             owner=str(folder / pickles[0]),
             safe="nothing was written",
-            next="take a revision of the model with safetensors, or, if you trust where it comes "
-            "from, convert it in an environment without secrets: load it with transformers and "
-            "call save_pretrained",
+            next="take a revision of the model with safetensors"
+            + (
+                f", or: uploader convert-pickle {folder} --output OUT, which runs nothing of it"
+                if pickles[0] == _PICKLES[0]
+                else ""
+            ),
         )
     shards = [m for p in folder.iterdir() if (m := _SHARD.fullmatch(p.name))]
     if shards:

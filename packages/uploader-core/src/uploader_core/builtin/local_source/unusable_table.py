@@ -45,9 +45,9 @@ _COMPLETE = (
     "then: uploader run {out}"
 )
 _PICKLE = (
-    "if you trust where it comes from, load it in an environment without secrets into the model "
-    "that was trained, and save that: "
-    "model.load_state_dict(torch.load(FILE, weights_only=True)); model.save_pretrained(OUT)"
+    "uploader convert-pickle FILE (of uploader-lora) makes safetensors of it and runs nothing of "
+    "it; load those into the model that was trained, and save that: "
+    "model.load_state_dict(safetensors.torch.load_file(NEW)); model.save_pretrained(OUT)"
 )
 _EXPORT = "give the folder of the model or the adapter that it was made from"
 _TRAINER = r"(?:optimizer|scheduler|scaler|rng_state|random_states|training_args)[\w.-]*"

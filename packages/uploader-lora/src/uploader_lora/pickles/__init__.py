@@ -1,0 +1,1 @@
+"""``uploader convert-pickle``: weights that were saved as a pickle become safetensors."""

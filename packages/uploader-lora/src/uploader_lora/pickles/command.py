@@ -1,0 +1,105 @@
+"""The command ``uploader convert-pickle``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from uploader_core.api import SourceError
+
+_NAMES = {
+    "adapter_model.bin": "adapter_model.safetensors",
+    "pytorch_model.bin": "model.safetensors",
+}
+_ENDINGS = (".bin", ".pt", ".pth", ".ckpt")
+_STATES = {"training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "rng_state.pth"}
+_VARIABLES = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "TMPDIR", "TEMP")
+_SMALL = (".json", ".jinja", ".model", ".txt", ".md")
+_MINUTES = 30
+
+
+@click.command("convert-pickle")
+@click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--output", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+    help="Where the safetensors are written (default: next to the pickle).",
+)  # fmt: skip
+def convert_pickle(source: Path, output: Path | None) -> int:
+    """Turn weights that were saved as a pickle into safetensors, with the same bits.
+
+    A pickle is a program. It is read in a process without credentials, where only tables of
+    tensors are made of it; whatever else it would run ends the reading. The pickle stays.
+    """
+    for file in _files(source):
+        folder = output or file.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / _NAMES.get(file.name, f"{file.stem}.safetensors")
+        said = _convert(file, target)
+        click.echo(f"  {target}  {said['tensors']} tensors")
+        for name, kind in said["left_out"].items():
+            click.echo(f"  left out: {name[:80]!r}, a {kind} and no tensor")
+    if output is not None and source.is_dir():
+        for path in source.iterdir():
+            if path.suffix in _SMALL and path.is_file() and not path.is_symlink():
+                shutil.copyfile(path, output / path.name)
+    return 0
+
+
+def _files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    found = [p for name in _NAMES if (p := source / name).is_file()]
+    found = found or sorted(
+        p for p in source.iterdir() if p.suffix in _ENDINGS and p.name not in _STATES
+    )
+    if not found:
+        raise SourceError(
+            f"{source} holds no weights that were saved as a pickle",
+            owner=str(source),
+            safe="nothing was written",
+            next="name the file, such as adapter_model.bin",
+        )
+    return found
+
+
+def _convert(file: Path, target: Path) -> dict[str, dict[str, str]]:
+    if target.exists():
+        raise SourceError(
+            f"{target} is there already",
+            owner=str(target),
+            safe="it was left as it is",
+            next="move it away, or give another folder with --output",
+        )
+    partial = target.with_name(target.name + ".partial")
+    environment = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "uploader_lora.pickles.convert", str(file), str(partial)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment | {"PYTHONUTF8": "1"},
+            timeout=_MINUTES * 60,
+            check=False,
+        )
+        lines = done.stdout.decode("utf-8", "replace").splitlines()
+        said = json.loads(lines[-1]) if lines else {"error": "the process that read it has died"}
+        if "error" not in said:
+            partial.replace(target)
+            return dict(said)
+    except subprocess.TimeoutExpired:
+        said = {"error": f"it took more than {_MINUTES} minutes"}
+    finally:
+        partial.unlink(missing_ok=True)
+    raise SourceError(
+        f"{file.name} was not converted: {said['error']}",
+        owner=str(file),
+        safe="nothing of it was run, and nothing was written",
+        next="save it again as safetensors where it was trained: save_pretrained(..., "
+        "safe_serialization=True)",
+    )
