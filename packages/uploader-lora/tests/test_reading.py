@@ -209,9 +209,9 @@ def test_pickle_is_converted_as_the_error_says(adapter: Path) -> None:
     file.unlink()
     with pytest.raises(SourceError) as caught:
         read_adapter(adapter)
-    command = (caught.value.next or "").partition("secrets: python ")[2]
-    code = command.removeprefix('-c "').removesuffix('"')
-    subprocess.run([sys.executable, "-c", code], cwd=adapter, check=True)
+    command = (caught.value.next or "").partition(",")[0].split()
+    assert command[0] == "uploader"
+    subprocess.run([sys.executable, "-m", "uploader_core", *command[1:]], check=True)
     assert load_file(file).keys() == before.keys()
 
 

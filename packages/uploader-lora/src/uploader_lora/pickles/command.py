@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from uploader_core.api import SourceError
+from uploader_core.api import SourceError, UsageError
 
 _NAMES = {
     "adapter_model.bin": "adapter_model.safetensors",
@@ -25,7 +25,7 @@ _MINUTES = 30
 
 
 @click.command("convert-pickle")
-@click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path, exists=True))
+@click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
 @click.option(
     "--output", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
     help="Where the safetensors are written (default: next to the pickle).",
@@ -54,6 +54,12 @@ def convert_pickle(source: Path, output: Path | None) -> int:
 def _files(source: Path) -> list[Path]:
     if source.is_file():
         return [source]
+    if not source.is_dir():
+        raise UsageError(
+            f"there is no file and no folder {source}",
+            safe="nothing was written",
+            next="name a file such as adapter_model.bin, or the folder that it is in",
+        )
     found = [p for name in _NAMES if (p := source / name).is_file()]
     found = found or sorted(
         p for p in source.iterdir() if p.suffix in _ENDINGS and p.name not in _STATES
