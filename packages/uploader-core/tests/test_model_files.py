@@ -78,3 +78,14 @@ def test_modules_around_a_transformer_are_wanted_with_their_weights() -> None:
     names = ["modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors"]
     others = ["2_Dense/pytorch_model.bin", "onnx/model.onnx", "checkpoint-5/model.safetensors"]
     assert small_files([*names, *others]) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../config.json", "/etc/x.json", "..\\x.json", "C:x.json", "a/../../x.json", "x\n.json"],
+)
+def test_name_that_would_leave_its_folder_is_never_fetched(name: str) -> None:
+    assert small_files([name, "config.json"]) == ["config.json"]
+    shard = name.replace("json", "safetensors")
+    index = json.dumps({"weight_map": {"a": shard, "b": "model-1.safetensors"}})
+    assert shards_of(index) == ["model-1.safetensors"]

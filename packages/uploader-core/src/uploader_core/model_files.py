@@ -22,6 +22,9 @@ _SMALL = re.compile(
     re.ASCII,
 )
 
+_NO_NAME = re.compile(r"[\\:\x00-\x1f\x7f-\x9f]")
+"""What a server may list, and Windows takes for another place; no file of a model is called so."""
+
 ADAPTER, MODEL = "adapter_model", "model"
 _OF_MLX = "adapters.safetensors"
 """What mlx-lm calls the weights of an adapter."""
@@ -51,7 +54,7 @@ def leads_out(folder: Path, path: Path) -> bool:
 
 def small_files(names: Iterable[str]) -> list[str]:
     """Return configuration, tokenizer, templates, card and licences."""
-    return sorted(name for name in names if _SMALL.fullmatch(name))
+    return sorted(name for name in names if _SMALL.fullmatch(name) and not _NO_NAME.search(name))
 
 
 def weights_of(names: Collection[str], purpose: str) -> tuple[str, ...]:
@@ -77,9 +80,13 @@ def weights_of(names: Collection[str], purpose: str) -> tuple[str, ...]:
 
 
 def shards_of(index: str | bytes) -> list[str]:
-    """Return the files that an index of shards names; nothing for one that cannot be read."""
+    """Return the files that an index of shards names; nothing for one that cannot be read.
+
+    What is in another folder is no shard: who reads the index itself refuses it.
+    """
     try:
-        return sorted({str(name) for name in parse_json(index)["weight_map"].values()})
+        named = {str(name) for name in parse_json(index)["weight_map"].values()}
+        return sorted(n for n in named if not _NO_NAME.search(n) and "/" not in n and ".." not in n)
     except (ValueError, KeyError, TypeError, AttributeError):
         return []
 

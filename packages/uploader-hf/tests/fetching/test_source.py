@@ -34,6 +34,10 @@ def test_model_lies_at_the_root_or_in_the_only_folder(names: set[str], folder: s
     assert model_folder("me/m", names) == folder
 
 
+def test_folder_above_the_repository_is_none_of_it() -> None:
+    assert model_folder("me/m", {f"../{name}" for name in LORA}) == ""
+
+
 def test_folder_is_not_guessed_among_several() -> None:
     with pytest.raises(SourceError, match="me/m holds several: lora, merged-16bit") as caught:
         model_folder("me/m", MERGED | LORA)

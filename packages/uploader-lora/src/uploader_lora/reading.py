@@ -6,6 +6,7 @@ the adapter is refused.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -69,7 +70,7 @@ def _refuse_without_weights(folder: Path) -> NoReturn:
             "opened; it is not opened here",
             owner=str(pickle),
             safe="nothing was written",
-            next=f"uploader convert-pickle {folder}, which makes {STEM}.safetensors of it and runs "
+            next=f"uploader convert-pickle {shlex.quote(str(folder))}, which makes {STEM}.safetensors of it and runs "
             "nothing of it",
         )
     raise SourceError(

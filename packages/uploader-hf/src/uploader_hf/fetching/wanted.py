@@ -30,7 +30,10 @@ def model_folder(model_id: str, names: Iterable[str]) -> str:
     found = sorted(
         folder
         for folder, inside in places.items()
-        if "/" not in folder and inside & CONFIGS and weights_of(inside, "source")
+        if "/" not in folder
+        and folder != ".."
+        and inside & CONFIGS
+        and weights_of(inside, "source")
     )
     if not found:
         return ""
