@@ -70,8 +70,8 @@ def _refuse_without_weights(folder: Path) -> NoReturn:
             "opened; it is not opened here",
             owner=str(pickle),
             safe="nothing was written",
-            next=f"uploader convert-pickle {shlex.quote(str(folder))}, which makes {STEM}.safetensors of it and runs "
-            "nothing of it",
+            next=f"uploader convert-pickle {shlex.quote(str(folder))}, which makes "
+            f"{STEM}.safetensors of it and runs nothing of it",
         )
     raise SourceError(
         f"{folder} has an {CONFIG} and no {STEM}.safetensors",
