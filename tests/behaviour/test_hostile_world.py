@@ -73,7 +73,7 @@ def check(case: Hostile, place: Place, before: object, code: int, said: str) -> 
         assert code == 0, said
     else:
         assert code in {2, 3, 4, 7, 8}, said
-        assert re.search(r"^  next  +\S", said, re.MULTILINE), said
+        assert re.search(r"^  next\s+\S", said, re.MULTILINE), said
     assert re.search(case.told, said), said
     for path in walk(place.output) if place.output.exists() else ():
         assert not path.is_symlink()
