@@ -14,7 +14,7 @@ from typing import Any
 from uploader_core.plugin import Finding, SourceError
 
 _DEEPEST = 16
-_MOST_LAYERS, _MOST_UNITS = 10_000, 1 << 31
+_MOST_LAYERS, _MOST_UNITS = 100_000, 1 << 31  # Doge has 16,384 experts
 _LAYERS = re.compile(r"(?:num|n)_(?:\w*_)?(?:layers?|blocks|experts)")
 _UNITS = re.compile(
     r"vocab_size|(?:\w+_)?hidden_size|intermediate_size|d_model|n_embd|head_dim"
@@ -58,7 +58,7 @@ def check_values(file: Path, config: Mapping[str, Any]) -> None:
             _refuse(file, f"{key} is {_shown(value)}, which are no names of classes")
         most = _MOST_LAYERS if _LAYERS.fullmatch(key) else _MOST_UNITS
         if _LAYERS.fullmatch(key) or _UNITS.fullmatch(key):
-            for number in value if isinstance(value, list) else [value]:
+            for number in _numbers(value):
                 if type(number) is not int or not 0 <= number <= most:
                     _refuse(file, f"{key} is {_shown(value)}, which no model has")
         if type(value) is int and abs(value) >= 1 << 128:
@@ -97,6 +97,13 @@ def _members(file: Path, table: Mapping[str, Any], depth: int) -> Iterator[tuple
         yield key, value
         if isinstance(value, dict):
             yield from _members(file, value, depth + 1)
+
+
+def _numbers(value: Any) -> list[Any]:
+    """Return the numbers of one part, or of several: LXMERT counts the layers of each by name."""
+    if isinstance(value, dict):
+        return [*value.values()]
+    return value if isinstance(value, list) else [value]
 
 
 def _shown(value: object) -> str:
