@@ -41,3 +41,11 @@ def test_short_values_are_left_alone() -> None:
 
 def test_the_longer_of_two_secrets_goes_whole() -> None:
     assert Mask(["secret-1", "secret-1-and-more"])("x secret-1-and-more") == "x [secret]"
+
+
+def test_each_line_of_a_key_is_taken_out() -> None:
+    body = [base64.b64encode(bytes(range(n, n + 48))).decode() for n in (0, 48)]
+    key = "\n".join(["-----BEGIN PRIVATE KEY-----", *body, "-----END PRIVATE KEY-----", ""])
+    mask = Mask([key])
+    assert [mask(f"{line}\n") for line in body] == ["[secret]\n"] * 2
+    assert mask("-----BEGIN CERTIFICATE-----") == "-----BEGIN CERTIFICATE-----"

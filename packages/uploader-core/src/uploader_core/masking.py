@@ -19,16 +19,22 @@ INSTEAD = "[secret]"
 SHORTEST = 8
 """Characters below which a value is taken for no secret: it would be found in ordinary words."""
 
+# A key in PEM; what a worker prints is masked line by line.
+_LINE = re.compile(r"^[A-Za-z0-9+/]{16,}={0,2}\s*$", re.MULTILINE)
+
 
 class Mask:
     """Takes out some secrets, wherever they are in a text.
 
     Args:
-        secrets: Their values. What is shorter than :data:`SHORTEST` is left alone.
+        secrets: Their values. What is shorter than :data:`SHORTEST` is left alone. Of one of
+            several lines each line of base64 is a secret as well.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for value in secrets if len(value) >= SHORTEST for form in _forms(value)}
+        known = [value for value in secrets if len(value) >= SHORTEST]
+        forms = {form for value in known for form in _forms(value)}
+        forms |= {line.strip() for value in known for line in _LINE.findall(value)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
