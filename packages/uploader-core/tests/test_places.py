@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,21 @@ def test_who_verifies_is_given_the_documents_and_the_names_of_others(
         file.truncate(100 << 20)
     (problem,) = verify_folder(release).problems
     assert problem.path == "SEAL" and "far too many" in problem.what
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no such pipes")
+def test_document_that_is_a_link_or_a_pipe_is_not_read(
+    uploader: Any, adapter: Path, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    assert run(uploader, adapter, release).returncode == 0
+    for name in ("LIST", "SEAL"):
+        (release / name).unlink()
+    (release / "LIST").symlink_to("/dev/zero")
+    os.mkfifo(release / "SEAL")
+    found = verify_folder(release)
+    assert [problem.path for problem in found.problems] == ["LIST", "SEAL"]
+    assert {*found.documents} == {"upload_manifest.json"}
 
 
 def test_verify_names_the_documents_that_it_does_not_look_into(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.errors import SourceError
-from uploader_core.untrusted_json import expect, parse_json
+from uploader_core.untrusted_json import expect, parse_json, read_text
 
 JINJA = "chat_template.jinja"
 LEGACY = "chat_template.json"
@@ -117,9 +117,7 @@ def _read(files: Mapping[str, Path], name: str) -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"it is larger than {_LARGEST:,} bytes")
-        return path.read_text("utf-8")
+        return read_text(path, most=_LARGEST)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise _unreadable(path, reason) from error

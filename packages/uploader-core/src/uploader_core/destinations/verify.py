@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -156,7 +157,8 @@ def verify_folder(
     except ValueError as error:
         raise IntegrityError(f"{path} is damaged: {error}", next="run the release again") from error
     listed = read_manifest(manifest, str(path))
-    there = {name: (folder / name).lstat().st_size for name in files_in(folder)}
+    looked = {name: (folder / name).lstat() for name in files_in(folder)}
+    there = {name: found.st_size for name, found in looked.items()}
     problems = [*find_strangers(manifest, there)]
     for file in listed:
         try:
@@ -166,7 +168,9 @@ def verify_folder(
         if what is not None:
             problems.append(Problem(path=file.name, what=what))
         tick(file.name, file.size)
-    documents, missing = read_detached(manifest, there, lambda name: (folder / name).read_bytes())
+    # A link leads elsewhere, and a pipe has no end.
+    files = {name: there[name] for name, found in looked.items() if stat.S_ISREG(found.st_mode)}
+    documents, missing = read_detached(manifest, files, lambda name: (folder / name).read_bytes())
     return Verification(
         files=len(listed),
         size=sum(file.size for file in listed),
