@@ -138,3 +138,43 @@ def test_manifest_whose_name_is_a_path_is_damaged(copy: Path, name: str) -> None
     path.write_text(json.dumps({**json.loads(path.read_text()), "name": name}))
     with pytest.raises(IntegrityError, match="is damaged"):
         read_published("theirs", copy, complete=True)
+
+
+@pytest.mark.parametrize(
+    "adapters", [None, 3, [1], [{"folder": "a"}], [{"folder": "a", "weight": "much"}]]
+)
+def test_manifest_with_a_stack_that_is_none_is_damaged(copy: Path, adapters: Any) -> None:
+    path = copy / "upload_manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["materials"][0]["metadata"]["adapters"] = adapters
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(IntegrityError, match="is damaged"):
+        read_published("theirs", copy, complete=True)
+
+
+SET = {"files": ["a"], "digest": "0" * 64, "tensors": [["x", "F32", [1], "0" * 64]]}
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ([], "has no attribute"),
+        ({"a": {}}, "tensors"),
+        ({"a": SET}, "the digest of 'a' is not that of its tensors"),
+        ({"a": {**SET, "tensors": [[]]}}, "not enough values"),
+        ({"a": {**SET, "tensors": [["x", "F32", 7, "0"]]}}, "not iterable"),
+    ],
+)
+def test_list_of_tensors_of_somebody_else_says_nothing_by_its_digest(
+    copy: Path, weights: Any, said: str
+) -> None:
+    (copy / "lora" / "tensor_digests.json").write_text(
+        json.dumps({"schema": "uploader.tensors/1", "weights": weights})
+    )
+    manifest = json.loads((copy / "upload_manifest.json").read_text())
+    listed = {"path": "lora/tensor_digests.json", "size": 0, "sha256": "", "role": "document"}
+    files = [*manifest["files"], {**listed, "kind": "document", "step": "provenance:tensors@lora"}]
+    save_file({"x": np.zeros(1)}, copy / "lora" / "adapter_model.safetensors")
+    found = verdicts(remade(copy, files=files), GOLDEN / "2026-11-29")["lora"]
+    assert found.grade == "not"
+    assert "tensor_digests.json is damaged" in found.tensors[0] and said in found.tensors[0]

@@ -7,20 +7,30 @@ they are split into files, metadata, configuration.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from uploader_core.plugin import IntegrityError, SourceError, parse_json
+from uploader_core.plugin import IntegrityError, SourceError, parse_json, read_text
 from uploader_provenance.reproduce.published import Published
 from uploader_provenance.tensors.digests import NAME as TENSORS
-from uploader_provenance.tensors.digests import SCHEMA, SUFFIXES, digest_weights, weights_to_json
+from uploader_provenance.tensors.digests import (
+    SCHEMA,
+    SUFFIXES,
+    Weights,
+    digest_weights,
+    weights_from_json,
+)
 
 Grade = Literal["bit-equal", "tensor-equal", "not"]
 _CALIBRATED = re.compile(r"gptq|imatrix|calibration|target_size|awq")
 _THREADS = "calibration.threads"
 _ROOT = ("python", "platform")
+_LARGEST = 64 << 20
+"""Bytes of a list of tensors; one of a hundred thousand has 15 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,16 +81,20 @@ def other_documents(original: Published, rebuilt: Published) -> list[str]:
     Cards and bills of materials say where something is published and what tools were installed.
     """
     formats = {artifact["step"] for artifact in original.artifacts}
-    there = {
-        (file["step"].partition("@")[0], file["path"].rpartition("/")[2], file["sha256"])
-        for file in rebuilt.manifest["files"]
-    }
+    there = {_document(file) for file in rebuilt.manifest["files"]}
     return sorted(
         file["path"]
         for file in original.manifest["files"]
-        if file["step"] not in formats
-        and (file["step"].partition("@")[0], file["path"].rpartition("/")[2], file["sha256"])
-        not in there
+        if file["step"] not in formats and _document(file) not in there
+    )
+
+
+def _document(file: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return by what a document is known again, whichever place it is about."""
+    return (
+        file["step"].partition("@")[0],
+        file["path"].rpartition("/")[2],
+        file["sha256"],
     )
 
 
@@ -132,16 +146,16 @@ def _tensors(original: Published, rebuilt: Published, step: str, now: str) -> It
         if name not in theirs or name not in ours:
             yield f"{name} is only in the {'rebuilt' if name in ours else 'published'} one"
             continue
-        if theirs[name]["digest"] == ours[name]["digest"]:
+        if theirs[name].digest == ours[name].digest:
             continue
-        rows = {row[0]: row for row in theirs[name]["tensors"]}
-        mine = {row[0]: row for row in ours[name]["tensors"]}
+        rows = {tensor.name: tensor for tensor in theirs[name].tensors}
+        mine = {tensor.name: tensor for tensor in ours[name].tensors}
         others = [t for t in sorted(rows.keys() | mine.keys()) if rows.get(t) != mine.get(t)]
         shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         yield f"{name}: {len(others)} of {len(rows)} tensors differ: {shown}"
 
 
-def _sets(release: Published, step: str) -> dict[str, Any]:
+def _sets(release: Published, step: str) -> dict[str, Weights]:
     """Return the digests of an artifact's tensors: as listed, or read from its weights."""
     files = release.files_of(step)
     start = release.folders[step]
@@ -156,23 +170,25 @@ def _sets(release: Published, step: str) -> dict[str, Any]:
             "on this machine",
             next="download it and give the folder",
         )
-    return dict(weights_to_json(digest_weights(release.folder / start, weights)))
+    return digest_weights(release.folder / start, weights)
 
 
-def _listed(path: Any, sha256: str) -> dict[str, Any]:
-    import hashlib
-
-    text = path.read_bytes()
+def _listed(path: Path, sha256: str) -> dict[str, Weights]:
     try:
-        data = parse_json(text)
-        if hashlib.sha256(text).hexdigest() != sha256 or data["schema"] != SCHEMA:
+        text = read_text(path, most=_LARGEST)
+        if hashlib.sha256(text.encode()).hexdigest() != sha256:
             raise ValueError("it is not the file that the manifest lists")
-        return {
-            str(name): {"digest": str(found["digest"]), "tensors": [[*r] for r in found["tensors"]]}
-            for name, found in data["weights"].items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(f"{path.name} is damaged: {error}", owner=str(path)) from error
+        data = parse_json(text, strict=True)
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"its schema is not {SCHEMA}")
+        return weights_from_json(data["weights"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise IntegrityError(
+            f"{path.name} is damaged: {error}",
+            owner=str(path),
+            safe="nothing was changed",
+            next="download it again, or give the folder with the weights",
+        ) from error
 
 
 def _reasons(

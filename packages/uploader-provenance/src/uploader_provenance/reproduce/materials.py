@@ -53,7 +53,6 @@ def find_sources(release: Published, given: tuple[str, ...], base: str | None) -
     weights = [
         (str(part["folder"]), float(part["weight"]))
         for part in material["metadata"].get("adapters", ())
-        if isinstance(part, dict) and {"folder", "weight"} <= part.keys()
     ]
     parts = weights if kind == STACK else []
     named = tuple(given) or tuple(filter(None, [_recorded(material)]))

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import IntegrityError, UsageError, parse_json, read_manifest
+from uploader_core.plugin import IntegrityError, UsageError, parse_json, read_manifest, read_text
 
 NAME = "upload_manifest.json"
 _SCHEMA = "uploader.manifest-1.json"
-_LARGEST = 256 << 20
+_LARGEST = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,9 +91,7 @@ def read_published(reference: str, folder: Path, *, complete: bool) -> Published
             next="name what `uploader run` wrote: its release folder, or hf:user/model",
         )
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"it is larger than {_LARGEST:,} bytes")
-        text = path.read_bytes()
+        text = read_text(path, most=_LARGEST)
         manifest = parse_json(text)
         read_manifest(text, f"{NAME} of {reference}")
         problem = next(iter(_validator().iter_errors(manifest)), None)

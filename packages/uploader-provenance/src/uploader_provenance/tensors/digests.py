@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from uploader_core.plugin import Json, SourceError, StoredTensor, read_header
 
@@ -100,6 +101,29 @@ def weights_to_json(weights: Mapping[str, Weights]) -> dict[str, Json]:
         }
         for stem, found in sorted(weights.items())
     }
+
+
+def weights_from_json(data: Mapping[str, Any]) -> dict[str, Weights]:
+    """Return the sets that a ``tensor_digests.json`` lists.
+
+    Args:
+        data: Of :func:`weights_to_json`, as somebody wrote it.
+
+    Raises:
+        ValueError: The digest of a set is not that of its tensors, or a tensor has no four fields.
+        KeyError: A field is missing.
+        TypeError: A field has another type.
+    """
+    found = {}
+    for stem, told in data.items():
+        tensors = tuple(
+            TensorDigest(name=str(n), dtype=str(d), shape=tuple(map(int, s)), sha256=str(h))
+            for n, d, s, h in told["tensors"]
+        )
+        found[stem] = Weights(files=tuple(map(str, told["files"])), tensors=tensors)
+        if found[stem].digest != told["digest"]:
+            raise ValueError(f"the digest of {stem[:80]!r} is not that of its tensors")
+    return found
 
 
 class _Count:
