@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         UploaderError,
         UsageError,
     )
-    from uploader_core.human_text import count_text, duration_text, size_text
+    from uploader_core.human_text import count_text, duration_text, size_text, visible
     from uploader_core.planning.plan import Plan, PlannedStep, Survey
     from uploader_core.planning.request import Request
     from uploader_core.plugins.entry_points import ARTIFACTS, PLUGINS, SCHEMES
@@ -75,7 +75,7 @@ _WHERE = {
     **dict.fromkeys(("Finding", "UploadSpec"), "contract.specs"),
     **dict.fromkeys(("Problem", "Verification"), "destinations.verification"),
     "write_json": "disk.safe_write",
-    **dict.fromkeys(("count_text", "duration_text", "size_text"), "human_text"),
+    **dict.fromkeys(("count_text", "duration_text", "size_text", "visible"), "human_text"),
     **dict.fromkeys(("Plan", "PlannedStep", "Survey"), "planning.plan"),
     "Request": "planning.request",
     **dict.fromkeys(
@@ -161,6 +161,7 @@ __all__ = [
     "shown",
     "size_text",
     "verify",
+    "visible",
     "write_json",
 ]
 

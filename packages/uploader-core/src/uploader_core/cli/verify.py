@@ -7,7 +7,7 @@ import json
 import click
 
 from uploader_core.errors import IntegrityError
-from uploader_core.human_text import count_text, size_text
+from uploader_core.human_text import count_text, size_text, visible
 
 
 @click.command()
@@ -30,7 +30,7 @@ def verify(where: str, quick: bool, as_json: bool, debug: bool) -> int:
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     for problem in result.problems if not as_json else ():
-        click.echo(f"  {problem.path} {problem.what}")
+        click.echo(f"  {visible(problem.path)} {problem.what}")
     if result.problems:
         raise IntegrityError(
             f"{len(result.problems)} of {result.files} files are not what the manifest says",
@@ -47,5 +47,6 @@ def verify(where: str, quick: bool, as_json: bool, debug: bool) -> int:
         click.echo(f"  {result.where}")
         beside = [name for name in result.documents if name != NAME]
         if beside:
-            click.echo(f"  {', '.join(beside)} about all of it, not looked into by this command")
+            names = visible(", ".join(beside))
+            click.echo(f"  {names} about all of it, not looked into by this command")
     return 0

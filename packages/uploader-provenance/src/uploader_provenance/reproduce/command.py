@@ -125,24 +125,29 @@ def _tell(event: api.Event) -> None:
 
 
 def _show(result: Mapping[str, Any]) -> None:
-    click.echo(f"{result['release']}  {result['release_id'][:16]}")
+    _say(f"{result['release']}  {result['release_id'][:16]}")
     for verdict in result["artifacts"]:
         colour = {"bit-equal": "green", "tensor-equal": "yellow"}.get(verdict["grade"], "red")
         click.secho(f"  {verdict['grade']:<12}", fg=colour, nl=False)
-        click.echo(f"  {verdict['kind']}  ({api.count_text(verdict['files'], 'file')})")
+        _say(f"  {verdict['kind']}  ({api.count_text(verdict['files'], 'file')})")
         if verdict["differs"]:
-            click.echo(f"      files    {', '.join(verdict['differs'])}")
+            _say(f"      files    {', '.join(verdict['differs'])}")
         for text in verdict["tensors"]:
-            click.echo(f"      tensors  {text}")
+            _say(f"      tensors  {text}")
         for text in verdict["why"]:
-            click.echo(f"      why      {text}")
+            _say(f"      why      {text}")
     for title, name in (("lost", "settings_lost"), ("note", "notes")):
         for text in result[name]:
-            click.echo(f"  {title}  {text}")
+            _say(f"  {title}  {text}")
     if result["failed"]:
-        click.echo(f"  failed  {result['failed']['what']}")
+        _say(f"  failed  {result['failed']['what']}")
     if result["documents"]:
-        click.echo(
+        _say(
             "  documents that say where and with what, and so came out otherwise: "
             + ", ".join(result["documents"])
         )
+
+
+def _say(text: str) -> None:
+    """Print what somebody else may have written."""
+    click.echo(api.visible(text))

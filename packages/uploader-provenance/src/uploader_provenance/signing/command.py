@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from uploader_core import api
-from uploader_core.api import IntegrityError, count_text
+from uploader_core.api import IntegrityError, count_text, visible
 
 
 @click.command("verify-signature")
@@ -51,7 +51,7 @@ def verify_signature(
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))
     for problem in found.problems if not as_json else ():
-        click.echo(f"  {problem.path} {problem.what}")
+        click.echo(f"  {visible(problem.path)} {problem.what}")
     if found.problems:
         raise IntegrityError(
             f"{count_text(len(found.problems), 'file')} not as {found.by} signed",
@@ -60,6 +60,6 @@ def verify_signature(
             next="do not use it; get it again from where it was published",
         )
     if not as_json:
-        click.echo(f"{count_text(found.files, 'file')}, signed by {found.by}")
+        click.echo(f"{count_text(found.files, 'file')}, signed by {visible(found.by)}")
         click.echo(f"  {found.where}")
     return 0
