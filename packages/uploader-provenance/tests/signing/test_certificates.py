@@ -58,6 +58,12 @@ def test_a_certificate_for_anything_else_convinces_nobody(root: Authority, key: 
         vouched_key(chain, [root.certificate], "it")
 
 
+def test_a_certificate_of_a_key_that_signs_no_models_is_refused(root: Authority) -> None:
+    other = root.issue(ec.generate_private_key(ec.SECP256K1()))
+    with pytest.raises(IntegrityError, match="is not for signatures"):
+        vouched_key(in_der([other]), [root.certificate], "it")
+
+
 def test_who_was_vouched_for_vouches_for_nobody(root: Authority, key: Any) -> None:
     """A certificate that is no authority's issues another one."""
     middle = Authority("Middle")

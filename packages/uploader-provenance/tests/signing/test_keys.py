@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from signing_tools import pem_of, public_pem_of
 from uploader_core.plugin import RefusedError
 from uploader_provenance.signing.keys import MAKE, load_private_key, load_public_key
+from uploader_provenance.signing.settings import Settings
+from uploader_provenance.signing.signer import read_key
 
 
 def refusal(pem: bytes, password: str = "") -> RefusedError:
@@ -75,3 +77,17 @@ def test_the_halves_are_not_mixed_up(key: Any) -> None:
         load_public_key(pem_of(key), "it")
     with pytest.raises(RefusedError, match="kind RSA"):
         load_public_key(public_pem_of(rsa.generate_private_key(65537, 2048)), "it")
+
+
+def test_the_key_itself_in_place_of_a_file_is_refused_and_not_repeated(key: Any) -> None:
+    text = pem_of(key).decode()
+    with pytest.raises(RefusedError, match="was given the key itself") as caught:
+        read_key(Settings(key=text), {})
+    assert text.splitlines()[1] not in str(caught.value.to_json())
+
+
+@pytest.mark.parametrize("name", [".", "no-such-file.pem", "~no-such-user/key.pem", "a\0b"])
+def test_what_is_no_file_is_refused_by_name(name: str) -> None:
+    with pytest.raises(RefusedError, match="--provenance-key .* cannot be read") as caught:
+        read_key(Settings(key=name), {})
+    assert caught.value.owner == "option --provenance-key" and caught.value.next == MAKE

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from signing_tools import digests_in
-from uploader_core.plugin import IntegrityError
+from uploader_core.plugin import IntegrityError, UsageError
 from uploader_provenance.signing.envelope import read_bundle, to_sign, write_bundle
 from uploader_provenance.signing.keys import name_of, sign
 from uploader_provenance.signing.place import check_folder
@@ -98,6 +98,32 @@ def test_what_is_no_certificate_is_refused(
     (folder / "model.sig").write_text(text)
     with pytest.raises(IntegrityError, match="carries what is no certificate"):
         check_folder(folder, Trust(roots=(root,)))
+
+
+@pytest.mark.parametrize(
+    ("trust", "said"),
+    [
+        ({}, "whose signature do you trust"),
+        ({"identity": "a job"}, "--identity and --issuer go together"),
+        ({"issuer": "a CI"}, "--identity and --issuer go together"),
+        ({"roots": (Path("root.pem"),)}, "--key and --certificates are given"),
+    ],
+)
+def test_nothing_is_checked_against_less_than_was_asked_for(
+    trust: dict[str, Any], said: str, folder: Path, public_key: Path
+) -> None:
+    (folder / "model.sig").write_text(json.dumps(SOUND))
+    more = {"key": public_key} if "roots" in trust else {}
+    with pytest.raises(UsageError, match=said) as caught:
+        check_folder(folder, Trust(**more, **trust))
+    assert caught.value.next
+
+
+def test_a_signature_of_any_size_is_not_read(folder: Path, public_key: Path) -> None:
+    with (folder / "model.sig").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(IntegrityError, match="is no signature .* larger than"):
+        check_folder(folder, Trust(key=public_key))
 
 
 def test_a_folder_without_a_signature_is_not_signed(folder: Path, public_key: Path) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from uploader_core.plugin import Finding, IntegrityError, RefusedError
+from uploader_provenance.signing.keys import signs_models
 
 _E = TypeVar("_E", bound=x509.ExtensionType)
 
@@ -28,12 +29,15 @@ def load_certificates(pem: bytes, where: str) -> list[x509.Certificate]:
         RefusedError: There are none, or they cannot be read.
     """
     try:
-        return x509.load_pem_x509_certificates(pem)
-    except ValueError:
+        found = x509.load_pem_x509_certificates(pem)
+        for one in found:  # both are parsed when they are asked for
+            one.public_key(), one.extensions
+        return found
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
         raise RefusedError(
-            f"{where} holds no certificates in PEM",
+            f"{where} holds no certificates in PEM that can be read",
             owner=where,
-            safe="nothing was signed",
+            safe="nothing was signed, and nothing changed",
             next="openssl x509 -in certificate.der -inform der -out certificate.pem",
         ) from None
 
@@ -119,7 +123,7 @@ def vouched_key(
     try:
         own, *others = [x509.load_der_x509_certificate(der) for der in chain[:_LONGEST]]
         key, name = own.public_key(), own.subject.rfc4514_string()
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not may_sign(own):
+        if not signs_models(key) or not may_sign(own):
             raise _distrusted(f"{where}: the certificate of {name} is not for signatures", where)
         at = own.not_valid_before_utc
         if own not in roots and not _leads_to(own, others, roots, at):

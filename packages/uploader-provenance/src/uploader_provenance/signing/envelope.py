@@ -91,12 +91,17 @@ def read_bundle(text: str | bytes, where: str) -> Bundle:
             keyless=bool(single or material.get("tlogEntries")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(
-            f"{where} is no signature that can be read here: {error}",
-            owner="whoever signed it",
-            safe="nothing was changed",
-            next="have it signed again, or get the folder from where it was published",
-        ) from error
+        raise unreadable(where, error) from error
+
+
+def unreadable(where: str, why: object) -> IntegrityError:
+    """Return the error for what is no signature."""
+    return IntegrityError(
+        f"{where} is no signature that can be read here: {why}",
+        owner="whoever signed it",
+        safe="nothing was changed",
+        next="have it signed again, or get the folder from where it was published",
+    )
 
 
 def _text(data: bytes) -> str:

@@ -72,10 +72,17 @@ def keyless_signer() -> Iterator[Callable[[bytes], str]]:
 
     # First: without one, nothing has to be asked of Sigstore.
     token = identity()
-    with _translated("sign"), contextlib.ExitStack() as stack:
-        context = SigningContext.from_trust_config(ClientTrustConfig.production())
-        signer = stack.enter_context(context.signer(token))
-        yield lambda payload: signer.sign_dsse(Statement(payload)).to_json()
+    with contextlib.ExitStack() as stack:
+        with _translated("sign"):
+            context = SigningContext.from_trust_config(ClientTrustConfig.production())
+            signer = stack.enter_context(context.signer(token))
+
+        def signed(payload: bytes) -> str:
+            with _translated("sign"):
+                return signer.sign_dsse(Statement(payload)).to_json()
+
+        # What fails while signatures are written, such as a full disk, is not Sigstore's doing.
+        yield signed
 
 
 def identity() -> Any:

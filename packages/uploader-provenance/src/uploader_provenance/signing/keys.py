@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
+from typing import TypeGuard
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -87,6 +89,26 @@ def load_public_key(pem: bytes, where: str) -> ec.EllipticCurvePublicKey:
         raise _unfit(key, where)
     _check_curve(key.curve, where)
     return key
+
+
+def signs_models(key: object) -> TypeGuard[ec.EllipticCurvePublicKey]:
+    """Return whether a public key is of those with which models are signed."""
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _HASHES
+
+
+def read_pem(path: Path, option: str, next: str) -> bytes:
+    """Return the content of a file that an option names.
+
+    Raises:
+        RefusedError: It cannot be read.
+    """
+    try:
+        return path.expanduser().read_bytes()
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, a name that nothing has
+        why = error.strerror if isinstance(error, OSError) else error
+        raise _refused(
+            f"{option} {path} cannot be read: {why}", f"option {option}", next
+        ) from error
 
 
 def name_of(key: ec.EllipticCurvePublicKey) -> str:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from uploader_core.plugin import RefusedError
 from uploader_provenance.signing.certificates import chain_of, in_der, load_certificates
 from uploader_provenance.signing.envelope import to_sign, write_bundle
-from uploader_provenance.signing.keys import MAKE, load_private_key, name_of, sign
+from uploader_provenance.signing.keys import MAKE, load_private_key, name_of, read_pem, sign
 from uploader_provenance.signing.settings import ENVIRONMENT, PASSWORD, PRIVATE_KEY, Settings
 
 Signer = Callable[[bytes], str]
@@ -66,8 +66,16 @@ def read_key(settings: Settings, secrets: Mapping[str, str]) -> ec.EllipticCurve
                 safe="nothing was signed",
                 next=f"set it to a private key in PEM, such as this makes: {MAKE}",
             )
+    elif "-----BEGIN" in named:
+        raise RefusedError(  # which does not repeat it
+            "--provenance-key was given the key itself, and everybody on this machine sees options",
+            owner="option --provenance-key",
+            safe="nothing was signed",
+            next=f"make another key; --provenance-key FILE, or {ENVIRONMENT} and the key in "
+            f"{PRIVATE_KEY}",
+        )
     else:
-        pem, where = _read(Path(named).expanduser(), "--provenance-key", MAKE), named
+        pem, where = read_pem(Path(named), "--provenance-key", MAKE), named
     return load_private_key(pem, where, secrets.get(PASSWORD, ""))
 
 
@@ -81,17 +89,5 @@ def read_certificates(settings: Settings) -> list[x509.Certificate]:
     return [
         one
         for path in settings.certificates
-        for one in load_certificates(_read(path, option, f"{option} FILE"), str(path))
+        for one in load_certificates(read_pem(path, option, f"{option} FILE"), str(path))
     ]
-
-
-def _read(path: Path, option: str, next: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RefusedError(
-            f"{option} {path} cannot be read: {error.strerror}",
-            owner=f"option {option}",
-            safe="nothing was signed",
-            next=next,
-        ) from error

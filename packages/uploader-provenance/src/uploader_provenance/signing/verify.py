@@ -11,7 +11,7 @@ from cryptography import x509
 from uploader_core.plugin import IntegrityError, UsageError
 from uploader_provenance.signing.certificates import load_certificates, vouched_key
 from uploader_provenance.signing.envelope import Bundle, read_bundle, to_sign
-from uploader_provenance.signing.keys import is_signed, load_public_key, name_of
+from uploader_provenance.signing.keys import is_signed, load_public_key, name_of, read_pem
 from uploader_provenance.signing.statement import Signed, read_statement
 
 
@@ -55,10 +55,11 @@ def check_signature(text: bytes, trust: Trust, where: str) -> Checked:
 
     Raises:
         IntegrityError: It is not of them, or not readable.
-        UsageError: Nobody is trusted.
-        RefusedError: A key or certificate that was given is not fit.
+        UsageError: Nobody is trusted, or it is not clear who.
+        RefusedError: A key or certificate that was given is not fit, or not there.
         TemporaryError: Sigstore cannot be reached, for an identity.
     """
+    _refuse_unclear(trust)
     bundle = read_bundle(text, where)
     if trust.identity:
         from uploader_provenance.signing.keyless import check_identity
@@ -77,6 +78,31 @@ def check_signature(text: bytes, trust: Trust, where: str) -> Checked:
     return Checked(by=by, signed=read_statement(payload, where))
 
 
+def _refuse_unclear(trust: Trust) -> None:
+    """Refuse to check less than what was asked for.
+
+    Raises:
+        UsageError: Several are named, or an identity without whose word it is.
+    """
+    given = {"--key": trust.key, "--certificates": trust.roots, "--identity": trust.identity}
+    names = [name for name, value in given.items() if value]
+    if len(names) > 1:
+        raise UsageError(
+            f"{' and '.join(names)} are given, and a signature is of one",
+            owner="uploader verify-signature",
+            safe="nothing was changed",
+            next="give one of them, and run it again for another",
+        )
+    if bool(trust.identity) != bool(trust.issuer):
+        raise UsageError(
+            "--identity and --issuer go together: what one issuer says of a job, another may say "
+            "of somebody else",
+            owner="uploader verify-signature",
+            safe="nothing was changed",
+            next="--identity WHO --issuer https://token.actions.githubusercontent.com (GitHub's)",
+        )
+
+
 def describe(bundle: Bundle) -> str:
     """Say of a signature by what it was made, which nothing proves yet."""
     if bundle.keyless:
@@ -89,7 +115,7 @@ def describe(bundle: Bundle) -> str:
 def _by_key(bundle: Bundle, trust: Trust, where: str) -> str:
     """Return whose key made a signature."""
     if trust.key is not None:
-        key = load_public_key(_read(trust.key), str(trust.key))
+        key = load_public_key(read_pem(trust.key, "--key", "--key PUBLIC.pem"), str(trust.key))
         by = f"the key {name_of(key)[:16]}"
     else:
         if not bundle.certificates:
@@ -103,16 +129,12 @@ def _by_key(bundle: Bundle, trust: Trust, where: str) -> str:
 
 
 def _roots(paths: Sequence[Path]) -> list[x509.Certificate]:
-    return [one for path in paths for one in load_certificates(_read(path), str(path))]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}", next="give a file in PEM"
-        ) from error
+    option = "--certificates"
+    return [
+        one
+        for path in paths
+        for one in load_certificates(read_pem(path, option, f"{option} ROOT.pem"), str(path))
+    ]
 
 
 def _untrusted(what: str, owner: str) -> IntegrityError:
