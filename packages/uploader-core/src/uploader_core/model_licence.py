@@ -34,10 +34,13 @@ _FILES = re.compile(r"(?:LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*", re.IGNOREC
 _LARGEST = 1 << 20
 
 _LLAMA = "Built with Llama"
+_LLAMA_2 = (
+    "Llama 2 is licensed under the LLAMA 2 Community License, Copyright (c) Meta Platforms, Inc. "
+    "All Rights Reserved."
+)
 _NOTICES: Mapping[str, str] = {
     # What the licences demand to be shown; section 1.b of each.
-    "llama2": "Llama 2 is licensed under the LLAMA 2 Community License, Copyright (c) Meta "
-    "Platforms, Inc. All Rights Reserved.",
+    "llama2": _LLAMA_2,
     "llama3": "Built with Meta Llama 3",
     "llama3.1": _LLAMA,
     "llama3.2": _LLAMA,
@@ -57,8 +60,7 @@ _NOTICE_FILES: Mapping[str, str] = {
     # A text file of the name "Notice" has to go with each copy, and to say this: section 1.b.iii of
     # Meta's licences (1.b.ii of the second), 3.1 of Gemma's and NVIDIA's, 3.c of Qwen's, 2.2 of
     # Mistral's, IV.a of Stability's.
-    "llama2": "Llama 2 is licensed under the LLAMA 2 Community License, "
-    "Copyright (c) Meta Platforms, Inc. All Rights Reserved.",
+    "llama2": _LLAMA_2,
     "llama3": f"Meta Llama 3 is licensed under the Meta Llama 3 Community License, {_META}",
     "llama3.1": f"Llama 3.1 is licensed under the Llama 3.1 Community License, {_META}",
     "llama3.2": f"Llama 3.2 is licensed under the Llama 3.2 Community License, {_META}",

@@ -119,6 +119,13 @@ def test_licence_that_the_base_allows_is_not(sources: dict[str, Path], base: str
     assert not found(sources, public=True)["error"]
 
 
+@pytest.mark.parametrize("tags", ["7", "true", "{unsloth: 1}", "2026-01-01"])
+def test_tags_of_any_type_are_none(sources: dict[str, Path], tags: str) -> None:
+    say(sources["base"], "llama3.1")
+    say(sources["adapter"], "mit", f"tags: {tags}")
+    assert "`license: mit`" in found(sources, public=True)["error"][0]
+
+
 def test_licence_that_a_trainer_writes_for_every_model_is_nobodys_claim(
     sources: dict[str, Path],
 ) -> None:

@@ -19,7 +19,7 @@ from uploader_core.plugin import (
     Json,
     Lineage,
     StepContext,
-    parse_json,
+    read_json,
     read_lineage,
 )
 from uploader_provenance.licences.said import SaidLicence, licences_said
@@ -210,7 +210,7 @@ def _config(sources: Mapping[str, Path]) -> dict[str, Any]:
     for kind in ("base", "checkpoint"):
         if kind in sources:
             try:
-                config = parse_json((sources[kind] / "config.json").read_text("utf-8"))
+                config = read_json(sources[kind] / "config.json")
             except (OSError, ValueError):
                 continue
             if isinstance(config, dict):

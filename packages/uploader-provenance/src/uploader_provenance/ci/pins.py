@@ -12,7 +12,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 _CORE, _OURS = "uploader-core", "uploader-provenance"
-_GROUPS = ("plugins", "artifacts", "schemes", "sources", "documents", "measures", "defaults")
 _WHEELS = "https://download.pytorch.org/whl/"
 
 
@@ -55,15 +54,10 @@ def pins(names: Iterable[str], schemes: Iterable[str], *, keyless: bool) -> Pins
 def _distributions(names: Iterable[str], schemes: Iterable[str]) -> Iterator[str]:
     """Yield the distributions whose plugins take part."""
     names, schemes = {*names}, {*schemes}
-    for group in _GROUPS:
+    asked = {"artifacts": names, "plugins": names, "schemes": schemes}
+    for group in (*asked, *(() if names else ("defaults",))):
         for entry in importlib_metadata.entry_points(group=f"uploader_core.{group}"):
-            asked = {
-                "artifacts": entry.name in names,
-                "plugins": entry.name in names,
-                "schemes": entry.name in schemes,
-                "defaults": not names,
-            }
-            if asked.get(group) and entry.dist is not None:
+            if entry.name in asked.get(group, {entry.name}) and entry.dist is not None:
                 yield canonicalize_name(entry.dist.name)
 
 

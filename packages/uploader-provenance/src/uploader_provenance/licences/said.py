@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import Licence, ReleaseInfo, card_metadata, licence_of
+from uploader_core.plugin import Licence, ReleaseInfo, card_metadata, licence_of, read_card
 from uploader_provenance.licences.terms import is_restricted
 from uploader_provenance.licences.texts import licence_of_texts
 
@@ -112,13 +112,11 @@ def _by_name(model_id: str) -> str:
 
 
 def _head(folder: Path | None) -> dict[str, Any]:
-    try:
-        return card_metadata((folder / "README.md").read_text("utf-8", "replace")) if folder else {}
-    except OSError:
-        return {}
+    return card_metadata(read_card(folder))
 
 
 def _persons(head: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the metadata of a fine-tune's card without a licence that its trainer made up."""
     # Unsloth writes the same licence for every model.
-    return {} if "unsloth" in (head.get("tags") or ()) else head
+    tags = head.get("tags")
+    return {} if isinstance(tags, (str, list)) and "unsloth" in tags else head
