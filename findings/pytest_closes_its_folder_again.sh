@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pytest 9.2.0 (as it resolves), Python 3.10 or later, Linux or macOS.
+# pytest 9.2.0, Python 3.10 or later, Linux or macOS.
 #
 # A test opens its tmp_path, and the folders above it, for another user (a process of another uid has to
 # work in it). Another session of pytest of the same user that starts meanwhile, in another project for
@@ -12,7 +12,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet pytest
+"$work/venv/bin/python" -m pip install --quiet 'pytest==9.2.0'
 mkdir "$work/one" "$work/temporary"
 cat > "$work/one/test_one.py" <<'PYTHON'
 import os
@@ -31,6 +31,8 @@ def test_one(tmp_path):
     del environment["PYTEST_CURRENT_TEST"]
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", __file__], env=environment)
     assert done.returncode == 0
-    print(f"\n{root.name}: {before:o} before another session, {stat.S_IMODE(root.stat().st_mode):o} after")
+    after = stat.S_IMODE(root.stat().st_mode)
+    print(f"\n{root.name}: {before:o} before another session, {after:o} after")
+    assert (before, after) == (0o755, 0o700)
 PYTHON
 TMPDIR="$work/temporary" "$work/venv/bin/python" -m pytest -q -s "$work/one/test_one.py" | grep before
