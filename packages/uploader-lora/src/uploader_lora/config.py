@@ -277,11 +277,13 @@ class _Parser:
             self._refuse(f"{key} has {len(table):,} patterns")
         for pattern in table:
             shown = pattern[:80]
+            if len(pattern) > _LONGEST_PATTERN:
+                self._refuse(f"{key}[{shown!r}] has {len(pattern):,} characters")
             try:
                 re.compile(rf"(.*\.)?({pattern})$")
             except (re.error, OverflowError, RecursionError) as error:
                 self._refuse(f"{key}[{shown!r}] is no regular expression: {error}")
-            if len(pattern) > _LONGEST_PATTERN or _REPEATS_REPEATS.search(pattern):
+            if _REPEATS_REPEATS.search(pattern):
                 self._refuse(f"{key}[{shown!r}] may take for ever: it repeats what repeats")
         return table
 

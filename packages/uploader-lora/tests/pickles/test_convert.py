@@ -163,3 +163,15 @@ def test_file_that_is_there_already_is_left(tmp_path: Path) -> None:
     (tmp_path / "adapter_model.safetensors").write_bytes(b"mine")
     assert convert(tmp_path).returncode == 4
     assert (tmp_path / "adapter_model.safetensors").read_bytes() == b"mine"
+
+
+def test_configuration_that_is_there_already_is_left(tmp_path: Path) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    for folder, text in ((source, "{}"), (out, "mine")):
+        folder.mkdir()
+        (folder / "adapter_config.json").write_text(text)
+    torch.save(adapter(), source / "adapter_model.bin")
+    assert convert(source, "--output", out).returncode == 4
+    assert [path.name for path in out.iterdir()] == ["adapter_config.json"]
+    assert (out / "adapter_config.json").read_text() == "mine"
+    assert convert(source, "--output", source).returncode == 0

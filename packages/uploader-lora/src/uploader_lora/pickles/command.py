@@ -36,7 +36,9 @@ def convert_pickle(source: Path, output: Path | None) -> int:
     A pickle is a program. It is read in a process without credentials, where only tables of
     tensors are made of it; whatever else it would run ends the reading. The pickle stays.
     """
-    for file in _files(source):
+    files = _files(source)
+    beside = [] if output is None or not source.is_dir() else _beside(source, output)
+    for file in files:
         folder = output or file.parent
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / _NAMES.get(file.name, f"{file.stem}.safetensors")
@@ -44,11 +46,27 @@ def convert_pickle(source: Path, output: Path | None) -> int:
         click.echo(f"  {target}  {said['tensors']} tensors")
         for name, kind in said["left_out"].items():
             click.echo(f"  left out: {name[:80]!r}, a {kind} and no tensor")
-    if output is not None and source.is_dir():
-        for path in source.iterdir():
-            if path.suffix in _SMALL and path.is_file() and not path.is_symlink():
-                shutil.copyfile(path, output / path.name)
+    for path, target in beside:
+        shutil.copyfile(path, target)
     return 0
+
+
+def _beside(source: Path, output: Path) -> list[tuple[Path, Path]]:
+    """Return what goes to another folder with the weights, and its place there.
+
+    Raises:
+        SourceError: Something of that name is there.
+    """
+    if output.resolve() == source.resolve():
+        return []
+    found = [
+        (path, output / path.name)
+        for path in sorted(source.iterdir())
+        if path.suffix in _SMALL and path.is_file() and not path.is_symlink()
+    ]
+    for _, target in found:
+        _refuse_existing(target)
+    return found
 
 
 def _files(source: Path) -> list[Path]:
@@ -75,13 +93,7 @@ def _files(source: Path) -> list[Path]:
 
 
 def _convert(file: Path, target: Path) -> dict[str, dict[str, str]]:
-    if target.exists():
-        raise SourceError(
-            f"{target} is there already",
-            owner=str(target),
-            safe="it was left as it is",
-            next="move it away, or give another folder with --output",
-        )
+    _refuse_existing(target)
     partial = target.with_name(target.name + ".partial")
     environment = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     try:
@@ -109,3 +121,13 @@ def _convert(file: Path, target: Path) -> dict[str, dict[str, str]]:
         next="save it again as safetensors where it was trained: save_pretrained(..., "
         "safe_serialization=True)",
     )
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        raise SourceError(
+            f"{target} is there already",
+            owner=str(target),
+            safe="it was left as it is",
+            next="move it away, or give another folder with --output",
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -88,7 +89,8 @@ def refuse_without_weights(folder: Path) -> NoReturn:
             safe="nothing was written",
             next="take a revision of the model with safetensors"
             + (
-                f", or: uploader convert-pickle {folder} --output OUT, which runs nothing of it"
+                f", or: uploader convert-pickle {shlex.quote(str(folder))} --output OUT, which "
+                "runs nothing of it"
                 if pickles[0] == _PICKLES[0]
                 else ""
             ),
