@@ -9,10 +9,9 @@ variable may also name an account: its token reads the gated models that the acc
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 
-from uploader_core.plugin import AuthError, UploaderError, keep_secret
+from uploader_core.plugin import AuthError, UploaderError, keep_secret, without_secrets
 from uploader_hf.hub.causes import chain, status_of
 
 RESOURCE = "HF_OIDC_RESOURCE"
@@ -21,8 +20,6 @@ SECRETS = (
     *("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL"),
 )
 """What the client reads to log in."""
-
-_TOKENS = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 
 def has_identity(secrets: Mapping[str, str]) -> bool:
@@ -74,7 +71,7 @@ def _no_identity() -> UploaderError:
 
 def _not_trusted(repo_id: str, error: BaseException) -> UploaderError:
     """Say what to write where; the Hub does not say which of its checks failed."""
-    said = _TOKENS.sub("***", " ".join(_words(error).split()))
+    said = without_secrets(" ".join(_words(error).split()), "***")
     return AuthError(
         f"the Hub does not trust this job with {repo_id}" + (f" ({said})" if said else ""),
         owner=f"the Trusted Publishers of {repo_id}",
