@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from uploader_core.plugin import (
-    StoredTensor,
-)
+from uploader_core.plugin import StoredTensor
 from uploader_lora.config import AdapterConfig
 
 

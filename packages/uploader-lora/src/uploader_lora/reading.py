@@ -11,10 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from uploader_core.plugin import (
-    SourceError,
-    StoredTensor,
-)
+from uploader_core.plugin import SourceError, StoredTensor
 from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows
 from uploader_lora.config import AdapterConfig, read_config
 from uploader_lora.keys import PREFIX, Key, Part, parse_key

@@ -7,12 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from uploader_core.plugin import (
-    CHUNK,
-    SourceError,
-    StoredTensor,
-    read_header,
-)
+from uploader_core.plugin import CHUNK, SourceError, StoredTensor, read_header
 from uploader_core.plugin import read_json as read_untrusted
 
 MAX_INDEX, MAX_CONFIG, MAX_TOKENIZER = 32 << 20, 8 << 20, 128 << 20

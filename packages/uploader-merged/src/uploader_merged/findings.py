@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from uploader_core.plugin import (
-    Finding,
-    PlanContext,
-    tokenizer_templates,
-)
+from uploader_core.plugin import Finding, PlanContext, tokenizer_templates
 from uploader_lora import describe_positions, read_json
 from uploader_lora.companions import companion_files
 from uploader_lora.unread import refusals, unfetched_of, unread_in

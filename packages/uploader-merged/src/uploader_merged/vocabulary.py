@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from uploader_core.plugin import (
-    Finding,
-    tokenizer_templates,
-)
+from uploader_core.plugin import Finding, tokenizer_templates
 from uploader_lora.companions import companion_files
 from uploader_lora.templates import JINJA, PROCESSOR, check_templates
 from uploader_lora.tokens import TokenIds, read_token_ids

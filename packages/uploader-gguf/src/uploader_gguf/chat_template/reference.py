@@ -8,10 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from uploader_core.plugin import (
-    ChatTemplates,
-    UploaderError,
-)
+from uploader_core.plugin import ChatTemplates, UploaderError
 from uploader_gguf.chat_template.probes import Message
 
 

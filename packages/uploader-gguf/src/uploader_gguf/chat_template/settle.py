@@ -11,11 +11,7 @@ from typing import Any
 
 import importlib_metadata
 
-from uploader_core.plugin import (
-    ChatTemplates,
-    UploaderError,
-    tokenizer_templates,
-)
+from uploader_core.plugin import ChatTemplates, UploaderError, tokenizer_templates
 from uploader_gguf.chat_template import transformers_js
 from uploader_gguf.chat_template.compare import (
     Case,

@@ -17,9 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import (
-    tokenizer_templates,
-)
+from uploader_core.plugin import tokenizer_templates
 from uploader_lora import read_json
 from uploader_lora.companions import companion_files, companion_role
 from uploader_lora.tokens import TokenIds, read_token_ids
