@@ -329,6 +329,18 @@ def test_a_key_that_is_not_fit_is_refused_before_anything_is_made(
     assert not (command.cwd / "refused" / "lora").exists()
 
 
+def test_a_key_in_place_of_a_file_is_shown_nowhere(
+    command: Uploader, adapter: Path, keys: Path, tmp_path: Path
+) -> None:
+    text = (keys / "signing.pem").read_text()
+    options = ("--plugins", "lora", "--output", tmp_path / "out", "--provenance-key", text)
+    for verb in ("plan", "run"):
+        result = command(verb, adapter, *options, "--json", *(["--yes"] if verb == "run" else []))
+        assert result.returncode == 4 and "was given the key itself" in result.stderr
+        assert text.splitlines()[1] not in result.stdout + result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_an_identity_nothing_is_signed_keyless(
     command: Uploader, adapter: Path, keys: Path
 ) -> None:

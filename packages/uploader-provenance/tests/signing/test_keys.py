@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from signing_tools import pem_of, public_pem_of
 from uploader_core.plugin import RefusedError
 from uploader_provenance.signing.keys import MAKE, load_private_key, load_public_key
-from uploader_provenance.signing.settings import Settings
+from uploader_provenance.signing.settings import Settings, has_key
 from uploader_provenance.signing.signer import read_key
 
 
@@ -82,7 +82,7 @@ def test_the_halves_are_not_mixed_up(key: Any) -> None:
 def test_the_key_itself_in_place_of_a_file_is_refused_and_not_repeated(key: Any) -> None:
     text = pem_of(key).decode()
     with pytest.raises(RefusedError, match="was given the key itself") as caught:
-        read_key(Settings(key=text), {})
+        has_key(Settings(key=text))
     assert text.splitlines()[1] not in str(caught.value.to_json())
 
 

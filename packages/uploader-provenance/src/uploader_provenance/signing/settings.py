@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from uploader_core.plugin import setting
+from uploader_core.plugin import RefusedError, setting
 
 ENVIRONMENT = "env"
 """Instead of a file: the key is in a variable."""
@@ -46,7 +46,20 @@ class ChecksumSettings:
 
 
 def has_key(settings: Settings) -> bool:
-    """Return whether a release is signed with a key."""
+    """Return whether a release is signed with a key.
+
+    Raises:
+        RefusedError: It was given in place of a file. This is asked before anything shows settings,
+            and does not repeat it.
+    """
+    if "-----BEGIN" in (settings.key or ""):
+        raise RefusedError(
+            "--provenance-key was given the key itself, and everybody on this machine sees options",
+            owner="option --provenance-key",
+            safe="nothing was signed",
+            next=f"make another key; --provenance-key FILE, or {ENVIRONMENT} and the key in "
+            f"{PRIVATE_KEY}",
+        )
     return settings.key is not None
 
 

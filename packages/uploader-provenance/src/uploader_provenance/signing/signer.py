@@ -66,14 +66,6 @@ def read_key(settings: Settings, secrets: Mapping[str, str]) -> ec.EllipticCurve
                 safe="nothing was signed",
                 next=f"set it to a private key in PEM, such as this makes: {MAKE}",
             )
-    elif "-----BEGIN" in named:
-        raise RefusedError(  # which does not repeat it
-            "--provenance-key was given the key itself, and everybody on this machine sees options",
-            owner="option --provenance-key",
-            safe="nothing was signed",
-            next=f"make another key; --provenance-key FILE, or {ENVIRONMENT} and the key in "
-            f"{PRIVATE_KEY}",
-        )
     else:
         pem, where = read_pem(Path(named), "--provenance-key", MAKE), named
     return load_private_key(pem, where, secrets.get(PASSWORD, ""))
