@@ -105,3 +105,28 @@ def test_folder_that_a_manifest_names_is_never_looked_at(release: Published, nam
     theirs = with_metadata(release, "adapter", model_id=name, revision="1" * 40)
     with pytest.raises(SourceError, match="does not say where its source"):
         find_sources(theirs, (), "./base")
+
+
+@pytest.mark.parametrize(
+    ("reference", "name", "taken"),
+    [
+        ("hf:me/x", "org/b", True),
+        ("./release", "org/b", True),
+        ("oci:ghcr.io/me/x:v1", "oci:ghcr.io/org/b", True),
+        ("s3://models/x", "s3://models/b", True),
+        ("s3://models/x", "s3://others/b", False),
+        ("oci:ghcr.io/me/x:v1", "oci:ghcr.io.evil.example/org/b", False),
+        ("hf:me/x", "oci:evil.example/org/b", False),
+        ("./release", "https://evil.example/b", False),
+    ],
+)
+def test_manifest_chooses_no_server_that_is_shown_a_login(
+    release: Published, reference: str, name: str, taken: bool
+) -> None:
+    theirs = with_metadata(release, "base", model_id=name, revision="2" * 40)
+    theirs = dataclasses.replace(theirs, reference=reference)
+    if taken:
+        assert find_sources(theirs, ("./adapter",), None).base == f"{name}@{'2' * 40}"
+        return
+    with pytest.raises(SourceError, match="does not say where its base"):
+        find_sources(theirs, ("./adapter",), None)

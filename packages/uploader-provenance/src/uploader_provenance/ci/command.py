@@ -140,10 +140,10 @@ def _refuse_expressions(words: Sequence[str]) -> None:
 
 
 def _write(texts: dict[str, str], *, force: bool) -> None:
-    """Write all files, or none.
+    """Write all files.
 
     Raises:
-        RefusedError: One is there, and --force was not given.
+        RefusedError: One is there and --force was not given, or it cannot be written.
     """
     there = [name for name in texts if Path(name).exists()]
     if there and not force:
@@ -154,8 +154,16 @@ def _write(texts: dict[str, str], *, force: bool) -> None:
             next="uploader ci init ... --force replaces them",
         )
     for name, text in texts.items():
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text(text, encoding="utf-8", newline="\n")
+        try:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise RefusedError(
+                f"{name} cannot be written: {error.strerror}",
+                owner="the working folder",
+                safe="nothing but these files was changed",
+                next="run it in the root of the repository, where you may write",
+            ) from error
 
 
 def _next(wanted: Wanted, found: Pins, provider: str) -> list[str]:

@@ -14,6 +14,9 @@ STACK = "adapter-stack"
 _SAYS_NOTHING = re.compile(r"(README|LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*", re.IGNORECASE)
 """Files of a source that documents may quote and no format is computed from."""
 
+_SERVER = re.compile(r"[^/]*:(?://)?[^/]*(?:/|$)")
+"""How a name begins that says where it is, and is no id on the Hub: ``oci:ghcr.io/``."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
@@ -55,23 +58,24 @@ def find_sources(release: Published, given: tuple[str, ...], base: str | None) -
         for part in material["metadata"].get("adapters", ())
     ]
     parts = weights if kind == STACK else []
-    named = tuple(given) or tuple(filter(None, [_recorded(material)]))
+    named = tuple(given) or tuple(filter(None, [_recorded(release, material)]))
     if len(named) != max(len(parts), 1):
         wanted = f"{len(parts)} adapters in this order: {', '.join(n for n, _ in parts)}"
         raise SourceError(
             f"the manifest of {release.reference} does not say where its source can be fetched"
             if not given
             else f"--from names {len(given)} sources, and the release was made from {len(parts)}",
-            owner=f"the source was a folder of whoever made it: {_shown(material)}",
+            owner=_elsewhere(material)
+            or f"the source was a folder of whoever made it: {_shown(material)}",
             safe="nothing was made",
             next=f"--from once for each of {wanted}" if parts else "--from FOLDER with that source",
         )
     below = release.material("base")
-    base = base or (None if below is None else _recorded(below) or _named_base(release))
+    base = base or (None if below is None else _recorded(release, below) or _named_base(release))
     if below is not None and base is None:
         raise SourceError(
             f"the manifest of {release.reference} does not say where its base model can be fetched",
-            owner="the base was a folder of whoever made it",
+            owner=_elsewhere(below) or "the base was a folder of whoever made it",
             safe="nothing was made",
             next="--base FOLDER with that model",
         )
@@ -158,22 +162,36 @@ def _by_name(material: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _recorded(material: Mapping[str, Any]) -> str | None:
+def _recorded(release: Published, material: Mapping[str, Any]) -> str | None:
     """Return name and commit, where the manifest has them."""
     model, revision = (material["metadata"].get(name) for name in ("model_id", "revision"))
-    return _public(model, revision)
+    return _public(release, model, revision)
 
 
 def _named_base(release: Published) -> str | None:
     name, revision = (release.manifest[key] for key in ("base_model", "base_revision"))
-    return _public(name, revision)
+    return _public(release, name, revision)
 
 
-def _public(name: str | None, revision: str | None) -> str | None:
-    """Return a name with its commit; none that would lead to a folder of this machine."""
+def _public(release: Published, name: str | None, revision: str | None) -> str | None:
+    """Return a name with its commit, if nothing speaks against fetching it.
+
+    None that would lead to a folder of this machine; nor to another server than that of the release
+    or the Hub, for whoever wrote the manifest would choose who is shown a login of the user's.
+    """
     if not name or not revision or is_local(name) or is_local(f"{name}@{revision}"):
         return None
+    server = _SERVER.match(name)
+    if server is not None and not release.reference.startswith(server[0]):
+        return None
     return f"{name}@{revision}"
+
+
+def _elsewhere(material: Mapping[str, Any]) -> str | None:
+    name = material["metadata"].get("model_id")
+    if not name or not _SERVER.match(name):
+        return None
+    return f"{name}: neither on the Hub nor where the release is, so not fetched by its word"
 
 
 def _shown(material: Mapping[str, Any]) -> str:
