@@ -45,7 +45,15 @@ def _differences(folder: Path, signed: Signed, tick: Callable[[str], None]) -> I
                 digest = signed.digests.get(named)
                 if digest is None:
                     yield Problem(path=named, what="was not signed")
-                elif not path.is_file() or hash_file(path)[1] != digest:
-                    yield Problem(path=named, what="has other content than was signed")
+                elif what := _compare(path, digest):
+                    yield Problem(path=named, what=what)
     for name in sorted(signed.digests.keys() - there):
         yield Problem(path=name, what="is missing")
+
+
+def _compare(path: Path, digest: str) -> str:
+    try:
+        same = path.is_file() and hash_file(path)[1] == digest
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "" if same else "has other content than was signed"
