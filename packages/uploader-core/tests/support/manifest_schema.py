@@ -20,10 +20,9 @@ def _schema(closed: bool) -> dict[str, Any]:
 
 
 def _closed(part: dict[str, Any]) -> dict[str, Any]:
-    """Let a schema refuse members that it does not describe; metadata of others stays open."""
-    free = part.get("properties", {}).keys() == {"model_id", "revision"}
+    """Let a schema refuse members that it does not describe; metadata demands none, and is open."""
     has_members = isinstance(part.get("properties"), dict) and "required" in part
-    return {**part, "additionalProperties": False} if has_members and not free else part
+    return {**part, "additionalProperties": False} if has_members else part
 
 
 @functools.cache
