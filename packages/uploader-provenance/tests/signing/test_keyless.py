@@ -99,6 +99,7 @@ def no_machine_of_google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ({}, {}, "sign with a key: --provenance-key FILE"),
         ({"GITHUB_ACTIONS": "true"}, {}, "id-token: write"),
         ({"GITLAB_CI": "true"}, {}, "SIGSTORE_ID_TOKEN: {aud: sigstore}"),
+        ({"BUILDKITE": "true"}, {}, "BUILDKITE_AGENT_ACCESS_TOKEN is not set"),
     ],
 )
 def test_a_plan_says_why_there_is_no_identity(
@@ -116,7 +117,8 @@ def test_a_plan_says_why_there_is_no_identity(
             {"ACTIONS_ID_TOKEN_REQUEST_URL": "u", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t"},
         ),
         ({"GITLAB_CI": "true"}, {"SIGSTORE_ID_TOKEN": "t"}),
-        ({"BUILDKITE": "true"}, {}),
+        ({"BUILDKITE": "true"}, {"BUILDKITE_AGENT_ACCESS_TOKEN": "t"}),
+        ({"CIRCLECI": "true"}, {}),
     ],
 )
 def test_a_plan_says_nothing_where_there_is_one(

@@ -46,9 +46,11 @@ def examine(environment: Mapping[str, str], secrets: Mapping[str, str]) -> Itera
         told = _GITHUB
     elif environment.get("GITLAB_CI"):
         found, told = IDENTITY[2] in secrets, _GITLAB
+    elif environment.get("BUILDKITE"):
+        found, told = IDENTITY[3] in secrets, f"{IDENTITY[3]} is not set, by which its agent asks"
     else:
-        # Buildkite and CircleCI have programs for it, Google's machines a server.
-        found = any(environment.get(name) for name in ("BUILDKITE", "CIRCLECI")) or _is_google()
+        # CircleCI has a program for it, Google's machines a server.
+        found = bool(environment.get("CIRCLECI")) or _is_google()
         told = "run it in a job of a CI with identities, or sign with a key: --provenance-key FILE"
     if not found:
         yield Finding(

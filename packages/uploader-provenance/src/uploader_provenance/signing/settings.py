@@ -16,8 +16,10 @@ IDENTITY = (
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
     "SIGSTORE_ID_TOKEN",
+    "BUILDKITE_AGENT_ACCESS_TOKEN",
 )
-"""By what GitHub's and GitLab's jobs prove who they are. No step but one that signs is shown it."""
+"""By what jobs of GitHub, GitLab and Buildkite prove who they are. No step but one that signs is
+shown it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
