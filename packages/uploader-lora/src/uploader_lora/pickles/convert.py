@@ -7,7 +7,6 @@ lose: no credentials, limits of memory, and no network where Linux lets it leave
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
 import json
 import math
@@ -18,11 +17,11 @@ from pathlib import Path
 from typing import IO
 
 from uploader_core.plugin import CHUNK, DTYPE_BITS
+from uploader_lora.confined import leave_the_network
 from uploader_lora.pickles.files import Saved, read_saved
 from uploader_lora.pickles.tables import Described
 
 MEBIBYTES = 1024
-_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 # The order of safetensors: the widest first, and by name.
 _ORDER = ("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "I16", "U16", "F16", "BF16", "I32", "U32",
           "F32", "F64", "I64", "U64")  # fmt: skip
@@ -100,9 +99,7 @@ def _parts(values: IO[bytes], start: int, tensor: Described) -> Iterator[bytes]:
 
 
 def _lock() -> None:
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None, use_errno=True).unshare(_NEW_USER | _NEW_NETWORK)
+    leave_the_network()
     if sys.platform != "win32":
         import resource
 

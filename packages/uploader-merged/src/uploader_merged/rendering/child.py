@@ -8,12 +8,13 @@ it may write no file, and has no more memory than one prompt needs.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import math
 import os
 import sys
 from typing import Any
+
+from uploader_lora.confined import leave_the_network
 
 MEBIBYTES = 256
 """More memory than the imports took; the sandbox alone lets a template take all there is."""
@@ -21,12 +22,10 @@ MEBIBYTES = 256
 LONGEST = 16 << 20
 """Characters of a prompt."""
 
-_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
-
 
 def main() -> int:
     """Answer until standard input ends."""
-    _leave_the_network()
+    leave_the_network()
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="surrogatepass", newline="\n")
@@ -46,13 +45,6 @@ def main() -> int:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     return 0
-
-
-def _leave_the_network() -> None:
-    """Enter a network without any interface, where Linux lets everybody do that."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None, use_errno=True).unshare(_NEW_USER | _NEW_NETWORK)
 
 
 def _limit_memory() -> None:
