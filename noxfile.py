@@ -563,7 +563,7 @@ def faults_hub(session: nox.Session) -> None:
 
 @nox.session
 def canary(session: nox.Session) -> None:
-    """Look for secrets of a job of a CI everywhere, through thirty forced failures; minutes."""
+    """Look for secrets of a job of a CI everywhere, through 37 forced failures; minutes."""
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "tests/behaviour/test_hub_canary.py", "-m", "slow or not slow",

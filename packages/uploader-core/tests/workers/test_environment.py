@@ -23,12 +23,28 @@ OF_A_CI = {
     "GOOGLE_GHA_CREDS_PATH": "/run/credentials.json",
     "OF_ANY_NAME": TOKEN,
 }
+LOGINS = {
+    "DOCKER_AUTH_CONFIG": "of-docker",
+    "SIGNING_PASSPHRASE": "of-a-key",
+    "SMTP_PASS": "of-a-mail-server",
+    "GH_PAT": "of-github",
+    "NPM_AUTH": "of-npm",
+    "CONFIG_OF_ANY_NAME": '{"auths": {"ghcr.io": {"auth": "bWU6cHc="}}}',
+    "KEY_IN_ANY_NAME": "\n-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIE",
+    "ACCOUNT_IN_ANY_NAME": '{"type": "service_account", "key": "-----BEGIN PRIVATE KEY-----\\n"}',
+    "GIT_CONFIG_VALUE_0": "AUTHORIZATION: basic bWU6cHc=",
+}
 ORDINARY = {
     "PATH": "/bin",
     "GITHUB_ACTIONS": "true",
     "GITHUB_REPOSITORY": "acme/training",
     "TOKENIZERS_PARALLELISM": "false",
     "HTTPS_PROXY": "http://user:word@proxy:3128",
+    "REGISTRY_AUTH_FILE": "/home/me/auth.json",
+    "SSH_AUTH_SOCK": "/run/agent",
+    "XAUTHORITY": "/home/me/.Xauthority",
+    "GIT_AUTHOR_NAME": "me",
+    "GITHUB_PATH": "/runner/path",
 }
 
 
@@ -37,6 +53,13 @@ def test_no_identity_is_seen_by_who_does_not_name_it(network: bool) -> None:
     seen = child_environment({**OF_A_CI, **ORDINARY}, (), network=network)
     assert not OF_A_CI.keys() & seen.keys()
     assert ORDINARY.items() <= seen.items()
+
+
+@pytest.mark.parametrize("name", LOGINS)
+def test_login_is_seen_by_who_names_it_alone(name: str) -> None:
+    assert name not in child_environment({**LOGINS, **ORDINARY}, (), network=True)
+    seen = child_environment({**LOGINS, **ORDINARY}, (name,), network=True)
+    assert LOGINS.keys() & seen.keys() == {name}
 
 
 def test_identity_is_seen_by_who_names_it_and_no_other_is() -> None:

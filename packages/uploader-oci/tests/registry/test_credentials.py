@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from uploader_core.masking import kept_secrets
 from uploader_core.plugin import AuthError
 from uploader_oci.registry.credentials import find_credentials
 from uploader_oci.registry.helpers import ask_helper
@@ -50,6 +51,16 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_nobody_is_logged_in() -> None:
     assert find_credentials("ghcr.io", secrets={}) is None
+
+
+def test_what_a_file_or_a_variable_of_docker_holds_is_masked(docker: Any) -> None:
+    docker({"auths": {"ghcr.io": auth("me", "password-of-a-file")}})
+    find_credentials("ghcr.io", secrets={})
+    config = json.dumps({"auths": {"quay.io": {"identitytoken": "token-of-a-variable"}}})
+    find_credentials("quay.io", secrets={"DOCKER_AUTH_CONFIG": config})
+    told = ("password-of-a-file", auth("me", "password-of-a-file")["auth"], "token-of-a-variable")
+    for text in told:
+        assert kept_secrets(f"Authorization: {text}") == "Authorization: [secret]"
 
 
 def test_variables_count_first(docker: Any) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import AuthError, parse_json
+from uploader_core.plugin import AuthError, keep_secret, parse_json
 from uploader_oci.registry.helpers import ask_helper
 
 USERNAME, PASSWORD, CONFIG_TEXT, OF_GITHUB, OF_GITLAB = SECRETS = (
@@ -47,6 +47,11 @@ class Credentials:
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     origin: str = ""
+
+    def __post_init__(self) -> None:
+        # What is in a file, or in a part of a variable, only this process knows.
+        for value in (self.password, self.identity_token, (self.basic or "").partition(" ")[2]):
+            keep_secret(value)
 
     @property
     def basic(self) -> str | None:

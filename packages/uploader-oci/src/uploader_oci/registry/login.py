@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
-from uploader_core.plugin import AuthError, parse_json
+from uploader_core.plugin import AuthError, keep_secret, parse_json
 from uploader_oci.registry.answer import Answer, refusal
 from uploader_oci.registry.challenge import Challenge, parse_challenges
 from uploader_oci.registry.credentials import Credentials
@@ -151,6 +151,7 @@ class Login:
             except (ValueError, TypeError, AttributeError):
                 token = ""
         if token.isascii() and token.isprintable() and token:
+            keep_secret(token)
             self._header = f"Bearer {token}"
             # By our own clock: that of the server, in issued_at, may be another. A token that
             # lives shorter than _EARLY is used for half of its life.
