@@ -135,8 +135,8 @@ class Job:
         self.uploader.environment[name] = value
         self.secrets[group] |= lines_of(value)
 
-    def log_in(self, identity: bool) -> None:
-        """Log in to the Hub: by a stored token, or by an identity that it trusts."""
+    def log_in(self, identity: bool, repo: str) -> None:
+        """Log in to the Hub: by a stored token, or by an identity trusted with a repository."""
         environment = self.uploader.environment
         if not identity:
             # Of a hub whose tokens do not begin with hf_.
@@ -149,10 +149,10 @@ class Job:
             environment.pop(name, None)
         job = self.hub.job(**CLAIMS)
         self.hold("hub", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", job["ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
-        environment |= {**job, "HF_OIDC_RESOURCE": "me/tiny-LoRA"}
+        environment |= {**job, "HF_OIDC_RESOURCE": repo}
         environment |= {"GITHUB_REPOSITORY": CLAIMS["repository"], "GITHUB_REF": CLAIMS["ref"]}
-        self.hub.store.create("me/tiny-LoRA", private=True)
-        self.hub.identities.trust("me/tiny-LoRA", **CLAIMS)
+        self.hub.store.create(repo, private=True)
+        self.hub.identities.trust(repo, **CLAIMS)
         sign: Callable[[Any], str] = self.hub.identities.sign
 
         def signed(claims: Any) -> str:
@@ -240,12 +240,12 @@ def job(
 )
 def test_secrets_stay_where_they_belong(job: Job, fine_tune: Path, failure: Failure) -> None:
     from loopback_hub import Fault
-
     from uploader_oci.loopback import is_available, loopback_registry
 
     if failure.registry and not is_available():
         pytest.skip("docker-registry is not on the PATH")
-    job.log_in(failure.identity)
+    makes = "gguf" if "gguf" in failure.breaks else "lora"
+    job.log_in(failure.identity, {"gguf": "me/tiny-GGUF", "lora": "me/tiny-LoRA"}[makes])
     if failure.signing:
         job.sign(failure.signing)
     if failure.breaks:
@@ -255,8 +255,6 @@ def test_secrets_stay_where_they_belong(job: Job, fine_tune: Path, failure: Fail
         quoted = job.bring_identity() if "oauth" in failure.route else "{token}"
         said = {"X-Error-Message": f"{quoted} may not do this"}
         job.hub.faults.add(Fault("refuse", failure.route, status=status, times=99, headers=said))
-    # Who logs in by an identity has one repository.
-    makes = "gguf" if "gguf" in failure.breaks else "lora"
     quants = ["--gguf-quants", "Q8_0"] if makes == "gguf" else []
     output = job.uploader.cwd / "release"
     with contextlib.ExitStack() as stack:
@@ -265,7 +263,7 @@ def test_secrets_stay_where_they_belong(job: Job, fine_tune: Path, failure: Fail
             server = stack.enter_context(loopback_registry(auth="basic", largest_file=full))
             job.push(server, failure.registry)
         code, printed, processes = job.run(
-            fine_tune, "--plugins", makes, *quants, "--to", "hf:me/tiny-LoRA", "--yes",
+            fine_tune, "--plugins", makes, *quants, "--to", "hf:me/tiny", "--yes",
             "--hf-tag", "v1", "--output", output, "--debug",
         )  # fmt: skip
     text = printed.decode("utf-8", "replace")

@@ -12,8 +12,8 @@ _NAME = re.compile(
 )
 _NO_CREDENTIAL = frozenset({"TOKENIZERS_PARALLELISM", "HF_HUB_DISABLE_IMPLICIT_TOKEN"})
 
-# Variables of a CI have any name. What is in one: a signed web token, which GitLab gives its jobs; a
-# header; a private key, alone or in the account of a service; docker's file of logins.
+# Variables of a CI have any name. What is in one: a signed web token, which GitLab gives its jobs;
+# a header; a private key, alone or in the account of a service; docker's file of logins.
 _VALUE = re.compile(
     r"\A\s*(?:eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|(?:(?:proxy-)?authorization:|basic |bearer ))"
     r"|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY"
