@@ -274,6 +274,8 @@ def test_secrets_stay_where_they_belong(job: Job, fine_tune: Path, failure: Fail
     assert asked or not failure.route, text
     assert bool(failure.breaks) == bool(saying('"broke"', job.seen)), text
     assert saying("workers.child", job.seen), text
+    if (output / "upload_manifest.json").exists():
+        assert [*output.rglob("witness-artifact.json")], text
     assert processes == []
     assert steps_with(job.secrets, job.seen) == []
     assert found_in(printed, known) == []
