@@ -105,12 +105,13 @@ def processes_with(secrets: Mapping[str, Iterable[str]], run: int) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            environment = (folder / "environ").read_bytes()
             arguments = (folder / "cmdline").read_bytes()
+            environment = (folder / "environ").read_bytes()
             parent = re.search(r"^PPid:\s*(\d+)$", (folder / "status").read_text(), re.MULTILINE)
+            became = (folder / "cmdline").read_bytes()
         except OSError:
             continue
-        if not arguments:
+        if not arguments or became != arguments:
             continue  # between its fork and its program: neither one nor the other
         # A child that was forked a moment ago is still called as its parent.
         itself = folder.name == str(run) or b"\0--debug\0" in arguments
