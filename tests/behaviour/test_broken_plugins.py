@@ -92,7 +92,10 @@ def test_printing_plugin_does_not_touch_json(uploader: Any, fine_tune: Path) -> 
 
 
 @pytest.mark.usefixtures("broken")
-def test_list_check_ends_and_names_each_broken_one(uploader: Any) -> None:
+def test_list_check_ends_and_names_each_broken_one(
+    uploader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UPLOADER_DISABLE")
     rows = json.loads(uploader("plugins", "list", "--check", "--json").stdout)
     states = {row["id"]: row["state"] for row in rows}
     causes = {
