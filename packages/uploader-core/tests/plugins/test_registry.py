@@ -184,7 +184,7 @@ def modules_after(code: str) -> set[str]:
         text=True,
         check=True,
     )
-    return set(result.stdout.split())
+    return set(result.stdout.splitlines()[-1].split())  # before it is what the code prints
 
 
 HEAVY = {"torch", "transformers", "huggingface_hub", "gguf", "peft"}
