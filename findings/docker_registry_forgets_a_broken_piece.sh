@@ -10,6 +10,7 @@
 # Why it surprises: the specification says that a client asks with GET after a failure and goes on
 # (distribution-spec, "Pushing a blob in chunks"), and it works as long as nothing has failed. The log says
 # "upload resumed at wrong offest". A 40 GB file whose connection breaks once begins at byte 0.
+# Pinned: docker-registry==2.8.2+ds1-1 (Debian 12), by apt-get.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'kill "$registry" 2>/dev/null || true; rm -rf "$work"' EXIT

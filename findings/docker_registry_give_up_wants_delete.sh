@@ -7,6 +7,7 @@
 #
 # Why it surprises: the session was begun with `pull,push`, nothing that anybody can see is removed, and
 # the specification lists no right of its own for it.
+# Pinned: docker-registry==2.8.2+ds1-1 (Debian 12), by apt-get.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'kill "$registry" 2>/dev/null || true; rm -rf "$work"' EXIT

@@ -9,6 +9,7 @@
 #
 # Why it surprises: the README calls it conversion to the Go format. The trained template is in the GGUF, and
 # Ollama itself renders it since 0.30, but not beside a Go template.
+# Pinned: @huggingface/ollama-utils==0.0.18, @huggingface/jinja==0.5.11, by npm.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -8,6 +8,7 @@
 #
 # Why it surprises: the registry takes both, skopeo would only have to move blobs, and its OCI side does not
 # mind. A mirror that is made by skopeo has every model but those of Ollama.
+# Pinned: docker-registry==2.8.2+ds1-1, skopeo==1.9.3+ds1-1+b10 (Debian 12), by apt-get.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'kill "$registry" 2>/dev/null || true; rm -rf "$work"' EXIT

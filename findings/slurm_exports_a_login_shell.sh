@@ -7,6 +7,7 @@
 #
 # Why it surprises: the manual says of NONE that "only SLURM_* variables from the user environment will be
 # defined". Who keeps a token away from jobs that way hands over the one in ~/.bashrc, and waits for the shell.
+# Pinned: slurmctld==22.05.8-4+deb12u3, slurmd and slurm-client of that version (Debian 12), by apt-get.
 set -euo pipefail
 work=$(mktemp -d)
 chmod 711 "$work"

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from uploader_core.plugin import Artifact, StepContext
 from uploader_provenance.bom import cyclonedx, spdx
-from uploader_provenance.bom.facts import gather
+from uploader_provenance.bom.facts import Facts, gather
 from uploader_provenance.settings import BomSettings
 
 
 def write_of_artifact(context: StepContext) -> Artifact:
     """Write ``ml-bom.cdx.json`` of one artifact into its folder."""
-    text = cyclonedx.to_text(cyclonedx.of_artifact(gather(context)))
-    context.output.write(cyclonedx.NAME, text, role="document")
-    return context.artifact()
+    return _write(context, cyclonedx.of_artifact)
 
 
 def write_of_release(context: StepContext) -> Artifact:
     """Write ``ml-bom.cdx.json`` of all artifacts into the release folder."""
-    text = cyclonedx.to_text(cyclonedx.of_release(gather(context)))
+    return _write(context, cyclonedx.of_release)
+
+
+def _write(context: StepContext, bill: Callable[[Facts], dict[str, Any]]) -> Artifact:
+    text = cyclonedx.to_text(bill(gather(context)))
     context.output.write(cyclonedx.NAME, text, role="document")
     return context.artifact()
 
