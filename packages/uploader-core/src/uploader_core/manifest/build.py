@@ -6,6 +6,7 @@ can be published as it is.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from uploader_core.release.record import Record, safe_name
 from uploader_core.release.store import ReleaseStore
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is known of the steps that are done.
 
@@ -36,6 +37,11 @@ class Facts:
 
     sources: Mapping[str, Artifact]
     records: Mapping[str, Record]
+
+    @functools.cached_property
+    def chat_template(self) -> dict[str, Json]:
+        """What the sources have; a run builds a manifest for each document of each place."""
+        return chat_template(self.sources)
 
 
 def write_manifest(plan: Plan, facts: Facts, store: ReleaseStore) -> Path | None:
@@ -166,7 +172,7 @@ def build_manifest(
         **({DETACHED: [*detached]} if detached else {}),
         LOADS: [*plan.loads_of(wanted, flatten=flatten)],
         "materials": [_material(kind, sources[kind]) for kind in sorted(sources)],
-        "chat_template": chat_template(sources),
+        "chat_template": facts.chat_template,
         "policy": policy(plan, [*taken, *uploads]),
         "steps": [_step(step, records.get(step.id)) for step in taken],
         "tools": {"uploader-core": str(uploader_core.__version__)},

@@ -59,7 +59,7 @@ class Results:
         """Take what a virtual step made."""
         self.virtual[step.id] = self._made[step.id] = artifact
 
-    @property
+    @functools.cached_property
     def facts(self) -> Facts:
         """What a manifest tells of all this."""
         return Facts(sources=self.sources, records=self.records)
