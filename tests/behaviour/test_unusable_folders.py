@@ -102,8 +102,8 @@ FOLDERS: dict[Callable[[Path, Path], Path], str] = {
     gguf: r"that it was made from",
     peft_of_another_type: r"merge_and_unload\(\)",
     prompt_tuning: r"hf upload USER/NAME \S+",
-    pickled_adapter: r"safetensors.torch",
-    pickled_model: r"save_pretrained",
+    pickled_adapter: r"uploader convert-pickle \S+, which makes adapter_model.safetensors",
+    pickled_model: r"uploader convert-pickle \S+ --output \S+",
     lfs_pointer: r"git -C \S+ lfs pull",
     tokenizer_alone: r"the folder with the weights",
 }
