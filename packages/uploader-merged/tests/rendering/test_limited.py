@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from uploader_core.plugin import RefusedError
+from uploader_core.plugin import PluginError, RefusedError
 from uploader_merged.rendering import TemplateError, limited_templates
 
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -145,3 +148,29 @@ def test_child_sees_no_variable_that_it_does_not_need(monkeypatch: pytest.Monkey
         limits = Path(f"/proc/{mine.pid}/limits").read_text()
     assert "canary" not in seen.values()
     assert "unlimited" not in next(li for li in limits.splitlines() if "address space" in li)
+
+
+IN_A_JOB = """
+import resource
+resource.setrlimit(resource.RLIMIT_CPU, (3600, 3600))
+resource.setrlimit(resource.RLIMIT_AS, (48 << 30, 48 << 30))
+from transformers.utils.chat_template_utils import render_jinja_template
+from uploader_merged.rendering import limited_templates
+with limited_templates():
+    print(render_jinja_template(conversations=[[]], chat_template="{{ 6 * 7 }}")[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS lets nobody limit memory")
+def test_limits_that_a_job_was_started_with_are_no_fault_of_a_template() -> None:
+    done = subprocess.run([sys.executable, "-c", IN_A_JOB], capture_output=True, text=True)
+    assert done.stdout == "['42']\n", done.stderr
+
+
+@pytest.mark.skipif(shutil.which("false") is None, reason="there is no program that fails")
+def test_process_that_does_not_start_is_no_fault_of_a_template(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with limited_templates(), pytest.raises(PluginError, match="does not start: it ended with 1"):
+        rendered(PLAIN)

@@ -6,7 +6,6 @@ lose: no credentials, limits of memory, and no network where Linux lets it leave
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import math
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from uploader_core.plugin import CHUNK, DTYPE_BITS
-from uploader_lora.confined import leave_the_network
+from uploader_lora.confined import leave_the_network, take_limit
 from uploader_lora.pickles.files import Saved, read_saved
 from uploader_lora.pickles.tables import Described
 
@@ -100,12 +99,8 @@ def _parts(values: IO[bytes], start: int, tensor: Described) -> Iterator[bytes]:
 
 def _lock() -> None:
     leave_the_network()
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with contextlib.suppress(ValueError, OSError):  # macOS takes no such limit
-            resource.setrlimit(resource.RLIMIT_AS, (MEBIBYTES << 20, MEBIBYTES << 20))
+    take_limit("CORE", 0)
+    take_limit("AS", MEBIBYTES << 20)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from typing import IO, Any
 from uploader_core.plugin import PluginError, RefusedError
 from uploader_merged.rendering import child
 
-SECONDS = 2
-"""Processor time that one prompt may take; real ones take a thousandth of it."""
+SECONDS = 0.8
+"""Processor time that one prompt may take; what compiles longest of TRL's templates takes 0.05."""
 
 _WALL = 20.0
 _COMPILE = "_compile_jinja_template"
@@ -40,7 +40,8 @@ def limited_templates() -> Iterator[None]:
     Raises:
         RefusedError: By whoever renders: the template took too much time or memory.
         TemplateError: By whoever renders: what the template raised.
-        PluginError: transformers renders templates in another way than those that are known.
+        PluginError: transformers renders templates in another way than those that are known, or
+            no process can be started that does it.
     """
     from transformers.utils import chat_template_utils
 
@@ -87,7 +88,7 @@ class _Child:
     def render(self, template: str, variables: dict[str, Any]) -> str:
         if template in self._refused:
             raise _too_much()
-        process = self._process = self._process or self._start()
+        process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None
         timer = threading.Timer(_WALL, process.kill)
         timer.start()
@@ -104,10 +105,9 @@ class _Child:
             raise TemplateError(answer["error"])
         return str(answer["text"])
 
-    @staticmethod
-    def _start() -> subprocess.Popen[str]:
+    def _start(self) -> subprocess.Popen[str]:
         environment = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-        return subprocess.Popen(
+        process = self._process = subprocess.Popen(
             [sys.executable, "-m", child.__name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -117,6 +117,18 @@ class _Child:
             errors="surrogatepass",
             env=environment | dict.fromkeys(_QUIET, "1") | {"PYTHONUTF8": "1"},
         )
+        assert process.stdout is not None
+        # Its own start is no fault of the template, and may be slow.
+        if process.stdout.readline() != child.READY:
+            code = process.wait()
+            self._end()
+            raise PluginError(
+                f"the process that renders chat templates does not start: it ended with {code}",
+                owner="uploader-merged",
+                safe="no template was rendered",
+                next=f"see what {sys.executable} -m {child.__name__} says",
+            )
+        return process
 
     def _end(self) -> None:
         process, self._process = self._process, None

@@ -1,26 +1,29 @@
 """Render templates of others: ``python -m uploader_merged.rendering.child``.
 
-A line of JSON on standard input names a template, its variables and the seconds that it may take;
-the answer is a line on standard output. Where the system lets a process do that, it has no network;
-it may write no file, and has no more memory than one prompt needs.
+The first line on standard output says that it is ready. Then a line of JSON on standard input names
+a template, its variables and the seconds that it may take; the answer is a line on standard output.
+Where the system lets a process do that, it has no network; it may write no file, and has no more
+memory than one prompt needs.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
 import os
+import signal
 import sys
 from typing import Any
 
-from uploader_lora.confined import leave_the_network
+from uploader_lora.confined import leave_the_network, take_limit
 
 MEBIBYTES = 256
 """More memory than the imports took; the sandbox alone lets a template take all there is."""
 
 LONGEST = 16 << 20
 """Characters of a prompt."""
+
+READY = "ready\n"
+"""The first line that is written."""
 
 
 def main() -> int:
@@ -31,6 +34,8 @@ def main() -> int:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="surrogatepass", newline="\n")
     os.dup2(2, 1)
     _limit_memory()
+    answers.write(READY)
+    answers.flush()
     for line in sys.stdin:
         asked = json.loads(line)
         _limit_time(asked["seconds"])
@@ -48,28 +53,19 @@ def main() -> int:
 
 
 def _limit_memory() -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    take_limit("CORE", 0)
+    take_limit("FSIZE", 0)
     if sys.platform == "linux":  # macOS takes no such limit
         with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - as light as can be
             pages = int(file.read().split()[0])
-        most = pages * resource.getpagesize() + (MEBIBYTES << 20)
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        take_limit("AS", pages * os.sysconf("SC_PAGE_SIZE") + (MEBIBYTES << 20))
 
 
-def _limit_time(seconds: int) -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    until = math.ceil(used.ru_utime + used.ru_stime) + seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
+def _limit_time(seconds: float) -> None:
+    """End this process when it has used so much more of a processor."""
+    if sys.platform != "win32":
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 if __name__ == "__main__":
