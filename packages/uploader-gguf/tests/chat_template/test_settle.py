@@ -68,6 +68,26 @@ def test_what_answers_other_prompts_is_refused(name: str, chat: Chat) -> None:
     assert "--no-gguf-template-check" in str(caught.value.next)
 
 
+# Only llama.cpp has no cycler; what comes then is for it alone.
+BOMBS = {
+    "a loop that never ends": (
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    ),
+    "a text of all memory": (
+        "{% set ns = namespace(s='x' * 99) %}{% for a in range(60) %}"
+        "{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}"
+    ),
+}
+
+
+@pytest.mark.parametrize("template", BOMBS.values(), ids=BOMBS)
+def test_what_takes_llama_cpp_alone_too_much_is_ended_and_refused(
+    template: str, chat: Chat
+) -> None:
+    with pytest.raises(RefusedError, match="takes llama.cpp more than 0.8 s"):
+        chat.settle("{% if cycler is not defined %}" + template + "{% endif %}" + PLAIN)
+
+
 def test_nothing_is_changed_where_nothing_is_wrong(chat: Chat) -> None:
     assert chat.settle("{{ bos_token }}" + 20 * "{# ~~~~~~~~~~ #}" + PLAIN).keys == {}
 

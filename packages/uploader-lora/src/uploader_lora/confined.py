@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
+import signal
 import sys
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
@@ -16,7 +18,7 @@ def leave_the_network() -> None:
             ctypes.CDLL(None, use_errno=True).unshare(_NEW_USER | _NEW_NETWORK)
 
 
-def take_limit(name: str, most: int) -> None:
+def take_limit(name: str, most: int, *, lasting: bool = True) -> None:
     """Take a limit of the system's, or leave the one of this job where that is lower.
 
     Only who may do anything raises a limit that a job was started with (``ulimit``, Slurm), and
@@ -25,6 +27,7 @@ def take_limit(name: str, most: int) -> None:
     Args:
         name: What the module ``resource`` calls it, without ``RLIMIT_``.
         most: The limit.
+        lasting: Whether it can never be raised again.
     """
     if sys.platform == "win32":
         return
@@ -35,4 +38,25 @@ def take_limit(name: str, most: int) -> None:
     # Not min: on some systems what is unlimited is -1.
     most = most if hard == resource.RLIM_INFINITY or most < hard else hard
     with contextlib.suppress(ValueError, OSError):  # macOS takes not all of them
-        resource.setrlimit(which, (most, most))
+        resource.setrlimit(which, (most, most if lasting else hard))
+
+
+def limit_memory(mebibytes: float, *, lasting: bool = True) -> None:
+    """Get no more memory than there is now, and so much more; on Linux.
+
+    Args:
+        mebibytes: How much more.
+        lasting: Whether it can never be raised again.
+    """
+    if sys.platform == "linux":  # macOS takes no such limit
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - as light as can be
+            pages = int(file.read().split()[0])
+        most = pages * os.sysconf("SC_PAGE_SIZE") + int(mebibytes * (1 << 20))
+        take_limit("AS", most, lasting=lasting)
+
+
+def limit_time(seconds: float) -> None:
+    """Be ended by SIGPROF after so much more time of a processor; in place of an earlier limit."""
+    if sys.platform != "win32":
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, seconds)

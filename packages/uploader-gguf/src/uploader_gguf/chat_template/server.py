@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import PluginError
-from uploader_gguf.chat_template import READY
-from uploader_gguf.chat_template.stub import write_stub
+from uploader_core.plugin import PluginError, RefusedError
+from uploader_gguf.chat_template import READY, SECONDS
+from uploader_gguf.chat_template.stub import token_count, write_stub
 from uploader_gguf.llama_cpp import library
 from uploader_gguf.llama_cpp.child import Child
 
 TIMEOUT = 120
 """Seconds for all conversations; they take milliseconds."""
 
+# Windows has no such limit; there it is late.
+_TOO_LONG = getattr(signal, "SIGPROF", 0)
 _STAMP = re.compile(r"^[\d.]+ [A-Z] +")
 
 
@@ -71,13 +74,20 @@ class Server:
 
         Raises:
             NoStartError: It does not start, or ends.
+            RefusedError: The template takes too much time there.
             PluginError: No file can be tried with the package that brings it.
         """
         write_stub(self._path, keys)
-        request = {"path": str(self._path), "conversations": list(conversations)}
+        request = {
+            "path": str(self._path),
+            "tokens": token_count(keys),
+            "conversations": list(conversations),
+        }
         if self._child.start() and self._child.read() != READY:
             raise _not_usable("".join(self._child.said().strip().splitlines()[-1:]))
         line = self._child.exchange(json.dumps(request))
+        if not line and (self._child.late or self._child.exit_code == -_TOO_LONG):
+            raise _refused()
         found: dict[str, Any] = json.loads(line) if line else {"error": "the process ended"}
         if "error" in found:
             why = _telling(self._child.said())
@@ -96,6 +106,15 @@ def _read(said: Mapping[str, Any]) -> Answer:
         return answer
     # What chats get has to be what is compared here.
     return Answer(error=counted if isinstance(counted, str) else f"a chat has {counted} tokens")
+
+
+def _refused() -> RefusedError:
+    return RefusedError(
+        f"the chat template takes llama.cpp more than {SECONDS} s for one conversation",
+        owner=f"the chat template with {library.version()}",
+        safe="it was ended, and nothing of it is uploaded",
+        next="take the chat template that the model was trained with, such as that of its base",
+    )
 
 
 def _not_usable(why: str) -> PluginError:

@@ -1,15 +1,18 @@
 """llama.cpp's server for one file after the other, in a process of its own.
 
 Runs as ``python -m uploader_gguf.chat_template.server_child``. Each line of standard input is a
-request, ``{"path", "conversations"}``, and is answered by a line of JSON: for each conversation
+request, ``{"path", "tokens", "conversations"}``, and is answered by a line of JSON: for each conversation
 ``{"prompt", "tokens"}`` or ``{"error"}``, and ``{"error"}`` alone when the server does not start on
 the file. The first one is a chat as well: ``"counted"`` is how many tokens its prompt has there, or
 why it has none. The server listens on a free port of the loopback interface, its default, with a
-key that only this process knows, and is gone when the answer is written.
+key that only this process knows, and is gone when the answer is written. Templates come from
+others: this process ends when one takes too much time, and gets no more memory than they need.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -20,11 +23,18 @@ from typing import Any
 
 import xllamacpp
 
-from uploader_gguf.chat_template import READY
+from uploader_gguf.chat_template import READY, SECONDS
+from uploader_lora.confined import limit_memory, limit_time, take_limit
 
 CONTEXT = 512
 """Tokens; nothing is computed."""
 
+MEBIBYTES = 192
+"""More memory than before the start, of which the server takes 45 without its vocabulary."""
+
+_SECONDS_A_TOKEN = 25e-6  # five times of what was measured
+_MEBIBYTES_A_TOKEN = 2 / 1024  # three times
+_ONE_ARENA = -8, 1  # M_ARENA_MAX: else each thread takes 64 MiB of addresses
 _NOT_THERE = 404  # older servers do not count
 
 
@@ -52,8 +62,10 @@ class _Client:
         self._connection.close()
 
 
-def answer(path: str, conversations: list[dict[str, Any]]) -> dict[str, Any]:
+def answer(path: str, tokens: int, conversations: list[dict[str, Any]]) -> dict[str, Any]:
     """Start the server on a file, and let it write the prompt of each conversation."""
+    limit_memory(MEBIBYTES + tokens * _MEBIBYTES_A_TOKEN, lasting=False)
+    limit_time(SECONDS + tokens * _SECONDS_A_TOKEN)
     key = secrets.token_urlsafe(16)
     try:
         server = xllamacpp.Server(_parameters(path, key))
@@ -62,6 +74,7 @@ def answer(path: str, conversations: list[dict[str, Any]]) -> dict[str, Any]:
     client = _Client(server.listening_address, key)
     try:
         found = [_render(client, body) for body in conversations]
+        limit_time(SECONDS)
         if found and "tokens" in found[0]:
             status, said = client.post("/v1/chat/completions/input_tokens", conversations[0])
             if status != _NOT_THERE:
@@ -74,6 +87,7 @@ def answer(path: str, conversations: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _render(client: _Client, body: dict[str, Any]) -> dict[str, Any]:
+    limit_time(SECONDS)
     status, said = client.post("/apply-template", body)
     if status != 200:
         return {"error": _why(said)}
@@ -114,12 +128,16 @@ def main() -> None:
     """Answer requests, a line of JSON each, one line of standard output after the other."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # llama.cpp writes there as well
+    take_limit("CORE", 0)
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # where there is no glibc
+        ctypes.CDLL(None).mallopt(*_ONE_ARENA)
     _parameters("", "")  # another version may have others
     answers.write(READY)
     answers.flush()
     for line in sys.stdin:
         request = json.loads(line)
-        answers.write(json.dumps(answer(request["path"], request["conversations"])) + "\n")
+        said = answer(request["path"], request["tokens"], request["conversations"])
+        answers.write(json.dumps(said) + "\n")
         answers.flush()
     os._exit(0)  # without the destructors of a library that may have failed before
 

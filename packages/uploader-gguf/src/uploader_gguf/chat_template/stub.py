@@ -42,7 +42,7 @@ def write_stub(path: Path, keys: Mapping[str, bytes]) -> None:
         path: The file.
         keys: Packed values of the real file, by key.
     """
-    _, _, tokens = struct.unpack_from("<IIQ", keys[TOKENS])
+    tokens = token_count(keys)
     tensors = [
         _tensor("token_embd", (tokens, _WIDTH)),
         *(_tensor(name, (_WIDTH,)) for name in _NORMS),
@@ -53,6 +53,11 @@ def write_stub(path: Path, keys: Mapping[str, bytes]) -> None:
     with path.open("wb") as file:
         file.write(header)
         file.truncate(len(header) + sum(t.nbytes + padding(t.nbytes) for t in tensors))
+
+
+def token_count(keys: Mapping[str, bytes]) -> int:
+    """Return how many tokens a vocabulary has."""
+    return int(struct.unpack_from("<IIQ", keys[TOKENS])[2])
 
 
 def token_text(keys: Mapping[str, bytes], identifier: int) -> str:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from typing import Any
 
-from uploader_lora.confined import leave_the_network, take_limit
+from uploader_lora.confined import leave_the_network, limit_memory, limit_time, take_limit
 
 MEBIBYTES = 256
 """More memory than the imports took; the sandbox alone lets a template take all there is."""
@@ -33,12 +32,14 @@ def main() -> int:
 
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="surrogatepass", newline="\n")
     os.dup2(2, 1)
-    _limit_memory()
+    take_limit("CORE", 0)
+    take_limit("FSIZE", 0)
+    limit_memory(MEBIBYTES)
     answers.write(READY)
     answers.flush()
     for line in sys.stdin:
         asked = json.loads(line)
-        _limit_time(asked["seconds"])
+        limit_time(asked["seconds"])
         answer: dict[str, Any]
         try:
             text = _compile_jinja_template(asked["template"]).render(**asked["variables"])
@@ -50,22 +51,6 @@ def main() -> int:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     return 0
-
-
-def _limit_memory() -> None:
-    take_limit("CORE", 0)
-    take_limit("FSIZE", 0)
-    if sys.platform == "linux":  # macOS takes no such limit
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - as light as can be
-            pages = int(file.read().split()[0])
-        take_limit("AS", pages * os.sysconf("SC_PAGE_SIZE") + (MEBIBYTES << 20))
-
-
-def _limit_time(seconds: float) -> None:
-    """End this process when it has used so much more of a processor."""
-    if sys.platform != "win32":
-        signal.signal(signal.SIGPROF, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 if __name__ == "__main__":
