@@ -23,7 +23,10 @@ from typing import Any
 import psutil
 
 LONGEST = 15
-"""Seconds after which a run is ended, and has failed."""
+"""Seconds of processor time after which a process is ended, and its run has failed."""
+
+WAIT = 120
+"""Seconds after which a run is ended, which may have to share the processor with others."""
 
 MOST = 4 << 30
 """Bytes of address space beyond those of the sound run; so that none of them takes the machine."""
@@ -206,7 +209,7 @@ def _forked(arguments: Sequence[str], cwd: str) -> Outcome:
                 memory.write(str(max(_Worker.peak, _memory("self", "VmHWM") - before)))
                 memory.flush()
                 os._exit(code)
-        until, ended = time.monotonic() + LONGEST, 0
+        until, ended = time.monotonic() + WAIT, 0
         while not ended and time.monotonic() < until:
             ended, status, used = os.wait4(pid, os.WNOHANG)
             time.sleep(0.002)

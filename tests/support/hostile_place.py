@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ALL = ("all",)
+USUAL = "lora,merged"
 SECRET = "what-lies-outside-is-nobodys-business"
 
 
@@ -54,7 +55,7 @@ class Place:
         """Python that makes the canary."""
         return f"open({str(self.canary)!r}, 'w').close()"
 
-    def run(self, *options: object, plugins: str = "lora,merged") -> list[object]:
+    def run(self, *options: object, plugins: str = USUAL) -> list[object]:
         """Return the arguments that release the adapter."""
         return ["run", self.adapter, "--plugins", plugins, "--yes", "--output", self.output,
                 *options]  # fmt: skip
@@ -91,7 +92,7 @@ class Hostile:
     what: str
     damage: Damage
     harmless: bool = False
-    plugins: str = "lora,merged"
+    plugins: str = USUAL
     told: str = ""
 
     def arguments(self, place: Place) -> list[object]:

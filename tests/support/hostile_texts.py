@@ -179,7 +179,9 @@ GENERATION: dict[str, Damage] = {
 }
 
 
-def _model(content: bytes) -> Damage:
+def is_sentencepiece(content: bytes) -> Damage:
+    """A model of SentencePiece in place of the tokenizer."""
+
     def damage(place: Place) -> None:
         _tokenizer(place).unlink()
         (place.adapter / "tokenizer.model").write_bytes(content)
@@ -218,6 +220,21 @@ TOKENIZERS: dict[str, Damage] = {
     "a table of merges of a stranger": lambda place: edit(
         _tokenizer(place), model={"type": "Own", "vocab": [1], "merges": {"a": 1}}
     ),
+    "a model that is a list": lambda place: edit(_tokenizer(place), model=[1]),
+    "a vocabulary of lists": lambda place: edit(
+        _tokenizer(place), model={"type": "Unigram", "vocab": [[["a"], 0.0]]}
+    ),
+    "a vocabulary of texts": lambda place: edit(
+        _tokenizer(place), model={"type": "BPE", "vocab": {"a": "b"}, "merges": []}
+    ),
+    "merges that are numbers": lambda place: edit(
+        _tokenizer(place), model={"type": "BPE", "vocab": {"a": 0}, "merges": [[1, 2]]}
+    ),
+    "added tokens that are numbers": lambda place: edit(_tokenizer(place), added_tokens=[1]),
+    "a normaliser that is a list": lambda place: edit(_tokenizer(place), normalizer=[[]]),
+    "added tokens with numbers that are none": _put(
+        _tokenizer_config, added_tokens_decoder={"x": {"content": "y"}}
+    ),
     "a vocabulary with numbers beyond it": lambda place: edit(
         _tokenizer(place), model={"type": "BPE", "vocab": {"a": 1 << 40}, "merges": []}
     ),
@@ -230,13 +247,13 @@ TOKENIZERS: dict[str, Damage] = {
             "invert": False,
         },
     ),
-    "a protobuf with a piece beyond it": _model(_piece(b"\xff\xff\xff\xff\x0f")),
-    "a protobuf with a number that never ends": _model(b"\x0a" + b"\xff" * 4096),
-    "a protobuf of groups": _model(b"\x0b" * 100_000),
-    "a protobuf of a field that is none": _model(b"\x07\x00"),
-    "a protobuf of a million empty pieces": _model(_piece(b"\x00") * 1_000_000),
-    "a protobuf that is a pickle": _model(b"\x80\x04\x95" + bytes(64)),
-    "a protobuf that is empty": _model(b""),
+    "a protobuf with a piece beyond it": is_sentencepiece(_piece(b"\xff\xff\xff\xff\x0f")),
+    "a protobuf with a number that never ends": is_sentencepiece(b"\x0a" + b"\xff" * 4096),
+    "a protobuf of groups": is_sentencepiece(b"\x0b" * 100_000),
+    "a protobuf of a field that is none": is_sentencepiece(b"\x07\x00"),
+    "a protobuf of a million empty pieces": is_sentencepiece(_piece(b"\x00") * 1_000_000),
+    "a protobuf that is a pickle": is_sentencepiece(b"\x80\x04\x95" + bytes(64)),
+    "a protobuf that is empty": is_sentencepiece(b""),
 }
 
 
@@ -446,10 +463,9 @@ TEXTS: list[Hostile] = [
                     "a protobuf",
                     "a class to",
                     "a class that",
-                    "a table",
-                    "a vocabulary",
+                    "a vocabulary with",
                     "an expression",
-                    "added tokens",
+                    "added tokens that are a list",
                     "an added token",
                     "tokens that",
                 )

@@ -16,18 +16,17 @@ from uploader_lora.private_paths import without_paths
 from uploader_lora.reading import read_adapter
 from uploader_lora.stored import (
     MAX_INDEX,
-    MAX_TOKENIZER,
     has_weights,
     read_json,
     read_stored,
     same_content,
     weight_files,
 )
+from uploader_lora.tokenizer_file import read_tokenizer
 
 __all__ = [
     "DTYPE_BITS",
     "MAX_INDEX",
-    "MAX_TOKENIZER",
     "Adapter",
     "AdapterConfig",
     "FullTensor",
@@ -42,6 +41,7 @@ __all__ = [
     "read_header",
     "read_json",
     "read_stored",
+    "read_tokenizer",
     "same_content",
     "tensor_bytes",
     "trained_positions",

@@ -8,6 +8,7 @@ file and whatever id stands there.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from uploader_core.plugin import digests_of, is_remembering, remembered
 from uploader_lora.stored import MAX_TOKENIZER, read_json
+from uploader_lora.tokenizer_file import read_tokenizer, strange_form
 
 # The order in which transformers adds those that the vocabulary lacks
 # (``PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES``).
@@ -22,6 +24,7 @@ _NAMED = (
     *("bos_token", "eos_token", "unk_token", "sep_token"),
     *("pad_token", "cls_token", "mask_token"),
 )
+_NUMBER = re.compile(r"[0-9]{1,20}")
 _LISTED = ("extra_special_tokens", "additional_special_tokens")
 
 
@@ -99,14 +102,18 @@ def _parse(files: Mapping[str, Path]) -> TokenIds | None:
         config = {**config, **_object(files.get("special_tokens_map.json"))}
     named = {name: text for name in _NAMED if (text := _text(config.get(name)))}
     if "tokenizer.json" in files:
-        tokenizer = read_json(files["tokenizer.json"], MAX_TOKENIZER)
+        tokenizer = read_tokenizer(files["tokenizer.json"])
         ids = _vocabulary(tokenizer.get("model"))
         added = _items(tokenizer.get("added_tokens"))
     else:
         ids = _older_vocabulary(files)
         older = _object(files.get("added_tokens.json"))
+        if not all(type(number) is int for number in older.values()):
+            raise strange_form(files["added_tokens.json"], "a number")
         added = [] if declared else sorted(older, key=older.__getitem__)
     if isinstance(declared, dict):
+        if not all(_NUMBER.fullmatch(i) for i in declared):
+            raise strange_form(files["tokenizer_config.json"], "added_tokens_decoder")
         added += [declared[i] for i in sorted(declared, key=int)]
     if not ids:
         return None
@@ -131,7 +138,7 @@ def _vocabulary(model: Any) -> dict[str, int]:
     if isinstance(vocabulary, dict):
         return dict(vocabulary)
     if isinstance(vocabulary, list):  # unigram: pairs of piece and score
-        return {pair[0]: i for i, pair in enumerate(vocabulary) if isinstance(pair, list) and pair}
+        return {pair[0]: i for i, pair in enumerate(vocabulary)}
     return {}
 
 

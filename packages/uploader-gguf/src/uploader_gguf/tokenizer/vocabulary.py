@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import Json, RefusedError, digests_of
-from uploader_lora import MAX_TOKENIZER, read_json
+from uploader_lora import read_tokenizer
 
 Known = Callable[[Path], "str | None"]
 """Asks llama.cpp for the name of the tokenizer in a folder; None when it does not know."""
@@ -150,12 +150,12 @@ class Resolver:
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise _unknown("the tokenizer has no tokenizer.json to compare", [])
-        ours = structure(read_json(path, MAX_TOKENIZER))
+        ours = structure(read_tokenizer(path))
         for normalizer, pre_tokenizer, ignore_merges, name in FAMILIES:
             if ours == (normalizer, pre_tokenizer, ignore_merges):
                 return name
         if base is not None and (base / "tokenizer.json").is_file():
-            theirs = structure(read_json(base / "tokenizer.json", MAX_TOKENIZER))
+            theirs = structure(read_tokenizer(base / "tokenizer.json"))
             name_of_base = known(base) if theirs == ours else None
             if name_of_base is not None:
                 return name_of_base

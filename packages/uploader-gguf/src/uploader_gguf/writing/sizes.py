@@ -18,7 +18,7 @@ from uploader_gguf.format.gguf_file import padding
 from uploader_gguf.format.mixture import ModelShape, TensorShape, allows_quantization, select_types
 from uploader_gguf.format.quants import Quant, TensorType
 from uploader_gguf.llama_cpp.weights import Weights
-from uploader_lora import MAX_TOKENIZER, read_json
+from uploader_lora import read_tokenizer
 
 # Parts of Hugging Face names, and the role in GGUF names. First match wins.
 _ROLES: tuple[tuple[str, str], ...] = (
@@ -162,7 +162,7 @@ def _from_json(path: Path, count: int) -> int:
 
 @functools.lru_cache(maxsize=8)
 def _count_json(path: Path, count: int, *_stamp: int) -> int:
-    model = read_json(path, MAX_TOKENIZER).get("model") or {}
+    model = read_tokenizer(path).get("model") or {}
     vocabulary = model.get("vocab") or {}
     tokens = vocabulary if isinstance(vocabulary, dict) else [piece for piece, _ in vocabulary]
     size = sum(len(token.encode("utf-8")) for token in tokens)

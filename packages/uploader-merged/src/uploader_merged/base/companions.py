@@ -17,7 +17,7 @@ from uploader_core.plugin import (
     processor_templates,
     tokenizer_templates,
 )
-from uploader_lora import MAX_TOKENIZER, read_json
+from uploader_lora import read_json, read_tokenizer
 from uploader_lora.companions import companion_files, companion_role
 from uploader_lora.modules import fitting_modules
 from uploader_lora.private_paths import published_texts
@@ -139,7 +139,7 @@ def _missing(ours: Mapping[str, Path], theirs: Mapping[str, Path]) -> Iterator[t
 
 
 def _vocabulary(tokenizer: Path) -> tuple[Any, Any]:
-    model = read_json(tokenizer, MAX_TOKENIZER).get("model")
+    model = read_tokenizer(tokenizer).get("model")
     if not isinstance(model, dict):
         return None, None
     # Saved as "a b" or as ["a", "b"] by different versions of tokenizers.
