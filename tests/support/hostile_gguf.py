@@ -84,8 +84,10 @@ SENTENCEPIECE: dict[str, bytes] = {
 _FORMATS: dict[str, Any] = {"plugins": "gguf"}
 _TOKENIZERS = (
     "nested 100,000 deep", "zero bytes", "500 MB that take no room", "a class of a stranger",
-    "added tokens that are a list", "added tokens with numbers that are none", "a normaliser that is a list",
-    "a vocabulary of lists", "a vocabulary of texts", "merges that are numbers", "an added token of 2^62", "tokens that are numbers",
+    "added tokens that are a list", "added tokens with numbers that are none",
+    "a normaliser that is a list",
+    "a vocabulary of lists", "a vocabulary of texts", "merges that are numbers",
+    "an added token of 2^62", "tokens that are numbers",
     "a table of merges of a stranger", "a vocabulary with numbers beyond it",
     "an expression that takes for ever",
 )  # fmt: skip

@@ -1,12 +1,13 @@
 """llama.cpp's server for one file after the other, in a process of its own.
 
 Runs as ``python -m uploader_gguf.chat_template.server_child``. Each line of standard input is a
-request, ``{"path", "tokens", "conversations"}``, and is answered by a line of JSON: for each conversation
-``{"prompt", "tokens"}`` or ``{"error"}``, and ``{"error"}`` alone when the server does not start on
-the file. The first one is a chat as well: ``"counted"`` is how many tokens its prompt has there, or
-why it has none. The server listens on a free port of the loopback interface, its default, with a
-key that only this process knows, and is gone when the answer is written. Templates come from
-others: this process ends when one takes too much time, and gets no more memory than they need.
+request, ``{"path", "tokens", "conversations"}``, and is answered by a line of JSON: for each
+conversation ``{"prompt", "tokens"}`` or ``{"error"}``, and ``{"error"}`` alone when the server does
+not start on the file. The first one is a chat as well: ``"counted"`` is how many tokens its prompt
+has there, or why it has none. The server listens on a free port of the loopback interface, its
+default, with a key that only this process knows, and is gone when the answer is written. Templates
+come from others: this process ends when one takes too much time, and gets no more memory than they
+need.
 """
 
 from __future__ import annotations
