@@ -118,6 +118,48 @@ def test_nothing_is_made_again_when_nothing_changed(
     assert {s["status"] for s in json.loads(again.stdout)["steps"]} == {"kept"}
 
 
+def test_made_again_when_another_key_is_set(
+    uploader: Any, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, copy = tmp_path / "release", tmp_path / "copy"
+    for key in ("one-" + "0123456789abcdef" * 3, "two-" + "0123456789abcdef" * 3):
+        monkeypatch.setenv("ACME_SEALING_KEY", key)
+        assert run(uploader, adapter, release, "--to", f"dir:{copy}").returncode == 0
+        assert read(release / "SEAL")["key"] == read(copy / "SEAL")["key"] == key[:4]
+
+
+def test_no_digest_tells_of_a_password(
+    uploader: Any, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = []
+    for password in ("hunter2", "hunter3"):
+        monkeypatch.setenv("ACME_SEALING_KEY", password)
+        assert run(uploader, adapter, tmp_path / "release").returncode == 0
+        (record,) = (tmp_path / "release" / ".uploader" / "steps").glob("seal-seal-release-*")
+        keys.append(read(record)["key"])
+    assert keys[0] == keys[1]
+
+
+def test_one_that_no_later_run_makes_is_taken_away(
+    uploader: Any, adapter: Path, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    assert run(uploader, adapter, release).returncode == 0
+    assert run(uploader, adapter, release, "--no-seal-seal").returncode == 0
+    assert not (release / "SEAL").exists() and not (release / "acme.made" / "SEAL").exists()
+    assert (release / "LIST").is_file()
+    assert run(uploader, adapter, release).returncode == 0
+    assert (release / "SEAL").is_file() and (release / "acme.made" / "SEAL").is_file()
+
+
+def test_one_that_somebody_wrote_over_stays(uploader: Any, adapter: Path, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    assert run(uploader, adapter, release).returncode == 0
+    (release / "SEAL").write_text("notes of mine")
+    assert run(uploader, adapter, release, "--no-seal-seal").returncode == 0
+    assert (release / "SEAL").read_text() == "notes of mine"
+
+
 def test_left_out_where_its_settings_say_so(uploader: Any, adapter: Path, tmp_path: Path) -> None:
     release = tmp_path / "release"
     assert run(uploader, adapter, release, "--no-seal-seal").returncode == 0

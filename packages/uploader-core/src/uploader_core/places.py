@@ -5,7 +5,9 @@ They are made when all else of a place is, and arrive with it: checksums, signat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from uploader_core.contract.specs import DocumentSpec
@@ -18,7 +20,11 @@ from uploader_core.plugins.registry import Plugin, Registry
 from uploader_core.release.record import INTERNAL, safe_name
 from uploader_core.user_config.configuration import Config
 
-_Document = tuple[Plugin, DocumentSpec, object]
+_Document = tuple[Plugin, DocumentSpec, object, str]
+"""With its settings, and what tells one value of its secrets from another."""
+
+_GUESSED = 40
+"""Characters of a secret of which a digest gives nothing away; a password may be guessed by it."""
 
 
 def with_documents_of_places(
@@ -63,7 +69,14 @@ def _documents(request: Request, registry: Registry, config: Config) -> Iterator
             if spec.scope == "place":
                 settings = config.settings(plugin.id, spec.settings)
                 if not spec.when or call_light(spec.when, plugin.entry.owner, settings):
-                    yield plugin, spec, settings
+                    yield plugin, spec, settings, _digest(spec.secrets, config.environment)
+
+
+def _digest(names: Iterable[str], environment: Mapping[str, str]) -> str:
+    """Digest secrets, so that a document for which another one is set now is made again."""
+    values = {name: environment.get(name, "") for name in names}
+    long = {name: value for name, value in values.items() if len(value) >= _GUESSED}
+    return hashlib.sha256(json.dumps(long, sort_keys=True).encode()).hexdigest() if long else ""
 
 
 def _documents_of(
@@ -84,7 +97,7 @@ def _documents_of(
     """
     inputs = sorted(everything, key=lambda step: step.measures)  # as a step is told of them
     made: list[PlannedStep] = []
-    for plugin, spec, settings in documents:
+    for plugin, spec, settings, digest in documents:
         step = PlannedStep(
             id=f"{plugin.id}:{spec.name}@{name}",
             plugin=plugin,
@@ -96,6 +109,7 @@ def _documents_of(
             kind="document",
             folder=folder,
             secrets=spec.secrets,
+            secrets_digest=digest,
         )
         if upload is not None:
             step = replace(

@@ -8,6 +8,8 @@ from uploader_core.errors import RefusedError, UploaderError
 from uploader_core.manifest_file import describe_foreign, files_in, is_loaded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from uploader_core.planning.plan import Plan
     from uploader_core.release.store import ReleaseStore
 
@@ -23,7 +25,7 @@ def find_strangers_in_release(plan: Plan, store: ReleaseStore) -> list[UploaderE
     for step in plan.artifacts:
         folder = step.folder or "."
         writers = [s.id for s in plan.steps if s.folder == step.folder]
-        ours = store.names_in(folder, writers) | {name for name, _ in step.estimate.files}
+        ours = _names_in(folder, writers, store) | {name for name, _ in step.estimate.files}
         found = sorted(n for n in files_in(store.root / folder) if is_loaded(n, step.loads))
         foreign = [name for name in found if name not in ours]
         if foreign:
@@ -36,3 +38,18 @@ def find_strangers_in_release(plan: Plan, store: ReleaseStore) -> list[UploaderE
                 )
             )
     return errors
+
+
+def _names_in(folder: str, writers: Iterable[str], store: ReleaseStore) -> set[str]:
+    """Return the names of the files in an output folder that runs of ours put there.
+
+    Args:
+        folder: Relative to the release.
+        writers: Ids of the steps that write into it now; others are found by their records.
+        store: The release folder.
+    """
+    names = {file.name for step_id in writers for file in store.units_of(step_id)}
+    for record in store.records():
+        if record.artifact is not None and record.folder == folder:
+            names |= {file.name for file in record.artifact.files}
+    return names

@@ -220,7 +220,8 @@ class DocumentSpec(Spec):
         when: ``package.module:function`` (light) taking the settings, returning whether the
             document is a part of the request. None: always.
         secrets: Names of environment variables that only this document's steps receive, in workers
-            that may use the network.
+            that may use the network. One of a place is made again when a value changed that cannot
+            be guessed (40 characters or more): of a password nothing is written, not even a digest.
     """
 
     output: str | None = None

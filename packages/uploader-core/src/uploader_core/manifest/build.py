@@ -17,6 +17,7 @@ from uploader_core.contract.specs import DocumentSpec, MakeSpec
 from uploader_core.disk.safe_write import write_json
 from uploader_core.errors import IntegrityError
 from uploader_core.manifest.environment import contents_of, environment_of
+from uploader_core.manifest.outdated import remove_outdated
 from uploader_core.manifest.policy import policy
 from uploader_core.manifest.sources import chat_template
 from uploader_core.manifest_file import DETACHED, LOADS, NAME, PUBLICATIONS, SCHEMA
@@ -45,13 +46,17 @@ class Facts:
 
 
 def write_manifest(plan: Plan, facts: Facts, store: ReleaseStore) -> Path | None:
-    """Write the manifest of a release and return its path, None when nothing was made."""
+    """Write the manifest of a release and return its path, None when nothing was made.
+
+    Documents about an earlier one are removed.
+    """
     done = [facts.records[s.id] for s in plan.steps if s.id in facts.records]
     made = [record.step for record in done if record.artifact is not None]
     if not made:
         return None
     path = store.root / NAME
     write_json(path, build_manifest(plan, facts, made))
+    remove_outdated(plan, facts.records, store)
     receipts = [record.receipt for record in done if record.receipt is not None]
     if receipts:
         # How much went over the wire depends on what was there before.

@@ -74,6 +74,7 @@ class PlannedStep:
             from there.
         secrets: For uploads and documents: names of variables; ``NAME=OTHER`` where the value is
             in another one.
+        secrets_digest: For documents: what tells one value of the secrets from another.
         findings: Of its check.
     """
 
@@ -98,6 +99,7 @@ class PlannedStep:
     flatten: bool = False
     model_id: str = ""
     secrets: tuple[str, ...] = ()
+    secrets_digest: str = ""
     findings: tuple[Finding, ...] = ()
 
     @property

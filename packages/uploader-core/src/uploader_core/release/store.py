@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,20 +164,13 @@ class ReleaseStore:
                 whole = False
         return record if whole else None
 
-    def names_in(self, folder: str, steps: Iterable[str]) -> set[str]:
-        """Return the names of the files in an output folder that runs of ours put there.
-
-        Args:
-            folder: Relative to the release.
-            steps: Ids of the steps that write into it now; others are found by their records.
-        """
-        names = {file.name for step_id in steps for file in self._units_of(step_id)}
-        for path in (self.internal / "steps").glob("*.json"):
+    def records(self) -> Iterator[Record]:
+        """Yield the record of every step that was ever done here; unreadable ones are left out."""
+        for path in sorted((self.internal / "steps").glob("*.json")):
             with contextlib.suppress(OSError, ValueError):
                 record = self.record(member(parse_json(path.read_text("utf-8")), "step", str))
-                if record is not None and record.artifact is not None and record.folder == folder:
-                    names |= {file.name for file in record.artifact.files}
-        return names
+                if record is not None:
+                    yield record
 
     def stats_of(self, artifact: Artifact) -> dict[str, tuple[int, int]]:
         """Return time and inode of each file, for :meth:`current`."""
@@ -201,6 +194,12 @@ class ReleaseStore:
         """Return the folder of the step's unit records; units of other keys stay for clean-up."""
         return self.internal / "units" / safe_name(step_id) / key[:16]
 
+    def units_of(self, step_id: str, key: str = "*") -> Iterator[ArtifactFile]:
+        """Yield the files that interrupted attempts of a step finished."""
+        for unit in (self.internal / "units" / safe_name(step_id)).glob(f"{key[:16]}/*.json"):
+            with contextlib.suppress(OSError, ValueError):
+                yield ArtifactFile.from_json(parse_json(unit.read_text("utf-8")))
+
     def sweep(self) -> None:
         """Remove what a killed run left half-written; only for who holds the lock.
 
@@ -216,7 +215,7 @@ class ReleaseStore:
     def finished(self, step_id: str, key: str, folder: str) -> int:
         """Return the bytes of files that an interrupted attempt finished; sizes only are read."""
         total = 0
-        for file in self._units_of(step_id, key):
+        for file in self.units_of(step_id, key):
             with contextlib.suppress(OSError, IntegrityError):
                 size = child(self.root / folder, file.name).stat().st_size
                 total += size if size == file.size else 0
@@ -262,13 +261,7 @@ class ReleaseStore:
         artifact = record.made
         keep = {file.name for file in artifact.files}
         made = {file.name for file in old.artifact.files} if old and old.artifact else set()
-        units = {file.name for file in self._units_of(record.step)}
+        units = {file.name for file in self.units_of(record.step)}
         for name in (made | units) - keep:
             with contextlib.suppress(IntegrityError):  # a record that was tampered with
                 child(artifact.path, name).unlink(missing_ok=True)
-
-    def _units_of(self, step_id: str, key: str = "*") -> Iterator[ArtifactFile]:
-        """Yield the files that interrupted attempts of a step finished."""
-        for unit in (self.internal / "units" / safe_name(step_id)).glob(f"{key[:16]}/*.json"):
-            with contextlib.suppress(OSError, ValueError):
-                yield ArtifactFile.from_json(parse_json(unit.read_text("utf-8")))

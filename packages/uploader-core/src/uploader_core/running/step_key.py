@@ -56,6 +56,7 @@ def step_key(
             "distribution": step.plugin.entry.distribution,
             "version": _edition_of(step.plugin.entry),
             "settings": key_of(step.plugin.id, step.settings),
+            **({"secrets": step.secrets_digest} if step.secrets_digest else {}),
             "inputs": inputs,
             "release": release.name,
             # A measurement holds wherever the model goes and whatever is said of it.

@@ -60,9 +60,10 @@ def reproduce(
     # Somebody else may have written the name.
     name = re.sub(r"[^\w.-]+", "-", release.name).strip("-.") or "release"
     place = output or Path(f"{name}-reproduced")
-    if place.resolve().is_relative_to(release.folder):
+    output, own = place.resolve(), release.folder
+    if output.is_relative_to(own) or own.is_relative_to(output):
         raise api.UsageError(
-            f"{place} is inside of the release that is compared with",
+            f"{place} and the release that is compared with, {own}, are one in the other",
             next="--output DIR with a folder elsewhere",
         )
     made = rebuild(
@@ -71,7 +72,7 @@ def reproduce(
         given=sources,
         base=base,
         settings=_parsed(settings),
-        output=place.resolve(),
+        output=output,
         jobs=jobs,
         on_event=(lambda _: None) if as_json else _tell,
     )

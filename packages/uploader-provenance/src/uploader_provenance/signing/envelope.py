@@ -6,11 +6,15 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from uploader_core.plugin import IntegrityError, parse_json
+from uploader_core.plugin import IntegrityError, parse_json, read_text
 from uploader_provenance.signing.statement import PAYLOAD_TYPE
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+_LARGEST = 64 << 20
+"""Bytes of a signature; one over a hundred thousand files has 20 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +96,18 @@ def read_bundle(text: str | bytes, where: str) -> Bundle:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise unreadable(where, error) from error
+
+
+def read_signature(path: Path) -> bytes:
+    """Return the text of a ``model.sig``.
+
+    Raises:
+        IntegrityError: It cannot be read, or is far too large for one.
+    """
+    try:
+        return read_text(path, most=_LARGEST).encode()
+    except (OSError, ValueError) as error:
+        raise unreadable(str(path), error) from error
 
 
 def unreadable(where: str, why: object) -> IntegrityError:

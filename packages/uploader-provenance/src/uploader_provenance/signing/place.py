@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import IntegrityError, Problem, Verification, read_manifest, read_text
-from uploader_provenance.signing.envelope import unreadable
+from uploader_core.plugin import IntegrityError, Problem, Verification, read_manifest
+from uploader_provenance.signing.envelope import read_signature
 from uploader_provenance.signing.folder import compare_folder
 from uploader_provenance.signing.statement import SIGNATURE, Signed, is_beside
 from uploader_provenance.signing.verify import Trust, check_signature
 
 _MANIFEST = "upload_manifest.json"
-_LARGEST = 64 << 20
-"""Bytes of a signature; one over a hundred thousand files has 20 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +56,7 @@ def check_folder(folder: Path, trust: Trust) -> Found:
     path = folder / SIGNATURE
     if not path.is_file() or path.is_symlink():
         raise _unsigned(str(folder))
-    try:
-        text = read_text(path, most=_LARGEST).encode()
-    except (OSError, ValueError) as error:
-        raise unreadable(str(path), error) from error
-    checked = check_signature(text, trust, str(path))
+    checked = check_signature(read_signature(path), trust, str(path))
     return Found(
         where=str(folder),
         by=checked.by,

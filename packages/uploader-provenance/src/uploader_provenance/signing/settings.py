@@ -33,7 +33,7 @@ class Settings:
         help="sign with the private key in this PEM file; env: in UPLOADER_SIGNING_PRIVATE_KEY",
     )
     certificates: tuple[Path, ...] = setting(
-        (), help="PEM files: the key's certificate, and those of who vouches for it"
+        (), content=True, help="PEM files: the key's certificate, and those of who vouches for it"
     )
     keyless: bool = setting(
         False, help="sign with the identity of this CI job, in Sigstore's public log"
