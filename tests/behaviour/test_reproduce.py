@@ -46,6 +46,19 @@ def publish(hub: Any, repo: str, folder: Path) -> str:
     return str(api.create_commit(repo, operations, commit_message="upload").oid)
 
 
+@pytest.mark.parametrize("place", [".", "release", "release/again"])
+def test_never_made_into_what_it_is_compared_with(
+    uploader: Any, tmp_path: Path, place: str
+) -> None:
+    release = tmp_path / "release"
+    shutil.copytree(GOLDEN / "2026-11-30", release)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = uploader("reproduce", release, "--output", tmp_path / place)
+    assert done.returncode == 2
+    assert "one in the other" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 @pytest.fixture
 def on_hub(hub: Any, uploader: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A repository: an adapter that was released from the Hub to the Hub, both since changed."""

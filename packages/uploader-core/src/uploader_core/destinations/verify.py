@@ -41,9 +41,7 @@ def read_manifest(text: str | bytes, where: str) -> tuple[ArtifactFile, ...]:
             read_as(ArtifactFile, {**file, "name": file["path"]}) for file in manifest["files"]
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(
-            f"{where} is damaged: {error}", next="run the release again"
-        ) from error
+        raise _damaged(where, error) from error
 
 
 def detached_in(manifest: str | bytes, where: str) -> tuple[str, ...]:
@@ -67,9 +65,7 @@ def _texts(manifest: str | bytes, key: str, where: str) -> tuple[str, ...]:
     try:
         return tuple(expect(x, str) for x in expect(parse_json(manifest).get(key, []), list))
     except (ValueError, AttributeError) as error:
-        raise IntegrityError(
-            f"{where} is damaged: {error}", next="run the release again"
-        ) from error
+        raise _damaged(where, error) from error
 
 
 def find_strangers(manifest: str | bytes, there: Iterable[str]) -> tuple[Problem, ...]:
@@ -155,7 +151,7 @@ def verify_folder(
     try:
         manifest = read_text(path, most=_LARGEST_MANIFEST).encode()
     except ValueError as error:
-        raise IntegrityError(f"{path} is damaged: {error}", next="run the release again") from error
+        raise _damaged(str(path), error) from error
     listed = read_manifest(manifest, str(path))
     looked = {name: (folder / name).lstat() for name in files_in(folder)}
     there = {name: found.st_size for name, found in looked.items()}
@@ -192,3 +188,12 @@ def _compare(path: Path, size: int, digest: str, *, full: bool) -> str | None:
     if full and hash_file(path)[1] != digest:
         return "has other content than recorded"
     return None
+
+
+def _damaged(where: str, error: Exception) -> IntegrityError:
+    return IntegrityError(
+        f"{where} is damaged: {error}",
+        owner=where,
+        safe="nothing was changed",
+        next="run the release again, or get it once more from where it was published",
+    )

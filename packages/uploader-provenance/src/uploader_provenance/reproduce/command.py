@@ -64,6 +64,8 @@ def reproduce(
     if output.is_relative_to(own) or own.is_relative_to(output):
         raise api.UsageError(
             f"{place} and the release that is compared with, {own}, are one in the other",
+            owner="option --output",
+            safe="nothing was written",
             next="--output DIR with a folder elsewhere",
         )
     made = rebuild(
