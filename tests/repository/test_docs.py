@@ -110,6 +110,14 @@ def test_exit_code(error: type[errors.UploaderError]) -> None:
     assert [row.split("|")[1].strip() for row in rows] == [str(error.exit_code)]
 
 
+def test_readme_names_every_exit_code() -> None:
+    def codes(text: str) -> list[str]:
+        return re.findall(r"^\| (\d+) \|", text.partition("| code |")[2], re.MULTILINE)
+
+    readme = (DOCS.parent / "README.md").read_text("utf-8")
+    assert codes(readme) == codes(page("exit-codes.md"))
+
+
 @pytest.mark.parametrize("error", error_classes(), ids=lambda error: error.__name__)
 def test_error_id_has_a_section(error: type[errors.UploaderError]) -> None:
     page = (DOCS / "troubleshooting.md").read_text("utf-8")
