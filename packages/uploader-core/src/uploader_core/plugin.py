@@ -84,6 +84,7 @@ from uploader_core.executor import (
 )
 from uploader_core.fidelity import SCHEMA as FIDELITY_SCHEMA
 from uploader_core.lineage import Lineage, read_lineage
+from uploader_core.machine.folder_lock import hold
 from uploader_core.machine.processes import end_tree, process_since
 from uploader_core.machine.tail import read_tail
 from uploader_core.machine.uncached import read_range
@@ -192,6 +193,7 @@ __all__ = [
     "find_strangers",
     "has_processor",
     "hash_file",
+    "hold",
     "hookimpl",
     "is_local",
     "is_remembering",

@@ -200,7 +200,10 @@ def test_a_text_that_is_too_short(files: dict[str, Path], tmp_path: Path) -> Non
     text = tmp_path / "short.txt"
     text.write_text("The quick brown fox jumps over the lazy dog.", "utf-8")
     with pytest.raises(RefusedError, match="a measurement needs at least 512"):
-        compare(files["F32"], [files["Q8_0"]], text, 1, lambda *_: None)
+        compare(
+            files["F32"], [files["Q8_0"]], text, 1, [0], timed=False,
+            progress=lambda *_: None, found=lambda *_: None,
+        )  # fmt: skip
 
 
 def test_what_cannot_be_measured_says_so_and_fails_nothing(

@@ -36,6 +36,9 @@ class OutputFolder:
             its unit record, see :meth:`done`.
         reserved: Names that others write into the folder, in any spelling of upper and lower case.
         finished: Files that other workers of this very step have made, which are believed.
+
+    Attributes:
+        parts: A folder that all workers of the step see, and that is removed when the step is done.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class OutputFolder:
         self._taken = {name.casefold(): ANOTHER_STEP for name in reserved}
         self._files: dict[str, ArtifactFile] = {}
         self._finished = {file.name: file for file in finished}
-        self._parts = (units or scratch) / "parts"
+        self.parts = (units or scratch) / "parts"
 
     @property
     def files(self) -> tuple[ArtifactFile, ...]:
@@ -126,7 +129,7 @@ class OutputFolder:
         Args:
             name: Of the part; no other part of the step has it.
         """
-        with create(child(self._parts, name.replace("/", "__")), scratch=self.scratch) as writer:
+        with create(child(self.parts, name.replace("/", "__")), scratch=self.scratch) as writer:
             yield writer
 
     def part(self, name: str) -> Path | None:
@@ -134,7 +137,7 @@ class OutputFolder:
 
         Parts are removed when the step is done.
         """
-        path = child(self._parts, name.replace("/", "__"))
+        path = child(self.parts, name.replace("/", "__"))
         return path if path.is_file() else None
 
     def write(self, name: str, data: bytes | str, *, role: str = "config") -> ArtifactFile:

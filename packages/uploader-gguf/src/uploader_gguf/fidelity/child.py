@@ -13,16 +13,16 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np  # noqa: TID253 - the module runs in a child process of its own
 
 from uploader_core.plugin import IntegrityError, RefusedError
-from uploader_gguf.llama_cpp.counting_child import say_progress
+from uploader_gguf.llama_cpp.counting_child import say_found, say_progress
 from uploader_gguf.llama_cpp.runtime import Batch, Context, Llama
-from uploader_merged.fidelity.sums import Logits, Sums
+from uploader_merged.fidelity.sums import Logits, Seen, Sums
 from uploader_merged.texts import read_text
 
 CONTEXT = 512
@@ -37,20 +37,27 @@ def compare(
     models: list[Path],
     text: Path,
     most: int,
+    known: Sequence[int],
+    *,
+    timed: bool,
     progress: Callable[[int, int], None],
+    found: Callable[[int, Seen], None],
 ) -> dict[str, Any]:
-    """Measure models against a reference.
+    """Measure models against a reference, context by context.
 
     Args:
         reference: GGUF file of base and adapter.
         models: GGUF files with the same vocabulary; all are open at once, as mapped files.
         text: UTF-8.
         most: Most contexts of the text that are used.
+        known: How many contexts of each model, from the first one, are not measured again.
+        timed: Say as well how fast each computes; nothing else should compute meanwhile.
         progress: Told (steps done, steps in all).
+        found: Told which of the models, and what was seen of its next context.
 
     Returns:
-        ``tokens`` and ``contexts`` that counted, ``context_length``, numbers of the ``reference``
-        and of each of the ``models``.
+        ``context_length``, and ``speeds`` of the reference and of each of the models: ``seconds``
+        and ``tokens`` of contexts, ``generation_tokens_per_second``. None where it is not timed.
 
     Raises:
         RefusedError: The text is too short, or the model has no next token.
@@ -67,32 +74,35 @@ def compare(
             raise RefusedError("an embedding model predicts no next token", owner=reference.name)
         size = min(CONTEXT, first.trained_context)
         pieces = _pieces(first, text, size, most)
-        contexts = [stack.enter_context(llama.context(size)) for llama in every]
-        total = len(every) * (len(pieces) + 1)
-        sums = [Sums() for _ in every]
+        clocks = [_Clock(llama, stack.enter_context(llama.context(size))) for llama in every]
+        todo = [[n for n, count in enumerate(known) if count <= k] for k in range(len(pieces))]
+        total = sum(len(some) + 1 for some in todo if some) + (len(every) if timed else 0)
         done = 0
-        for piece in pieces:
-            ours: Logits | None = None
-            for llama, context, seen in zip(every, contexts, sums, strict=True):
-                progress(done, total)
-                done += 1
-                found = _logits(llama, context, piece, seen)
-                seen.count(found, ours, np.array(piece[len(piece) // 2 + 1 :]))
-                ours = found if ours is None else ours
-        numbers = []
-        for llama, context, seen in zip(every, contexts, sums, strict=True):
+
+        def step() -> None:
+            nonlocal done
             progress(done, total)
             done += 1
-            speed = _generation_speed(llama, context, pieces[0])
-            numbers.append({**seen.numbers(), "generation_tokens_per_second": speed})
+
+        for piece, some in zip(pieces, todo, strict=True):
+            if not some:
+                continue
+            following = np.array(piece[len(piece) // 2 + 1 :])
+            step()
+            ours = clocks[0].logits(piece)
+            seen = Sums()
+            seen.count(ours, None, following)
+            for n in some:
+                step()
+                theirs = Sums()
+                theirs.count(clocks[n + 1].logits(piece), ours, following)
+                found(n, (seen, theirs))
+        speeds = []
+        for clock in clocks if timed else ():
+            step()
+            speeds.append(clock.speed(pieces))
         progress(total, total)
-    return {
-        "tokens": sum(part.size for part in sums[0].surprise),
-        "contexts": len(pieces),
-        "context_length": size,
-        "reference": numbers[0],
-        "models": numbers[1:],
-    }
+    return {"context_length": size, "speeds": speeds}
 
 
 def _pieces(llama: Llama, text: Path, size: int, most: int) -> list[list[int]]:
@@ -111,47 +121,75 @@ def _pieces(llama: Llama, text: Path, size: int, most: int) -> list[list[int]]:
     return pieces
 
 
-def _logits(llama: Llama, context: Context, piece: list[int], seen: Sums) -> Logits:
-    """Return the outputs of the second half of a context, shape (tokens, vocabulary)."""
-    half = len(piece) // 2
-    batch = Batch.of(piece, half)
-    started = time.perf_counter()
-    if context.run(batch):
-        raise IntegrityError("llama.cpp cannot compute over the text")
-    seen.seconds.append(time.perf_counter() - started)
-    seen.tokens.append(len(piece))
-    shape = (len(piece) - half, llama.vocabulary)
-    # The last one predicts what comes after the context, which nobody knows.
-    outputs: Logits = np.ctypeslib.as_array(context.logits(), shape)[:-1].copy()
-    return outputs
+class _Clock:
+    """Computes with a model, and sees how long that takes."""
 
+    def __init__(self, llama: Llama, context: Context) -> None:
+        self._llama, self._context = llama, context
+        self._seconds: list[float] = []
+        self._tokens: list[int] = []
 
-def _generation_speed(llama: Llama, context: Context, piece: list[int]) -> float:
-    """Return tokens for each second, one after the other, behind half a context."""
-    prompt = piece[: max(1, min(len(piece) // 2, 64))]
-    if context.run(Batch.of(prompt, len(prompt) - 1)):
-        raise IntegrityError("llama.cpp cannot compute over the text")
-    count = min(GENERATED, len(piece) - len(prompt))
-    seconds = 0.0
-    for _ in range(count):
-        token = int(np.ctypeslib.as_array(context.logits(), (llama.vocabulary,)).argmax())
+    def logits(self, piece: list[int]) -> Logits:
+        """Return the outputs of the second half of a context, shape (tokens, vocabulary)."""
+        half = len(piece) // 2
+        batch = Batch.of(piece, half)
         started = time.perf_counter()
-        if context.run_on(token):
-            raise IntegrityError("llama.cpp cannot compute the next token")
-        seconds += time.perf_counter() - started
-    return count / seconds
+        if self._context.run(batch):
+            raise IntegrityError("llama.cpp cannot compute over the text")
+        self._seconds.append(time.perf_counter() - started)
+        self._tokens.append(len(piece))
+        shape = (len(piece) - half, self._llama.vocabulary)
+        # The last one predicts what comes after the context, which nobody knows.
+        outputs: Logits = np.ctypeslib.as_array(self._context.logits(), shape)[:-1].copy()
+        return outputs
+
+    def speed(self, pieces: list[list[int]]) -> dict[str, Any]:
+        """Return what contexts took, and how many tokens it generates in a second.
+
+        The first context, which is slower, is computed once more where others measured all.
+        """
+        while len(self._seconds) < min(2, len(pieces)):
+            self.logits(pieces[len(self._seconds)])
+        return {
+            "seconds": self._seconds,
+            "tokens": self._tokens,
+            "generation_tokens_per_second": self._generated(pieces[0]),
+        }
+
+    def _generated(self, piece: list[int]) -> float:
+        """Return tokens for each second, one after the other, behind half a context."""
+        prompt = piece[: max(1, min(len(piece) // 2, 64))]
+        if self._context.run(Batch.of(prompt, len(prompt) - 1)):
+            raise IntegrityError("llama.cpp cannot compute over the text")
+        count = min(GENERATED, len(piece) - len(prompt))
+        seconds = 0.0
+        for _ in range(count):
+            logits = np.ctypeslib.as_array(self._context.logits(), (self._llama.vocabulary,))
+            token = int(logits.argmax())
+            started = time.perf_counter()
+            if self._context.run_on(token):
+                raise IntegrityError("llama.cpp cannot compute the next token")
+            seconds += time.perf_counter() - started
+        return count / seconds
 
 
 def main() -> None:
     """Answer one request from standard input; the last line on standard output is JSON."""
     request = json.loads(sys.stdin.read())
 
+    def found(model: int, seen: Seen) -> None:
+        ours, theirs = seen
+        say_found({"model": model, "ours": ours.to_json(), "theirs": theirs.to_json()})
+
     result = compare(
         Path(request["reference"]),
         [Path(path) for path in request["models"]],
         Path(request["text"]),
         request["contexts"],
-        say_progress,
+        request["known"],
+        timed=request["timed"],
+        progress=say_progress,
+        found=found,
     )
     sys.stdout.write(json.dumps(result) + "\n")
 

@@ -1,6 +1,7 @@
 """Measure finished files against base and adapter: ``fidelity.json`` and a picture beside them.
 
-The reference is the checkpoint itself, written once more in float32 into the scratch folder.
+The reference is the checkpoint itself, written once more in float32. Several workers measure some
+of the files each, and one of them then adds up what all of them saw, and times the files.
 ``merged-4bit`` is measured through the same door: its weights are widened as they are read, and
 llama.cpp computes with them. A model that llama.cpp cannot run is not measured, and the release
 goes on without the numbers.
@@ -8,31 +9,27 @@ goes on without the numbers.
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import (
     Artifact,
-    OutputFolder,
     PluginError,
     StepContext,
+    hash_file,
     parse_json,
 )
+from uploader_gguf.fidelity.measured import Measured, numbers_of
 from uploader_gguf.fidelity.plan import FOUR_BIT, REFERENCE, held_out
+from uploader_gguf.fidelity.unquantised import unquantised
 from uploader_gguf.format import gguf_file
-from uploader_gguf.format.quants import QUANTS
-from uploader_gguf.llama_cpp import library, toolchain
-from uploader_gguf.llama_cpp.converter import plan
-from uploader_gguf.llama_cpp.converter_folder import prepare_folder
+from uploader_gguf.llama_cpp import library
 from uploader_gguf.llama_cpp.counting_child import last_of, run_counting
-from uploader_gguf.llama_cpp.weights import open_weights
-from uploader_gguf.settings import GgufSettings, MeasureSettings
-from uploader_gguf.tokenizer import vocabulary
-from uploader_gguf.writing.layout import lay_out
-from uploader_gguf.writing.writer import write
+from uploader_gguf.settings import MeasureSettings
 from uploader_merged.fidelity.record import Text, or_without, record
+from uploader_merged.fidelity.sums import Sums
 from uploader_merged.texts import BUILTIN
 
 
@@ -45,23 +42,36 @@ def _measure(context: StepContext) -> Artifact:
     settings: MeasureSettings = context.settings
     subject = context.inputs[0]
     text = held_out(settings)
-    reference = _unquantised(context, context.input("checkpoint"), "reference", exact=True)
     names = _files_of(subject)
+    if context.pieces:
+        names = {name: files for name, files in names.items() if files[0] in context.pieces}
+        if not names:  # a worker for what is no model
+            return context.artifact()
+    reference = unquantised(context, context.input("checkpoint"), "reference", exact=True)
     if subject.kind == FOUR_BIT:
         widened = Artifact(
             kind="checkpoint",
             path=subject.path,
             metadata={"base": str(subject.path), "adapters": []},
         )
-        paths = [_unquantised(context, widened, "widened")]
+        paths = [unquantised(context, widened, "widened")]
     else:
-        paths = [subject.path / names[0] for names in names.values()]
-    found = _ask(context, reference, paths, text, settings.measure_contexts)
+        paths = [subject.path / files[0] for files in names.values()]
+    by = {"llama_cpp": library.version()}
+    stored = {file.name: file for file in subject.files}
+    what = [hash_file(text)[1], library.version()]
+    measured = [
+        Measured(context, files[0], [*what, *(stored[file].sha256 for file in files)])
+        for files in names.values()
+    ]
+    found = _ask(context, reference, paths, text, measured)
+    if context.pieces:
+        return context.artifact()
     parameters = sum(prod(t.shape) for t in gguf_file.read_header(reference).tensors)
-    size_of = {file.name: file.size for file in subject.files}
+    of_reference, *speeds = found["speeds"]
     models = []
-    for (name, files), numbers in zip(names.items(), found["models"], strict=True):
-        size = sum(size_of[file] for file in files)
+    for (name, files), one, speed in zip(names.items(), measured, speeds, strict=True):
+        size = sum(stored[file].size for file in files)
         models.append(
             {
                 "kind": subject.kind,
@@ -69,15 +79,21 @@ def _measure(context: StepContext) -> Artifact:
                 "file": files[0],
                 "bytes": size,
                 "bits_per_weight": 8 * size / parameters,
-                **numbers,
+                **numbers_of([theirs for _, theirs in one.seen], speed),
             }
         )
+    ours = [ours for ours, _ in measured[0].seen]
+    counted = {
+        "tokens": sum(part.size for seen in ours for part in seen.surprise),
+        "contexts": len(ours),
+        "context_length": found["context_length"],
+    }
     return record(
         context,
-        Text.of(text, builtin=settings.measure_text == BUILTIN, counted=found),
-        {"name": f"base and adapter, {REFERENCE}", **found["reference"]},
+        Text.of(text, builtin=settings.measure_text == BUILTIN, counted=counted),
+        {"name": f"base and adapter, {REFERENCE}", **numbers_of(ours, of_reference)},
         models,
-        {"llama_cpp": library.version()},
+        by,
     )
 
 
@@ -87,7 +103,7 @@ def _files_of(subject: Artifact) -> dict[str, list[str]]:
         weights = [f.name for f in subject.files if f.name.endswith(".safetensors")]
         return {"bitsandbytes 4-bit": weights}
     quants = subject.metadata.get("quants")
-    if not isinstance(quants, dict):
+    if not isinstance(quants, dict) or not quants:
         raise PluginError("the record of the files does not say of which kind they are")
     names: dict[str, list[str]] = {}
     for file, kind in sorted(quants.items()):
@@ -95,48 +111,13 @@ def _files_of(subject: Artifact) -> dict[str, list[str]]:
     return names
 
 
-def _unquantised(
-    context: StepContext, checkpoint: Artifact, name: str, *, exact: bool = False
-) -> Path:
-    """Write a checkpoint as GGUF into the scratch folder.
-
-    Args:
-        context: Of the step.
-        checkpoint: What to write.
-        name: Of the file.
-        exact: With the sums of base and adapter as they are, before a merge rounds them.
-    """
-    settings: MeasureSettings = context.settings
-    context.progress(f"writing the {name} model", 0, None, "steps")
-    weights = open_weights(checkpoint)
-    if exact:
-        weights = weights.widened()
-    base = checkpoint.metadata.get("base")
-    folder = context.work / name
-    conversion = plan(
-        toolchain.find(settings.llama_cpp),
-        weights,
-        prepare_folder(weights, context.release, folder / "converter", None, None),
-        kinds={REFERENCE},
-        pre_tokenizer=vocabulary.Resolver(
-            settings.pre_tokenizer, Path(base) if isinstance(base, str) else None
-        ),
-    )
-    file = f"{name}.gguf"
-    scratch = OutputFolder(folder, folder)
-    write(
-        dataclasses.replace(context, output=scratch, settings=GgufSettings()),
-        conversion,
-        [lay_out(QUANTS[REFERENCE], file, conversion)],
-        "auto",
-    )
-    return folder / file
-
-
 def _ask(
-    context: StepContext, reference: Path, paths: list[Path], text: Path, contexts: int
+    context: StepContext, reference: Path, paths: list[Path], text: Path, measured: list[Measured]
 ) -> dict[str, Any]:
-    """Let a child process measure.
+    """Let a child process measure what is not measured yet.
+
+    How fast the files are is for the worker that comes last: others compute beside a worker that
+    has pieces, and so that they get their share it does not keep processors busy by waiting.
 
     Raises:
         PluginError: It failed; the end of its log is in the error.
@@ -145,14 +126,23 @@ def _ask(
         "reference": str(reference),
         "models": [str(path) for path in paths],
         "text": str(text),
-        "contexts": contexts,
+        "contexts": context.settings.measure_contexts,
+        "known": [len(one.seen) for one in measured],
+        "timed": not context.pieces,
     }
+
+    def found(said: Mapping[str, Any]) -> None:
+        seen = Sums.from_json(said["ours"]), Sums.from_json(said["theirs"])
+        measured[said["model"]].add(seen)
+
     log = context.work / "fidelity.log"
     code, last = run_counting(
         "uploader_gguf.fidelity.child",
         request,
         log,
         lambda done, total: context.progress("measuring", done, total, "steps"),
+        found=found,
+        environment={"OMP_WAIT_POLICY": "PASSIVE"} if context.pieces else {},
     )
     if code != 0:
         raise PluginError(last_of(log) or f"exit code {code}")

@@ -1,7 +1,8 @@
 """A child process that is given one request, and that says how far it is.
 
 It is asked with JSON on standard input. Lines that begin with :data:`PROGRESS` on standard output
-count its pieces; libraries may write there as well.
+count its pieces, and those that begin with :data:`FOUND` have what it found so far; libraries may
+write there as well.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from uploader_core.plugin import parse_json
 from uploader_gguf.llama_cpp.child import child_environment
 
-PROGRESS = "progress"
+PROGRESS, FOUND = "progress", "found"
 
 
 def say_progress(done: int, total: int) -> None:
@@ -24,8 +27,20 @@ def say_progress(done: int, total: int) -> None:
     sys.stdout.flush()
 
 
+def say_found(data: Mapping[str, Any]) -> None:
+    """Hand over in the child what is found already."""
+    sys.stdout.write(f"{FOUND} {json.dumps(data)}\n")
+    sys.stdout.flush()
+
+
 def run_counting(
-    module: str, request: Mapping[str, Any], log: Path, progress: Callable[[int, int], None]
+    module: str,
+    request: Mapping[str, Any],
+    log: Path,
+    progress: Callable[[int, int], None],
+    *,
+    found: Callable[[Any], None] = lambda _: None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[int, str]:
     """Run a module as a child process until it ends.
 
@@ -34,9 +49,11 @@ def run_counting(
         request: What it is asked.
         log: Where its standard error goes.
         progress: Called with the pieces that are done and all of them.
+        found: Called with what it found so far.
+        environment: Variables that it gets besides.
 
     Returns:
-        Its exit code, and the last line of its standard output that counts nothing.
+        Its exit code, and the last line of its standard output that is neither.
     """
     last = ""
     with (
@@ -47,7 +64,7 @@ def run_counting(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=child_environment(),
+            env={**child_environment(), **environment},
         ) as child,
     ):
         assert child.stdin is not None and child.stdout is not None
@@ -57,6 +74,8 @@ def run_counting(
             if line.startswith(PROGRESS):
                 done, total = map(int, line.split()[1:])
                 progress(done, total)
+            elif line.startswith(FOUND) and line.endswith("\n"):
+                found(parse_json(line.removeprefix(FOUND)))
             else:
                 last = line
     return child.returncode, last
