@@ -21,11 +21,11 @@ from uploader_core.plugin import (
     StepContext,
     hash_file,
 )
-from uploader_gguf.fidelity import measure, plan
+from uploader_gguf.fidelity import measure, plan, unquantised
 from uploader_gguf.settings import MeasureSettings
 
 KINDS = ("Q8_0", "Q4_K_M", "Q2_K")
-SETTINGS = MeasureSettings(measure_contexts=3)
+SETTINGS = MeasureSettings(measure_contexts=2)
 SPEEDS = ("prompt_tokens_per_second", "generation_tokens_per_second")
 
 
@@ -54,30 +54,37 @@ def subject(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return Artifact(kind="gguf", path=folder, files=tuple(described), metadata={"quants": quants})
 
 
+def given_to(
+    subject: Artifact, model: Path, place: Path, pieces: tuple[str, ...] = ()
+) -> StepContext:
+    """Return what core gives to a worker; one without pieces makes all that is left."""
+    work = place / f"work-{len([*place.iterdir()])}"
+    work.mkdir()
+    return StepContext(
+        step="gguf:fidelity@gguf",
+        inputs=(subject, context(model, place).inputs[0]),
+        settings=SETTINGS,
+        release=ReleaseInfo(name="m", source="checkpoint"),
+        output=OutputFolder(place / "out", work, place / "units"),
+        work=work,
+        produces="document",
+        pieces=pieces,
+    )
+
+
 Worker = Callable[..., StepContext]
 
 
 @pytest.fixture
 def worker(model: Path, subject: Artifact, tmp_path: Path) -> Worker:
-    """Return what core gives to the worker of some pieces; of all that is left without."""
-    numbers = iter(range(100))
-    checkpoint = context(model, tmp_path).inputs[0]
+    return lambda *pieces: given_to(subject, model, tmp_path, pieces)
 
-    def given(*pieces: str, place: Path = tmp_path) -> StepContext:
-        work = place / f"work-{next(numbers)}"
-        work.mkdir(parents=True)
-        return StepContext(
-            step="gguf:fidelity@gguf",
-            inputs=(subject, checkpoint),
-            settings=SETTINGS,
-            release=ReleaseInfo(name="m", source="checkpoint"),
-            output=OutputFolder(place / "out", work, place / "units"),
-            work=work,
-            produces="document",
-            pieces=pieces,
-        )
 
-    return given
+@pytest.fixture(scope="module")
+def whole(model: Path, subject: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What one worker says that measured everything."""
+    place = tmp_path_factory.mktemp("whole")
+    return without_speeds(measure.measure(given_to(subject, model, place)))
 
 
 @pytest.fixture
@@ -109,35 +116,27 @@ def names_of(subject: Artifact) -> list[str]:
 
 
 def test_numbers_are_those_of_one_worker(
-    worker: Worker, subject: Artifact, computed: list[list[int]], tmp_path: Path
+    whole: Any, worker: Worker, subject: Artifact, computed: list[list[int]]
 ) -> None:
-    whole = measure.measure(worker(place=tmp_path / "whole"))
-    computed.clear()
     first, *others = names_of(subject)
     assert measure.measure(worker(first)).files == ()
     assert measure.measure(worker(*others)).files == ()
-    assert without_speeds(measure.measure(worker())) == without_speeds(whole)
-    assert computed == [[0], [0, 0], [3, 3, 3]]
+    assert without_speeds(measure.measure(worker())) == whole
+    assert computed == [[0], [0, 0], [2, 2, 2]]
 
 
 def test_the_reference_is_written_once(
     worker: Worker, subject: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from uploader_gguf.fidelity import unquantised
-
-    written = []
-    write = unquantised.write
-    monkeypatch.setattr(
-        unquantised, "write", lambda given, *more: written.append(1) or write(given, *more)
-    )
-    for name in names_of(subject):
-        measure.measure(worker(name))
-    measure.measure(worker())
-    assert written == [1]
+    first, second, _ = names_of(subject)
+    measure.measure(worker(first))
+    monkeypatch.delattr(unquantised, "write")
+    made = measure.measure(worker(second))
+    assert "not_measured" not in made.metadata
 
 
 def test_contexts_that_a_killed_worker_finished_are_kept(
-    worker: Worker, subject: Artifact, computed: list[list[int]], monkeypatch: pytest.MonkeyPatch
+    worker: Worker, subject: Artifact, computed: list[list[int]]
 ) -> None:
     name = names_of(subject)[0]
 
@@ -145,30 +144,29 @@ def test_contexts_that_a_killed_worker_finished_are_kept(
         pass
 
     def kill(what: str, done: int, *_: Any) -> None:
-        if what == "measuring" and done == 4:  # of the reference and the file, two contexts each
+        if what == "measuring" and done == 2:  # of the reference and of the file, one context each
             raise Killed
 
     with pytest.raises(Killed):
         measure.measure(replace(worker(name), on_progress=kill))
     measure.measure(worker(name))
     measure.measure(worker(name))
-    assert computed == [[0], [2], [3]]
+    assert computed == [[0], [1], [2]]
 
 
 def test_what_is_not_there_or_changed_is_measured_at_the_end(
-    worker: Worker, subject: Artifact, computed: list[list[int]], tmp_path: Path
+    whole: Any, worker: Worker, subject: Artifact, computed: list[list[int]], tmp_path: Path
 ) -> None:
-    whole = measure.measure(worker(place=tmp_path / "whole"))
-    names = names_of(subject)
-    measure.measure(worker(*names[:2]))
+    first, second, _ = names_of(subject)
+    measure.measure(worker(first, second))
     parts = tmp_path / "units" / "parts"
-    changed = parts / f"context-00002.{names[0]}"
+    changed = parts / f"context-00001.{first}"
     changed.write_bytes(changed.read_bytes().replace(b"0.", b"1.", 1))  # as a disk may
-    (parts / f"context-00003.{names[1]}").unlink()
+    (parts / f"context-00002.{second}").unlink()
     (parts / "reference" / "reference.gguf").write_bytes(b"GGUF")
     computed.clear()
-    assert without_speeds(measure.measure(worker())) == without_speeds(whole)
-    assert computed == [[1, 2, 0]]
+    assert without_speeds(measure.measure(worker())) == whole
+    assert computed == [[0, 1, 0]]
 
 
 def test_files_are_the_pieces(model: Path, tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""A run whose workers measure some files each is killed: what they saw is kept, exactly."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from uploader_command import Uploader
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX'"),
+]
+
+SPEEDS = ("prompt_tokens_per_second", "generation_tokens_per_second")
+GGUF = ("--plugins", "gguf", "--gguf-quants", "Q8_0,Q4_K_M,Q2_K", "--name", "m", "--yes")
+
+
+def numbers(release: Path) -> dict[str, Any]:
+    """Return what was measured, all but how fast."""
+    data = json.loads((release / "gguf" / "fidelity.json").read_text("utf-8"))
+    for model in (data["reference"], *data["models"]):
+        for speed in SPEEDS:
+            assert model.pop(speed) > 0
+    return dict(data)
+
+
+def finished(release: Path) -> dict[str, int]:
+    """Return the contexts of files that are measured, with the time of each."""
+    found = {}
+    for path in release.glob(".uploader/units/*/*/parts/context-*"):
+        try:
+            found[path.name] = path.stat().st_mtime_ns
+        except FileNotFoundError:  # the step is done
+            break
+    return found
+
+
+@pytest.fixture(scope="module")
+def made(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``whole``, which one worker measured, and ``before``, the same before that."""
+    place = tmp_path_factory.mktemp("made")
+    uploader = Uploader(place)
+    asked = ("run", pristine / "run" / "final_model", *GGUF, "--output", place / "whole")
+    for more in ((), ("--measure",)):
+        ended = uploader(*asked, *more)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        if not more:
+            shutil.copytree(place / "whole", place / "before", symlinks=True)
+    return place
+
+
+@pytest.mark.parametrize("how", [("--jobs", 2), ("--executor", "local", "--jobs", 2)])
+def test_contexts_that_were_measured_are_kept(
+    made: Path, uploader: Uploader, pristine: Path, tmp_path: Path, how: tuple[object, ...]
+) -> None:
+    release = shutil.copytree(made / "before", tmp_path / "m", symlinks=True)
+    uploader.environment["UPLOADER_LEAST_PIECE"] = "1"
+    argv = uploader.argv("run", pristine / "run" / "final_model", *GGUF, "--output", release,
+                         "--measure", *how)  # fmt: skip
+    first = subprocess.Popen(
+        argv, env=uploader.variables(), stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    while first.poll() is None and not finished(release):
+        time.sleep(0.001)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    kept = finished(release)
+    assert kept
+    seen: dict[str, int] = {}
+    second = subprocess.Popen(argv, env=uploader.variables(), stdout=subprocess.DEVNULL)
+    while second.poll() is None:
+        seen |= finished(release)
+        time.sleep(0.01)
+    assert second.returncode == 0
+    assert {name: seen[name] for name in kept} == kept
+    assert numbers(release) == numbers(made / "whole")
+    assert not [*release.glob(".uploader/units/*/*/parts")]
