@@ -11,8 +11,11 @@ from typing import Any
 from uploader_core.plugin import (
     FIDELITY_SCHEMA,
     Artifact,
+    CancelledError,
     Json,
+    SpaceError,
     StepContext,
+    TemporaryError,
     UploaderError,
     hash_file,
 )
@@ -66,9 +69,16 @@ def or_without(context: StepContext, measure: Callable[[StepContext], Artifact])
 
     What is released is whole without the numbers. A worker that has pieces says nothing: the one
     that puts them together meets the same.
+
+    Raises:
+        CancelledError: The run was stopped; it will be measured when it goes on.
+        SpaceError: The disk is full, which says nothing of the model.
+        TemporaryError: A lock or a disk may be there again.
     """
     try:
         return measure(context)
+    except (CancelledError, SpaceError, TemporaryError):
+        raise
     except UploaderError as error:
         if not context.pieces:
             context.log.warning("not measured: %s", error.what)
