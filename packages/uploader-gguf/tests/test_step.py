@@ -15,8 +15,8 @@ from gguf_oracles import context, convert, tensor_bytes
 from uploader_core.plugin import IntegrityError, ReleaseInfo, Size, UsageError
 from uploader_gguf import card, generate, step
 from uploader_gguf.format.gguf_file import file_name, read_header
-from uploader_gguf.format.mixture import ModelShape
 from uploader_gguf.format.quants import QUANTS, TensorType
+from uploader_gguf.format.shapes import ModelShape
 from uploader_gguf.importance import calibration
 from uploader_gguf.llama_cpp import smoke, toolchain
 from uploader_gguf.llama_cpp.converter import Conversion, Planned

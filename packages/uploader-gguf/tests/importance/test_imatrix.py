@@ -15,7 +15,8 @@ from gguf_models import build
 from gguf_oracles import convert, llama_quantize, same, save_imatrix
 from uploader_core.plugin import RefusedError
 from uploader_gguf.format.gguf_file import read_header
-from uploader_gguf.format.mixture import TensorShape, allows_quantization
+from uploader_gguf.format.shapes import TensorShape
+from uploader_gguf.format.tensor_roles import allows_quantization
 from uploader_gguf.importance import calibration, imatrix
 from uploader_gguf.llama_cpp import library
 

@@ -1,77 +1,28 @@
 """Which tensor of a model gets which type: llama.cpp's rules, line for line.
 
-A port of ``tensor_allows_quantization``, ``llama_tensor_get_type``, ``llama_tensor_get_type_impl``,
-``tensor_type_fallback`` and ``tensor_requires_imatrix`` of ``src/llama-quant.cpp`` (llama.cpp
-b10605). The order of the branches is the source's and carries meaning; the tests compare the result
-with llama.cpp's own quantiser. Pure Python, so that a plan can count bytes without loading
-anything.
+A port of ``llama_tensor_get_type`` and ``llama_tensor_get_type_impl`` of ``src/llama-quant.cpp``
+(llama.cpp b10605). The order of the branches is the source's and carries meaning; the tests compare
+the result with llama.cpp's own quantiser. Pure Python, so that a plan can count bytes without
+loading anything.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from uploader_core.plugin import RefusedError
+from uploader_gguf.format.block_fit import fallback, fitting
 from uploader_gguf.format.quants import Quant
 from uploader_gguf.format.quants import TensorType as T
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelShape:
-    """What the rules ask about a model; values of its GGUF keys.
-
-    Attributes:
-        architecture: ``general.architecture``.
-        layers: ``<architecture>.block_count``.
-        experts: ``<architecture>.expert_count``, 0 for a dense model.
-        heads: Attention heads of the first layer.
-        kv_heads: Key-value heads of the first layer.
-    """
-
-    architecture: str
-    layers: int
-    experts: int = 0
-    heads: int = 0
-    kv_heads: int = 0
-
-    @property
-    def gqa(self) -> int:
-        """``llama_hparams::n_gqa``: query heads for each key-value head."""
-        return self.heads // self.kv_heads if self.kv_heads else 0
-
-    @property
-    def is_70b(self) -> bool:
-        """``LLM_TYPE_70B`` as ``src/models/*.cpp`` infer it; it makes attn_v one step finer."""
-        if self.architecture == "llama":
-            return self.layers == 80 and self.heads != self.kv_heads
-        if self.architecture == "jais2":
-            return self.layers == 68
-        return self.architecture in ("qwen2", "deci", "olmo") and self.layers == 80
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TensorShape:
-    """A tensor of the F16 file.
-
-    Attributes:
-        name: GGUF name.
-        shape: Slowest axis first, as numpy and torch count.
-        stored: Its type in the F16 file.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    stored: T
-
-    @property
-    def dims(self) -> int:
-        """``ggml_n_dims``: leading axes of length 1 do not count, but there is at least one."""
-        shape = list(self.shape)
-        while len(shape) > 1 and shape[0] == 1:
-            shape.pop(0)
-        return len(shape)
+from uploader_gguf.format.shapes import ModelShape, TensorShape
+from uploader_gguf.format.tensor_roles import (
+    VALUES,
+    allows_quantization,
+    category,
+    quantizer_order,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,101 +40,7 @@ class Overrides:
     patterns: tuple[tuple[str, T], ...] = ()
 
 
-# Names (parts of names) that stay as they are in the F16 file.
-_KEEP = (
-    "_norm.weight",
-    "ffn_gate_inp.weight",
-    "ffn_gate_tid2eid.weight",
-    "altup",
-    "laurel",
-    "per_layer_model_proj",
-    "ssm_conv1d",
-    "shortconv.conv.weight",
-    "indexer.k_proj.weight",
-    "indexer.q_proj.weight",
-    "time_mix_first.weight",
-    *(f"time_mix_{k}{i}.weight" for k in "wva" for i in range(3) if (k, i) != ("a", 0)),
-    "time_mix_a0.weight",
-    "time_mix_g1.weight",
-    "time_mix_g2.weight",
-    "time_mix_decay_w1.weight",
-    "time_mix_decay_w2.weight",
-    "time_mix_lerp_fused.weight",
-    "attn_rel_b.weight",
-    ".position_embd",
-    "sam.pos_embd",
-    "sam.neck.",
-    "sam.net_",
-    ".rel_pos",
-    ".patch_embd",
-    ".patch_merger",
-    "a.rvq.codebook",
-    "mm.a.code_embd",
-)
-_EMBEDDINGS = ("token_embd.weight", "per_layer_token_embd.weight")
-_CATEGORIES = (
-    ("attn_qkv.weight", "qkv"),
-    ("attn_kv_b.weight", "kv_b"),
-    ("attn_v.weight", "v"),
-    ("attn_k.weight", "k"),
-    ("attn_q.weight", "q"),
-    ("attn_output.weight", "o"),
-    ("ffn_up", "up"),
-    ("ffn_gate", "gate"),
-    ("ffn_down", "down"),
-)
-_VALUES = ("v", "qkv", "kv_b")  # attention values, the part most sensitive to rounding
-
 _LOW_BITS = ("IQ2_XXS", "IQ2_XS", "IQ1_S", "IQ2_S", "IQ2_M", "IQ1_M")
-
-_FALLBACK = {
-    **dict.fromkeys(
-        (T.IQ1_S, T.IQ1_M, T.IQ2_XXS, T.IQ2_XS, T.IQ2_S, T.IQ3_XXS, T.IQ3_S, T.IQ4_XS), T.IQ4_NL
-    ),
-    **dict.fromkeys((T.Q2_K, T.Q3_K, T.TQ1_0, T.TQ2_0), T.Q4_0),
-    T.Q4_K: T.Q5_0,
-    T.Q5_K: T.Q5_1,
-    T.Q6_K: T.Q8_0,
-}
-
-
-def category(name: str) -> str:
-    """Return the broad role of a tensor (``tensor_get_category``)."""
-    if name == "output.weight":
-        return "output"
-    if name in _EMBEDDINGS:
-        return "embedding"
-    return next((role for part, role in _CATEGORIES if part in name), "other")
-
-
-def allows_quantization(tensor: TensorShape) -> bool:
-    """Return whether ``llama-quantize`` would touch this tensor at all."""
-    name = tensor.name
-    return (
-        tensor.dims >= 2
-        and name.endswith("weight")
-        and name not in ("position_embd.weight", "token_types.weight")
-        and not any(part in name for part in _KEEP)
-    )
-
-
-def requires_imatrix(name: str, kind: T, quant: Quant) -> bool:
-    """Return whether this type is garbage without an importance matrix."""
-    if category(name) in ("embedding", "output"):
-        return False
-    if kind is T.Q2_K:
-        return quant.name == "Q2_K_S"
-    return kind in (T.IQ3_XXS, T.IQ2_XXS, T.IQ2_XS, T.IQ2_S, T.IQ1_M, T.IQ1_S)
-
-
-def quantizer_order(names: Iterable[str]) -> list[str]:
-    """Sort names as llama.cpp's loader does; the rules count layers in this order."""
-
-    def key(name: str) -> tuple[int, bytes]:
-        block = re.match(r"blk\.(\d+)\.", name)
-        return (int(block[1]) if block else -1, name.encode())
-
-    return sorted(names, key=key)
 
 
 def select_types(
@@ -223,7 +80,7 @@ class _Rules:
     ) -> None:
         self.quant, self.model, self.imatrix, self.overrides = quant, model, imatrix, overrides
         self.tied = "output.weight" not in tensors
-        self.n_values = sum(category(name) in _VALUES for name in tensors)
+        self.n_values = sum(category(name) in VALUES for name in tensors)
         self.i_values = 0
         self.i_ffn = {"down": 0, "gate": 0, "up": 0}
         self.patterns = [(re.compile(text), kind) for text, kind in overrides.patterns]
@@ -255,7 +112,7 @@ class _Rules:
             return self._embedding()
         if ftype in _LOW_BITS:
             return self._low_bits(role)
-        if role in _VALUES:
+        if role in VALUES:
             new = self._values()
             self.i_values += 1
         elif role in ("k", "q"):
@@ -320,7 +177,7 @@ class _Rules:
     def _low_bits(self, role: str) -> T:
         ftype, new = self.quant.name, self.quant.default
         finer = ftype in ("IQ2_S", "IQ2_M")
-        if role in _VALUES:
+        if role in VALUES:
             if self.model.gqa >= 4 or self.model.experts >= 4:
                 new = T.Q4_K
             else:
@@ -419,40 +276,3 @@ def more_bits(layer: int, layers: int) -> bool:
     """``use_more_bits``: the first and last eighth, and every third layer between."""
     eighth = layers // 8
     return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
-
-
-def fallback(tensor: TensorShape, kind: T) -> T:
-    """Return a type whose blocks fit the tensor's rows (``tensor_type_fallback``).
-
-    Raises:
-        RefusedError: llama.cpp has no fallback for this type.
-    """
-    row = tensor.shape[-1]
-    if row % kind.block == 0:
-        return kind
-    other = _FALLBACK.get(kind)
-    if other is None:
-        raise RefusedError(
-            f"{tensor.name} has rows of {row} values, which {kind.name} cannot store in blocks of"
-            f" {kind.block}, and llama.cpp has no type to fall back to",
-            owner="the model's shape",
-            next="choose F16 or BF16 with --gguf-quants",
-        )
-    return T.F16 if row % other.block else other
-
-
-def fitting(tensor: TensorShape, kind: T) -> T:
-    """Return a type that the user wants, or refuse it.
-
-    Raises:
-        RefusedError: Its blocks do not fit the tensor's rows.
-    """
-    # llama-quantize would abort in its kernel here; the user's own choice gets an error instead.
-    if tensor.shape[-1] % kind.block:
-        raise RefusedError(
-            f"{tensor.name} has rows of {tensor.shape[-1]} values, which {kind.name} cannot store"
-            f" in blocks of {kind.block}",
-            owner="the type asked for",
-            next="choose Q8_0 or F16 for it",
-        )
-    return kind

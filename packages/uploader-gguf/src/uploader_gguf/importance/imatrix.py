@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from uploader_core.plugin import RefusedError, UploaderError
 from uploader_gguf.format import gguf_file
-from uploader_gguf.format.mixture import category, requires_imatrix
 from uploader_gguf.format.quants import Quant, TensorType
+from uploader_gguf.format.tensor_roles import category, requires_imatrix
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,8 +16,8 @@ from typing import Any
 
 from uploader_core.plugin import RefusedError, UploaderError
 from uploader_gguf.format.gguf_file import string, uint32
-from uploader_gguf.format.mixture import ModelShape
 from uploader_gguf.format.quants import TensorType
+from uploader_gguf.format.shapes import ModelShape
 from uploader_gguf.llama_cpp.converter_folder import ConverterFolder
 from uploader_gguf.llama_cpp.driver import Driver, Part, PreTokenizer
 from uploader_gguf.llama_cpp.lazy import Array

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
-from uploader_gguf.format.mixture import Overrides, TensorShape, category, fallback, fitting
+from uploader_gguf.format.block_fit import fallback, fitting
+from uploader_gguf.format.mixture import Overrides
 from uploader_gguf.format.quants import TensorType
+from uploader_gguf.format.shapes import TensorShape
+from uploader_gguf.format.tensor_roles import category
 
 _T = TensorType
 _SHORT_BLOCKS = (_T.Q4_0, _T.Q5_0, _T.Q8_0, _T.F16)

@@ -11,13 +11,10 @@ from typing import Any
 
 from uploader_core.plugin import RefusedError
 from uploader_gguf.format.gguf_file import padding
-from uploader_gguf.format.mixture import (
-    Overrides,
-    TensorShape,
-    allows_quantization,
-    select_types,
-)
+from uploader_gguf.format.mixture import Overrides, select_types
 from uploader_gguf.format.quants import QUANTS, Quant, TensorType
+from uploader_gguf.format.shapes import TensorShape
+from uploader_gguf.format.tensor_roles import allows_quantization
 from uploader_gguf.importance.imatrix import Importance
 from uploader_gguf.llama_cpp.converter import Conversion
 from uploader_gguf.llama_cpp.encoders import choose as choose_encoders

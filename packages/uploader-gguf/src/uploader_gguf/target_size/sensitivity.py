@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 
-from uploader_gguf.format.mixture import ModelShape, category
+from uploader_gguf.format.shapes import ModelShape
+from uploader_gguf.format.tensor_roles import category
 
 _ROLES = {
     "v": 0.36,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from uploader_gguf.format import gguf_file
 from uploader_gguf.format.gguf_file import TensorInfo
-from uploader_gguf.format.mixture import Overrides, TensorShape, select_types
+from uploader_gguf.format.mixture import Overrides, select_types
 from uploader_gguf.format.quants import Quant, TensorType
+from uploader_gguf.format.shapes import TensorShape
 from uploader_gguf.importance import imatrix
 from uploader_gguf.importance.imatrix import Importance
 from uploader_gguf.llama_cpp.converter import Conversion

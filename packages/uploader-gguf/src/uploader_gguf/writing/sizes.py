@@ -15,8 +15,10 @@ from pathlib import Path
 
 from uploader_core.plugin import RefusedError
 from uploader_gguf.format.gguf_file import padding
-from uploader_gguf.format.mixture import ModelShape, TensorShape, allows_quantization, select_types
+from uploader_gguf.format.mixture import select_types
 from uploader_gguf.format.quants import Quant, TensorType
+from uploader_gguf.format.shapes import ModelShape, TensorShape
+from uploader_gguf.format.tensor_roles import allows_quantization
 from uploader_gguf.llama_cpp.weights import Weights
 from uploader_lora import read_tokenizer
 
