@@ -6,8 +6,9 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from hostile_configs import CONFIGS
 from hostile_place import Damage, Hostile, Place, cases
-from hostile_texts import CONFIGS, TOKENIZERS, is_sentencepiece
+from hostile_tokenizers import TOKENIZERS, is_sentencepiece
 
 LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 CHAT = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
