@@ -129,7 +129,7 @@ def test_a_model_that_another_llama_cpp_writes_is_compared_by_its_header(
 ) -> None:
     ollama.copies = True
     other = gguf(tmp_path / "other.gguf", "Q8_0", general__quantization_version=7).read_bytes()
-    monkeypatch.setattr("ollama_server.copied", lambda _: other)
+    monkeypatch.setattr("ollama_models.copied", lambda _: other)
 
     receipt = upload("tiny", release(tmp_path / "r", "Q8_0"))
 
@@ -142,7 +142,7 @@ def test_a_model_that_has_other_tensors_than_were_sent_is_refused(
     ollama.copies = True
     files = release(tmp_path / "r", "Q8_0")
     other = gguf(tmp_path / "other.gguf", "Q8_0", size=8192).read_bytes()
-    monkeypatch.setattr("ollama_server.copied", lambda _: other)
+    monkeypatch.setattr("ollama_models.copied", lambda _: other)
 
     with pytest.raises(IntegrityError, match="tensors of other names or shapes"):
         upload("tiny", files)
@@ -208,7 +208,7 @@ def test_a_template_kept_apart_is_the_one_that_answers(
 def test_a_family_that_only_the_server_sees_is_refused_and_the_model_taken_away(
     ollama: LoopbackOllama, upload: Upload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ollama_server.family_of", lambda _: "chatml")
+    monkeypatch.setattr("ollama_models.family_of", lambda _: "chatml")
     with pytest.raises(RefusedError, match="family chatml, and gave the model its own"):
         upload("tiny", release(tmp_path / "r", "Q8_0"))
     assert not ollama.manifests
