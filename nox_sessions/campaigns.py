@@ -67,7 +67,7 @@ def signatures(session: nox.Session) -> None:
     install(session, "core", "kit", "kernels", "lora", "merged", "gguf", "compressed", "oci",
             "loopback-hub", "hf", "provenance")  # fmt: skip
     session.install(*TEST_TOOLS, *torch_options())
-    session.run("pytest", "tests/behaviour/test_signatures.py", "-m", "slow or not slow",
+    session.run("pytest", "tests/behaviour/signatures", "-m", "slow or not slow",
                 *session.posargs, env=ONE_THREAD | outside(session))  # fmt: skip
 
 
