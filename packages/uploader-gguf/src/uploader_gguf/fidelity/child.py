@@ -21,7 +21,8 @@ import numpy as np  # noqa: TID253 - the module runs in a child process of its o
 
 from uploader_core.plugin import IntegrityError, RefusedError
 from uploader_gguf.llama_cpp.counting_child import say_found, say_progress
-from uploader_gguf.llama_cpp.runtime import Batch, Context, Llama
+from uploader_gguf.llama_cpp.functions import Batch
+from uploader_gguf.llama_cpp.runtime import Context, Llama
 from uploader_merged.fidelity.sums import Logits, Seen, Sums
 from uploader_merged.texts import read_text
 

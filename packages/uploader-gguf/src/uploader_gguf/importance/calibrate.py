@@ -25,7 +25,8 @@ from uploader_gguf.format.gguf_file import TensorInfo
 from uploader_gguf.format.quants import TensorType
 from uploader_gguf.llama_cpp import library
 from uploader_gguf.llama_cpp.counting_child import say_progress
-from uploader_gguf.llama_cpp.runtime import Batch, Llama
+from uploader_gguf.llama_cpp.functions import Batch
+from uploader_gguf.llama_cpp.runtime import Llama
 from uploader_merged.texts import read_text
 
 CHUNK = 512

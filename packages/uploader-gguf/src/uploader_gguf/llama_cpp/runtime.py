@@ -1,76 +1,23 @@
 """Run a GGUF file with llama.cpp, greedily, in this process.
 
-Meant for a child process (``python -m uploader_gguf.llama_cpp.runtime``): llama.cpp ends the
-process when an assertion of its own fails, and gives its memory back for sure when it is gone. Only
-functions of ``llama.h`` whose signatures have not moved for a long time are used, and parameters
-stay at llama.cpp's defaults, so no layout of a structure has to be known: parameters are opaque,
-larger than any real one, and every calling convention passes such a structure in memory.
+Meant for child processes: llama.cpp ends the process when an assertion of its own fails, and gives
+its memory back for sure when it is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
-import struct
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import IntegrityError, PluginError
+from uploader_core.plugin import IntegrityError
 from uploader_gguf.llama_cpp import library
+from uploader_gguf.llama_cpp.functions import Batch, Token, declared, set_callback
 
-_Token = ctypes.c_int32
 _BATCH = 512
-
-
-class _Parameters(ctypes.Structure):
-    _fields_ = [("n_ctx", ctypes.c_uint32), ("rest", ctypes.c_uint8 * 1020)]
-
-
-class _Opaque(ctypes.Structure):
-    _fields_ = [("rest", ctypes.c_uint64 * 128)]
-
-
-class Batch(ctypes.Structure):
-    """``struct llama_batch``: tokens with their positions."""
-
-    _fields_ = [
-        ("n_tokens", ctypes.c_int32),
-        ("token", ctypes.POINTER(_Token)),
-        ("embd", ctypes.c_void_p),
-        ("pos", ctypes.POINTER(ctypes.c_int32)),
-        ("n_seq_id", ctypes.POINTER(ctypes.c_int32)),
-        ("seq_id", ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
-        ("logits", ctypes.POINTER(ctypes.c_int8)),
-    ]
-
-    @classmethod
-    def of(cls, tokens: list[int], first: int = 0) -> Batch:
-        """Return one text from position 0.
-
-        Args:
-            tokens: Of the text.
-            first: Position of the first token that has an output, as all behind it. Without
-                outputs llama.cpp skips most of the last layer.
-        """
-        count = len(tokens)
-        only = (ctypes.c_int32 * 1)(0)
-        texts = (ctypes.POINTER(ctypes.c_int32) * count)(
-            *(ctypes.cast(only, ctypes.POINTER(ctypes.c_int32)) for _ in tokens)
-        )
-        batch = cls(
-            n_tokens=count,
-            token=(_Token * count)(*tokens),
-            pos=(ctypes.c_int32 * count)(*range(count)),
-            n_seq_id=(ctypes.c_int32 * count)(*[1] * count),
-            seq_id=texts,
-            logits=(ctypes.c_int8 * count)(*(position >= first for position in range(count))),
-        )
-        batch.only = only  # kept alive with the batch
-        return batch
 
 
 class Context:
@@ -87,7 +34,7 @@ class Context:
 
     def run_on(self, token: int) -> bool:
         """Compute one more token behind what was computed; True means that it failed."""
-        tokens = (_Token * 1)(token)
+        tokens = (Token * 1)(token)
         return bool(self._lib.llama_decode(self._address, self._lib.llama_batch_get_one(tokens, 1)))
 
     def logits(self) -> ctypes._Pointer[ctypes.c_float]:
@@ -108,7 +55,7 @@ class Llama:
     """
 
     def __init__(self, path: Path, lora: Path | None = None) -> None:
-        self._lib = lib = _declared()
+        self._lib = lib = declared()
         lib.llama_backend_init()
         self._model = lib.llama_model_load_from_file(
             str(path).encode(), lib.llama_model_default_params()
@@ -139,7 +86,7 @@ class Llama:
         """
         data = text.encode("utf-8")
         room = len(data) + 16
-        tokens = (_Token * room)()
+        tokens = (Token * room)()
         count = self._lib.llama_tokenize(
             self._vocab, data, len(data), tokens, room, around, special
         )
@@ -180,7 +127,7 @@ class Llama:
             for _ in range(limit):
                 for start in range(0, len(pending), _BATCH):
                     part = pending[start : start + _BATCH]
-                    tokens = (_Token * len(part))(*part)
+                    tokens = (Token * len(part))(*part)
                     if lib.llama_decode(context, lib.llama_batch_get_one(tokens, len(part))):
                         raise IntegrityError("llama.cpp cannot compute the next token")
                 token = _argmax(lib.llama_get_logits_ith(context, -1), size)
@@ -225,7 +172,7 @@ class Llama:
         parameters = lib.llama_context_default_params()
         parameters.n_ctx = size
         if callback is not None:
-            _set_callback(parameters, callback)
+            set_callback(parameters, callback)
         context = lib.llama_init_from_model(self._model, parameters)
         if not context:
             raise IntegrityError("llama.cpp cannot make a context for the model")
@@ -252,25 +199,6 @@ class Llama:
         self._lib.llama_model_free(self._model)
 
 
-def _set_callback(parameters: _Parameters, callback: Any) -> None:
-    """Put a callback into ``struct llama_context_params``, whose layout moves between versions.
-
-    In the defaults, the callback and its data are null and stand before the types of the two
-    caches, both F16 (1), after which two more nulls follow. That pattern is there once.
-    """
-    raw = ctypes.string_at(ctypes.addressof(parameters), ctypes.sizeof(parameters))
-    pattern = bytes(16) + struct.pack("<ii", 1, 1) + bytes(16)
-    found = [at for at in range(0, len(raw) - len(pattern), 8) if raw.startswith(pattern, at)]
-    if len(found) != 1:
-        raise PluginError(
-            "the place of the callback in llama.cpp's parameters cannot be told",
-            owner=library.version(),
-            next="compute the importance matrix with llama-imatrix and give it with --gguf-imatrix",
-        )
-    address = ctypes.addressof(parameters) + found[0]
-    ctypes.c_void_p.from_address(address).value = ctypes.cast(callback, ctypes.c_void_p).value
-
-
 def _threads() -> int:
     """Return how many threads compute: what the user gave torch as well, else the processors.
 
@@ -285,103 +213,3 @@ def _argmax(logits: ctypes._Pointer[ctypes.c_float], size: int) -> int:
     if not logits or any(v != v for v in values):
         raise IntegrityError("the model computes NaN")
     return max(range(size), key=values.__getitem__)
-
-
-def _declared() -> ctypes.CDLL:
-    lib = library.load()
-    pointer, integer = ctypes.c_void_p, ctypes.c_int32
-    for name, result, arguments in (
-        ("llama_backend_init", None, []),
-        ("llama_model_default_params", _Opaque, []),
-        ("llama_model_load_from_file", pointer, [ctypes.c_char_p, _Opaque]),
-        ("llama_model_free", None, [pointer]),
-        ("llama_model_get_vocab", pointer, [pointer]),
-        ("llama_model_n_ctx_train", integer, [pointer]),
-        ("llama_model_has_decoder", ctypes.c_bool, [pointer]),
-        ("llama_adapter_lora_init", pointer, [pointer, ctypes.c_char_p]),
-        (
-            "llama_set_adapters_lora",
-            integer,
-            [
-                pointer,
-                ctypes.POINTER(ctypes.c_void_p),
-                ctypes.c_size_t,
-                ctypes.POINTER(ctypes.c_float),
-            ],
-        ),
-        ("mtmd_context_params_default", _Opaque, []),
-        ("mtmd_init_from_file", pointer, [ctypes.c_char_p, pointer, _Opaque]),
-        ("mtmd_free", None, [pointer]),
-        ("llama_context_default_params", _Parameters, []),
-        ("llama_init_from_model", pointer, [pointer, _Parameters]),
-        ("llama_free", None, [pointer]),
-        ("llama_set_n_threads", None, [pointer, integer, integer]),
-        ("llama_vocab_n_tokens", integer, [pointer]),
-        ("llama_vocab_get_add_bos", ctypes.c_bool, [pointer]),
-        ("llama_vocab_bos", _Token, [pointer]),
-        ("llama_get_memory", pointer, [pointer]),
-        ("llama_memory_clear", None, [pointer, ctypes.c_bool]),
-        ("llama_vocab_is_eog", ctypes.c_bool, [pointer, _Token]),
-        (
-            "llama_tokenize",
-            integer,
-            [
-                pointer,
-                ctypes.c_char_p,
-                integer,
-                ctypes.POINTER(_Token),
-                integer,
-                ctypes.c_bool,
-                ctypes.c_bool,
-            ],
-        ),
-        (
-            "llama_token_to_piece",
-            integer,
-            [pointer, _Token, ctypes.c_char_p, integer, integer, ctypes.c_bool],
-        ),
-        ("llama_batch_get_one", Batch, [ctypes.POINTER(_Token), integer]),
-        ("llama_decode", integer, [pointer, Batch]),
-        ("llama_get_logits", ctypes.POINTER(ctypes.c_float), [pointer]),
-        ("llama_get_logits_ith", ctypes.POINTER(ctypes.c_float), [pointer, integer]),
-    ):
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
-    return lib
-
-
-def main() -> None:
-    """Answer requests, a line of JSON each, one line of standard output after the other.
-
-    Request: ``{"path", "lora", "projector", "prompt", "max_tokens", "texts"}``. Answer:
-    ``{"text", "tokens", "texts"}``, the last with the token ids of each given text, which come as
-    pairs of text and whether control tokens in it count.
-    """
-    for line in sys.stdin:
-        sys.stdout.write(json.dumps(_answer(json.loads(line))) + "\n")
-        sys.stdout.flush()
-
-
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    lora = request["lora"]
-    llama = Llama(Path(request["path"]), Path(lora) if lora else None)
-    try:
-        if request["projector"]:
-            llama.load_projector(Path(request["projector"]))
-        tokens: list[int] = []
-        if request["max_tokens"] and llama.generates:
-            tokens = list(llama.generate(llama.tokenize(request["prompt"]), request["max_tokens"]))
-        return {
-            "text": b"".join(map(llama.piece, tokens)).decode("utf-8", errors="replace"),
-            "tokens": tokens,
-            "texts": [
-                llama.tokenize(text, around=False, special=special)
-                for text, special in request["texts"]
-            ],
-        }
-    finally:
-        llama.close()
-
-
-if __name__ == "__main__":
-    main()

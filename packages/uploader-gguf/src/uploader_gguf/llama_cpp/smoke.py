@@ -48,7 +48,7 @@ class LlamaCpp:
     """
 
     def __init__(self) -> None:
-        self._child = Child("uploader_gguf.llama_cpp.runtime", timeout=TIMEOUT)
+        self._child = Child("uploader_gguf.llama_cpp.smoke_child", timeout=TIMEOUT)
 
     def __enter__(self) -> LlamaCpp:
         self._child.__enter__()
