@@ -10,7 +10,8 @@ from uploader_core.plugin import (
     tensor_bytes,
 )
 from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows
-from uploader_lora.config import AdapterConfig, read_config
+from uploader_lora.config import AdapterConfig
+from uploader_lora.config_file import read_config
 from uploader_lora.positions import describe_positions, trained_positions, with_positions
 from uploader_lora.private_paths import without_paths
 from uploader_lora.reading import read_adapter

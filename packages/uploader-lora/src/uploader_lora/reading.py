@@ -13,7 +13,8 @@ from typing import Literal, NoReturn
 
 from uploader_core.plugin import SourceError, StoredTensor
 from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows
-from uploader_lora.config import AdapterConfig, read_config
+from uploader_lora.config import AdapterConfig
+from uploader_lora.config_file import read_config
 from uploader_lora.keys import PREFIX, Key, Part, parse_key
 from uploader_lora.stored import has_weights, read_stored, same_content
 from uploader_lora.targets import ends_with, has_rows, is_saved, means_head
