@@ -77,6 +77,7 @@ _MAP = {
     "AutoModelForCausalLM": "modeling_own.Own",
     "AutoTokenizer": ["tokenization_own.Own", None],
 }
+
 CONFIGS: dict[str, Damage] = {
     **no_json(config),
     "code for a known type": _with_code(auto_map=_MAP),
@@ -139,6 +140,7 @@ _UNREAD_KEYS = {
     "layers of 2^62", "a library to be imported",
 }  # fmt: skip
 """Of adapters; what was stored counts, and what these say only concerned the training."""
+
 _NOT_RUN = {
     "code of another repository": "has code of its own, in",
     "pipelines of a stranger": "config.json says custom_pipelines",

@@ -63,6 +63,7 @@ MANIFESTS: dict[str, Damage] = {
         *filter(None, [grow(place.root / "theirs" / "upload_manifest.json", 500 << 20)]),
     ],
 }
+
 HOSTILE_MANIFESTS: list[Hostile] = cases(
     "manifest", MANIFESTS, harmless={"patterns that take for ever"}
 )

@@ -21,6 +21,7 @@ _BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
     f"{name}: &{name} [{','.join(['*' + before] * 9)}]"
     for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
+
 CARDS: dict[str, Damage] = {
     "aliases that multiply": _card(_BOMB),
     "an alias of itself": _card("tags: &a [*a]"),

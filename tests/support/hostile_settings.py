@@ -56,6 +56,7 @@ TOML: dict[str, Damage] = {
     "a plugin of one file that is none": _plugin(lambda place: "\0\0\0"),
     "a plugin of one file that recurses": _plugin(lambda place: "def f(): f()\nf()"),
 }
+
 _TOML_HARMLESS = {"uploader.toml with tables nested 10,000 deep"}
 
 HOSTILE_SETTINGS: list[Hostile] = cases("toml", TOML, harmless=_TOML_HARMLESS)

@@ -20,24 +20,29 @@ TEXT = [
     "Старый мельник жил у реки. 今日は雨が降っています。",
     "def f(x):\n    return x ** 2\n",
 ]
+
 _WORD = r"[^\r\n\p{L}\p{N}]?\p{L}+"
 _SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|" + _WORD + r"|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+
 LLAMA_TEMPLATE = (
     "{{- bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
     "{{ m.content | trim }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}"
     "<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
 )
+
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
 MISTRAL_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
     "{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
 )
+
 GEMMA_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' "
     "else m.role }}\n{{ m.content }}<end_of_turn>\n{% endfor %}"
