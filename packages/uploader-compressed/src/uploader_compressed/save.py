@@ -8,36 +8,29 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch  # noqa: TID253 - this module computes
 
 import uploader_kernels
-from uploader_compressed.calibration.codes import Calibrated
-from uploader_compressed.encode import NotFiniteError, encode, global_scale, largest
-from uploader_compressed.folder import Folder, plan_folder
-from uploader_compressed.layout import Shard, Stored
+from uploader_compressed.encode import NotFiniteError, global_scale, largest
+from uploader_compressed.folder import plan_folder
 from uploader_compressed.proof import prove_written
 from uploader_compressed.schemes import BLOCK
 from uploader_compressed.selection import fused_with, open_apart
-from uploader_core.plugin import Artifact, HashingWriter, Json, SourceError, StepContext
+from uploader_compressed.shard_file import ShardFile
+from uploader_compressed.target import Rows, Target
+from uploader_core.plugin import Artifact, SourceError, StepContext
 from uploader_lora.where_it_runs import Described, of_model, recorded
 from uploader_merged import Checkpoint
 from uploader_merged.base.model import CONFIG
-from uploader_merged.compute.arithmetic import Piece
 from uploader_merged.compute.pipeline import in_order, keep_freed_memory, thread_pool
-from uploader_merged.compute.tensors import memory
 from uploader_merged.sixteen_bit.side_by_side import processors
 from uploader_merged.weight_files import INDEX
 
 # Elements of one piece: large enough that handing it over costs nothing beside the work.
 _PIECE = 1 << 20
-
-_CODES = ("", "weight", "weight_packed")
-"""Endings of what is as long as the matrix: itself, or its codes."""
 
 
 def save(contexts: tuple[StepContext, ...]) -> tuple[Artifact, ...]:
@@ -47,7 +40,7 @@ def save(contexts: tuple[StepContext, ...]) -> tuple[Artifact, ...]:
     """
     checkpoint = open_apart(contexts[0].input("checkpoint"), contexts[0].settings.ignore)
     targets = [
-        _Target(context, plan_folder(checkpoint, context.variant, context.settings))
+        Target(context, plan_folder(checkpoint, context.variant, context.settings))
         for context in contexts
     ]
     keep_freed_memory()
@@ -69,101 +62,7 @@ def save(contexts: tuple[StepContext, ...]) -> tuple[Artifact, ...]:
     return tuple(_finish(checkpoint, target) for target in targets)
 
 
-class _Rows(NamedTuple):
-    """Rows of a tensor that are still to be merged.
-
-    Attributes:
-        source: Name of the tensor.
-        start: Number of the first row.
-        piece: The work.
-        quantised: Whether codes are made of them.
-        overall: Scale of the whole matrix, for schemes that have one.
-    """
-
-    source: str
-    start: int
-    piece: Piece
-    quantised: bool
-    overall: torch.Tensor | None
-
-
-@dataclass
-class _Target:
-    """One scheme of the run, and how far it is."""
-
-    context: StepContext
-    folder: Folder
-    done: int = 0
-    calibrated: Calibrated | None = None
-    calibration: Mapping[str, Json] | None = None
-    proof: Mapping[str, int] | None = None
-
-    def calibrate(self, checkpoint: Checkpoint) -> None:
-        """Find codes on real text, where the scheme asks for it."""
-        scheme, context = self.folder.scheme, self.context
-        if not scheme.calibrated:
-            return
-        # transformers is needed by these schemes alone.
-        import torch
-
-        from uploader_compressed.calibration.calibrate import calibrate
-        from uploader_compressed.calibration.text import describe, windows
-
-        texts = windows(checkpoint, context.settings)
-        names = frozenset(self.folder.selection.names)
-        self.calibrated = calibrate(
-            checkpoint,
-            scheme,
-            names,
-            texts,
-            context.work / "calibrated",
-            lambda done, total: context.progress("calibrating", done, total, "layers"),
-        )
-        self.calibration = {
-            **describe(context.settings, texts),
-            # Who makes it once more needs as many, for the same last digits of sums.
-            "threads": torch.get_num_threads(),
-            "matrices": len(self.calibrated.names),
-            "not_reached": [*sorted(names - self.calibrated.names)],
-        }
-
-    def takes(self, number: int) -> bool:
-        """Return whether a file is this worker's."""
-        return number in self._mine
-
-    @property
-    def _mine(self) -> Mapping[int, Shard]:
-        pieces = self.context.pieces
-        shards = enumerate(self.folder.shards)
-        return {n: shard for n, shard in shards if not pieces or shard.name in pieces}
-
-    def resumes(self, shard: Shard) -> bool:
-        """Return whether an interrupted attempt finished a file.
-
-        Calibrated files are all of one calibration: sums of floating-point numbers depend on how
-        many threads compute them, so another attempt may have found other codes.
-        """
-        return not self.folder.scheme.calibrated and (
-            self.context.output.done(shard.name) is not None
-        )
-
-    def encode(
-        self, rows: _Rows, merged: torch.Tensor, kernels: uploader_kernels.Library | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return codes and scales of merged rows."""
-        if self.calibrated is not None:
-            found = self.calibrated.rows(rows.source, rows.start, rows.start + len(merged))
-            if found is not None:
-                return found
-        return encode(self.folder.scheme, merged, rows.overall, kernels)
-
-    def progress(self, nbytes: int) -> None:
-        self.done += nbytes
-        total = sum(shard.nbytes for shard in self._mine.values())
-        self.context.progress("quantising", self.done, total)
-
-
-def _finish(checkpoint: Checkpoint, target: _Target) -> Artifact:
+def _finish(checkpoint: Checkpoint, target: Target) -> Artifact:
     context, folder = target.context, target.folder
     described = Described.of(checkpoint.config, folder.scheme.name, checkpoint.names)
     if folder.index is not None:
@@ -197,10 +96,10 @@ class _Work:
         self._kernels = uploader_kernels.load_if_there()
         self._overall: dict[str, torch.Tensor] = {}
 
-    def write(self, targets: Sequence[_Target], number: int) -> None:
+    def write(self, targets: Sequence[Target], number: int) -> None:
         """Write one file of each target, unless an interrupted attempt finished it."""
         with contextlib.ExitStack() as stack:
-            files: list[_File] = []
+            files: list[ShardFile] = []
             for target in targets:
                 shard = target.folder.shards[number]
                 if target.resumes(shard):
@@ -209,11 +108,11 @@ class _Work:
                 writer = stack.enter_context(target.context.output.create(shard.name))
                 # Hashing takes as long as quantising; each file has a thread for it.
                 storer = stack.enter_context(ThreadPoolExecutor(1))
-                files.append(_File(target, shard, writer, storer))
+                files.append(ShardFile(target, shard, writer, storer))
             if files:
                 self._fill(files)
 
-    def _fill(self, files: Sequence[_File]) -> None:
+    def _fill(self, files: Sequence[ShardFile]) -> None:
         sources = files[0].shard.sources
         quantised = frozenset(files[0].target.folder.selection.names)
         with ThreadPoolExecutor(1, thread_name_prefix="reading") as reader:
@@ -223,7 +122,7 @@ class _Work:
         for file in files:
             file.finish({name: self._constant(file, name) for name in file.constants})
 
-    def _constant(self, file: _File, name: str) -> torch.Tensor:
+    def _constant(self, file: ShardFile, name: str) -> torch.Tensor:
         """Return what belongs to a whole matrix."""
         stored = file.constants[name]
         if stored.part.ending == "weight_shape":
@@ -232,7 +131,7 @@ class _Work:
 
     def _started(
         self,
-        files: Sequence[_File],
+        files: Sequence[ShardFile],
         sources: Sequence[str],
         quantised: frozenset[str],
         reader: ThreadPoolExecutor,
@@ -249,7 +148,7 @@ class _Work:
                 yield self._pool.submit(functools.partial(self._make, targets, rows, stored))
 
     def _make(
-        self, targets: Sequence[_Target], rows: _Rows, stored: Future[torch.Tensor]
+        self, targets: Sequence[Target], rows: Rows, stored: Future[torch.Tensor]
     ) -> tuple[str, list[tuple[torch.Tensor, ...]]]:
         merged = rows.piece.merge(stored.result())
         if not rows.quantised:
@@ -261,13 +160,13 @@ class _Work:
 
     def _rows(
         self, source: str, quantised: bool, overall: torch.Tensor | None = None
-    ) -> Iterator[_Rows]:
+    ) -> Iterator[Rows]:
         """Yield a tensor as work; what is quantised in whole blocks of rows."""
         columns = self._checkpoint.shape(source)[1] if quantised else 1
         height = max(BLOCK, _PIECE // columns // BLOCK * BLOCK)
         pieces = self._checkpoint.pieces(source, elements=columns * height)
         for number, piece in enumerate(pieces):
-            yield _Rows(source, number * height, piece, quantised, overall)
+            yield Rows(source, number * height, piece, quantised, overall)
 
     def _scale_of_all(self, source: str, quantised: frozenset[str]) -> torch.Tensor:
         """Return the scale of a whole tensor, which has to be known before its first row is."""
@@ -301,76 +200,3 @@ class _Work:
             safe="no weight file with it was finished",
             next="take another copy of the model, or an earlier checkpoint of the training",
         )
-
-
-def _starts(tail: Sequence[Stored]) -> dict[str, int]:
-    """Return where in the tail each tensor begins."""
-    starts, position = {}, 0
-    for stored in tail:
-        starts[stored.name] = position
-        position += stored.part.nbytes
-    return starts
-
-
-class _File:
-    """A file that is being written.
-
-    Attributes:
-        target: What it is a part of.
-        shard: What it is to hold.
-        constants: Tensors of the tail that say something of a whole matrix, by name.
-    """
-
-    def __init__(
-        self, target: _Target, shard: Shard, writer: HashingWriter, storer: ThreadPoolExecutor
-    ) -> None:
-        self.target = target
-        self.shard = shard
-        self.constants = {
-            stored.name: stored
-            for stored in shard.tail
-            if stored.part.ending in ("weight_shape", "weight_global_scale")
-        }
-        self._writer = writer
-        self._storer = storer
-        self._pending: list[Future[int]] = []
-        # One block for all that is kept: small tensors that stay where large ones come and go
-        # would keep the allocator from using the memory between them again.
-        self._tail = bytearray(sum(stored.part.nbytes for stored in shard.tail))
-        self._ends = _starts(shard.tail)
-        self._codes = {s.source: s.name for s in shard.tail if s.part.ending in _CODES}
-        self._scales = {s.source: s.name for s in shard.tail if s.part.ending == "weight_scale"}
-        self._write(shard.header)
-
-    def add(self, source: str, parts: Sequence[torch.Tensor]) -> None:
-        """Take rows of a tensor, in order: as they are, or codes and scales."""
-        if source in self.shard.streamed:
-            self._write(memory(parts[0].contiguous()))
-        else:
-            self._keep(self._codes[source], parts[0])
-        if source in self._scales:
-            self._keep(self._scales[source], parts[1])
-
-    def finish(self, constants: Mapping[str, torch.Tensor]) -> None:
-        """Write the tail, and wait until all is written.
-
-        Args:
-            constants: Values of :attr:`constants`.
-        """
-        for name, value in constants.items():
-            self._keep(name, value)
-        self._write(self._tail)
-        while self._pending:
-            self._pending.pop(0).result()
-
-    def _keep(self, name: str, part: torch.Tensor) -> None:
-        """Put rows of a tensor of the tail behind those that are there."""
-        data, start = memory(part.contiguous()), self._ends[name]
-        self._tail[start : start + len(data)] = data
-        self._ends[name] = start + len(data)
-
-    def _write(self, data: bytes | bytearray | memoryview) -> None:
-        while len(self._pending) > 1:
-            self._pending.pop(0).result()
-        self._pending.append(self._storer.submit(self._writer.write, data))
-        self.target.progress(len(data))
