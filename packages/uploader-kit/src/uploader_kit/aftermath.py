@@ -11,7 +11,8 @@ from uploader_core.workers.messages import CleanUp, Verify
 from uploader_kit.announcing import does_not_apply
 from uploader_kit.conformance import StepConformance, expect
 from uploader_kit.sample_release import with_manifest
-from uploader_kit.trial import Result, Trial
+from uploader_kit.trial import Trial
+from uploader_kit.watched import Result
 
 
 class AftermathConformance(StepConformance):

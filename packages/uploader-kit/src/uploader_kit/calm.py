@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from uploader_kit.trial import Result, Trial
+from uploader_kit.trial import Trial
+from uploader_kit.watched import Result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,7 +22,8 @@ from uploader_kit.differences import cause, difference
 from uploader_kit.files import files_below
 from uploader_kit.inputs import make_input
 from uploader_kit.telltale import find_names, names_of_this_machine
-from uploader_kit.trial import Result, Trial, resolve_settings
+from uploader_kit.trial import Trial, resolve_settings
+from uploader_kit.watched import Result
 
 _HOST, _DOCUMENT = "dir", "readme"
 """Core's own plugin, whose README includes every section."""

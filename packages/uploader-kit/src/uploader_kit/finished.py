@@ -10,7 +10,8 @@ from uploader_core.page.run_commands import programs_of
 from uploader_kit.announcing import does_not_apply
 from uploader_kit.conformance import StepConformance
 from uploader_kit.passes import check_variants, each_variant
-from uploader_kit.trial import RELEASE, Result, Trial
+from uploader_kit.trial import RELEASE, Trial
+from uploader_kit.watched import Result
 
 
 class FinishedConformance(StepConformance):

@@ -24,7 +24,8 @@ from uploader_kit.inputs import CHECKPOINT, cut_in_half, lazy_maker, make_input
 from uploader_kit.interruption import Interruption, interrupt
 from uploader_kit.pieces import in_pieces
 from uploader_kit.telltale import find_keys, find_names, names_of_this_machine, paths_in
-from uploader_kit.trial import Result, Trial, resolve_settings
+from uploader_kit.trial import Trial, resolve_settings
+from uploader_kit.watched import Result
 
 FULL, LAZY = "full checkpoint", "lazy checkpoint"
 """What a converter of checkpoints is given: the folder of a full model, or base and adapter that

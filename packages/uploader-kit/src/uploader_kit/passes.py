@@ -12,7 +12,8 @@ from uploader_core.artifact import Artifact
 from uploader_core.contract.specs import MakeSpec
 from uploader_core.workers.messages import RunStep, RunTogether
 from uploader_kit.conformance import expect
-from uploader_kit.trial import Result, Trial, resolve_settings
+from uploader_kit.trial import Trial, resolve_settings
+from uploader_kit.watched import Result
 
 Digests = dict[str, dict[str, str]]
 """Digests of files by name, by kind."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +12,7 @@ from uploader_core.artifact import Artifact, Receipt, UploadFile
 from uploader_core.contract.context import ArrivalContext, PlanContext, ReleaseInfo
 from uploader_core.contract.sources import Sources
 from uploader_core.contract.specs import MakeSpec, StepSpec, UploadSpec
-from uploader_core.errors import StepFailedError, UploaderError
+from uploader_core.errors import UploaderError
 from uploader_core.planning.plan import Plan, PlannedStep
 from uploader_core.planning.step_request import make_request
 from uploader_core.plugins.entry_points import call_light
@@ -25,7 +21,6 @@ from uploader_core.user_config.configuration import Config
 from uploader_core.workers.child import perform
 from uploader_core.workers.messages import (
     Check,
-    Progress,
     Request,
     RunStep,
     RunUpload,
@@ -33,13 +28,11 @@ from uploader_core.workers.messages import (
     Settings,
     StepRequest,
     StillThere,
-    Warned,
 )
-from uploader_core.workers.pool import Workers
-from uploader_kit import guard
 from uploader_kit.asking import Estimating
 from uploader_kit.conditions import PLAIN, Conditions, Death
 from uploader_kit.meeting import Meeting
+from uploader_kit.watched import Result, WatchedWorker
 
 RELEASE = ReleaseInfo(
     name="tiny-model",
@@ -52,39 +45,6 @@ RELEASE = ReleaseInfo(
 
 PLACE = "Ünï cödé and spaces 模型"
 """Every trial works below a folder of this name."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """What became of a trial.
-
-    Attributes:
-        value: The worker's answer: an artifact, a receipt as JSON or findings; None after an error.
-        error: What it raised instead.
-        events: Progress and warnings, in order.
-        violations: Writes outside the step's folders, network use, secrets told to programs: one
-            line each, which begins as :mod:`uploader_kit.guard` says.
-        log: What the step printed and logged.
-        peak: Most bytes of private memory above an idle worker; None where the system has no
-            count.
-        trace: What its processes did, where that was listened to.
-    """
-
-    value: Any
-    error: UploaderError | None = None
-    events: tuple[Progress | Warned, ...] = ()
-    violations: tuple[str, ...] = ()
-    log: str = ""
-    peak: int | None = None
-    trace: Path | None = None
-
-    @property
-    def artifact(self) -> Artifact:
-        """The artifact; the step's own error when there is none."""
-        if self.error is not None:
-            raise self.error
-        artifact: Artifact = self.value
-        return artifact
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,66 +215,16 @@ class Trial:
             request: What it shall do.
             roots: Folders below that of the trial in which it may write.
         """
-        scratch, logs = self.root / "work", self.root / "logs"
-        shutil.rmtree(scratch, ignore_errors=True)  # as core does between two attempts
-        for folder in (scratch, logs, self.root / "caches"):
-            folder.mkdir(parents=True, exist_ok=True)
-        for file in logs.iterdir():
-            file.unlink()
-        rules: dict[str, Any] = {
-            "log": str(logs / "violations.txt"),
-            "trace": str(logs / "trace.txt"),
-            "peak": str(logs / "peak.txt"),
-            "roots": [str(self.root / name) for name in (*roots, "logs", "caches")],
-            "network": request.network,
-            "secrets": request.secrets,
-            **conditions.rules,
-            **(death.rules(self.output) if death is not None else {}),
-            **(meet.rules if meet is not None else {}),
-        }
-        workers = Workers(self._environment(rules, conditions), logs, module=guard.__name__)
-        late = threading.Timer(self.limit, workers.kill)
-        timers = [late] if kill is None else [threading.Timer(kill, workers.kill)]
-        events: list[Progress | Warned] = []
-
-        def emit(message: Progress | Warned) -> None:
-            events.append(message)
-            if kill is not None:
-                workers.kill()
-            elif cancel and len(events) == 1:
-                threading.Thread(target=workers.stop, daemon=True).start()
-
-        value: Any = None
-        error = None
-        for timer in timers:
-            timer.start()
-        if until is not None:
-            threading.Thread(
-                target=_kill_at, args=(until, workers, self.limit), daemon=True
-            ).start()
-        try:
-            with meet.running() if meet is not None else contextlib.nullcontext():
-                value = workers.perform(request, emit)
-        except UploaderError as caught:
-            error = caught
-            if kill is None and workers.stopped and not (cancel or (until and until.is_set())):
-                error = _too_late(request, self.limit)
-        finally:
-            for timer in timers:
-                timer.cancel()
-        said = "".join(p.read_text("utf-8", "replace") for p in sorted(logs.glob("*.log")))
-        noted, trace, peak = (logs / f"{n}.txt" for n in ("violations", "trace", "peak"))
-        violations = noted.read_text("utf-8").splitlines() if noted.is_file() else []
-        count = peak.read_text("ascii") if peak.is_file() else ""
-        return Result(
-            value=value,
-            error=error,
-            events=tuple(events),
-            violations=tuple(dict.fromkeys(violations)),
-            log=said,
-            peak=int(count) if count else None,
-            trace=trace if trace.is_file() else None,
+        worker = WatchedWorker(
+            root=self.root,
+            output=self.output,
+            environment=self.environment,
+            limit=self.limit,
+            conditions=conditions,
+            death=death,
+            meet=meet,
         )
+        return worker.perform(request, kill=kill, until=until, cancel=cancel, roots=roots)
 
     def run_cancelled(self) -> Result:
         """Run an inline step in this process; it is told to stop at its first progress report."""
@@ -324,18 +234,6 @@ class Trial:
         except UploaderError as error:
             return Result(value=None, error=error)
         return Result(value=value)
-
-    def _environment(self, rules: Mapping[str, Any], conditions: Conditions) -> dict[str, str]:
-        caches = str(self.root / "caches")
-        return {
-            **os.environ,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(self.root / "work")),
-            **dict.fromkeys(("XDG_CACHE_HOME", "HF_HOME", "TORCHINDUCTOR_CACHE_DIR"), caches),
-            **conditions.environment,
-            **self.environment,
-            guard.VARIABLE: json.dumps(rules),
-        }
 
     def request(self) -> StepRequest[Any]:
         """Return what a worker is told to run the step."""
@@ -373,24 +271,9 @@ class Trial:
         )  # fmt: skip
 
 
-def _too_late(request: Request[Any], limit: float) -> StepFailedError:
-    return StepFailedError(
-        f"{request.run} was still running after {limit:g} s, and the kit ended it",
-        owner=request.owner,
-        next="if it needs that long on a tiny input, give the test class another `limit` or "
-        "`check_limit`; if not, it hangs or loops",
-    )
-
-
 def resolve_settings(plugin: Plugin, spec: StepSpec, given: Mapping[str, object]) -> Any:
     """Return the settings of a spec, as if ``given`` stood on the command line."""
     return Config(options={plugin.id: given}).settings(plugin.id, spec.settings)
-
-
-def _kill_at(event: threading.Event, workers: Workers, limit: float) -> None:
-    """Kill workers when something has happened."""
-    if event.wait(limit):
-        workers.kill()
 
 
 def addressed(step: StepRequest[Any]) -> dict[str, Any]:
