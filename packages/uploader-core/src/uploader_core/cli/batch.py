@@ -6,9 +6,10 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +24,10 @@ from uploader_core.cli.options import (
 from uploader_core.errors import CancelledError, UsageError
 from uploader_core.user_config import files
 from uploader_core.user_config.disabled import split
+
+if TYPE_CHECKING:
+    from uploader_core.batch.wanted import Wanted
+    from uploader_core.plugins.registry import Registry
 
 _OPTIONS = (
     click.argument("runs", metavar="RUNS", type=click.Path(path_type=Path)),
@@ -91,9 +96,7 @@ def batch(ctx: click.Context, /, **params: Any) -> int:
     when another one fails. The same command again repeats nothing that is done.
     """
     from uploader_core.batch.drive import Shared, drive
-    from uploader_core.batch.folder import find_wanted
     from uploader_core.batch.outlook import look_at_all
-    from uploader_core.batch.runs_file import read_runs
     from uploader_core.batch.summary import outlook_json, report_json, write_page
     from uploader_core.cli.batch_view import make_view, show_outlook, show_report
     from uploader_core.cli.render import make_console
@@ -110,17 +113,7 @@ def batch(ctx: click.Context, /, **params: Any) -> int:
         def crew(own: Config) -> Crew:
             return make_crew(params["executor"], registry, own, params["jobs"])
 
-    left_out: dict[str, str] = {}
-    if path.is_dir():
-        wanted, left_out = find_wanted(path, _values(params), settings)
-        if not wanted:
-            raise UsageError(
-                f"{path} has no subfolder that can be released",
-                owner="; ".join(f"{name}: {why}" for name, why in left_out.items()) or None,
-                next="name the folder above the fine-tunes, or a file with [[run]] tables",
-            )
-    else:
-        wanted = read_runs(path, registry, _values(params), settings)
+    wanted, left_out = _find(path, registry, _values(params), settings)
     as_json, loud = params["as_json"], not params["quiet"] and not params["as_json"]
     console = make_console(stderr=as_json)
     page = params["page"] or path.absolute().with_name(f"{path.absolute().stem}-batch.html")
@@ -167,6 +160,32 @@ def batch(ctx: click.Context, /, **params: Any) -> int:
     if error is not None:
         raise error
     return 0
+
+
+def _find(
+    path: Path,
+    registry: Registry,
+    values: Mapping[str, object],
+    settings: Mapping[str, Mapping[str, object]],
+) -> tuple[tuple[Wanted, ...], dict[str, str]]:
+    """Return the runs that RUNS names, and what else a folder holds with the reasons.
+
+    Raises:
+        UsageError: A folder has none.
+    """
+    from uploader_core.batch.folder import find_wanted
+    from uploader_core.batch.runs_file import read_runs
+
+    if not path.is_dir():
+        return read_runs(path, registry, values, settings), {}
+    wanted, left_out = find_wanted(path, values, settings)
+    if not wanted:
+        raise UsageError(
+            f"{path} has no subfolder that can be released",
+            owner="; ".join(f"{name}: {why}" for name, why in left_out.items()) or None,
+            next="name the folder above the fine-tunes, or a file with [[run]] tables",
+        )
+    return wanted, left_out
 
 
 def _values(params: dict[str, Any]) -> dict[str, object]:

@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from uploader_core import api
+
+if TYPE_CHECKING:
+    from uploader_provenance.reproduce.published import Published
 
 
 @click.command()
@@ -57,24 +60,14 @@ def reproduce(
 
     registry = api.make_registry()
     release = open_release(reference, registry)
-    # Somebody else may have written the name.
-    name = re.sub(r"[^\w.-]+", "-", release.name).strip("-.") or "release"
-    place = output or Path(f"{name}-reproduced")
-    output, own = place.resolve(), release.folder
-    if output.is_relative_to(own) or own.is_relative_to(output):
-        raise api.UsageError(
-            f"{place} and the release that is compared with, {own}, are one in the other",
-            owner="option --output",
-            safe="nothing was written",
-            next="--output DIR with a folder elsewhere",
-        )
+    place = _place_for(release, output)
     made = rebuild(
         release,
         registry,
         given=sources,
         base=base,
         settings=_parsed(settings),
-        output=output,
+        output=place.resolve(),
         jobs=jobs,
         on_event=(lambda _: None) if as_json else _tell,
     )
@@ -106,6 +99,26 @@ def reproduce(
             next="what differs is said above; --json has it for programs",
         )
     return 0
+
+
+def _place_for(release: Published, output: Path | None) -> Path:
+    """Return where the release is made once more.
+
+    Raises:
+        UsageError: One of the two is in the other.
+    """
+    # Somebody else may have written the name.
+    name = re.sub(r"[^\w.-]+", "-", release.name).strip("-.") or "release"
+    place = output or Path(f"{name}-reproduced")
+    folder, own = place.resolve(), release.folder
+    if folder.is_relative_to(own) or own.is_relative_to(folder):
+        raise api.UsageError(
+            f"{place} and the release that is compared with, {own}, are one in the other",
+            owner="option --output",
+            safe="nothing was written",
+            next="--output DIR with a folder elsewhere",
+        )
+    return place
 
 
 def _parsed(settings: tuple[str, ...]) -> dict[str, str]:
