@@ -11,7 +11,7 @@ from kit_plugins import saver
 from uploader_core.plugins.registry import Registry
 from uploader_kit import ConvertConformance
 from uploader_kit.check import check, run
-from uploader_kit.making import FULL, LAZY
+from uploader_kit.step_runs import FULL, LAZY
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from uploader_core.artifact import Artifact
-from uploader_core.contract.costs import Estimate
 from uploader_core.contract.specs import ConvertSpec, SaveSpec
 from uploader_core.errors import CancelledError
 from uploader_kit import guard, tracing
 from uploader_kit.announcing import announce, does_not_apply, not_tried
-from uploader_kit.conditions import Conditions, untraceable
+from uploader_kit.conditions import untraceable
 from uploader_kit.conformance import expect
-from uploader_kit.differences import cause, difference
+from uploader_kit.differences import difference
 from uploader_kit.estimating import negative, wrong
-from uploader_kit.files import files_below, unchanged, untouched
-from uploader_kit.finished import FinishedConformance
-from uploader_kit.inputs import CHECKPOINT, cut_in_half, lazy_maker, make_input
-from uploader_kit.interruption import Interruption, interrupt
+from uploader_kit.files import files_below
+from uploader_kit.inputs import cut_in_half
 from uploader_kit.pieces import in_pieces
+from uploader_kit.step_runs import FULL, LAZY, StepRuns
 from uploader_kit.telltale import find_keys, find_names, names_of_this_machine, paths_in
-from uploader_kit.trial import Trial, resolve_settings
-from uploader_kit.watched import Result
-
-FULL, LAZY = "full checkpoint", "lazy checkpoint"
-"""What a converter of checkpoints is given: the folder of a full model, or base and adapter that
-are merged when they are read."""
 
 
-@dataclass
-class _Runs:
-    """What was run of one form of the inputs, so that several checks can look at it."""
-
-    trial: Trial | None = None
-    result: Result | None = None
-    again: Result | None = None
-    changed: list[str] = field(default_factory=list)
-    beside: list[str] = field(default_factory=list)
-    interruption: Interruption | None = None
-    cause: str | None = None
-    answers: dict[str, Result] = field(default_factory=dict)
-
-
-class MakingConformance(FinishedConformance):
+class MakingConformance(StepRuns):
     """Checks of one saver or converter; inherit :class:`SaveConformance` or ``Convert...``.
 
     What consumes ``checkpoint`` is tried with both of its forms.
@@ -54,52 +30,14 @@ class MakingConformance(FinishedConformance):
     Attributes:
         damage: Refusing an input that was cut in half is part of the contract; the name of the file
             to cut, or "" for the largest weights of the first input.
-        limit: Seconds that the step may take on a tiny input.
-        check_limit: Seconds that its check and its estimate may take.
     """
 
     damage: ClassVar[str] = ""
-    limit: ClassVar[float] = 120.0
-    check_limit: ClassVar[float] = 20.0
-
-    _runs: ClassVar[dict[str, _Runs]] = {}
-    _form: ClassVar[str] = FULL
-
-    @classmethod
-    def setup_class(cls) -> None:
-        super().setup_class()
-        cls._runs = {}
-        cls._form = FULL
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run the checks of what consumes a checkpoint with each of its forms."""
         if metafunc.function.__name__ in vars(MakingConformance) and self._has_forms():
             metafunc.parametrize("checkpoint_form", (FULL, LAZY), indirect=True)
-
-    @pytest.fixture(autouse=True)
-    def checkpoint_form(self, request: pytest.FixtureRequest) -> str:
-        """The form of ``checkpoint`` that a check is run with."""
-        form: str = getattr(request, "param", FULL)
-        type(self)._form = form
-        if form == LAZY:
-            try:
-                lazy_maker(self.registry())
-            except LookupError as error:
-                not_tried(str(error))
-        return form
-
-    def inputs(self, folder: Path) -> tuple[Artifact, ...]:
-        """Return an artifact of every kind that the spec consumes; override for kinds of your own.
-
-        Args:
-            folder: Where to put them.
-        """
-        return tuple(
-            make_input(kind, folder, self.registry(), self.plugin, lazy=self._form == LAZY)
-            for kind in self.the_spec().consumes
-        )
-
-    # -- checks --------------------------------------------------------------------------------
 
     def test_step_runs_in_a_worker(self) -> None:
         """On a tiny real input, in a process of its own, the step returns the promised kind."""
@@ -267,122 +205,6 @@ class MakingConformance(FinishedConformance):
         artifact = in_pieces(self._the_trial().at(self._place("pieces")), names)
         differs = difference(self._reference().artifact, artifact)
         expect(differs is None, f"made in pieces it has other bytes: {differs}")
-
-    # -- inside --------------------------------------------------------------------------------
-
-    @classmethod
-    def _has_forms(cls) -> bool:
-        """Return whether there is more than one form of the inputs to try."""
-        if cls.inputs is not MakingConformance.inputs:
-            return False  # the author's own
-        try:
-            spec = cls.the_spec()
-        except Exception:  # told by the checks
-            return False
-        return isinstance(spec, ConvertSpec) and CHECKPOINT in spec.consumes
-
-    @property
-    def _virtual(self) -> bool:
-        spec = self.the_spec()
-        return isinstance(spec, ConvertSpec) and spec.virtual
-
-    def _need_files(self) -> None:
-        if self._virtual:
-            does_not_apply("a virtual step makes no files")
-
-    def _folder_of(self, name: str) -> str:
-        return name if self._form == FULL else f"{name}-lazy"
-
-    def _place(self, name: str) -> Path:
-        """Return a folder for the form of the inputs that is tried now."""
-        return self.root(self._folder_of(name))
-
-    def _run(self) -> _Runs:
-        return self._runs.setdefault(self._form, _Runs())
-
-    def _the_trial(self) -> Trial:
-        runs = self._run()
-        if runs.trial is None:
-            spec = self.the_spec()
-            runs.trial = Trial(
-                plugin=self.load(),
-                spec=spec,
-                root=self._place("reference"),
-                inputs=self.inputs(self._place("inputs")),
-                settings=resolve_settings(self.load(), spec, self.settings),
-                limit=self.limit,
-            )
-        return runs.trial
-
-    def _reference(self) -> Result:
-        """Run the step once, undisturbed, for all checks of the class."""
-        runs = self._run()
-        if runs.result is None:
-            trial = self._the_trial()
-            folders = [self._place("inputs"), *(artifact.path for artifact in trial.inputs)]
-            around = Path(self._folder.name).resolve()
-            with (
-                unchanged([f for f in folders if f.is_dir()]) as runs.changed,
-                untouched(around, but=trial.root) as runs.beside,
-            ):
-                runs.result = trial.run()
-            runs.beside = [path for path in runs.beside if path not in runs.changed]
-        return runs.result
-
-    def _need_reference(self) -> None:
-        """Raise what the step raised: what does not run once is not run twice."""
-        if (error := self._reference().error) is not None:
-            raise error
-
-    def _again(self) -> Result:
-        """Run it once more, on what looks like another machine at another time."""
-        runs = self._run()
-        self._need_reference()
-        if runs.again is None:
-            other = Conditions(seed=2, later=True, elsewhere=True, traced=not untraceable())
-            runs.again = self._the_trial().at(self._place("again")).run(conditions=other)
-        return runs.again
-
-    def _nondeterminism(self) -> str | None:
-        """Say where two runs differ, and why."""
-        reference, again = self._reference().artifact, self._again().artifact
-        where = difference(reference, again)
-        if where is None:
-            return None
-        runs = self._run()
-        if runs.cause is None:
-            runs.cause = cause(self._under, reference)
-        return f"{where}. Cause: {runs.cause}"
-
-    def _under(self, conditions: Conditions) -> Artifact:
-        place = self._place(f"{conditions.seed}-{conditions.later}-{conditions.elsewhere}")
-        return self._the_trial().at(place).run(conditions=conditions).artifact
-
-    def _interruption(self) -> Interruption:
-        runs = self._run()
-        if runs.interruption is None:
-            reference = self._reference().artifact
-            trial = self._the_trial().at(self._place("killed"))
-            runs.interruption = interrupt(trial, reference)
-        return runs.interruption
-
-    def _answer(self, function: str) -> Result:
-        """Ask check, proof or estimate, with their own limit; a failure is the author's to see."""
-        runs = self._run()
-        if function not in runs.answers:
-            limit = self.limit if function == "prove" else self.check_limit
-            trial = replace(self._the_trial(), root=self._place("asked"), limit=limit)
-            runs.answers[function] = trial.ask(function)
-        result = runs.answers[function]
-        if result.error is not None:
-            raise result.error
-        return result
-
-    def _estimate(self) -> Estimate | None:
-        if self.the_spec().estimate is None:
-            return None
-        estimate: Estimate = self._answer("estimate").value
-        return estimate
 
 
 def _weights(folder: Path) -> list[Path]:
