@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
 import socket
-import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from loopback_server import QuietHandler, serving
 from uploader_core.cli.plugin_index import FIRST_PARTY, MOST_BYTES, SCHEMA, download, read_index
 from uploader_core.errors import TemporaryError, UsageError
 
@@ -40,7 +38,7 @@ def index(tmp_path: Path) -> Path:
     return path
 
 
-class Pages(http.server.BaseHTTPRequestHandler):
+class Pages(QuietHandler):
     answers: ClassVar[dict[str, tuple[int, dict[str, str], bytes]]] = {}
 
     def do_GET(self) -> None:
@@ -51,17 +49,12 @@ class Pages(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
-
-@contextlib.contextmanager
-def serving(**answers: tuple[int, dict[str, str], bytes]) -> Iterator[str]:
+def answering(
+    **answers: tuple[int, dict[str, str], bytes],
+) -> contextlib.AbstractContextManager[str]:
     handler = type("Handler", (Pages,), {"answers": {f"/{k}": v for k, v in answers.items()}})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    return serving(handler)
 
 
 def test_own_index_is_part_of_the_package() -> None:
@@ -91,7 +84,7 @@ def test_settings_name_further_indexes(uploader: Any, index: Path, tmp_path: Pat
 def test_index_is_fetched(uploader: Any) -> None:
     moved = (302, {"Location": "/real"}, b"")
     real = (200, {}, index_of(ONNX).encode())
-    with serving(real=real, moved=moved) as address:
+    with answering(real=real, moved=moved) as address:
         assert "acme.onnx" in uploader("plugins", "search", "--index", f"{address}/moved").stdout
         absent = uploader("plugins", "search", "--index", f"{address}/none")
     assert absent.returncode == 2
@@ -100,7 +93,7 @@ def test_index_is_fetched(uploader: Any) -> None:
 
 def test_large_file_is_not_read_to_its_end() -> None:
     page = (200, {}, b" " * (4 * MOST_BYTES))
-    with serving(large=page) as address, pytest.raises(UsageError, match="more than 1,048,576"):
+    with answering(large=page) as address, pytest.raises(UsageError, match="more than 1,048,576"):
         read_index(f"{address}/large")
 
 
@@ -113,7 +106,7 @@ def test_server_that_says_nothing_is_not_waited_for() -> None:
 
 def test_redirection_to_a_file_is_not_followed(tmp_path: Path) -> None:
     page = (302, {"Location": (tmp_path / "index.json").as_uri()}, b"")
-    with serving(away=page) as address, pytest.raises(UsageError):
+    with answering(away=page) as address, pytest.raises(UsageError):
         read_index(f"{address}/away")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
+from loopback_server import QuietHandler, serving
 from uploader_core.plugin import (
     AuthError,
     RefusedError,
@@ -20,7 +19,7 @@ from uploader_fsspec.store.errors import translated
 from uploader_fsspec.store.opening import open_store
 
 
-class _Refusing(BaseHTTPRequestHandler):
+class _Refusing(QuietHandler):
     code: ClassVar[str] = ""
     status: ClassVar[int] = 403
 
@@ -35,23 +34,15 @@ class _Refusing(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Refusing]]:
     """A server that refuses everything, with a code of S3's."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret-1")
-    yield _Refusing
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(_Refusing) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret-1")
+        yield _Refusing
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from loopback_server import QuietHandler, serving
 from uploader_core.plugin import RefusedError, TemporaryError
 from uploader_oci.loopback import HOW_TO_GET, is_available, loopback_registry
 from uploader_oci.registry.blob import Blob
@@ -20,7 +19,7 @@ SECRETS = {"UPLOADER_OCI_USERNAME": "me", "UPLOADER_OCI_PASSWORD": "pw"}
 SEEN: list[tuple[str, str | None]] = []
 
 
-class Storage(BaseHTTPRequestHandler):
+class Storage(QuietHandler):
     """A registry that wants a password and redirects to a storage on another port."""
 
     storage: str | None = None
@@ -43,29 +42,15 @@ class Storage(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture
 def redirecting() -> Iterator[str]:
     """Start both and return the host of the registry."""
     SEEN.clear()
-    servers = []
-    storage = ThreadingHTTPServer(("127.0.0.1", 0), Storage)
-    to = {"storage": f"http://127.0.0.1:{storage.server_address[1]}"}
-    servers = [
-        storage,
-        ThreadingHTTPServer(("127.0.0.1", 0), type("Redirecting", (Storage,), to)),
-    ]
-    threads = [threading.Thread(target=s.serve_forever, args=(0.02,)) for s in servers]
-    for thread in threads:
-        thread.start()
-    yield f"127.0.0.1:{servers[1].server_address[1]}"
-    for server, thread in zip(servers, threads, strict=True):
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Storage) as storage:
+        redirecting = type("Redirecting", (Storage,), {"storage": storage})
+        with serving(redirecting) as url:
+            yield url.removeprefix("http://")
 
 
 def test_the_storage_behind_a_registry_is_not_told_the_login(redirecting: str) -> None:

@@ -10,9 +10,10 @@ import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from loopback_server import QuietHandler, make_server, running
 
 
 @dataclass
@@ -66,7 +67,7 @@ class BadLine:
         self._over = threading.Event()
         line = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
             def handle_one_request(self) -> None:
@@ -75,32 +76,24 @@ class BadLine:
                     return
                 self.close_connection = True
 
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
             def _serve(self) -> None:
                 with line._counted():
                     line._serve(self)
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = make_server(Handler)
         self._server.block_on_close = False
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
 
     @contextlib.contextmanager
     def running(self) -> Iterator[BadLine]:
         """Serve until the block ends."""
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._over.set()
-            self._server.shutdown()
-            self._server.server_close()
-            thread.join()
+        with running(self._server):
+            try:
+                yield self
+            finally:
+                self._over.set()
 
     def count(self, pattern: str) -> int:
         """Return how many requests came to a place."""

@@ -8,9 +8,9 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from loopback_server import QuietHandler, serving
 from ollama_models import OllamaModels, RefusedByServer
 from uploader_ollama.model.name import parse_name
 
@@ -35,25 +35,13 @@ class LoopbackOllama(OllamaModels):
         """Listen on a port of the loopback interface."""
         (self.folder / "blobs").mkdir(parents=True, exist_ok=True)
         handler = type("Handler", (_Handler,), {"ollama": self})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
+        with serving(handler) as self.url:
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
     ollama: LoopbackOllama
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
     def do_HEAD(self) -> None:
         self._note()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from loopback_server import QuietHandler, serving
 from uploader_core.plugin import AuthError, TemporaryError
 from uploader_provenance.signing import keyless
 
@@ -35,7 +34,7 @@ def token_for(audience: str) -> str:
     return ".".join([*encoded, base64.urlsafe_b64encode(b"signature").decode().rstrip("=")])
 
 
-class Identities(BaseHTTPRequestHandler):
+class Identities(QuietHandler):
     """GitHub's server of identities, which knows a job by the token of its request."""
 
     def do_GET(self) -> None:
@@ -45,24 +44,18 @@ class Identities(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(json.dumps({"value": token_for(audience)} if knows else {}).encode())
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def job(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A job of GitHub with the right to an identity."""
-    with HTTPServer(("127.0.0.1", 0), Identities) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/token?api-version=2.0"
+    with serving(Identities) as url:
         for name, value in {
             "GITHUB_ACTIONS": "true",
-            "ACTIONS_ID_TOKEN_REQUEST_URL": url,
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{url}/token?api-version=2.0",
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST,
         }.items():
             monkeypatch.setenv(name, value)
         yield
-        server.shutdown()
 
 
 def test_a_job_gets_an_identity_for_sigstore(job: None) -> None:
