@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from make_fine_tune import edit_json
+from json_files import edit_json
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from make_fine_tune import edit_json
+from json_files import edit_json
 
 
 def refuse(result: Any, code: int, *words: str) -> None:

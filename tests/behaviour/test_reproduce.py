@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from make_fine_tune import edit_json
+from json_files import edit_json
 
 GOLDEN = Path(__file__).parents[2] / "packages" / "uploader-core" / "tests" / "manifest" / "golden"
 SOURCE, BASE = GOLDEN / "source" / "run" / "final_model", GOLDEN / "source" / "base"

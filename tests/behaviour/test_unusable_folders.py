@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from make_fine_tune import edit_json
+from json_files import edit_json
 
 
 def fsdp(adapter: Path, base: Path) -> Path:

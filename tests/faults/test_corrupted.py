@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from fault_tools import publish, uploader
 from make_fine_tune import make_fine_tune
+from saved_models import same_bits
 from uploader_core.destinations.verify import verify_folder
 from uploader_kit.faults import digests, flip_byte
 
@@ -192,12 +193,6 @@ def differences(merged: Path, root: Path) -> list[str]:
         for name in sorted({*made, *base})
         if name not in made or name not in base or not same_bits(made[name], base[name])
     ]
-
-
-def same_bits(one: torch.Tensor, two: torch.Tensor) -> bool:
-    return one.dtype == two.dtype and torch.equal(
-        one.contiguous().view(torch.uint8), two.contiguous().view(torch.uint8)
-    )
 
 
 def seeds(count: int, quick: int) -> list[object]:

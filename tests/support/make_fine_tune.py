@@ -5,10 +5,10 @@ Used by the tests across packages, and by itself: ``python make_fine_tune.py FOL
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
+
+from json_files import edit_json
 
 TEXT = [
     "The kingfisher dives into the green river and comes back with a silver fish.",
@@ -36,12 +36,6 @@ def make_tokenizer(folder: Path) -> int:
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
     fast.save_pretrained(folder)
     return len(fast)
-
-
-def edit_json(path: Path, **changes: object) -> None:
-    """Change keys of a JSON file."""
-    data: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps({**data, **changes}), "utf-8")
 
 
 def make_fine_tune(root: Path, seed: int = 7, rank: int = 8, **shape: int) -> Path:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import uploader_kernels
-from compressed_tools import by_the_library, same_bits
+from compressed_tools import by_the_library
+from saved_models import same_bits
 from uploader_compressed.encode import NotFiniteError, encode, global_scale, largest
 from uploader_compressed.schemes import DATA_FREE, SCHEMES
 

@@ -27,7 +27,8 @@ from compressed_models import (
     save,
     train,
 )
-from compressed_tools import compress, load_all, quantization, same_bits, save_merged
+from compressed_tools import compress, quantization, save_merged
+from saved_models import load_all, same_bits
 from uploader_compressed.schemes import DATA_FREE
 
 PYTHON = os.environ.get("UPLOADER_LLM_COMPRESSOR")

@@ -8,18 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from compressed_models import model_class, save
 from compressed_tools import compress, findings
+from saved_models import rewritten
 from uploader_core.plugin import SourceError, UsageError
-
-
-def rewritten(base: Path, folder: Path, change: dict[str, torch.Tensor]) -> Path:
-    shutil.copytree(base, folder)
-    file = folder / "model.safetensors"
-    save_file({**load_file(file), **change}, file, metadata={"format": "pt"})
-    return folder
 
 
 def test_a_sound_model_has_no_errors(llama: Path) -> None:

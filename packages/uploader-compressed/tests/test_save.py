@@ -11,16 +11,8 @@ import torch
 from compressed_tensors.quantization import QuantizationConfig, preset_name_to_scheme
 
 from compressed_models import EXPERTS, FOR_VLLM, KINDS, UNREAD, model_class, save, train
-from compressed_tools import (
-    by_the_library,
-    compress,
-    load_all,
-    merged,
-    plan,
-    quantization,
-    same_bits,
-    save_merged,
-)
+from compressed_tools import by_the_library, compress, merged, plan, quantization, save_merged
+from saved_models import load_all, same_bits
 from uploader_compressed.preflight import estimate
 from uploader_compressed.schemes import DATA_FREE, SCHEMES
 from uploader_compressed.selection import FUSED

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from lora_tools import edit_json, save_adapter, tiny_llama
+from json_files import edit_json
+from lora_tools import save_adapter, tiny_llama
 from uploader_core.plugin import SourceError
 from uploader_lora import read_adapter
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lora_tools import edit_json, plan_context, save_adapter, step_context
+from json_files import edit_json
+from lora_tools import plan_context, save_adapter, step_context
 from uploader_core.plugin import SourceError
 from uploader_lora import read_adapter
 from uploader_lora.card import section

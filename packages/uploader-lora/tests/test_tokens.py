@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lora_tools import edit_json, plan_context, save_adapter, step_context
+from json_files import edit_json
+from lora_tools import plan_context, save_adapter, step_context
 from uploader_core.plugin import processor_templates, tokenizer_templates
 from uploader_lora.companions import companion_files
 from uploader_lora.save import check, estimate, save

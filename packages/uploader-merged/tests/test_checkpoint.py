@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from merged_tools import checkpoint_artifact, load_all, same_bits
+from saved_models import checkpoint_artifact, load_all, same_bits
 from uploader_core.plugin import Artifact, PluginError
 from uploader_merged import open_checkpoint
 

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from merged_tools import Merge, edit_json, load_all, train
+from json_files import edit_json
+from merged_tools import Merge, train
+from saved_models import load_all
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
 from uploader_merged.preflight import check

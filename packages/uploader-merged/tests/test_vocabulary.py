@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from merged_tools import LLAMA, Merge, edit_json, save_llama, train
+from json_files import edit_json
+from merged_tools import LLAMA, Merge, save_llama, train
 from uploader_core.plugin import Finding
 from uploader_merged.preflight import check, estimate
 

@@ -10,7 +10,8 @@ import torch
 
 from compressed_models import model_class, save
 from compressed_words import put_tokenizer, sharpen, write_text
-from mlx_tools import RELEASE, checkpoint_artifact, make
+from mlx_tools import RELEASE, make
+from saved_models import checkpoint_artifact
 from uploader_core.plugin import Artifact, ArtifactFile, OutputFolder, StepContext
 from uploader_mlx.fidelity.measure import measure
 from uploader_mlx.kinds import SIXTEEN

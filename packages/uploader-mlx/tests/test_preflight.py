@@ -9,19 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from compressed_models import save, train
 from mlx_tools import convert, findings, load_all, make
+from saved_models import rewritten
 from uploader_core.plugin import PluginError, SourceError, UsageError
 from uploader_mlx.kinds import SIXTEEN
-
-
-def rewritten(base: Path, folder: Path, change: dict[str, torch.Tensor]) -> Path:
-    shutil.copytree(base, folder)
-    file = folder / "model.safetensors"
-    save_file({**load_file(file), **change}, file, metadata={"format": "pt"})
-    return folder
 
 
 def configured(base: Path, folder: Path, **change: object) -> Path:

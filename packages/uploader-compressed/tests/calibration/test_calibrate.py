@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from compressed_models import FOR_VLLM, model_class, save, train
-from compressed_tools import compress, findings, load_all, same_bits
+from compressed_tools import compress, findings
 from compressed_words import put_tokenizer, sharpen, write_text
+from saved_models import load_all, same_bits
 from uploader_compressed.fidelity.weights import CompressedWeights
 from uploader_compressed.schemes import SCHEMES
 from uploader_core.plugin import PluginError, RefusedError

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from compressed_models import model_class, save
-from compressed_tools import checkpoint_artifact, compress
+from compressed_tools import compress
 from compressed_words import put_tokenizer, sharpen, write_text
+from saved_models import checkpoint_artifact
 from uploader_compressed.fidelity import measure as measure_module
 from uploader_compressed.fidelity.measure import measure
 from uploader_compressed.fidelity.plan import estimate

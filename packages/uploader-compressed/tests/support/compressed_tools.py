@@ -14,8 +14,9 @@ from compressed_tensors.quantization import (
     preset_name_to_scheme,
 )
 from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
-from safetensors.torch import load_file
 
+from merged_tools import Merge
+from saved_models import checkpoint_artifact
 from uploader_compressed.preflight import check
 from uploader_compressed.save import save
 from uploader_compressed.settings import Settings
@@ -28,18 +29,8 @@ from uploader_core.plugin import (
     StepContext,
 )
 from uploader_merged import open_checkpoint
-from uploader_merged.settings import Merged16Settings
-from uploader_merged.sixteen_bit.save import save as save_sixteen
 
 RELEASE = ReleaseInfo(name="tiny", source="adapter")
-
-
-def checkpoint_artifact(base: Path, adapter: Path | None) -> Artifact:
-    """The record that the virtual step makes, or core for a full model."""
-    adapters: list[Any] = [] if adapter is None else [[str(adapter), 1.0]]
-    return Artifact(
-        kind="checkpoint", path=base, metadata={"base": str(base), "adapters": adapters}
-    )
 
 
 def compress(
@@ -75,19 +66,7 @@ def _context(
 
 def save_merged(root: Path, base: Path, adapter: Path | None) -> Path:
     """The merged folder, and where it is."""
-    output = OutputFolder(root / "merged-16bit", root / "scratch" / "merged")
-    save_sixteen(
-        StepContext(
-            step="merged:16bit",
-            inputs=(checkpoint_artifact(base, adapter),),
-            settings=Merged16Settings(),
-            release=RELEASE,
-            output=output,
-            work=root / "scratch" / "merged",
-            produces="merged-16bit",
-        )
-    )
-    return root / "merged-16bit"
+    return Merge(root)(base, adapter).path
 
 
 def plan(base: Path, adapter: Path | None, kind: str, **settings: Any) -> PlanContext:
@@ -106,13 +85,6 @@ def findings(base: Path, kind: str, **settings: Any) -> dict[str, list[Finding]]
     for finding in check(plan(base, None, kind, **settings)):
         found[finding.level].append(finding)
     return found
-
-
-def load_all(folder: Path) -> dict[str, torch.Tensor]:
-    tensors: dict[str, torch.Tensor] = {}
-    for file in sorted(folder.glob("model*.safetensors")):
-        tensors |= load_file(file)
-    return tensors
 
 
 def merged(base: Path, adapter: Path | None) -> dict[str, torch.Tensor]:
@@ -158,14 +130,6 @@ def _groups(weight: torch.Tensor, how: Any) -> torch.Tensor:
     padded = torch.nn.functional.pad(weight, (0, -columns % wide, 0, -rows % high))
     blocks = padded.view(padded.shape[0] // high, high, -1, wide)
     return blocks.transpose(1, 2).flatten(-2)
-
-
-def same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
-    return (
-        left.dtype == right.dtype
-        and left.shape == right.shape
-        and torch.equal(left.contiguous().view(torch.uint8), right.contiguous().view(torch.uint8))
-    )
 
 
 def quantization(folder: Path) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from json_files import edit_json
 from uploader_core.plugin import Artifact, OutputFolder, PlanContext, ReleaseInfo, StepContext
 
 
@@ -32,11 +32,6 @@ def save_adapter(folder: Path, base: str | None = "someone/tiny", **flags: Any) 
     model.save_pretrained(folder, save_embedding_layers=False)
     edit_json(folder / "adapter_config.json", base_model_name_or_path=base)
     return folder
-
-
-def edit_json(path: Path, **changes: object) -> None:
-    data = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps({**data, **changes}), "utf-8")
 
 
 def source(folder: Path) -> tuple[Artifact, ...]:

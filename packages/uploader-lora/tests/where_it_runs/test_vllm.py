@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lora_tools import edit_json, save_adapter, step_context
+from json_files import edit_json
+from lora_tools import save_adapter, step_context
 from uploader_lora import read_adapter
 from uploader_lora.save import save
 from uploader_lora.where_it_runs import Described, of_adapter, on_engine

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from merged_tools import Merge, edit_json, save_llama
+from json_files import edit_json
+from merged_tools import Merge, save_llama
 from uploader_merged import open_checkpoint
 from uploader_merged.preflight import check
 

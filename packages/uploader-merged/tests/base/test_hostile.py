@@ -14,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from merged_tools import Merge, edit_json, save_llama
+from json_files import edit_json
+from merged_tools import Merge, save_llama
 from uploader_core.plugin import UploaderError
 from uploader_merged.preflight import check
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from merged_models import SMALL
-from merged_tools import Merge, load_all, same_bits
+from merged_tools import Merge
+from saved_models import load_all, same_bits
 from uploader_merged import open_checkpoint
 
 pytestmark = pytest.mark.bits

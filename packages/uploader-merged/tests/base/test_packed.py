@@ -16,8 +16,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from json_files import edit_json
 from merged_models import save
-from merged_tools import Merge, edit_json, load_all, same_bits, train
+from merged_tools import Merge, train
+from saved_models import load_all, same_bits
 from uploader_core.plugin import SourceError
 from uploader_lora import read_header
 from uploader_merged import open_checkpoint

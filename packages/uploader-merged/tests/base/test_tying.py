@@ -10,14 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from merged_tools import (
-    FUSES_EXPERTS,
-    Merge,
-    load_all,
-    same_bits,
-    save_contradicted,
-    train,
-)
+from merged_tools import FUSES_EXPERTS, Merge, save_contradicted, train
+from saved_models import load_all, same_bits
 from uploader_merged import open_checkpoint
 from uploader_merged.base.tying import FLAG
 from uploader_merged.preflight import check, check_4bit

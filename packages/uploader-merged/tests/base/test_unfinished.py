@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from merged_tools import Merge, load_all, same_bits, save_llama
+from merged_tools import Merge, save_llama
+from saved_models import load_all, same_bits
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
 

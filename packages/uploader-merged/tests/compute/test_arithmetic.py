@@ -14,15 +14,8 @@ import pytest
 import torch
 
 from merged_models import save
-from merged_tools import (
-    FUSES_EXPERTS,
-    Merge,
-    load_all,
-    peft_merged,
-    same_bits,
-    save_llama,
-    train,
-)
+from merged_tools import FUSES_EXPERTS, Merge, peft_merged, save_llama, train
+from saved_models import load_all, same_bits
 from uploader_core.plugin import SourceError
 
 pytestmark = pytest.mark.bits

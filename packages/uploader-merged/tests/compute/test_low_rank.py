@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 import uploader_kernels
 from merged_models import save
-from merged_tools import load_all, same_bits, train
+from merged_tools import train
+from saved_models import load_all, same_bits
 from uploader_core.plugin import SourceError
 from uploader_kernels.library import LEVEL
 from uploader_lora import read_header

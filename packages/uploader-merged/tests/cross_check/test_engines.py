@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from merged_models import save
-from merged_tools import Merge, load_all, needs_fused_experts, same_bits, train
+from merged_tools import Merge, needs_fused_experts, train
+from saved_models import load_all, same_bits
 from uploader_core.plugin import RefusedError
 from uploader_merged.preflight import check
 

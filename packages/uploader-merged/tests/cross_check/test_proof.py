@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from merged_tools import Merge, load_all, train
+from merged_tools import Merge, train
+from saved_models import load_all
 from uploader_core.plugin import IntegrityError, RefusedError, SourceError
 from uploader_lora import StoredTensor
 from uploader_merged import open_checkpoint

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from merged_models import save as save_model
-from merged_tools import checkpoint_artifact, save_llama
+from merged_tools import save_llama
+from saved_models import checkpoint_artifact
 from uploader_core.plugin import (
     IntegrityError,
     OutputFolder,

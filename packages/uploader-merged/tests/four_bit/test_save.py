@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from merged_models import save as save_model
-from merged_tools import FUSES_EXPERTS, Merge, checkpoint_artifact, load_all, same_bits, train
+from merged_tools import FUSES_EXPERTS, Merge, train
+from saved_models import checkpoint_artifact, load_all, same_bits
 from uploader_core.plugin import (
     Artifact,
     OutputFolder,

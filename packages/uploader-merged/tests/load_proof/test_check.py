@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save_file
 
 import load_models
-from merged_tools import edit_json, load_all
+from json_files import edit_json
+from saved_models import load_all
 from uploader_core.plugin import Finding
 from uploader_lora import read_header
 from uploader_merged import open_checkpoint

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import torch
 
+from json_files import edit_json
 from merged_models import save
-from merged_tools import Merge, edit_json, load_all, peft_merged, same_bits, train
+from merged_tools import Merge, peft_merged, train
+from saved_models import load_all, same_bits
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
 

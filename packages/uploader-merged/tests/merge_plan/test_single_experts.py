@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from merged_models import SMALL
-from merged_tools import needs_fused_experts, same_bits, train
+from merged_tools import needs_fused_experts, train
+from saved_models import same_bits
 from uploader_merged import Checkpoint, open_checkpoint
 
 pytestmark = [needs_fused_experts, pytest.mark.bits]

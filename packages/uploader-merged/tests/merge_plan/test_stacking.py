@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from merged_models import save
-from merged_tools import load_all, needs_fused_experts, same_bits, train
+from merged_tools import needs_fused_experts, train
+from saved_models import load_all, same_bits
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from merged_tools import Merge, edit_json, load_all, save_llama
+from json_files import edit_json
+from merged_tools import Merge, save_llama
+from saved_models import load_all
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
 from uploader_merged.merge_plan.task_heads import ENCODERS, GENERIC

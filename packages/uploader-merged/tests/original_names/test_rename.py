@@ -11,14 +11,9 @@ from safetensors.torch import load_file, save_file
 
 import load_models
 import merged_models
-from merged_tools import (
-    Merge,
-    edit_json,
-    load_all,
-    needs_fused_experts,
-    same_bits,
-    train,
-)
+from json_files import edit_json
+from merged_tools import Merge, needs_fused_experts, train
+from saved_models import load_all, same_bits
 from uploader_core.plugin import SourceError
 from uploader_merged import open_checkpoint
 from uploader_merged.original_names.rename import with_original_names

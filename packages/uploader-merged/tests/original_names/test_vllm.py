@@ -13,7 +13,9 @@ import pytest
 
 import merged_models
 import vllm_loading
-from merged_tools import Merge, edit_json, load_all
+from json_files import edit_json
+from merged_tools import Merge
+from saved_models import load_all
 from uploader_lora.where_it_runs import Described
 
 if importlib.util.find_spec("vllm") is None:

@@ -11,7 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from merged_tools import Merge, edit_json, load_all, same_bits, save_llama
+from json_files import edit_json
+from merged_tools import Merge, save_llama
+from saved_models import load_all, same_bits
 from uploader_core.plugin import Size, SourceError, UsageError
 from uploader_merged.preflight import check, estimate
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
@@ -11,8 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from json_files import edit_json
+from saved_models import checkpoint_artifact, load_all
 from uploader_core.plugin import Artifact as Made
 from uploader_core.plugin import OutputFolder, PlanContext, ReleaseInfo, StepContext
 from uploader_merged.settings import Merged16Settings
@@ -97,30 +97,6 @@ def peft_merged(
     return {name: tensor.to(dtype) for name, tensor in merged.state_dict().items()}, merged
 
 
-def load_all(folder: Path) -> dict[str, torch.Tensor]:
-    tensors: dict[str, torch.Tensor] = {}
-    for file in sorted(folder.glob("model*.safetensors")):
-        tensors |= load_file(file)
-    return tensors
-
-
-def same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
-    return (
-        left.dtype == right.dtype
-        and left.shape == right.shape
-        and torch.equal(left.contiguous().view(torch.uint8), right.contiguous().view(torch.uint8))
-    )
-
-
-def checkpoint_artifact(base: Path, adapter: Path | None) -> Made:
-    """The record that the virtual step makes, or core for a full model."""
-    metadata: dict[str, Any] = {
-        "base": str(base),
-        "adapters": [] if adapter is None else [[str(adapter), 1.0]],
-    }
-    return Made(kind="checkpoint", path=base, metadata=metadata)
-
-
 class Merge:
     """Runs the 16-bit step as core does."""
 
@@ -159,8 +135,3 @@ class Merge:
                 on_progress=on_progress,
             )
         )
-
-
-def edit_json(path: Path, **changes: object) -> None:
-    data = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps({**data, **changes}), "utf-8")

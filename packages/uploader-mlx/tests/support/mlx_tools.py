@@ -11,6 +11,8 @@ from typing import Any
 import mlx.core as mx
 
 from compressed_words import put_tokenizer
+from merged_tools import Merge
+from saved_models import checkpoint_artifact
 from uploader_core.plugin import (
     Artifact,
     Finding,
@@ -19,22 +21,12 @@ from uploader_core.plugin import (
     ReleaseInfo,
     StepContext,
 )
-from uploader_merged.settings import Merged16Settings
-from uploader_merged.sixteen_bit.save import save as save_sixteen
 from uploader_mlx.kinds import SIXTEEN
 from uploader_mlx.preflight import check
 from uploader_mlx.save import save
 from uploader_mlx.settings import QuantSettings, Settings
 
 RELEASE = ReleaseInfo(name="tiny", source="adapter")
-
-
-def checkpoint_artifact(base: Path, adapter: Path | None) -> Artifact:
-    """The record that the virtual step makes, or core for a full model."""
-    adapters: list[Any] = [] if adapter is None else [[str(adapter), 1.0]]
-    return Artifact(
-        kind="checkpoint", path=base, metadata={"base": str(base), "adapters": adapters}
-    )
 
 
 def make(
@@ -102,19 +94,7 @@ def findings(
 
 def save_merged(root: Path, base: Path, adapter: Path | None) -> Path:
     """The merged folder with a tokenizer, which mlx-lm asks for."""
-    output = OutputFolder(root / "merged-16bit", root / "scratch" / "merged")
-    save_sixteen(
-        StepContext(
-            step="merged:16bit",
-            inputs=(checkpoint_artifact(base, adapter),),
-            settings=Merged16Settings(),
-            release=RELEASE,
-            output=output,
-            work=root / "scratch" / "merged",
-            produces="merged-16bit",
-        )
-    )
-    return put_tokenizer(root / "merged-16bit")
+    return put_tokenizer(Merge(root)(base, adapter).path)
 
 
 def convert(merged: Path, target: Path, kind: str, **options: Any) -> Path:
