@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from hf_tools import RELEASE, log_in
+from hf_tools import RELEASE
+from hub_login import client_of, logged_in_hub
 from loopback_hub import LoopbackHub
 from uploader_core.plugin import (
     Artifact,
@@ -25,22 +26,13 @@ from uploader_hf.settings import HubSettings
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
-    """A Hub that takes objects above 1 MB in parts; the process is logged in as ``me``."""
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
-    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    with LoopbackHub(tmp_path / "hub", part_size=1 << 20, page_size=3) as server:
-        log_in(server, monkeypatch)
+    with logged_in_hub(tmp_path, monkeypatch) as server:
         yield server
 
 
 @pytest.fixture
 def api(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The unmodified client, logged in as ``me``; it does not find out by itself about Xet."""
-    from huggingface_hub import HfApi, constants
-
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-
-    return HfApi(endpoint=hub.url, token=os.environ["HF_TOKEN"])
+    return client_of(hub, monkeypatch)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hf_tools import log_in
+from hub_login import log_in
 from loopback_hub import Fault, LoopbackHub
 from uploader_core.plugin import Receipt, TemporaryError, UploadFile
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hf_tools import log_in
+from hub_login import log_in
 from loopback_hub import LoopbackHub
 from uploader_core.plugin import IntegrityError, Receipt, UploadFile
 
