@@ -20,6 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from campaigns import seeds
 from fault_tools import publish, uploader
 from make_fine_tune import make_fine_tune
 from saved_models import same_bits
@@ -195,11 +196,7 @@ def differences(merged: Path, root: Path) -> list[str]:
     ]
 
 
-def seeds(count: int, quick: int) -> list[object]:
-    return [pytest.param(n, marks=[] if n < quick else [pytest.mark.slow]) for n in range(count)]
-
-
-@pytest.mark.parametrize("seed", seeds(CASES * 3 // 5, QUICK))
+@pytest.mark.parametrize("seed", seeds(range(CASES * 3 // 5), range(QUICK)))
 def test_damaged_input(seed: int, sharded: Path, calm: Path, tmp_path: Path) -> None:
     chance = random.Random(seed)
     root, release = tmp_path / "in", tmp_path / "release"
@@ -265,7 +262,7 @@ def damaged_file(chance: random.Random, release: Path) -> None:
 RELEASES = (hostile_record, swapped_records, stale_records, damaged_memory, damaged_file)
 
 
-@pytest.mark.parametrize("seed", seeds(CASES * 2 // 5, len(RELEASES) * 2))
+@pytest.mark.parametrize("seed", seeds(range(CASES * 2 // 5), range(len(RELEASES) * 2)))
 def test_damaged_release(seed: int, sharded: Path, calm: Path, tmp_path: Path) -> None:
     chance = random.Random(seed)
     release = tmp_path / "place" / "release"

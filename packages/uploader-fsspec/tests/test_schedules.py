@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from campaigns import figures, seeds
 from stored_model import weights
 from uploader_core.plugin import (
     CleanUpContext,
@@ -32,22 +33,22 @@ DEFAULT = range(3)
 RUNS = 8
 """How often a person would type the command again."""
 
-SEEDS = [pytest.param(n, marks=[pytest.mark.slow] * (n not in DEFAULT)) for n in range(100)]
+SEEDS = seeds(range(100), DEFAULT)
 
 
 @pytest.fixture(scope="module")
 def totals(request: pytest.FixtureRequest) -> Iterator[dict[str, float]]:
     """Figures of the campaign, written at its end."""
-    found = dict.fromkeys(("lines", "broken", "runs", "answered", "size"), 0.0)
-    yield found
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    if found["lines"]:
-        with capture.global_and_fixture_disabled():
-            request.config.get_terminal_writer().line(
-                f"\n{found['lines']:.0f} bad lines, {found['broken']:.0f} connections lost, "
-                f"{found['runs']:.0f} runs; {found['answered'] / 1e6:.1f} MB came for "
-                f"{found['size'] / 1e6:.1f} MB"
-            )
+    with figures(request, ("lines", "broken", "runs", "answered", "size"), said) as found:
+        yield found
+
+
+def said(found: dict[str, float]) -> str:
+    return (
+        f"{found['lines']:.0f} bad lines, {found['broken']:.0f} connections lost, "
+        f"{found['runs']:.0f} runs; {found['answered'] / 1e6:.1f} MB came for "
+        f"{found['size'] / 1e6:.1f} MB"
+    )
 
 
 def until_done(run: Callable[[], T]) -> tuple[T, int]:

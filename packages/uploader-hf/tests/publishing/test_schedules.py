@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from campaigns import seeds, upload_figures
 from hub_login import log_in
 from loopback_hub import Fault, LoopbackHub
 from uploader_core.plugin import Receipt, TemporaryError, UploadFile
@@ -23,11 +23,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:hf_xet.* is deprecated:Deprecati
 
 DEFAULT = (*range(10), 16, 38)  # the last two lose the answer to a completed upload of parts
 THROUGH_XET = range(100, 125)
-
-
-def seeds(all_of_them: range, default: Collection[int]) -> list[Any]:
-    """Mark as slow what is not for every day."""
-    return [pytest.param(n, marks=[pytest.mark.slow] * (n not in default)) for n in all_of_them]
 
 
 PLACES = (
@@ -75,16 +70,8 @@ def schedule(seed: int) -> list[Fault]:
 @pytest.fixture(scope="module")
 def totals(request: pytest.FixtureRequest) -> Iterator[dict[str, float]]:
     """Figures of the campaign, written at its end."""
-    found = dict.fromkeys(("schedules", "faults", "runs", "again", "most", "size"), 0.0)
-    yield found
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    if found["schedules"]:
-        with capture.global_and_fixture_disabled():
-            request.config.get_terminal_writer().line(
-                f"\n{found['schedules']:.0f} schedules, {found['faults']:.0f} faults hit, "
-                f"{found['runs']:.0f} runs; sent again {found['again'] / 1e6:.1f} MB of "
-                f"{found['size'] / 1e6:.1f} MB in all, at most {found['most']:.2f} releases at once"
-            )
+    with upload_figures(request) as found:
+        yield found
 
 
 @pytest.mark.parametrize("seed", seeds(range(100), DEFAULT))

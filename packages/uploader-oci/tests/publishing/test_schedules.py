@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bad_line import BadLine, Fault
+from campaigns import seeds, upload_figures
 from oci_tools import files_of, tags_of
 from uploader_core.plugin import Receipt, TemporaryError, UploadFile
 from uploader_oci.loopback import LoopbackRegistry
@@ -55,21 +56,11 @@ def schedule(seed: int) -> list[Fault]:
 @pytest.fixture(scope="module")
 def totals(request: pytest.FixtureRequest) -> Iterator[dict[str, float]]:
     """Figures of the campaign, written at its end."""
-    found = dict.fromkeys(("schedules", "faults", "runs", "again", "most", "size"), 0.0)
-    yield found
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    if found["schedules"]:
-        with capture.global_and_fixture_disabled():
-            request.config.get_terminal_writer().line(
-                f"\n{found['schedules']:.0f} schedules, {found['faults']:.0f} faults hit, "
-                f"{found['runs']:.0f} runs; sent again {found['again'] / 1e6:.1f} MB of "
-                f"{found['size'] / 1e6:.1f} MB in all, at most {found['most']:.2f} releases at once"
-            )
+    with upload_figures(request) as found:
+        yield found
 
 
-@pytest.mark.parametrize(
-    "seed", [pytest.param(n, marks=[pytest.mark.slow] * (n not in DEFAULT)) for n in range(100)]
-)
+@pytest.mark.parametrize("seed", seeds(range(100), DEFAULT))
 def test_every_schedule_ends_in_one_tag_with_the_right_digest(
     push: Callable[..., Receipt],
     make_files: Callable[..., list[UploadFile]],
