@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,17 +13,10 @@ from typing import Any
 
 import pytest
 
+from release_files import digests
 from uploader_core.plugin import find_strangers
 
 QUANTS = ("--gguf-quants", "F16,Q8_0,Q4_K_M")
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {
-        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and ".uploader" not in p.parts and p.name != "report.html"
-    }
 
 
 def statuses(result: subprocess.CompletedProcess[str]) -> dict[str, str]:

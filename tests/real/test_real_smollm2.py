@@ -11,7 +11,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 
+from uploader_command import Uploader
 from uploader_demo.job import Paths
 from uploader_demo.real import command
 from uploader_demo.real_model import FACTS, KNOWN, weights_file
@@ -41,13 +41,9 @@ def right(answers: Sequence[str]) -> list[bool]:
 
 
 def uploader(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "uploader_core", *(str(a) for a in arguments)],
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
+    command = Uploader(Path.cwd())
+    command.environment["COLUMNS"] = "200"
+    return command(*arguments)
 
 
 @pytest.fixture(scope="session")

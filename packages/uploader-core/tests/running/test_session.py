@@ -14,17 +14,10 @@ from typing import Any
 
 import pytest
 
+from release_files import digests
 from uploader_kit.faults import flip_byte
 
 pytestmark = pytest.mark.usefixtures("notes_plugin")
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {
-        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and ".uploader" not in p.parts and p.name != "report.html"
-    }
 
 
 def test_artifact_lands_in_release_and_manifest(uploader: Any, adapter: Path) -> None:

@@ -10,15 +10,9 @@ from typing import Any
 import pytest
 
 from loopback_hub import LoopbackHub
+from secret_files import SECRETS, sources_with_secrets
 from uploader_core.plugin import Receipt, RefusedError, UploadFile
 from uploader_hf.publishing.check import check
-
-# Put together here, so that no scanner of this repository takes them for real ones.
-SECRETS = {
-    "Hugging Face": "hf" + "_AbCdEfGhIjKlMnOpQrStUvWxYz012345",
-    "GitHub": "ghp" + "_Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0Uv1Wx2",
-    "Slack": "xoxb" + "-123456789012-AbCdEfGhIjKl",
-}
 
 
 def test_upload_stops_before_the_first_byte(
@@ -35,15 +29,7 @@ def test_upload_stops_before_the_first_byte(
 
 @pytest.fixture
 def sources(tmp_path: Path) -> dict[str, Path]:
-    """An adapter and a base with a secret in every file."""
-    folders = {kind: tmp_path / kind for kind in ("adapter", "base")}
-    for folder in folders.values():
-        (folder / "additional_chat_templates").mkdir(parents=True)
-        for name in ("chat_template.jinja", "tokenizer_config.json", "LICENSE", "notes.txt",
-                     ".env", "train.py", "additional_chat_templates/tools.jinja"):  # fmt: skip
-            (folder / name).write_text(f"one\n{SECRETS['GitHub']}\n")
-        (folder / "README.md").write_text(f"# By hand\n\n{SECRETS['Slack']}\n")
-    return folders
+    return sources_with_secrets(tmp_path)
 
 
 def test_preflight_refuses_them(

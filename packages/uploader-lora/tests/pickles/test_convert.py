@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
-import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+
+from uploader_command import Uploader
 
 SAVES = {
     "archive": {},
@@ -22,12 +22,9 @@ SAVES = {
 
 
 def convert(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "uploader_core", "convert-pickle", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **variables},
-    )
+    uploader = Uploader(Path.cwd())
+    uploader.environment |= variables
+    return uploader("convert-pickle", *arguments)
 
 
 def adapter() -> dict[str, torch.Tensor]:

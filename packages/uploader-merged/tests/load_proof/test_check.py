@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 import load_models
 from json_files import edit_json
 from saved_models import load_all
+from uploader_command import Uploader
 from uploader_core.plugin import Finding
 from uploader_lora import read_header
 from uploader_merged import open_checkpoint
@@ -368,12 +369,9 @@ def test_memory_that_was_damaged_costs_a_proof(
     assert check.outcome_of(sound) == first
 
 
-def uploader(*arguments: object) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "uploader_core", *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, encoding="utf-8")
-
-
-def test_run_is_refused_before_a_byte_is_written(llama: Path, tmp_path: Path) -> None:
+def test_run_is_refused_before_a_byte_is_written(
+    llama: Path, tmp_path: Path, uploader: Uploader
+) -> None:
     folder = tmp_path / "model"
     shutil.copytree(llama, folder)
     tensors = {n: t for n, t in load_all(llama).items() if "layers.1.mlp" not in n}
@@ -387,7 +385,9 @@ def test_run_is_refused_before_a_byte_is_written(llama: Path, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
-def test_adapter_on_a_base_that_is_not_complete(llama: Path, adapter: Path, tmp_path: Path) -> None:
+def test_adapter_on_a_base_that_is_not_complete(
+    llama: Path, adapter: Path, tmp_path: Path, uploader: Uploader
+) -> None:
     base = tmp_path / "base"
     shutil.copytree(llama, base)
     edit_json(base / "config.json", num_hidden_layers=3)
