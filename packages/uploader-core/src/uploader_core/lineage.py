@@ -27,7 +27,7 @@ from uploader_core.lineage_keys import (
     is_dataset,
 )
 from uploader_core.redact import Redactor
-from uploader_core.untrusted_json import LARGEST_STATE, read_json, read_text
+from uploader_core.untrusted_json import read_object, read_text
 
 NAME = "training_lineage.json"
 STATE = "trainer_state.json"
@@ -127,10 +127,10 @@ def read_lineage(sources: Mapping[str, Path]) -> Lineage:
     folder = _trained(sources)
     if folder is None:
         return Lineage()
-    config = _mapping(folder / "adapter_config.json")
-    told = _mapping(folder / NAME)
+    config = read_object(folder / "adapter_config.json")
+    told = read_object(folder / NAME)
     place = _state_file(folder)
-    state = {} if place is None else _mapping(place)
+    state = {} if place is None else read_object(place)
     beside = _trainers_card(folder)
     cards = [read_card(folder), *([] if beside is None else [_text(beside)])]
     raw = [*_texts(config), *_texts(told), *_texts(state), *cards]
@@ -303,7 +303,7 @@ def _state_file(folder: Path | None) -> Path | None:
         ]
         if (final := place / STATE).is_file():
             # Written after the last checkpoint: it has the mean loss and the time as well.
-            steps = _mapping(final).get("global_step")
+            steps = read_object(final).get("global_step")
             found.append((steps if isinstance(steps, int) else 0, True, final))
         if found:
             return max(found)[2]
@@ -317,14 +317,6 @@ def _trainers_card(folder: Path | None) -> Path | None:
         return None
     text = _text(path)
     return path if any(mark in text for mark in _BY_A_TRAINER) else None
-
-
-def _mapping(path: Path) -> Mapping[str, Any]:
-    try:
-        data = read_json(path, most=LARGEST_STATE)
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 def _text(path: Path) -> str:

@@ -83,6 +83,18 @@ def read_json(path: Path, *, most: int = LARGEST) -> Any:
     return parse_json(read_text(path, most=most))
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object in a file that is no larger than :data:`LARGEST_STATE`.
+
+    What cannot be read, or is no object, says nothing: it is empty.
+    """
+    try:
+        data = read_json(path, most=LARGEST_STATE)
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):

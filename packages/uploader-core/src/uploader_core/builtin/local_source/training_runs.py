@@ -13,7 +13,7 @@ from typing import Any
 from uploader_core.builtin.local_source.folder_files import has_weights
 from uploader_core.lineage import NAME as FILE
 from uploader_core.lineage import STATE
-from uploader_core.untrusted_json import LARGEST_STATE, read_json
+from uploader_core.untrusted_json import read_object
 
 DEPTH = 5
 """Folders below the given one that are looked into."""
@@ -122,10 +122,10 @@ def _models(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _read(model: Path) -> TrainingRun:
-    lineage = _json(model / FILE) or _json(model.parent / FILE)
+    lineage = read_object(model / FILE) or read_object(model.parent / FILE)
     results = lineage.get("results")
     results = results if isinstance(results, dict) else {}
-    config = _json(model / "adapter_config.json")
+    config = read_object(model / "adapter_config.json")
     base = str(config.get("base_model_name_or_path") or lineage.get("base_model") or "")
     state = _state(model)
     losses = [row["loss"] for row in state.get("log_history") or [] if "loss" in row]
@@ -147,7 +147,7 @@ def _state(model: Path) -> dict[str, Any]:
         (p for p in model.parent.glob("checkpoint-*") if _CHECKPOINT.fullmatch(p.name)), key=_rank
     )
     for folder in (model, model.parent, *reversed(checkpoints)):
-        state = _json(folder / STATE)
+        state = read_object(folder / STATE)
         if state:
             return state
     return {}
@@ -158,12 +158,3 @@ def _finished(lineage: dict[str, Any], model: Path) -> float:
         return datetime.fromisoformat(str(lineage["finished_at"])).timestamp()
     except (KeyError, ValueError):
         return max((p.stat().st_mtime for p in model.glob("*.safetensors")), default=0.0)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """Read an object; what cannot be read says nothing."""
-    try:
-        data = read_json(path, most=LARGEST_STATE)
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
