@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,19 @@ def test_release_of_several_workers_is_that_of_one(
     assert made.returncode == 0, made.stderr
     assert digests(release) == undivided
     assert verify_folder(release).problems == ()
+
+
+@pytest.mark.slow
+def test_kinds_are_measured_side_by_side(fine_tune: Path, uploader: Any, tmp_path: Path) -> None:
+    release = tmp_path / "tiny"
+    made = uploader("run", fine_tune, "--plugins", "compressed", "--name", "tiny", "--yes",
+                    "--compressed-kinds", "fp8-dynamic,w4a16", "--compressed-measure-contexts", "2",
+                    "--measure", "--jobs", "2", "--output", release)  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    lines = (release / ".uploader" / "events.jsonl").read_text("utf-8").splitlines()
+    seen = [
+        event["type"]
+        for event in map(json.loads, lines)
+        if "fidelity@" in event["step"] and event["type"] in ("step_started", "step_done")
+    ]
+    assert seen == ["step_started", "step_started", "step_done", "step_done"]
