@@ -58,7 +58,7 @@ def compare(
 
     Returns:
         ``context_length``, and ``speeds`` of the reference and of each of the models: ``seconds``
-        and ``tokens`` of contexts, ``generation_tokens_per_second``. None where it is not timed.
+        and ``tokens`` of contexts, ``generation_tokens_per_second``; nothing where it is not timed.
 
     Raises:
         RefusedError: The text is too short, or the model has no next token.
