@@ -113,7 +113,8 @@ def _refused() -> RefusedError:
         f"the chat template takes llama.cpp more than {SECONDS} s for one conversation",
         owner=f"the chat template with {library.version()}",
         safe="it was ended, and nothing of it is uploaded",
-        next="take the chat template that the model was trained with, such as that of its base",
+        next="take the chat template that the model was trained with, such as that of its base;"
+        " where that is it and the machine is slow, add --no-gguf-template-check",
     )
 
 
