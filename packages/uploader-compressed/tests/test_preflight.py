@@ -71,7 +71,7 @@ def test_experts_of_llama_4_in_16_bits_are_single_all_the_same(tmp_path: Path) -
     assert not any(info.values())
 
 
-@pytest.mark.parametrize("method", ["compressed-tensors", "gptq", "awq", "bitsandbytes"])
+@pytest.mark.parametrize("method", ["compressed-tensors", "hqq", "torchao", "bitnet"])
 def test_a_base_that_is_quantised_already(llama: Path, tmp_path: Path, method: str) -> None:
     base = Path(shutil.copytree(llama, tmp_path / "base"))
     config = json.loads((base / "config.json").read_text("utf-8"))

@@ -37,16 +37,16 @@ def written(place: Path) -> list[Path]:
     ("config", "what", "advice"),
     [
         pytest.param(
-            {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}},
-            "bitsandbytes",
+            {"quantization_config": {"quant_method": "torchao", "load_in_8bit": True}},
+            "torchao",
             "--base",
-            id="bnb-8bit",
+            id="torchao",
         ),
         pytest.param(
-            {"quantization_config": {"quant_method": "gptq", "bits": 4}},
-            "gptq",
+            {"quantization_config": {"quant_method": "hqq", "bits": 4}},
+            "hqq",
             "--base",
-            id="gptq",
+            id="hqq",
         ),
         pytest.param(
             {"architectures": ["SomethingNewForCausalLM"]},

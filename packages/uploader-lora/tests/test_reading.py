@@ -314,3 +314,47 @@ def test_an_empty_adapter_beside_zero3_shards_says_where_the_weights_are(tmp_pat
     with pytest.raises(SourceError, match="DeepSpeed's shards lie beside it") as caught:
         read_adapter(folder)
     assert "zero_to_fp32.py" in str(caught.value.next)
+
+
+WRAPPED = {
+    "base_model.model.": "_orig_mod.base_model.model.",
+    "base_model.model.model.": "base_model.model._orig_mod.model.",
+    "base_model": "module.base_model",
+    ".self_attn.": "._fsdp_wrapped_module._checkpoint_wrapped_module.self_attn.",
+}
+
+
+@pytest.mark.parametrize(("old", "new"), WRAPPED.items(), ids=WRAPPED.values())
+def test_names_that_a_wrapper_changed_mean_what_they_did(old: str, new: str, adapter: Path) -> None:
+    """torch.compile, DDP, FSDP and checkpointing leave their names where a script saves itself."""
+    plain = read_adapter(adapter)
+    rename(adapter, old, new)
+    wrapped = read_adapter(adapter)
+    assert [u.module for u in wrapped.updates] == [u.module for u in plain.updates]
+    assert wrapped.unwrapped
+    assert not plain.unwrapped
+
+
+def test_flag_of_the_first_peft_says_nothing_of_the_weights(adapter: Path) -> None:
+    edit_json(adapter / "adapter_config.json", merge_weights=True, enable_lora=None)
+    assert read_adapter(adapter).updates
+
+
+@pytest.mark.parametrize(
+    ("task", "loader"),
+    [
+        ("CAUSAL_LM", "AutoPeftModelForCausalLM"),
+        ("SEQ_CLS", "AutoPeftModelForSequenceClassification"),
+        (None, "AutoPeftModel"),
+    ],
+)
+def test_other_types_are_merged_with_the_head_of_their_task(
+    task: str | None, loader: str, adapter: Path
+) -> None:
+    import peft
+
+    edit_json(adapter / "adapter_config.json", peft_type="IA3", task_type=task)
+    with pytest.raises(SourceError, match="IA3") as caught:
+        read_adapter(adapter)
+    assert f"import {loader} as M" in str(caught.value.next)
+    assert hasattr(peft, loader)

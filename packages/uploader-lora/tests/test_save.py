@@ -192,3 +192,22 @@ def test_card_serves_the_adapter_with_the_option_that_it_needs(
         text = section(replace(context, inputs=(artifact,)))
         assert f"vllm serve a/tiny --enable-lora{option} --lora-modules " in text
         assert "| vLLM 0." in text
+
+
+def test_names_that_peft_does_not_find_are_mended_as_the_error_says(adapter: Path) -> None:
+    """PEFT loads such a file without any of its tensors, and says so in one warning."""
+    import shlex
+    import subprocess
+    import sys
+
+    from safetensors.torch import load_file, save_file
+
+    file = adapter / "adapter_model.safetensors"
+    tensors = load_file(file)
+    save_file({f"_orig_mod.{name}": value for name, value in tensors.items()}, file)
+    found = [f for f in check(plan_context(adapter)) if f.level == "error"]
+    assert "_orig_mod. of torch.compile" in found[0].what
+    command = shlex.split(str(found[0].next).partition("; merged formats")[0])
+    subprocess.run([sys.executable, *command[1:]], check=True)
+    assert load_file(file).keys() == tensors.keys()
+    assert not [f for f in check(plan_context(adapter)) if f.level == "error"]

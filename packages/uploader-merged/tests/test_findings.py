@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from merged_tools import LLAMA, Merge, save_llama
+from merged_tools import LLAMA, Merge, edit_json, save_llama
 from uploader_core.plugin import Artifact, PlanContext, ReleaseInfo, SourceError
 from uploader_lora import trained_positions
 from uploader_lora.save import check as check_lora
@@ -110,3 +112,51 @@ def test_same_positions_under_the_names_of_both_transformers(
     config = {"model_type": "x", "max_position_embeddings": 99, **after}
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert trained_positions(tmp_path, {"model_type": "x", **before}) is None
+
+
+def said(base: Path, adapter: Path) -> list[tuple[str, str]]:
+    found = checkpoint_findings(
+        open_checkpoint(base, adapter), planned("checkpoint", adapter, base)
+    )
+    return [(finding.level, finding.what) for finding in found]
+
+
+def copy_of(adapter: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(adapter, folder))
+
+
+def test_loftq_is_merged_into_what_it_quantised(llama: Path, adapter: Path, tmp_path: Path) -> None:
+    tuned = copy_of(adapter, tmp_path / "adapter")
+    assert not [what for _, what in said(llama, tuned) if "LoftQ" in what]
+    edit_json(tuned / "adapter_config.json", init_lora_weights="loftq")
+    assert [level for level, what in said(llama, tuned) if "LoftQ" in what] == ["warning"]
+
+
+def test_layer_that_the_adapter_lost_stops_the_plan(
+    llama: Path, adapter: Path, tmp_path: Path
+) -> None:
+    tuned = copy_of(adapter, tmp_path / "adapter")
+    file = tuned / "adapter_model.safetensors"
+    save_file({k: v for k, v in load_file(file).items() if "layers.1." not in k}, file)
+    errors = [what for level, what in said(llama, tuned) if level == "error"]
+    assert "every layer of model.layers" in errors[0]
+
+
+def test_what_wrappers_left_in_the_names_is_said(
+    llama: Path, adapter: Path, tmp_path: Path
+) -> None:
+    tuned = copy_of(adapter, tmp_path / "adapter")
+    file = tuned / "adapter_model.safetensors"
+    save_file({f"_orig_mod.{name}": tensor for name, tensor in load_file(file).items()}, file)
+    assert [level for level, what in said(llama, tuned) if "torch.compile" in what] == ["note"]
+
+
+def test_window_of_the_training_is_not_the_base_s(
+    llama: Path, adapter: Path, tmp_path: Path
+) -> None:
+    tuned = copy_of(adapter, tmp_path / "adapter")
+    config = json.loads((llama / "config.json").read_text())
+    (tuned / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 0.5}))
+    assert [level for level, what in said(llama, tuned) if "rms_norm_eps 0.5" in what] == [
+        "warning"
+    ]

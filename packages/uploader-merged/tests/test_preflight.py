@@ -80,11 +80,11 @@ def test_base_of_pickles(base: Path, mine: Path) -> None:
 
 @pytest.mark.parametrize("place", [[], ["text_config"], ["thinker_config", "text_config"]])
 def test_quantised_base_wherever_it_says_so(base: Path, mine: Path, place: list[str]) -> None:
-    entry: dict[str, Any] = {"quantization_config": {"quant_method": "gptq"}}
+    entry: dict[str, Any] = {"quantization_config": {"quant_method": "compressed-tensors"}}
     for key in reversed(place):
         entry = {key: entry}
     edit_json(base / "config.json", **entry)
-    assert "--base" in str(refuse(base, mine, "gptq").next)
+    assert "--base" in str(refuse(base, mine, "compressed-tensors").next)
 
 
 def test_name_that_could_be_two(base: Path, mine: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_tower_that_was_trained_is_not_left_behind(tmp_path: Path) -> None:
 
 
 def test_a_base_that_is_quantised_already(llama: Path, tmp_path: Path) -> None:
-    config = {"quantization_config": {"quant_method": "gptq"}}
+    config = {"quantization_config": {"quant_method": "hqq"}}
     with pytest.raises(SourceError, match="quantised"):
         findings(configured(llama, tmp_path / "base", **config), "4bit")
 

@@ -100,6 +100,7 @@ class Adapter:
         unstored: Entries of ``modules_to_save`` of which the file holds nothing. That is right
             where the model has no such module: PEFT lists two heads for each classifier, and a
             model has one of them.
+        unwrapped: What was taken off the names of the file (``_orig_mod. of torch.compile``).
     """
 
     folder: Path
@@ -111,3 +112,4 @@ class Adapter:
     tensors: Mapping[str, StoredTensor]
     weight: float = 1.0
     unstored: tuple[str, ...] = ()
+    unwrapped: tuple[str, ...] = ()

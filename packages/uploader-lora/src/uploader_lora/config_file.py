@@ -11,6 +11,16 @@ from uploader_lora.config import AdapterConfig
 from uploader_lora.config_flags import NOT_MERGED, READ, REFUSED, TRAINING_ONLY, is_off
 from uploader_lora.stored import read_json
 
+_LOADERS = {
+    "CAUSAL_LM": "AutoPeftModelForCausalLM",
+    "SEQ_2_SEQ_LM": "AutoPeftModelForSeq2SeqLM",
+    "SEQ_CLS": "AutoPeftModelForSequenceClassification",
+    "TOKEN_CLS": "AutoPeftModelForTokenClassification",
+    "QUESTION_ANS": "AutoPeftModelForQuestionAnswering",
+    "FEATURE_EXTRACTION": "AutoPeftModelForFeatureExtraction",
+}
+"""Classes of PEFT that load base and adapter with the head of the task."""
+
 _MERGE_IT = (
     "merge it with the tool that trained it, and release the merged folder instead: "
     "uploader run MERGED_FOLDER"
@@ -194,8 +204,9 @@ class _Parser:
             following = f"it has no place in a model's own weights; hf upload USER/NAME {folder} "
             following += "sends it as it is, and PEFT loads it from there"
         else:
+            loader = _LOADERS.get(str(self._raw.get("task_type")), "AutoPeftModel")
             following = (
-                'merge it with PEFT: python -c "from peft import AutoPeftModelForCausalLM as M; '
+                f'merge it with PEFT: python -c "from peft import {loader} as M; '
                 f"M.from_pretrained({folder!r}).merge_and_unload().save_pretrained({_merged(folder)!r})"
                 f'", copy the tokenizer there, then: uploader run {_merged(folder)}'
             )

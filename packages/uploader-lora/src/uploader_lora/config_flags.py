@@ -45,6 +45,7 @@ TRAINING_ONLY = {
     "lora_dropout",
     "lora_ga_config",
     "megatron_core",
+    "merge_weights",
     "modules_to_tie",
     "qalora_group_size",
     "runtime_config",

@@ -3,7 +3,7 @@
 ``base_model.model.<module path>.<what>[.<adapter name>][.weight]``. PEFT leaves the adapter's name
 out when it saves; files that still contain it are read as well. ``.base_layer`` segments say how
 deep a module is wrapped: none for a plain layer, one for each further parameter of the same module
-with ``target_parameters``.
+with ``target_parameters``. What a wrapper around the model left in the names is taken off first.
 """
 
 from __future__ import annotations
@@ -13,6 +13,17 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 PREFIX = "base_model.model."
+
+WRAPPERS = {
+    "_orig_mod": "torch.compile",
+    "_fsdp_wrapped_module": "FSDP",
+    "_fpw_module": "FSDP",
+    "_checkpoint_wrapped_module": "activation checkpointing",
+}
+"""Segments that no model has of its own, wherever they stand, and whose they are."""
+
+WRAPPED_WHOLE = {"module.": "DDP or DeepSpeed", "_forward_module.": "Lightning"}
+"""What is in front of every name where the module around the model was saved, and whose it is."""
 
 Part = Literal[
     "lora_A",
@@ -71,6 +82,21 @@ class Key:
     depth: int = 0
     parameter: str = ""
     adapter: str | None = None
+
+
+def unwrapped(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return a key as PEFT writes it, and what wrappers were taken off (``_orig_mod.``).
+
+    PEFT itself takes nothing off, and loads no tensor of such a file: the adapter does nothing then
+    (https://github.com/MakazhanAlpamys/Soup/issues/335).
+    """
+    plain = ".".join(segment for segment in name.split(".") if segment not in WRAPPERS)
+    found = [f"{segment}." for segment in WRAPPERS if segment in name.split(".")]
+    for prefix in WRAPPED_WHOLE:
+        if plain.startswith(prefix + PREFIX):
+            plain = plain.removeprefix(prefix)
+            found.append(prefix)
+    return plain, tuple(found)
 
 
 def parse_key(name: str) -> Key | None:

@@ -14,7 +14,8 @@ from typing import Any
 
 from uploader_lora.stored import read_json
 
-_KEYS = ("rope_parameters", "rope_scaling", "rope_theta", "max_position_embeddings")
+KEYS = ("rope_parameters", "rope_scaling", "rope_theta", "max_position_embeddings")
+"""Keys of ``config.json`` that are about positions."""
 # transformers 5 writes the other name of each, and calls mrope's type the default.
 _TYPES = {"su": "longrope", "mrope": "default"}
 
@@ -45,7 +46,7 @@ def trained_positions(adapter: Path, base: Mapping[str, Any]) -> Mapping[str, An
     trained, before = _rope(theirs), _rope(ours)
     if all(trained[key] == before[key] for key in trained.keys() & before.keys()):
         return None
-    return {key: theirs[key] for key in _KEYS if theirs.get(key) is not None}
+    return {key: theirs[key] for key in KEYS if theirs.get(key) is not None}
 
 
 def with_positions(config: Mapping[str, Any], positions: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def with_positions(config: Mapping[str, Any], positions: Mapping[str, Any]) -> d
     text = config.get("text_config")
     if isinstance(text, dict):
         return {**config, "text_config": with_positions(text, positions)}
-    kept = {key: value for key, value in config.items() if key not in _KEYS}
+    kept = {key: value for key, value in config.items() if key not in KEYS}
     return {**kept, **positions}
 
 

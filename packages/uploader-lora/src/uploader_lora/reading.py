@@ -15,7 +15,15 @@ from uploader_core.plugin import SourceError, StoredTensor
 from uploader_lora.adapter import Adapter, FullTensor, LoraUpdate, TokenRows
 from uploader_lora.config import AdapterConfig
 from uploader_lora.config_file import read_config
-from uploader_lora.keys import PREFIX, Key, Part, parse_key
+from uploader_lora.keys import (
+    PREFIX,
+    WRAPPED_WHOLE,
+    WRAPPERS,
+    Key,
+    Part,
+    parse_key,
+    unwrapped,
+)
 from uploader_lora.stored import has_weights, read_stored, same_content
 from uploader_lora.targets import ends_with, has_rows, is_saved, means_head
 
@@ -95,6 +103,7 @@ class _Builder:
 
     def build(self) -> Adapter:
         names: set[str | None] = set()
+        wrappers: dict[str, str] = {}
         empty = [name for name, tensor in self._tensors.items() if 0 in tensor.shape]
         if empty:
             shape = list(self._tensors[empty[0]].shape)
@@ -104,7 +113,10 @@ class _Builder:
                 _GATHER,
             )
         for name, tensor in self._tensors.items():
-            key = parse_key(name)
+            plain, around = unwrapped(name)
+            for part in around:
+                wrappers[part] = WRAPPED_WHOLE.get(part) or WRAPPERS[part.rstrip(".")]
+            key = parse_key(plain)
             if key is None:
                 self._refuse(
                     f"the tensor {name!r} is none that PEFT's LoRA writes"
@@ -143,6 +155,7 @@ class _Builder:
                     if not any(is_saved(full.module, name) for full in self._full)
                 )
             ),
+            unwrapped=tuple(f"{prefix} of {whose}" for prefix, whose in wrappers.items()),
         )
 
     def _place(self, key: Key, tensor: StoredTensor) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from uploader_core.plugin import (
     Artifact,
@@ -25,14 +26,23 @@ from uploader_lora import unread
 from uploader_lora.adapter import Adapter
 from uploader_lora.companions import check_inside, companion_files, companion_role
 from uploader_lora.config import AdapterConfig
+from uploader_lora.finite import refuse_not_finite
+from uploader_lora.lost import lost_findings
 from uploader_lora.modules import module_findings
-from uploader_lora.positions import describe_positions, trained_positions, with_positions
+from uploader_lora.positions import (
+    describe_positions,
+    text_part,
+    trained_positions,
+    with_positions,
+)
 from uploader_lora.private_paths import is_local_path, published_texts
 from uploader_lora.reading import CONFIG, STEM, read_adapter
+from uploader_lora.siblings import sibling_findings
 from uploader_lora.stored import has_weights, read_json, read_stored, weight_files
 from uploader_lora.targets import TASK_HEADS, is_saved
 from uploader_lora.task import adapter_task
 from uploader_lora.templates import check_templates
+from uploader_lora.trained_config import config_findings
 from uploader_lora.where_it_runs import Described, of_adapter, planned, recorded
 
 
@@ -40,6 +50,7 @@ def save(context: StepContext) -> Artifact:
     """Copy the adapter into the release."""
     folder = context.input("adapter").path
     adapter = read_adapter(folder)
+    refuse_not_finite(adapter.tensors.values())
     files = _files(folder, context.release.leave_behind)
     texts = changed_texts(folder, adapter.config, context.release)
     total = sum(path.stat().st_size for path, _ in files.values())
@@ -68,8 +79,10 @@ def check(context: PlanContext) -> Iterator[Finding]:
             what=f"{', '.join(along)} goes with the adapter; PEFT does not read it",
             next=f"--leave-behind {','.join(along)}",
         )
+    yield from _wrapped(adapter)
+    yield from sibling_findings(folder)
     yield from _unstored(adapter, context.sources.get("base"))
-    yield from _positions(folder, context.sources.get("base"))
+    yield from _against_base(adapter, context.sources.get("base"))
     yield from check_templates(companion_files(folder))
     yield from module_findings(companion_files(folder), (folder,))
     yield from _not_served(adapter, context.sources.get("base"))
@@ -107,12 +120,38 @@ def _not_served(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
     yield from planned("lora", verdicts, adapter_task(adapter.folder, base))
 
 
-def _positions(folder: Path, base: Path | None) -> Iterator[Finding]:
-    """Say that PEFT will load the adapter on positions that it was not trained with."""
+def _wrapped(adapter: Adapter) -> Iterator[Finding]:
+    """Refuse names that PEFT finds no module for, so that it loads an adapter without effect."""
+    if adapter.unwrapped:
+        file = adapter.folder / f"{STEM}.safetensors"
+        parts = [word.partition(" ")[0] for word in adapter.unwrapped]
+        plain = "k" + "".join(f".replace({part!r}, '')" for part in parts)
+        yield Finding(
+            level="error",
+            what=f"the names of the tensors have {', '.join(adapter.unwrapped)} in them, and PEFT "
+            "loads such an adapter without any of its tensors",
+            next='python -c "from safetensors.torch import load_file, save_file; '
+            f"f = {str(file)!r}; save_file({{{plain}: v for k, v in load_file(f).items()}}, f, "
+            "{'format': 'pt'})\"; merged formats are right without: --plugins merged",
+        )
+
+
+def _against_base(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
+    """Say what does not fit the base that the adapter is for, where that is here."""
     file = None if base is None else base / "config.json"
-    if file is None or not file.is_file():
+    if base is None or file is None or not file.is_file():
         return
     before = read_json(file)
+    yield from _positions(adapter.folder, before)
+    yield from config_findings(adapter.folder, before)
+    if has_weights(base, "model"):
+        layers = text_part(before).get("num_hidden_layers")
+        names = read_stored(base, "model")
+        yield from lost_findings(adapter, names, layers if isinstance(layers, int) else None)
+
+
+def _positions(folder: Path, before: Mapping[str, Any]) -> Iterator[Finding]:
+    """Say that PEFT will load the adapter on positions that it was not trained with."""
     positions = trained_positions(folder, before)
     if positions is not None:
         trained = describe_positions(with_positions(before, positions))

@@ -122,7 +122,8 @@ class Checkpoint:
     @property
     def config_changed(self) -> bool:
         """Whether :attr:`config` differs from the base's file."""
-        return self._base.quantised is not None or self.config != self._base.config
+        base = self._base
+        return bool(base.quantised or base.widened) or self.config != base.config
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from uploader_core.plugin import Finding, PlanContext, tokenizer_templates
 from uploader_lora import describe_positions, read_json
 from uploader_lora.companions import companion_files
+from uploader_lora.lost import lost_findings
+from uploader_lora.positions import text_part
+from uploader_lora.siblings import sibling_findings
+from uploader_lora.trained_config import config_findings
 from uploader_lora.unread import refusals, unfetched_of, unread_in
 from uploader_merged.base.stops import GENERATION, MAX_GENERATION, out_of_range, silent_end
 from uploader_merged.base.storage import is_narrower
@@ -25,6 +29,7 @@ def checkpoint_findings(checkpoint: Checkpoint, context: PlanContext) -> Iterato
         context: Of the check.
     """
     yield from _unread(checkpoint, context)
+    yield from _training(checkpoint)
     yield from _tying(checkpoint)
     yield from _storage(checkpoint)
     yield from _positions(checkpoint)
@@ -42,6 +47,32 @@ def _unread(checkpoint: Checkpoint, context: PlanContext) -> Iterator[Finding]:
         found = [unread_in(folder, "adapter_model", unfetched) for folder in folders]
         files = tuple(dict.fromkeys(name for names in found for name in names))
     yield from refusals(context, files, adapter=folders[-1] if folders else None)
+
+
+def _training(checkpoint: Checkpoint) -> Iterator[Finding]:
+    """Say what the folders of the training tell of another model than what is released."""
+    base = checkpoint.base
+    for adapter in checkpoint.adapters:
+        yield from sibling_findings(adapter.folder)
+        yield from config_findings(adapter.folder, base.config)
+        layers = text_part(base.config).get("num_hidden_layers")
+        yield from lost_findings(adapter, base.tensors, layers if isinstance(layers, int) else None)
+        if adapter.unwrapped:
+            yield Finding(
+                level="note",
+                what="the names in the adapter have "
+                f"{', '.join(adapter.unwrapped)} in them, which is taken off",
+            )
+        if adapter.config.raw.get("init_lora_weights") == "loftq" and base.quantised is None:
+            yield Finding(
+                level="warning",
+                what="the adapter was initialised by LoftQ, which trains it on quantised weights "
+                "and lets it make up for what they lost; this base is not quantised, so the sum is "
+                "not what was trained",
+                next="--base FOLDER with the weights that LoftQ left as the base",
+            )
+    if not checkpoint.adapters:
+        yield from sibling_findings(base.folder)
 
 
 def _tying(checkpoint: Checkpoint) -> Iterator[Finding]:
@@ -65,8 +96,14 @@ def _tying(checkpoint: Checkpoint) -> Iterator[Finding]:
 
 
 def _storage(checkpoint: Checkpoint) -> Iterator[Finding]:
-    """Say that a type which does not hold the weights is not written beside them."""
+    """Say what config.json says of the stored types that is not so, and is written otherwise."""
     base = checkpoint.base
+    if base.widened is not None:
+        yield Finding(
+            level="note",
+            what=f"config.json says that the model is quantised ({base.widened}), and all tensors "
+            "are stored in 16 bits or more; quantization_config is left out",
+        )
     if is_narrower(base.config, base.tensors):
         yield Finding(
             level="note",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from merged_models import SMALL
 from merged_tools import Merge
@@ -139,3 +140,51 @@ def test_model_of_several_parts(kind: str, tmp_path: Path, merge: Merge) -> None
     touched = open_checkpoint(base, adapter).touched
     assert any("vision" in n or "visual" in n for n in touched)
     assert any("language_model" in n or "model.layers" in n for n in touched)
+
+
+def rename(adapter: Path, *pairs: tuple[str, str]) -> None:
+    file = adapter / "adapter_model.safetensors"
+    tensors = load_file(file)
+    for old, new in pairs:
+        tensors = {name.replace(old, new): tensor for name, tensor in tensors.items()}
+    save_file(tensors, file)
+
+
+def test_names_of_a_tower_before_transformers_5(tmp_path: Path) -> None:
+    """Adapters of LLaVA and Gemma 3 from before have a module more around the tower's layers."""
+    from transformers import AutoModelForImageTextToText
+
+    base = tmp_path / "base"
+    vision_language("llava").to(torch.bfloat16).save_pretrained(base)
+    model = AutoModelForImageTextToText.from_pretrained(base)
+    adapter = adapted(model, tmp_path / "adapter", target_modules=r".*(q_proj|fc1|linear_1)")
+    touched = open_checkpoint(base, adapter).touched
+    rename(
+        adapter,
+        ("model.model.language_model.", "model.language_model.model."),
+        ("model.model.multi_modal_projector.", "model.multi_modal_projector."),
+        ("model.model.vision_tower.", "model.vision_tower."),
+    )
+    names = load_file(adapter / "adapter_model.safetensors")
+    if not any("vision_tower.vision_model" in name for name in names):
+        rename(adapter, ("vision_tower.", "vision_tower.vision_model."))
+    assert open_checkpoint(base, adapter).touched == touched
+
+
+@pytest.mark.parametrize("on_disk", ["BertForMaskedLM", "BertModel"])
+def test_encoder_in_the_files_of_a_model_with_a_head(
+    on_disk: str, tmp_path: Path, merge: Merge
+) -> None:
+    """AutoModel knows no ``bert.`` in front, which the files of bert-base have."""
+    import transformers as t
+
+    torch.manual_seed(1)
+    base, small = tmp_path / "base", {k: v for k, v in SMALL.items() if "key_value" not in k}
+    getattr(t, on_disk)(t.BertConfig(**small)).to(torch.bfloat16).save_pretrained(base)
+    flags: dict[str, Any] = {"target_modules": ["query"], "task_type": "FEATURE_EXTRACTION"}
+    adapter = adapted(t.AutoModel.from_pretrained(base), tmp_path / "adapter", **flags)
+    reference = peft_merged(t.AutoModel.from_pretrained(base), adapter, torch.float32)
+    ours = t.AutoModel.from_pretrained(merge(base, adapter).path, dtype="auto").state_dict()
+    queries = [name for name in ours if "query.weight" in name]
+    assert queries
+    assert all(same_bits(ours[n], reference[n].to(ours[n].dtype)) for n in queries)

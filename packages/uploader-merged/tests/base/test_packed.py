@@ -225,3 +225,41 @@ def test_forms_that_are_not_known(method: str, wide: Path, tmp_path: Path) -> No
 )
 def test_name_of_the_16_bit_model(name: str, original: str | None) -> None:
     assert original_name(name) == original
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"quant_method": "bitsandbytes", "load_in_4bit": True},
+        {"quant_method": "bitsandbytes", "load_in_8bit": True},
+        {"quant_method": "gptq", "bits": 4},
+        {"quant_method": "mxfp4"},
+    ],
+    ids=str,
+)
+def test_configuration_that_stayed_behind_when_the_weights_were_widened(
+    said: dict[str, Any], wide: Path, tmp_path: Path, merge: Merge
+) -> None:
+    """``model.dequantize()`` leaves it, and transformers takes the weights for packed ones."""
+    import shutil
+
+    base = Path(shutil.copytree(wide, tmp_path / "base"))
+    edit_json(base / "config.json", quantization_config=said)
+    assert any(
+        "quantization_config is left out" in finding.what
+        for finding in check(merge.plan(base, None))
+    )
+    made = merge(base, None)
+    assert "quantization_config" not in json.loads((made.path / "config.json").read_text())
+    ours, theirs = load_all(made.path), load_all(wide)
+    assert all(same_bits(ours[name], theirs[name]) for name in theirs)
+
+
+def test_method_that_still_computes_with_wide_weights(wide: Path, tmp_path: Path) -> None:
+    """BitNet's master weights are rounded whenever they are used."""
+    import shutil
+
+    base = Path(shutil.copytree(wide, tmp_path / "base"))
+    edit_json(base / "config.json", quantization_config={"quant_method": "bitnet"})
+    with pytest.raises(SourceError, match="bitnet"):
+        open_checkpoint(base)

@@ -319,3 +319,13 @@ def test_shards_side_by_side_are_in_the_estimate_of_memory(
         plan = merge.plan(llama, adapter, shard_size=Size("30KB"))
         peaks.append(estimate(plan).peak_memory)
     assert peaks[1] > peaks[0]
+
+
+def test_full_fine_tune_that_diverged(llama: Path, tmp_path: Path, merge: Merge) -> None:
+    base = copied(llama, tmp_path / "base")
+    tensors = load_all(base)
+    name = "model.layers.1.mlp.down_proj.weight"
+    tensors[name][3, 3] = float("nan")
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(SourceError, match=f"{name} holds NaN"):
+        merge(base, None)

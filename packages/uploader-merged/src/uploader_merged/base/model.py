@@ -10,7 +10,13 @@ from typing import Any
 from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor, has_weights, read_json, read_stored
 from uploader_merged.base.config_values import check_values
-from uploader_merged.base.packed import SIXTEEN_BIT, quantisation, widen
+from uploader_merged.base.packed import (
+    SIXTEEN_BIT,
+    is_left_over,
+    plain_config,
+    quantisation,
+    widen,
+)
 from uploader_merged.base.packed_tensor import PackedTensor
 from uploader_merged.base.unfinished import (
     refuse_two_saves,
@@ -33,6 +39,7 @@ class BaseModel:
         tensors: By name, in the order of the files.
         quantised: How the files are quantised (``bitsandbytes``, ``fp8``, ``mlx``), or None.
         unwrapped: What was taken off the names of the files (``_orig_mod. of torch.compile``).
+        widened: How the configuration says that the files are quantised, which they are not.
     """
 
     folder: Path
@@ -40,6 +47,7 @@ class BaseModel:
     tensors: Mapping[str, StoredTensor]
     quantised: str | None = None
     unwrapped: tuple[str, ...] = ()
+    widened: str | None = None
 
 
 def read_base(folder: Path) -> BaseModel:
@@ -76,7 +84,11 @@ def read_base(folder: Path) -> BaseModel:
     tensors, unwrapped = strip_wrappers(folder, tensors)
     _refuse_exchanged(tensors)
     method = quantisation(config)
-    if method is not None:
+    widened = None
+    if method is not None and is_left_over(method, tensors):
+        widened = str(method.get("quant_method", "mlx"))
+        config = plain_config(config)
+    elif method is not None:
         config, tensors = widen(folder, config, tensors)
     return BaseModel(
         folder=folder,
@@ -84,6 +96,7 @@ def read_base(folder: Path) -> BaseModel:
         tensors=tensors,
         quantised=_how(method, tensors),
         unwrapped=unwrapped,
+        widened=widened,
     )
 
 

@@ -16,7 +16,14 @@ from uploader_core.plugin import SourceError
 
 # Segments that only say how deep the language model is wrapped. A vision tower keeps its name, so
 # its layers can never be taken for the language model's.
-_WRAPPERS = {"model", "language_model", "text_model", "transformer", "base_model", "backbone"}
+_WRAPPERS = {
+    *("model", "language_model", "text_model", "transformer", "base_model", "backbone"),
+    *("thinker", "vlm"),  # Qwen Omni and ColQwen, which transformers 5 loads without
+    # ``base_model_prefix`` of encoders: in the files of a model with a head, not in AutoModel's.
+    *("albert", "bert", "camembert", "data2vec_text", "deberta", "distilbert", "electra", "ernie"),
+    *("esm", "gte", "longformer", "luke", "mobilebert", "mpnet", "new", "nomic_bert", "rembert"),
+    *("roberta", "roberta_prelayernorm", "roformer"),
+}
 
 # In memory (transformers 5) and on disk; conversion_mapping.py of transformers.
 _RENAMED = (
@@ -93,7 +100,8 @@ def _bare(name: str) -> str:
     start = 0
     while start < len(segments) - 2 and segments[start] in _WRAPPERS:
         start += 1
-    return ".".join(segments[start:])
+    # CLIP's and SigLIP's towers had one module more before transformers 5.
+    return ".".join(segments[start:]).replace("vision_tower.vision_model.", "vision_tower.")
 
 
 def _spellings(name: str) -> Iterator[str]:

@@ -18,7 +18,14 @@ from uploader_merged.base.mlx_packed import is_mlx, widen_mlx
 from uploader_merged.base.packed_tensor import DTYPES, PackedTensor
 
 _STATE = re.compile(r"(?P<name>.+)\.quant_state\.bitsandbytes__(?P<kind>nf4|fp4)")
+_FLOATS = {"F64", "F32", "F16", "BF16"}
 _SIBLINGS = ("absmax", "quant_map", "nested_absmax", "nested_quant_map")
+# Whose configurations stay behind when the model is widened; what remains of the others computes.
+_WIDENED_BY_OTHERS = {"awq", "bitsandbytes", "fp8", "gptq", "mxfp4"}
+_PART = re.compile(
+    r"(\.(absmax|quant_map|quant_state\..+|qweight|qzeros|scales|biases|g_idx|SCB|weight_format"
+    r"|weight_scale(_inv)?|weight_packed|input_scale|activation_scale)|_blocks|_scales)$"
+)
 _SUFFIX = re.compile(r"(-unsloth)?-bnb-4bit$|-FP8$", re.I)
 
 
@@ -27,6 +34,25 @@ def quantisation(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     # Older folders of mlx-lm have its own word alone.
     found = config.get("quantization_config", config.get("quantization"))
     return found if isinstance(found, dict) else None
+
+
+def is_left_over(method: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -> bool:
+    """Return whether all weights are widened, and only ``config.json`` still says how they were.
+
+    ``model.dequantize()`` and scripts that write widened weights beside the old configuration leave
+    such folders, and transformers takes their weights for packed ones.
+    """
+    known = method.get("quant_method") in _WIDENED_BY_OTHERS or is_mlx(method)
+    return known and not any(
+        tensor.dtype not in _FLOATS or _PART.search(name) for name, tensor in tensors.items()
+    )
+
+
+def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration that says nothing of how the model is quantised."""
+    # mlx-lm says it twice.
+    unsaid = ("quantization_config", "quantization")
+    return {key: value for key, value in config.items() if key not in unsaid}
 
 
 def widen(
@@ -55,9 +81,7 @@ def widen(
             _refuse(folder, f"is quantised by MLX, and {error}")
     else:
         _refuse(folder, f"is quantised ({str(method.get('quant_method', 'unknown'))[:40]})")
-    # mlx-lm says it twice.
-    unsaid = ("quantization_config", "quantization")
-    return {k: v for k, v in config.items() if k not in unsaid}, found
+    return plain_config(config), found
 
 
 def original_name(model_id: str) -> str | None:

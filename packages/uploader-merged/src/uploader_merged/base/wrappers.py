@@ -13,20 +13,10 @@ from pathlib import Path
 
 from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor
+from uploader_lora.keys import PREFIX, WRAPPED_WHOLE, WRAPPERS
 
-# Segments that no model has of its own, wherever they stand.
-_ANYWHERE = {
-    "_orig_mod": "torch.compile",
-    "_fsdp_wrapped_module": "FSDP",
-    "_fpw_module": "FSDP",
-    "_checkpoint_wrapped_module": "activation checkpointing",
-}
 # In front of every name, or they are the model's own.
-_IN_FRONT = {
-    "module.": "DDP or DeepSpeed",
-    "_forward_module.": "Lightning",
-    "base_model.model.": "PEFT",
-}
+_IN_FRONT = {**WRAPPED_WHOLE, PREFIX: "PEFT"}
 # What is next to ``model.`` in a model with a head.
 _HEADS = ("lm_head", "embed_out", "score", "classifier", "qa_outputs", "v_head")
 
@@ -52,8 +42,8 @@ def strip_wrappers(
     for name in tensors:
         kept = []
         for segment in name.split("."):
-            if segment in _ANYWHERE:
-                found[f"{segment}."] = _ANYWHERE[segment]
+            if segment in WRAPPERS:
+                found[f"{segment}."] = WRAPPERS[segment]
             else:
                 kept.append(segment)
         names[name] = ".".join(kept)

@@ -6,11 +6,14 @@ are processors for it, several shards are written side by side.
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from uploader_core.plugin import Artifact, Json, StepContext
+import torch  # noqa: TID253 - this module computes
+
+from uploader_core.plugin import Artifact, Json, SourceError, StepContext
 from uploader_lora.where_it_runs import Described, of_model, recorded
 from uploader_merged.base.model import CONFIG
 from uploader_merged.checkpoint import Checkpoint
@@ -124,7 +127,33 @@ class _Progress:
 def _pieces(checkpoint: Checkpoint, shard: Shard) -> Iterator[Piece]:
     """Yield the work that makes a shard's bytes, in their order."""
     for tensor in shard.tensors:
-        yield from checkpoint.pieces(tensor.name, elements=_PIECE, dtype=tensor.dtype)
+        for piece in checkpoint.pieces(tensor.name, elements=_PIECE, dtype=tensor.dtype):
+            if checkpoint.adapters:
+                yield piece
+            else:
+                whole = functools.partial(_refuse_nan, checkpoint, tensor.name, piece.merge)
+                yield Piece(piece.read, whole)
+
+
+def _refuse_nan(
+    checkpoint: Checkpoint,
+    name: str,
+    merge: Callable[[torch.Tensor], torch.Tensor],
+    stored: torch.Tensor,
+) -> torch.Tensor:
+    """Refuse a full fine-tune that diverged; what an adapter changes is looked at when it is added.
+
+    Infinity may be meant, in a mask that was saved with the weights.
+    """
+    made = merge(stored)
+    if made.is_floating_point() and torch.isnan(made).any():
+        raise SourceError(
+            f"{name} holds NaN, so every answer of the model would",
+            owner=str(checkpoint.base.tensors[name].file),
+            safe="no weight file with it was finished",
+            next="take an earlier checkpoint of the training, this one diverged",
+        )
+    return made
 
 
 def _describe(checkpoint: Checkpoint) -> dict[str, Json]:
