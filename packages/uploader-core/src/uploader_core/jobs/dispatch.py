@@ -7,7 +7,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -30,6 +30,7 @@ from uploader_core.jobs.job_folder import (
     steps_of,
     withdraw,
 )
+from uploader_core.jobs.needs import is_job, needs_together
 from uploader_core.jobs.polling import Poller
 from uploader_core.machine.filesystems import find_mount
 from uploader_core.machine.os_errors import translate_os_error
@@ -44,12 +45,6 @@ R = TypeVar("R")
 
 ATTEMPTS = 4
 """How often a job is submitted whose machine is lost, is too slow or too small."""
-
-MARGIN = 2.0
-"""Times the expected seconds, for the wall time of a job."""
-
-LEAST_TIME = 600.0
-"""Seconds of wall time that every job is given."""
 
 TAIL = 20
 """Lines of what a job printed that the events of a run hold."""
@@ -194,16 +189,7 @@ class JobWorkers(Workers):
 
     def _needs(self, request: JobRequest) -> JobResources:
         """Return what a request needs, and refuse what no machine has."""
-        found = [needs_of(self._steps[s.step], s.context.pieces) for s in steps_of(request)]
-        seconds = [each.seconds for each in found if each.seconds is not None]
-        needs = JobResources(
-            cpus=max(each.cpus for each in found),
-            memory=max(each.memory for each in found),
-            scratch=sum(each.scratch for each in found),
-            gpus=max(each.gpus for each in found),
-            gpu_memory=max(each.gpu_memory for each in found),
-            seconds=sum(seconds) if seconds else None,
-        )
+        needs = needs_together(self._steps, request)
         reasons = self._poller.call(lambda executor: [*executor.check(needs)])
         if reasons:
             raise RefusedError(
@@ -334,27 +320,3 @@ def _patiently(act: Callable[[], None], seconds: float = 60.0) -> None:
             if time.monotonic() > until:
                 raise
             time.sleep(0.5)
-
-
-def is_job(step: PlannedStep) -> bool:
-    """Return whether a step of a plan runs as a job; what takes a second does not."""
-    return not (step.tells or step.uploads or step.is_virtual)
-
-
-def needs_of(step: PlannedStep, pieces: Sequence[str] = ()) -> JobResources:
-    """Return what a step needs as a job.
-
-    Args:
-        step: With its estimate.
-        pieces: Those that the job makes; empty for everything.
-    """
-    sizes = {piece.name: piece.size for piece in step.estimate.pieces}
-    share = sum(sizes.get(name, 0) for name in pieces) / max(1, sum(sizes.values()))
-    seconds = step.seconds if not pieces or step.seconds is None else share * step.seconds
-    return JobResources(
-        memory=step.estimate.peak_memory,
-        scratch=step.estimate.tightest,
-        gpus=1 if step.lane == "gpu" else 0,
-        gpu_memory=step.gpu_memory,
-        seconds=None if seconds is None else max(LEAST_TIME, MARGIN * seconds),
-    )

@@ -7,13 +7,13 @@ is wrong without a word.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from uploader_core.artifact import Artifact, Json
+from uploader_core.artifact import Artifact
+from uploader_core.builtin.local_source.claims import COMMIT, CONFIG, Claim, same_name
 from uploader_core.builtin.local_source.folder_files import list_files
 from uploader_core.builtin.local_source.unusable_folders import (
     refuse_unusable,
@@ -23,36 +23,9 @@ from uploader_core.contract.context import FetchedSource
 from uploader_core.contract.sources import Fetch, Identify, is_local
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import SourceError
-from uploader_core.lineage import NAME as LINEAGE
-from uploader_core.untrusted_json import read_json
 
-CONFIG = "adapter_config.json"
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_LONGEST_NAME = 1000
 _MOVING = {"main", "master"}
 """Branches that pin nothing: everybody gets them who asks for no revision."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claim:
-    """What an adapter's files say of the base that it was trained on.
-
-    Attributes:
-        folder: The adapter's.
-        name: A public name or a path, as the trainer saw it; None when nothing is said.
-        revision: Branch, tag or commit that was loaded; None when nothing is said.
-        said_in: File and key that name the revision.
-    """
-
-    folder: Path
-    name: str | None
-    revision: str | None = None
-    said_in: str = ""
-
-    @property
-    def reference(self) -> str:
-        return f"{self.name}@{self.revision}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,72 +45,6 @@ class Base:
     revision: str | None = None
     pinned: bool = False
     findings: tuple[Finding, ...] = ()
-
-
-def read_claim(folder: Path) -> Claim:
-    """Read what an adapter's folder says of its base.
-
-    peft writes ``revision`` of the base into ``adapter_config.json`` (``PeftConfig.revision``). Our
-    own callback writes the commit that transformers loaded into the lineage, which is more exact
-    than the name of a branch.
-
-    Raises:
-        SourceError: ``adapter_config.json`` cannot be read, or its revision is none.
-    """
-    config = read_config(folder / CONFIG)
-    named = config.get("base_model_name_or_path")
-    name = named if isinstance(named, str) and named else None
-    if name is not None and (len(name) > _LONGEST_NAME or "\0" in name):
-        raise SourceError(
-            f"base_model_name_or_path is {name[:60]!r}, which names no model",
-            owner=str(folder / CONFIG),
-            safe="nothing was written",
-            next="add --base PATH_OR_ID, and correct it there",
-        )
-    revision = config.get("revision") or None
-    if revision is not None and not isinstance(revision, str):
-        raise SourceError(
-            f"revision is {revision!r}, which names no branch, tag or commit",
-            owner=str(folder / CONFIG),
-            safe="nothing was written",
-            next="write the commit of the base model there, or null",
-        )
-    said_in = f"revision in {folder / CONFIG}"
-    if revision is None or not _COMMIT.fullmatch(revision):
-        try:
-            known = read_json(folder / LINEAGE)
-        except (OSError, ValueError):
-            known = None
-        commit = known.get("base_revision") if isinstance(known, dict) else None
-        same = isinstance(known, dict) and name is not None and known.get("base_model") == name
-        if same and isinstance(commit, str) and _COMMIT.fullmatch(commit):
-            revision, said_in = commit, f"base_revision in {folder / LINEAGE}"
-    return Claim(folder=folder, name=name, revision=revision, said_in=said_in)
-
-
-def read_config(path: Path) -> dict[str, Json]:
-    """Read an adapter's configuration.
-
-    Raises:
-        SourceError: It is no JSON object.
-    """
-    try:
-        config = read_json(path)
-    except (OSError, ValueError) as error:
-        raise SourceError(
-            f"{path} cannot be read: {error}", next="save the adapter again with save_pretrained"
-        ) from error
-    if not isinstance(config, dict):
-        raise SourceError(f"{path} is not a JSON object", next="save the adapter again")
-    return config
-
-
-def with_pin(reference: str, claims: Sequence[Claim]) -> str:
-    """Add to a model's name the revision that adapters were trained on; a path stays as it is."""
-    if is_local(reference) or "@" in reference:
-        return reference
-    pins = [c for c in claims if c.revision is not None and _same(c.name, reference)]
-    return f"{reference}@{pins[0].revision}" if pins else reference
 
 
 def find_base(
@@ -173,7 +80,7 @@ def find_base(
 
 def _fetched(name: str, claims: Sequence[Claim], said: str | None, fetch: Fetch) -> Base:
     model, _, asked = name.partition("@")
-    pins = [c for c in claims if c.revision is not None and _same(c.name, model)]
+    pins = [c for c in claims if c.revision is not None and same_name(c.name, model)]
     if not asked:
         _refuse_contradiction(model, pins)
     revision = asked or (pins[0].revision if pins else None)
@@ -183,7 +90,7 @@ def _fetched(name: str, claims: Sequence[Claim], said: str | None, fetch: Fetch)
         if fetched is None:
             _not_found(reference, name, claims[0])
         refuse_unusable_copy(fetched)
-        if revision and _COMMIT.fullmatch(revision) and fetched.revision not in (revision, None):
+        if revision and COMMIT.fullmatch(revision) and fetched.revision not in (revision, None):
             raise SourceError(
                 f"{reference} was asked for, and {fetched.revision} came",
                 owner="the plugin that fetched it",
@@ -219,12 +126,14 @@ def _local(path: Path, claims: Sequence[Claim], said: str | None, identify: Iden
     copy = identify(path)
     commit = None if copy is None else copy.revision
     if copy is not None and copy.model_id:
-        pins = [pin for pin in pins if is_local(pin.name or ".") or _same(pin.name, copy.model_id)]
+        pins = [
+            pin for pin in pins if is_local(pin.name or ".") or same_name(pin.name, copy.model_id)
+        ]
     findings: list[Finding] = []
     for pin in pins:
         if pin.revision == commit:
             continue
-        if commit is None or not _COMMIT.fullmatch(pin.revision or ""):
+        if commit is None or not COMMIT.fullmatch(pin.revision or ""):
             findings.append(_unchecked(path, pin))
             continue
         what = (
@@ -279,7 +188,7 @@ def _other_model(model: str, claims: Sequence[Claim], said: str | None) -> Itera
                 level="note",
                 what=f"{claim.said_in} is of {claim.name}, and says nothing of {model}",
             )
-        elif said is None and claim.name is not None and not _same(claim.name, model):
+        elif said is None and claim.name is not None and not same_name(claim.name, model):
             yield Finding(
                 level="warning",
                 what=f"the adapter in {claim.folder} was trained on {claim.name}, and is merged "
@@ -307,11 +216,6 @@ def _not_found(reference: str, name: str, claim: Claim) -> NoReturn:
         next="add --base PATH with the folder that holds the base model"
         + ("" if is_local(name) else ", or pip install uploader-hf to fetch it by name"),
     )
-
-
-def _same(name: str | None, model: str) -> bool:
-    """Compare public names; hubs take them in any case."""
-    return name is not None and name.casefold() == model.casefold()
 
 
 def public_name(named: str | None, said: str | None) -> str | None:

@@ -15,14 +15,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from uploader_core.artifact import Artifact, Json
-from uploader_core.builtin.local_source.base_model import (
-    CONFIG,
-    find_base,
-    is_public,
-    public_name,
-    read_claim,
-    with_pin,
-)
+from uploader_core.builtin.local_source.base_model import find_base, is_public, public_name
+from uploader_core.builtin.local_source.claims import CONFIG, read_claim, with_pin
 from uploader_core.builtin.local_source.folder_files import (
     default_name,
     has_weights,
