@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fault_tools import kill_and_go_on
 from uploader_command import Uploader
 
 pytestmark = [
@@ -66,21 +64,6 @@ def test_contexts_that_were_measured_are_kept(
     uploader.environment["UPLOADER_LEAST_PIECE"] = "1"
     argv = uploader.argv("run", pristine / "run" / "final_model", *GGUF, "--output", release,
                          "--measure", *how)  # fmt: skip
-    first = subprocess.Popen(
-        argv, env=uploader.variables(), stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    while first.poll() is None and not finished(release):
-        time.sleep(0.001)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    kept = finished(release)
-    assert kept
-    seen: dict[str, int] = {}
-    second = subprocess.Popen(argv, env=uploader.variables(), stdout=subprocess.DEVNULL)
-    while second.poll() is None:
-        seen |= finished(release)
-        time.sleep(0.01)
-    assert second.returncode == 0
-    assert {name: seen[name] for name in kept} == kept
+    kill_and_go_on(uploader, argv, lambda: finished(release))
     assert numbers(release) == numbers(made / "whole")
     assert not [*release.glob(".uploader/units/*/*/parts")]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
+from fault_tools import kill_and_go_on
 from uploader_command import Uploader
 from uploader_core.disk.safe_write import hash_file
 
@@ -54,20 +52,5 @@ def test_what_is_finished_is_kept(
     assert made.returncode == 0, made.stdout + made.stderr
     uploader.environment["UPLOADER_LEAST_PIECE"] = "1"
     argv = uploader.argv(*asked, "--output", release, "--jobs", 2)
-    first = subprocess.Popen(
-        argv, env=uploader.variables(), stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    while first.poll() is None and not finished(release):
-        time.sleep(0.001)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    kept = finished(release)
-    assert kept
-    seen: dict[str, int] = {}
-    second = subprocess.Popen(argv, env=uploader.variables(), stdout=subprocess.DEVNULL)
-    while second.poll() is None:
-        seen |= finished(release)
-        time.sleep(0.01)
-    assert second.returncode == 0
-    assert {piece: seen[piece] for piece in kept} == kept
+    kill_and_go_on(uploader, argv, lambda: finished(release))
     assert weights(release) == weights(whole)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+from uploader_command import Uploader
 
 _SMALL_UNITS = {
     "merged-16bit": ("--merged-shard-size", "1MB"),
@@ -33,6 +40,34 @@ def publish(adapter: Path, kinds: tuple[str, ...], release: Path, copy: Path | N
         "run", adapter, "--plugins", ",".join(kinds), "--output", release, "--name", "tiny",
         "--yes", *units, *to,
     )  # fmt: skip
+
+
+def kill_and_go_on(
+    command: Uploader, argv: list[str], finished: Callable[[], dict[str, int]]
+) -> None:
+    """Kill a command when something is finished, run it again, and expect that it was kept.
+
+    Args:
+        command: What runs it.
+        argv: The command.
+        finished: Returns the times of what is finished, by name.
+    """
+    first = subprocess.Popen(
+        argv, env=command.variables(), stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    while first.poll() is None and not finished():
+        time.sleep(0.001)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    kept = finished()
+    assert kept
+    seen: dict[str, int] = {}
+    second = subprocess.Popen(argv, env=command.variables(), stdout=subprocess.DEVNULL)
+    while second.poll() is None:
+        seen |= finished()
+        time.sleep(0.01)
+    assert second.returncode == 0
+    assert {name: seen[name] for name in kept} == kept
 
 
 COMMIT = """
