@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import uploader_kernels
+from kernel_rows import stored
 from uploader_kernels.compressed import scaled as twin
-from uploader_kernels.merge.add_scaled import narrow
 
 ROWS, COLUMNS = 6, 2432
 """More than is worked on at once, and no multiple of it."""
@@ -20,11 +20,6 @@ CODES = {
     "int8 less 128": {"floating": False, "bits": 8, "offset": 128},
     "int4 less 8": {"floating": False, "bits": 4, "offset": 8},
 }
-
-
-def stored(kind: str, values: np.ndarray) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        return narrow(values.astype(np.float32), kind)
 
 
 def run(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import uploader_kernels
+from kernel_rows import stored
 from uploader_kernels.library import LEVEL, LEVELS
 from uploader_kernels.merge import add_product as products
 from uploader_kernels.merge import add_scaled as twin
@@ -22,11 +23,6 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         pytest.skip(f"this processor has no {request.param}")
     monkeypatch.setenv(LEVEL, request.param)
     return uploader_kernels.load()
-
-
-def stored(kind: str, values: np.ndarray) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        return twin.narrow(values.astype(np.float32), kind)
 
 
 def distributions(kind: str, random: np.random.Generator) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from stock_ggml import Rows
+from uploader_kernels.merge.add_scaled import narrow
 
 Random = np.random.Generator
 
@@ -97,3 +98,9 @@ def importances(random: Random, length: int) -> dict[str, Rows | None]:
         "ones": np.ones(length, np.float32),
         "zeros": np.zeros(length, np.float32),
     }
+
+
+def stored(kind: str, values: np.ndarray) -> np.ndarray:
+    """Return values as weights of a type of safetensors, whatever overflows there."""
+    with np.errstate(all="ignore"):
+        return narrow(values.astype(np.float32), kind)
