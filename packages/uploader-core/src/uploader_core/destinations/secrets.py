@@ -18,12 +18,9 @@ from pathlib import Path
 from uploader_core.artifact import UploadFile
 from uploader_core.card_head import read_card
 from uploader_core.contract.specs import Finding
+from uploader_core.destinations.secret_text import find_in_file
 from uploader_core.errors import RefusedError
 from uploader_core.manifest_file import CARD
-from uploader_core.secret_patterns import secret_patterns
-
-LARGEST = 8 << 20
-"""Bytes; a larger text is a vocabulary."""
 
 _TRAVELS = re.compile(
     r"(?:LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[^/]*|[^/]+\.jinja|merges\.txt|vocab\.(?:json|txt)"
@@ -31,12 +28,6 @@ _TRAVELS = re.compile(
     r"|tokenizer\.json|special_tokens_map\.json|added_tokens\.json|chat_template\.json"
 )
 """What the formats take over from a source. The card takes the words of a person as well."""
-_PLACEHOLDER = re.compile(
-    r"(?:AKIA|ASIA)\w*EXAMPLE|\w+://[^:]+:(?:pass(?:word|wd)?|pwd|secret|token)@.*", re.IGNORECASE
-)
-"""What documentation writes in the place of a secret."""
-_PLACEHOLDER_LETTERS = 6
-"""A value with fewer different characters is ``xxxxxxxx``, written by somebody who took care."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +104,7 @@ def secrets_in_sources(
         if kind != "base" and text:
             paths += [folder / CARD] * has_own_words(text)
         for path in (*paths, *sorted(folder.glob("additional_chat_templates/*.jinja"))):
-            if path.is_file() and path.stat().st_size <= LARGEST:
+            if path.is_file():
                 for leak in _find(path.relative_to(folder).as_posix(), path):
                     if leak.fingerprint not in allowed:
                         yield Finding(
@@ -125,39 +116,17 @@ def secrets_in_sources(
 
 
 def find_secrets(file: UploadFile) -> Iterator[Leak]:
-    """Yield what looks like a secret in one file; a binary one has none that we could see."""
-    if file.role != "weights" and file.size <= LARGEST:
+    """Yield what looks like a secret in one file; weights and large binaries are not looked at."""
+    if file.role != "weights":
         yield from _find(file.name, file.path)
 
 
 def _find(name: str, path: Path) -> Iterator[Leak]:
-    content = path.read_bytes()
-    if b"\0" in content:
-        return
-    # Notebooks and JSON write line ends as \n: each of their lines is searched like any other.
-    leaks = {
-        Leak(
+    for hit in find_in_file(path):
+        yield Leak(
             file=name,
-            line=content.count(b"\n", 0, start) + 1,
-            what=kind.what,
-            masked=value[:4] + "***",
-            fingerprint=hashlib.sha256(value.encode()).hexdigest()[:12],
+            line=hit.line,
+            what=hit.what,
+            masked=hit.secret[:4] + "***",
+            fingerprint=hashlib.sha256(hit.text.encode("latin-1")).hexdigest()[:12],
         )
-        for kind in secret_patterns()
-        for start, text in _lines_with(content, [mark.encode() for mark in kind.marks])
-        for value in (match[0] for match in kind.pattern.finditer(text))
-        if len(set(value[4:])) >= _PLACEHOLDER_LETTERS and not _PLACEHOLDER.fullmatch(value)
-    }
-    yield from sorted(leaks, key=lambda leak: (leak.line, leak.what, leak.fingerprint))
-
-
-def _lines_with(content: bytes, marks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
-    """Yield start and text of lines with a mark; the rest, as of a vocabulary, costs nothing."""
-    folded = content.lower()
-    for mark in marks:
-        end = 0
-        while (found := folded.find(mark, end)) >= 0:
-            start = content.rfind(b"\n", 0, found) + 1
-            end = content.find(b"\n", found)
-            end = len(content) if end < 0 else end
-            yield start, content[start:end].decode("utf-8", "replace")
