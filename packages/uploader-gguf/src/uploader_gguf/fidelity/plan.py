@@ -32,7 +32,7 @@ _PACE = 12e6
 _SEEN = 24 << 10
 # Size of a piece that is worth a worker of its own, and weights of a model, computed with for a
 # context, that count as much as one byte of it.
-_WORKER, _STARTED = 64 << 20, 48
+_WORKER, _STARTED = 64 << 20, 96
 
 
 def check(context: PlanContext) -> Iterator[Finding]:
