@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gguf_oracles import context, convert, save_imatrix
 from uploader_core.plugin import RefusedError, UploaderError
 from uploader_gguf import step
 from uploader_gguf.format.gguf_file import read_header
+from uploader_gguf.llama_cpp.converter import reason_of
 
 
 def with_config(folder: Path, place: Path, **config: Any) -> Path:
@@ -143,3 +145,15 @@ def test_a_head_that_the_flag_denies_is_kept(tmp_path: Path) -> None:
     assert "output.weight" in {tensor.name for tensor in read_header(file).tensors}
     about = [f.level for f in findings(folder) if "tie_word_embeddings" in f.what]
     assert about == ["warning"]
+
+
+def test_a_check_of_the_converter_that_says_nothing_is_named_by_its_line() -> None:
+    rows, tokens = 420, 421
+    try:
+        assert tokens <= rows, ""
+    except AssertionError as error:
+        error.args = ()
+        assert re.fullmatch(
+            r"AssertionError at test_refusals\.py:\d+, assert tokens <= rows.*", reason_of(error)
+        )
+    assert reason_of(ValueError("Duplicated key name")) == "Duplicated key name"

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import logging
 import struct
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from uploader_core.plugin import RefusedError, UploaderError
@@ -109,7 +111,7 @@ def plan(
         raise
     except Exception as error:
         raise RefusedError(
-            f"llama.cpp's converter cannot convert this model: {error or type(error).__name__}",
+            f"llama.cpp's converter cannot convert this model: {reason_of(error)}",
             owner=chain.version,
             safe="nothing was written",
             next="try a newer checkout of llama.cpp with --gguf-llama-cpp DIR",
@@ -144,6 +146,14 @@ def plan(
         blocks=driver.blocks,
         sample=driver.sample,
     )
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the converter says, or the line of it that gave up: many checks say nothing."""
+    if str(error):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}, {last.line}"
 
 
 def _amend(
