@@ -8,6 +8,7 @@ from hostile_gguf import RELEASES
 from hostile_manifests import HOSTILE_MANIFESTS
 from hostile_place import Hostile
 from hostile_records import HOSTILE_RECORDS
+from hostile_samples import SAMPLES
 from hostile_settings import HOSTILE_SETTINGS
 from hostile_tokenizers import HOSTILE_TOKENIZERS
 from hostile_weights import WEIGHTS
@@ -21,4 +22,5 @@ CORPUS: list[Hostile] = [
     *HOSTILE_MANIFESTS,
     *FOLDERS,
     *RELEASES,
+    *SAMPLES,
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from uploader_core.plugin import RefusedError
-from uploader_merged.texts import CALIBRATION, HELD_OUT, read_text, text_path
+from uploader_merged.texts import CALIBRATION, HELD_OUT, read_lines, read_text, text_path
 
 
 def test_what_is_measured_on_is_not_what_is_calibrated_on() -> None:
@@ -47,3 +47,20 @@ def test_the_mark_of_windows_is_no_text(tmp_path: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbfa\r\nb")
     assert read_text(file) == "a\nb"
     assert read_text(file, 1) == "a"
+
+
+@pytest.mark.parametrize("text", ["x" * 70_000, " " * 70_000, "a \n" + "é" * 70_000])
+def test_what_has_no_words_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "blob.txt"
+    file.write_text(text, "utf-8")
+    with pytest.raises(RefusedError, match="a word or a space of more than 65,536"):
+        text_path(str(file), "--text", CALIBRATION)
+
+
+def test_line_that_is_no_text_is_not_read_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "records.jsonl"
+    file.write_text("{}\n" + "x" * (17 << 20), "utf-8")
+    lines = read_lines(file)
+    assert next(lines) == "{}\n"
+    with pytest.raises(RefusedError, match="a line has"):
+        next(lines)

@@ -24,6 +24,7 @@ from uploader_gguf.llama_cpp.counting_child import say_found, say_progress
 from uploader_gguf.llama_cpp.functions import Batch
 from uploader_gguf.llama_cpp.runtime import Context, Llama
 from uploader_merged.fidelity.sums import Logits, Seen, Sums
+from uploader_merged.forward.size import LONGEST
 from uploader_merged.texts import read_text
 
 CONTEXT = 512
@@ -107,7 +108,7 @@ def compare(
 
 
 def _pieces(llama: Llama, text: Path, size: int, most: int) -> list[list[int]]:
-    tokens = llama.tokenize(read_text(text))
+    tokens = llama.tokenize(read_text(text, size * most * LONGEST))
     count = min(len(tokens) // size, most)
     if count < 1:
         raise RefusedError(

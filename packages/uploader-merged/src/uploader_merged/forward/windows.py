@@ -12,7 +12,7 @@ from uploader_core.plugin import RefusedError, UploaderError, parse_json
 from uploader_merged.forward.size import LONGEST, window_size
 from uploader_merged.load_proof.model_class import quiet
 from uploader_merged.rendering import limited_templates
-from uploader_merged.texts import has_lines, read_lines, read_text
+from uploader_merged.texts import check_words, has_lines, read_lines, read_text
 
 
 def open_tokenizer(folder: Path) -> Any:
@@ -63,7 +63,7 @@ def texts_in(path: Path, tokenizer: Any, characters: int = -1) -> Iterator[str]:
     Args:
         path: The file.
         tokenizer: Of the fine-tune.
-        characters: How many of a plain text are enough; all by default.
+        characters: How many of a text are enough; all by default.
 
     Raises:
         RefusedError: A line has none of them, or the chat template does not take it, or the file
@@ -75,7 +75,8 @@ def texts_in(path: Path, tokenizer: Any, characters: int = -1) -> Iterator[str]:
     with limited_templates():
         for number, line in enumerate(read_lines(path), 1):
             if line.strip():
-                yield _text(path, number, line, tokenizer)
+                text = _text(path, number, line, tokenizer)
+                yield check_words(path, text[:characters] if characters >= 0 else text)
 
 
 def _text(path: Path, number: int, line: str, tokenizer: Any) -> str:

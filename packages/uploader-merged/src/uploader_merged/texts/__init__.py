@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,9 @@ HELD_OUT = "heldout.txt"
 
 _FEWEST_BYTES = 1000
 _HEAD = 1 << 20  # characters that are looked at before a run: a training set may be large
+_LONGEST_WORD = 1 << 16  # letters; tokenizers take megabytes and seconds for a longer one
+_LONGEST_LINE = 16 << 20
+_WORD = re.compile(r"\S+|\s+")
 _JSON_LINES = (".jsonl", ".json", ".ndjson")
 
 
@@ -41,8 +45,11 @@ def text_path(chosen: str, option: str, builtin: str) -> Path:
             safe="nothing was written",
             next=f"name a text like the model's task, or {BUILTIN}",
         )
-    if "\0" in read_text(path, _HEAD):
+    head = _read(path, _HEAD)
+    if "\0" in head:
         raise _no_text(path, "it has bytes of zero")
+    if not has_lines(path):
+        check_words(path, head)
     return path
 
 
@@ -55,8 +62,33 @@ def read_text(path: Path, characters: int = -1) -> str:
     """Return a text, or as many characters of its beginning.
 
     Raises:
-        RefusedError: It is not in UTF-8.
+        RefusedError: It is not in UTF-8, or has no words.
     """
+    return check_words(path, _read(path, characters))
+
+
+def check_words(path: Path, text: str) -> str:
+    """Return a text of a file, if it is one of words that people write.
+
+    Raises:
+        RefusedError: A word of it, or a space, has more letters than any tokenizer should meet; or
+            there is half a letter in it, which JSON can write and no tokenizer takes.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _no_text(path, str(error)) from error
+    if any(word.end() - word.start() > _LONGEST_WORD for word in _WORD.finditer(text)):
+        raise RefusedError(
+            f"{path} has a word or a space of more than {_LONGEST_WORD:,} characters",
+            owner=str(path),
+            safe="nothing was written",
+            next="take what is no text out of it, such as encoded files",
+        )
+    return text
+
+
+def _read(path: Path, characters: int) -> str:
     try:
         with path.open(encoding="utf-8-sig") as file:
             return file.read(characters)
@@ -68,11 +100,14 @@ def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a text; no more of it than is asked for is read.
 
     Raises:
-        RefusedError: It is not in UTF-8.
+        RefusedError: It is not in UTF-8, or a line is longer than any text.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
-            yield from file
+            while line := file.readline(_LONGEST_LINE):
+                if len(line) == _LONGEST_LINE:
+                    raise _no_text(path, f"a line has {_LONGEST_LINE:,} characters and more")
+                yield line
     except UnicodeDecodeError as error:
         raise _no_text(path, str(error)) from error
 
