@@ -39,6 +39,7 @@ ADAPTER_CONFIGS: dict[str, Damage] = {
     "layers of 2^62": put(adapter_config, layers_to_transform=[1 << 62]),
     "a base that is a list": put(adapter_config, base_model_name_or_path=["x"]),
     "a base that is a device": put(adapter_config, base_model_name_or_path="/dev/zero"),
+    "a base in the home of nobody": put(adapter_config, base_model_name_or_path="~no-one-here/x"),
     "a base with a zero byte": put(adapter_config, base_model_name_or_path="a\0b"),
     "a base of a megabyte": put(adapter_config, base_model_name_or_path="x/" * (1 << 19)),
     "a base that is an option": put(

@@ -211,6 +211,25 @@ MLX: dict[str, Damage] = {
 }
 
 
+NOBODY = "~no-one-here/x"
+_FINE = ("plan", "run/final_model")
+_SAID: dict[str, tuple[object, ...]] = {
+    "a source": ("plan", NOBODY),
+    "a base": (*_FINE, "--base", NOBODY),
+    "an adapter": (*_FINE, "--adapter", f"{NOBODY}=0.5"),
+    "an output": (*_FINE, "--output", NOBODY),
+    "a destination": (*_FINE, "--to", f"dir:{NOBODY}"),
+    "a setting": (*_FINE, "--plugins", "gguf", "--gguf-imatrix", NOBODY),
+    "a text": (*_FINE, "--plugins", "gguf", "--gguf-calibration", NOBODY),
+    "a release": ("verify", NOBODY),
+    "a folder to look at": ("doctor", "--output", NOBODY),
+}
+
+
+def _say(arguments: tuple[object, ...]) -> Damage:
+    return lambda place: [*arguments]
+
+
 FOLDERS: list[Hostile] = [
     *cases("pickle", PICKLES),
     *cases("beside", BESIDE, harmless=ALL),
@@ -218,4 +237,9 @@ FOLDERS: list[Hostile] = [
     *cases("ignored link", IGNORED_LINKS, harmless=ALL),
     *cases("link outside", OUTSIDE),
     *cases("mlx", MLX),
+    *cases(
+        "home of nobody",
+        {what: _say(arguments) for what, arguments in _SAID.items()},
+        told=dict.fromkeys(_SAID, "nobody on this machine has a home"),
+    ),
 ]

@@ -75,6 +75,7 @@ _WHERE = {
     **dict.fromkeys(("Finding", "UploadSpec"), "contract.specs"),
     **dict.fromkeys(("Problem", "Verification"), "destinations.verification"),
     "write_json": "disk.safe_write",
+    "from_home": "home",
     **dict.fromkeys(("count_text", "duration_text", "size_text", "visible"), "human_text"),
     **dict.fromkeys(("Plan", "PlannedStep", "Survey"), "planning.plan"),
     "Request": "planning.request",

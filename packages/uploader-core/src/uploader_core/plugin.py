@@ -83,6 +83,7 @@ from uploader_core.executor import (
     JobStatus,
 )
 from uploader_core.fidelity import SCHEMA as FIDELITY_SCHEMA
+from uploader_core.home import from_home
 from uploader_core.lineage import Lineage, read_lineage
 from uploader_core.machine.folder_lock import hold
 from uploader_core.machine.processes import end_tree, process_since
@@ -191,6 +192,7 @@ __all__ = [
     "find_others",
     "find_secrets",
     "find_strangers",
+    "from_home",
     "has_processor",
     "hash_file",
     "hold",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from uploader_core.contract.context import VerifyContext
 from uploader_core.destinations.verification import Verification
 from uploader_core.destinations.verify import verify_folder
 from uploader_core.errors import UsageError
+from uploader_core.home import from_home
 from uploader_core.planning.destinations import find_destination, split_destination
 from uploader_core.plugins.registry import Registry
 from uploader_core.user_config.configuration import Config
@@ -34,7 +34,7 @@ def verify(
     """
     found = find_target(reference, config.tables)
     reference = found.to
-    path = Path(reference).expanduser()
+    path = from_home(reference)
     if path.is_dir():
         return verify_folder(path, full=full)
     # Two letters at least: one is a drive.

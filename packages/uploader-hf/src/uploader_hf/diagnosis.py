@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from uploader_core.plugin import Diagnosis, UploaderError
+from uploader_core.plugin import Diagnosis, UploaderError, from_home
 from uploader_hf.hub.identity import has_identity
 
 _LOGIN = "hf auth login, or set HF_TOKEN; https://huggingface.co/settings/tokens"
@@ -36,9 +36,9 @@ def hub_home(environment: Mapping[str, str]) -> Path:
     """Return the folder in which the Hub's client keeps its login and its cache, as it does."""
     chosen = environment.get("HF_HOME")
     if chosen:
-        return Path(chosen).expanduser()
+        return from_home(chosen, typed=False)
     caches = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(caches).expanduser() / "huggingface"
+    return from_home(caches, typed=False) / "huggingface"
 
 
 def _login(environment: Mapping[str, str], home: Path) -> Diagnosis:
@@ -46,7 +46,7 @@ def _login(environment: Mapping[str, str], home: Path) -> Diagnosis:
         return Diagnosis(name="login", level="ok", what="by the identity of a CI's job")
     if environment.get("HF_TOKEN"):
         return Diagnosis(name="login", level="ok", what="by HF_TOKEN")
-    path = Path(environment.get("HF_TOKEN_PATH") or home / "token").expanduser()
+    path = from_home(environment.get("HF_TOKEN_PATH") or home / "token", typed=False)
     try:
         stored = bool(path.read_text("utf-8").strip())
     except OSError:
@@ -62,7 +62,7 @@ def _login(environment: Mapping[str, str], home: Path) -> Diagnosis:
 
 
 def _cache(environment: Mapping[str, str], home: Path) -> Diagnosis:
-    folder = Path(environment.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    folder = from_home(environment.get("HF_HUB_CACHE") or home / "hub", typed=False)
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
     what = f"{folder}, {free / 1e9:.1f} GB free"

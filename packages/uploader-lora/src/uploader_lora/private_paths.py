@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from uploader_core.plugin import from_home
 from uploader_lora.stored import read_json
 from uploader_lora.templates import settled
 
@@ -35,7 +36,7 @@ def is_local_path(name: str) -> bool:
         or name[1:3] in (":\\", ":/")
         or name.count("/") > 1
         or "\\" in name
-        or Path(name).expanduser().exists()
+        or from_home(name, typed=False).exists()
     )
 
 

@@ -114,7 +114,7 @@ def run(
 
 
 def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path).expanduser()
+    return None if path is None else api.from_home(path)
 
 
 def _names(names: Names) -> tuple[str, ...]:

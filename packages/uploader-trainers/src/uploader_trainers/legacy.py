@@ -153,7 +153,7 @@ def _throwaway(source: str, repo: str) -> Path:
     """Name a folder in the cache, the same for the same request: an interrupted one goes on."""
     import platformdirs
 
-    path = Path(source).expanduser()
+    path = api.from_home(source)
     key = f"{path.resolve() if path.exists() else source}\n{repo}"
     digest = hashlib.sha256(key.encode()).hexdigest()[:12]
     name = repo.rsplit("/", 1)[-1]

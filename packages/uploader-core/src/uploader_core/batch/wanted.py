@@ -10,6 +10,7 @@ from pathlib import Path
 
 from uploader_core.builtin.local_source.folder_files import default_name
 from uploader_core.errors import UsageError
+from uploader_core.home import from_home
 from uploader_core.planning.request import Request
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
@@ -80,7 +81,7 @@ class Wanted:
         return text.replace("{name}", self.name)
 
     def _path(self, text: str) -> Path:
-        return (self.beside or Path()) / Path(text).expanduser()
+        return (self.beside or Path()) / from_home(text)
 
     def _there(self, text: str) -> str:
         """Return a path for what exists beside the file, and anything else as it is."""

@@ -34,6 +34,7 @@ from uploader_core.disk.safe_write import (
     write_json,
 )
 from uploader_core.errors import IntegrityError, RefusedError, UploaderError
+from uploader_core.home import from_home
 from uploader_core.machine.file_calls import sync_folder
 from uploader_core.machine.os_errors import translate_os_error
 from uploader_core.manifest_file import NAME, files_in
@@ -121,7 +122,7 @@ def _target(text: str | None) -> Path:
             safe="nothing was written",
             next=f'pip install "uploader-fsspec{extra}"',
         )
-    return Path(text).expanduser().absolute()
+    return from_home(text).absolute()
 
 
 def _leftovers(

@@ -11,6 +11,7 @@ import click
 
 from uploader_core.doctor.destination_lines import destination_lines
 from uploader_core.doctor.examine import Part, examine
+from uploader_core.home import from_home
 from uploader_core.user_config import files
 from uploader_core.user_config.disabled import make_registry
 
@@ -47,7 +48,7 @@ def doctor(output: Path, online: bool, to: str | None, as_json: bool) -> int:
     parts = []
     registry, config = make_registry(), files.load()
     if to is None:
-        examined = examine(registry, config, output.expanduser().absolute(), online=online)
+        examined = examine(registry, config, from_home(output).absolute(), online=online)
     else:
         lines = tuple(destination_lines(to, registry, config))
         examined = iter([Part(title="destination", lines=lines)])

@@ -13,13 +13,13 @@ import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib import resources
-from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from uploader_core import __version__
 from uploader_core.errors import TemporaryError, UploaderError, UsageError
+from uploader_core.home import from_home
 from uploader_core.untrusted_json import parse_json, read_as
 
 SCHEMA = "uploader.plugin-index/1"
@@ -129,7 +129,7 @@ def _bytes_of(place: str) -> bytes:
     if "://" in place:
         return download(place)
     try:
-        with Path(place).expanduser().open("rb") as file:
+        with from_home(place).open("rb") as file:
             return _limited(file.read(MOST_BYTES + 1))
     except OSError as error:
         raise UsageError(f"the index {place} cannot be read: {error.strerror}") from error

@@ -8,14 +8,6 @@ from uploader_core.artifact import Json
 from uploader_core.disk.safe_write import hash_file
 
 
-def is_there(value: object) -> bool:
-    """Return whether a value of a setting names something on this machine."""
-    try:
-        return value not in (None, "") and Path(str(value)).expanduser().exists()
-    except (OSError, ValueError):  # a text that is longer than any name
-        return False
-
-
 def digest_named(path: Path, content: bool | tuple[str, ...]) -> Json:
     """Return the name of a file with its digest, or those of the files below a folder.
 

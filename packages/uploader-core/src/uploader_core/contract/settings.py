@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from uploader_core.artifact import Json
-from uploader_core.contract.named_files import digest_named, is_there
+from uploader_core.contract.named_files import digest_named
 from uploader_core.errors import PluginBrokenError, UsageError
+from uploader_core.home import from_home, is_there
 from uploader_core.size import Size
 from uploader_core.untrusted_json import as_json, read_as
 
@@ -138,7 +139,7 @@ class Setting:
                 return _parse_bool(text)
             # str, int, float, Size, Path and Enum classes all take the text.
             parsed = typing.cast("Any", self.item)(text)
-            return parsed.expanduser() if isinstance(parsed, Path) else parsed
+            return from_home(parsed) if isinstance(parsed, Path) else parsed
         except ValueError as error:
             raise UsageError(
                 f"{origin}: {text!r} is not a valid {self.item.__name__}",

@@ -11,6 +11,7 @@ from uploader_core.artifact import Artifact, Json
 from uploader_core.contract.context import FetchedSource
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import UploaderError, UsageError
+from uploader_core.home import from_home
 
 STACK = "adapter-stack"
 """Several adapters in order; the one kind of source whose metadata is a part of what it is."""
@@ -113,7 +114,7 @@ class ReaderContext:
             UsageError: There is no such folder, and no plugin fetches it.
         """
         reference = self.reference if reference is None else reference
-        path = Path(reference).expanduser()
+        path = from_home(reference)
         if path.exists():
             return Located(path=path.resolve() if path.is_dir() else path)
         fetched = None if is_local(reference) else self.fetch(reference, "source")
@@ -131,5 +132,5 @@ def is_local(reference: str) -> bool:
     return (
         reference.startswith((".", "/", "~", "\\"))
         or bool(re.match(r"[A-Za-z]:[\\/]", reference))
-        or Path(reference).expanduser().exists()
+        or Path(reference).exists()
     )

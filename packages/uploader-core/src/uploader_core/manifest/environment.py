@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from uploader_core.artifact import Json
-from uploader_core.contract.named_files import digest_named, is_there
+from uploader_core.contract.named_files import digest_named
 from uploader_core.contract.settings import fields_of
+from uploader_core.home import is_there
 
 _CORE = "uploader-core"
 _BELOW = frozenset({"numpy", "safetensors", "tokenizers"})

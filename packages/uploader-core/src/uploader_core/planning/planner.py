@@ -14,6 +14,7 @@ from pathlib import Path
 from uploader_core.contract.context import ReleaseInfo
 from uploader_core.contract.sources import ReaderContext, Sources
 from uploader_core.contract.specs import ConvertSpec, DocumentSpec, SaveSpec, UploadSpec
+from uploader_core.home import from_home
 from uploader_core.left_behind import refuse_misspelt
 from uploader_core.planning.destinations import find_destination, split_destination
 from uploader_core.planning.fetching import Fetcher, identify
@@ -67,7 +68,7 @@ def build_plan(request: Request, registry: Registry, config: Config, fetch: Fetc
     plan = Plan(
         sources=sources,
         release=release,
-        output=output.expanduser().absolute(),
+        output=from_home(output).absolute(),
         steps=_with_model_ids(_in_order(builder.steps.values())),
         destinations=tuple(target.to for target in targets),
         warnings=(*sources.findings, *builder.warnings),

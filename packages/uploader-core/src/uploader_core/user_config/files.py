@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uploader_core.errors import UsageError
+from uploader_core.home import from_home
 from uploader_core.untrusted_json import read_text
 from uploader_core.user_config.configuration import FILE, Config
 
@@ -73,7 +74,7 @@ def _read_source(config_file: Path | None, folder: Path | None) -> tuple[Path | 
             continue
         if not isinstance(found, str) or not found:
             raise UsageError(f'{path}: {SOURCE} must be a folder or a name, {SOURCE} = "outputs"')
-        beside = path.parent / Path(found).expanduser()
+        beside = path.parent / from_home(found)
         return path, str(beside) if beside.exists() else found
     return None, None
 

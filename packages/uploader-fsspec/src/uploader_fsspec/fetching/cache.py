@@ -15,7 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
-from uploader_core.plugin import RefusedError, parse_json
+from uploader_core.plugin import RefusedError, from_home, parse_json
 from uploader_fsspec.store.address import Address
 from uploader_fsspec.store.store import Entry
 
@@ -30,7 +30,7 @@ class Cache:
 
     def __init__(self, address: Address) -> None:
         chosen = os.environ.get(VARIABLE)
-        root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path(
+        root = from_home(chosen) if chosen else platformdirs.user_cache_path(
             "uploader-fsspec", appauthor=False
         )  # fmt: skip
         self._name = address.name

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import PluginError, UsageError
+from uploader_core.plugin import PluginError, UsageError, from_home
 
 FOLDER = "uploader_gguf_llama_cpp"
 _MARK = Path("conversion", "__init__.py")
@@ -110,7 +110,7 @@ def find(own: Path | None = None) -> Toolchain:
         PluginError: The installed uploader-gguf has no tree.
     """
     if own is not None:
-        own = own.expanduser().resolve()
+        own = from_home(own).resolve()
         if not (own / _MARK).is_file() or not (own / "gguf-py" / "gguf").is_dir():
             raise UsageError(
                 f"{own} is not a llama.cpp: no {_MARK.as_posix()} and gguf-py/gguf in it",

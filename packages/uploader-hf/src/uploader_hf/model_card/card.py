@@ -24,6 +24,7 @@ from uploader_core.plugin import (
     StepContext,
     UsageError,
     card_metadata,
+    from_home,
     licence_of,
     load_metadata,
     parse_json,
@@ -181,7 +182,7 @@ def render(context: StepContext, licence: Licence, lineage: Lineage, *, has_curv
 
 
 def _template(given: str) -> str:
-    path = Path(given).expanduser() if given else TEMPLATE
+    path = from_home(given) if given else TEMPLATE
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from uploader_core.plugin import RefusedError
+from uploader_core.plugin import RefusedError, from_home
 
 BUILTIN = "builtin"
 """What an option says for the text that comes with this package."""
@@ -37,7 +37,7 @@ def text_path(chosen: str, option: str, builtin: str) -> Path:
     """
     if chosen == BUILTIN:
         return Path(str(resources.files(__package__).joinpath(builtin)))
-    path = Path(chosen).expanduser()
+    path = from_home(chosen)
     if not path.is_file() or path.stat().st_size < _FEWEST_BYTES:
         raise RefusedError(
             f"{path} is not a text of at least {_FEWEST_BYTES} bytes",

@@ -17,6 +17,7 @@ from uploader_core.plugin import (
     SourceError,
     Sources,
     UploaderError,
+    from_home,
     is_local,
 )
 from uploader_mlx.adapter import CONFIG, WEIGHTS
@@ -86,7 +87,7 @@ def _with_base(sources: Sources, named: str | None, context: ReaderContext) -> S
     """
     if named is None:
         raise _no_base("it does not say which base model it was trained on")
-    for place in (Path(named).expanduser(), sources.folder / named):
+    for place in (from_home(named, typed=False), sources.folder / named):
         if (place / "config.json").is_file():
             path, metadata, revision = place.resolve(), dict[str, Json](), None
             known = context.identify(path)

@@ -13,7 +13,7 @@ from typing import Any
 
 import platformdirs
 
-from uploader_core.plugin import RefusedError, parse_json
+from uploader_core.plugin import RefusedError, from_home, parse_json
 from uploader_oci.registry.reference import Reference
 
 VARIABLE = "OCI_CACHE"
@@ -25,7 +25,7 @@ class Cache:
 
     def __init__(self) -> None:
         chosen = os.environ.get(VARIABLE)
-        self.root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path(
+        self.root = from_home(chosen) if chosen else platformdirs.user_cache_path(
             "uploader-oci", appauthor=False
         )  # fmt: skip
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import AuthError, keep_secret, parse_json
+from uploader_core.plugin import AuthError, from_home, keep_secret, parse_json
 from uploader_oci.registry.helpers import ask_helper
 
 USERNAME, PASSWORD, CONFIG_TEXT, OF_GITHUB, OF_GITLAB = SECRETS = (
@@ -144,15 +144,15 @@ def _configs(secrets: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any
 
 def _files(environment: Mapping[str, str]) -> Iterator[Path]:
     """Yield where docker, podman and skopeo keep logins."""
-    home = Path("~").expanduser()
+    home = from_home("~", typed=False)
     if named := environment.get("REGISTRY_AUTH_FILE"):
-        yield Path(named).expanduser()
+        yield from_home(named)
     if runtime := environment.get("XDG_RUNTIME_DIR"):
         yield Path(runtime) / "containers" / "auth.json"
     config = environment.get("XDG_CONFIG_HOME")
     yield (Path(config) if config else home / ".config") / "containers" / "auth.json"
     docker = environment.get("DOCKER_CONFIG")
-    yield (Path(docker).expanduser() if docker else home / ".docker") / "config.json"
+    yield (from_home(docker) if docker else home / ".docker") / "config.json"
 
 
 def _parse(text: str, origin: str) -> Mapping[str, Any]:

@@ -131,7 +131,7 @@ def _parsed(settings: tuple[str, ...]) -> dict[str, str]:
                 next="--setting compressed.calibration=./texts.jsonl, for instance",
             )
         # Steps run in folders of their own.
-        found[option] = str(Path(value).expanduser().resolve())
+        found[option] = str(api.from_home(value).resolve())
     return found
 
 

@@ -46,7 +46,7 @@ def open_release(reference: str, registry: api.Registry) -> Published:
         UploaderError: What the plugin says.
         IntegrityError: Its manifest is damaged.
     """
-    folder = Path(reference.removeprefix("dir:")).expanduser()
+    folder = api.from_home(reference.removeprefix("dir:"))
     if folder.is_dir():
         return read_published(reference, folder.resolve(), complete=True)
     # hf:me/x is a destination, and me/x what it is called as a source.

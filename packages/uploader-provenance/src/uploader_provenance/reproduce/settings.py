@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from uploader_core.plugin import SourceError, UsageError, hash_file
+from uploader_core.plugin import SourceError, UsageError, from_home, hash_file
 from uploader_provenance.reproduce.published import Published
 
 
@@ -103,8 +102,8 @@ def _is_missing(step: Mapping[str, Any], name: str, value: object, known: Known)
 
 def _is_here(value: object) -> bool:
     try:
-        return Path(str(value)).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # a text that is longer than any name
+        return from_home(str(value), typed=False).exists()
+    except (OSError, ValueError):  # a text that is longer than any name
         return False
 
 
@@ -120,7 +119,7 @@ def _missing(release: Published, option: str, value: object) -> SourceError:
 def _check_content(release: Published, step: Mapping[str, Any], name: str, value: str) -> None:
     """Refuse another file than the recorded one, where its digest is recorded."""
     recorded = step.get("contents", {}).get(name)
-    path = Path(value).expanduser()
+    path = from_home(value)
     if not recorded or not path.is_file():
         return
     wanted = {digest for entry in recorded if isinstance(entry, list) for digest in entry[1:]}

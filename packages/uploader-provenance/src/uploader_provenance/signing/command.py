@@ -43,7 +43,7 @@ def verify_signature(
     from uploader_provenance.signing.verify import Trust
 
     trust = Trust(key=key, roots=roots, identity=identity, issuer=issuer)
-    folder = Path(where).expanduser()
+    folder = api.from_home(where)
     if folder.is_dir():
         found = check_folder(folder, trust)
     else:

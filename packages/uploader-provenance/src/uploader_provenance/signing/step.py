@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from uploader_core.plugin import Artifact, Finding, PlanContext, StepContext, UsageError
+from uploader_core.plugin import Artifact, Finding, PlanContext, StepContext, UsageError, from_home
 from uploader_provenance.signing import certificates, keyless
 from uploader_provenance.signing.settings import ENVIRONMENT, Settings
 from uploader_provenance.signing.signer import read_certificates, read_key, signer_of
@@ -45,7 +45,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
         chain = certificates.chain_of(key.public_key(), given)
         yield from certificates.examine(chain, datetime.now(timezone.utc))
     if settings.key is not None and settings.key != ENVIRONMENT:
-        yield from _examine_file(Path(settings.key).expanduser(), context)
+        yield from _examine_file(from_home(settings.key), context)
 
 
 def sign(context: StepContext) -> Artifact:

@@ -23,6 +23,7 @@ from uploader_core.contract.context import FetchedSource
 from uploader_core.contract.sources import Fetch, Identify, is_local
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import SourceError
+from uploader_core.home import from_home
 
 _MOVING = {"main", "master"}
 """Branches that pin nothing: everybody gets them who asks for no revision."""
@@ -250,7 +251,7 @@ def _local_base(name: str, adapter: Path, said: bool) -> Path | None:
     Raises:
         SourceError: A model is there as seen from here, and another as seen from the adapter.
     """
-    places = [Path(name).expanduser(), *([] if said else [adapter / name])]
+    places = [from_home(name, typed=said), *([] if said else [adapter / name])]
     folders = list(dict.fromkeys(place.resolve() for place in places if place.is_dir()))
     models = [folder for folder in folders if (folder / "config.json").is_file()]
     if len(models) > 1:

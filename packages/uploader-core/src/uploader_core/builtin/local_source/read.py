@@ -34,6 +34,7 @@ from uploader_core.contract.context import FetchedSource
 from uploader_core.contract.sources import STACK, ReaderContext, Sources
 from uploader_core.contract.specs import Finding
 from uploader_core.errors import SourceError, UploaderError, UsageError
+from uploader_core.home import from_home
 from uploader_core.manifest_file import CARD
 from uploader_core.model_files import leads_out
 
@@ -238,7 +239,7 @@ def _weighted(adapter: str, context: ReaderContext) -> tuple[Path, float]:
     """Open ``REFERENCE`` or ``REFERENCE=WEIGHT``."""
     reference, weight = adapter, 1.0
     match = re.fullmatch(r"(.+)=([-+]?[\d.]+(?:e[-+]?\d+)?)", adapter)
-    if match is not None and not Path(adapter).expanduser().is_dir():
+    if match is not None and not from_home(adapter).is_dir():
         try:
             reference, weight = match[1], float(match[2])
         except ValueError as error:
