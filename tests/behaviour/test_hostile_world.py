@@ -48,7 +48,7 @@ def bench(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     root = tmp_path_factory.mktemp("bench")
     place = make_place(pristine, root / "sound")
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    bench = Bench(place.run(plugins=f"{USUAL},gguf,compressed"), variables)
+    bench = Bench(place.run(plugins=f"{USUAL},gguf"), variables)
     assert bench.sound.code == 0
     yield bench
     bench.close()
