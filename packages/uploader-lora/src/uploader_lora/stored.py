@@ -13,7 +13,7 @@ from uploader_core.plugin import read_json as read_untrusted
 MAX_INDEX, MAX_CONFIG, MAX_TOKENIZER = 32 << 20, 8 << 20, 128 << 20
 """Largest index, configuration and list of tokens in bytes that are parsed."""
 
-_SHARD = re.compile(r"[\w.\-+]+\.safetensors", re.ASCII)
+_NAME = re.compile(r"[\w.\-+]+", re.ASCII)
 
 
 def read_json(file: Path, most: int = MAX_CONFIG) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def weight_files(folder: Path, stem: str) -> tuple[str, ...]:
     if (folder / f"{stem}.safetensors").is_file():
         return (f"{stem}.safetensors",)
     index = _index(folder, stem)
-    return (index.name, *_shards(index, _weight_map(index)))
+    return (index.name, *shards_of(index, weight_map_of(index)))
 
 
 def read_stored(folder: Path, stem: str) -> Mapping[str, StoredTensor]:
@@ -77,9 +77,9 @@ def read_stored(folder: Path, stem: str) -> Mapping[str, StoredTensor]:
     if single.is_file():
         return read_header(single).tensors
     index = _index(folder, stem)
-    weight_map = _weight_map(index)
+    weight_map = weight_map_of(index)
     found: dict[str, StoredTensor] = {}
-    for shard in _shards(index, weight_map):
+    for shard in shards_of(index, weight_map):
         for name, tensor in read_header(folder / shard).tensors.items():
             if weight_map.get(name) != shard:
                 where = weight_map.get(name, "nowhere")
@@ -110,18 +110,40 @@ def _index(folder: Path, stem: str) -> Path:
     return folder / f"{stem}.safetensors.index.json"
 
 
-def _weight_map(index: Path) -> dict[str, str]:
+def weight_map_of(index: Path, ending: str = ".safetensors") -> dict[str, str]:
+    """Return the file of each tensor, by what an index says.
+
+    Args:
+        index: The file.
+        ending: Of the files that it names.
+
+    Raises:
+        SourceError: It is no index, or names something that is no such file of a folder.
+    """
     weight_map = read_json(index, MAX_INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         _refuse(index, "it has no weight_map")
     for name, shard in weight_map.items():
         # Windows would take a colon or a reserved name as something else than a file of the folder.
-        if not isinstance(shard, str) or not _SHARD.fullmatch(shard) or ".." in shard:
+        if not isinstance(shard, str) or not _named(shard, ending):
             _refuse(index, f"{str(shard)[:80]!r}, the file of {name!r}, is no file name")
     return weight_map
 
 
-def _shards(index: Path, weight_map: Mapping[str, str]) -> tuple[str, ...]:
+def _named(shard: str, ending: str) -> bool:
+    return (
+        bool(_NAME.fullmatch(shard))
+        and len(shard) > len(ending)
+        and (shard.endswith(ending) and ".." not in shard)
+    )
+
+
+def shards_of(index: Path, weight_map: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the files of an index, by what it says.
+
+    Raises:
+        SourceError: One of them is not there.
+    """
     shards = tuple(sorted(set(weight_map.values())))
     missing = [shard for shard in shards if not (index.parent / shard).is_file()]
     if missing:

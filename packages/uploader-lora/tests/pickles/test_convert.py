@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 from collections import OrderedDict
@@ -172,3 +173,59 @@ def test_configuration_that_is_there_already_is_left(tmp_path: Path) -> None:
     assert [path.name for path in out.iterdir()] == ["adapter_config.json"]
     assert (out / "adapter_config.json").read_text() == "mine"
     assert convert(source, "--output", source).returncode == 0
+
+
+def sharded(folder: Path, **changes: str) -> dict[str, torch.Tensor]:
+    """Write a checkpoint of two pickles, with what an index says of it."""
+    tensors = adapter()
+    halves = [dict([*tensors.items()][::2]), dict([*tensors.items()][1::2])]
+    names = [f"pytorch_model-0000{n}-of-00002.bin" for n in (1, 2)]
+    for name, half in zip(names, halves, strict=True):
+        torch.save(half, folder / name)
+    table = {key: name for name, half in zip(names, halves, strict=True) for key in half}
+    said = {"metadata": {"total_size": 1}, "weight_map": {**table, **changes}}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(said))
+    return tensors
+
+
+def test_pickles_with_an_index_become_files_with_an_index(tmp_path: Path) -> None:
+    tensors = sharded(tmp_path)
+
+    done = convert(tmp_path, "--output", tmp_path / "out")
+
+    assert done.returncode == 0, done.stderr
+    index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+    ]
+    assert index["metadata"]["total_size"] == sum(t.nbytes for t in tensors.values())
+    assert index["weight_map"].keys() == tensors.keys()
+    for name, shard in index["weight_map"].items():
+        made = load_file(tmp_path / "out" / shard)[name]
+        assert made.dtype == tensors[name].dtype
+        assert torch.equal(made.view(torch.uint8), tensors[name].view(torch.uint8))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"x": "../outside.bin"},
+        {"x": "/etc/passwd"},
+        {"x": "model.safetensors"},
+        {"x": "pytorch_model-00003-of-00002.bin"},
+        {"x": "pytorch_model-00001-of-00002.bin"},
+        {next(iter(adapter())): "pytorch_model-00002-of-00002.bin"},
+    ],
+    ids=["outside", "absolute", "no pickle", "missing", "no such tensor", "another file"],
+)
+def test_index_that_says_what_is_not_so_is_refused(changes: dict[str, str], tmp_path: Path) -> None:
+    sharded(tmp_path, **changes)
+    before = sorted(tmp_path.iterdir())
+
+    done = convert(tmp_path)
+
+    assert done.returncode == 4, done.stderr
+    assert "cannot be used" in done.stderr and "next" in done.stderr
+    assert sorted(tmp_path.iterdir()) == before

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from uploader_core.api import SourceError, UsageError
+from uploader_lora.pickles.sharded import index_in, new_index, targets_of, write_index
 
 _NAMES = {
     "adapter_model.bin": "adapter_model.safetensors",
@@ -36,19 +37,39 @@ def convert_pickle(source: Path, output: Path | None) -> int:
     A pickle is a program. It is read in a process without credentials, where only tables of
     tensors are made of it; whatever else it would run ends the reading. The pickle stays.
     """
-    files = _files(source)
+    folder = output or (source if source.is_dir() else source.parent)
+    index = index_in(source)
+    if index is None:
+        targets = {
+            file: folder / _NAMES.get(file.name, f"{file.stem}.safetensors")
+            for file in _files(source)
+        }
+    else:
+        targets = targets_of(index, folder)
+        _refuse_existing(new_index(index, folder))
     beside = [] if output is None or not source.is_dir() else _beside(source, output)
-    for file in files:
-        folder = output or file.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        target = folder / _NAMES.get(file.name, f"{file.stem}.safetensors")
-        said = _convert(file, target)
-        click.echo(f"  {target}  {said['tensors']} tensors")
-        for name, kind in said["left_out"].items():
-            click.echo(f"  left out: {name[:80]!r}, a {kind} and no tensor")
+    for target in targets.values():
+        _refuse_existing(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for file, target in targets.items():
+            _tell(target, _convert(file, target))
+        if index is not None:
+            write_index(index, folder)
+    except BaseException:
+        if index is not None:  # some files of a checkpoint are none
+            for target in (new_index(index, folder), *targets.values()):
+                target.unlink(missing_ok=True)
+        raise
     for path, target in beside:
         shutil.copyfile(path, target)
     return 0
+
+
+def _tell(target: Path, said: dict[str, dict[str, str]]) -> None:
+    click.echo(f"  {target}  {said['tensors']} tensors")
+    for name, kind in said["left_out"].items():
+        click.echo(f"  left out: {name[:80]!r}, a {kind} and no tensor")
 
 
 def _beside(source: Path, output: Path) -> list[tuple[Path, Path]]:
@@ -62,7 +83,10 @@ def _beside(source: Path, output: Path) -> list[tuple[Path, Path]]:
     found = [
         (path, output / path.name)
         for path in sorted(source.iterdir())
-        if path.suffix in _SMALL and path.is_file() and not path.is_symlink()
+        if path.suffix in _SMALL
+        and path.is_file()
+        and not path.is_symlink()
+        and not path.name.endswith(".index.json")
     ]
     for _, target in found:
         _refuse_existing(target)
@@ -93,7 +117,6 @@ def _files(source: Path) -> list[Path]:
 
 
 def _convert(file: Path, target: Path) -> dict[str, dict[str, str]]:
-    _refuse_existing(target)
     partial = target.with_name(target.name + ".partial")
     environment = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     try:
