@@ -111,3 +111,17 @@ def test_revision_that_is_not_there_is_named(api: Any, model: str) -> None:
 def test_revision_that_no_repository_can_have_is_not_looked_for(revision: str) -> None:
     with pytest.raises(SourceError, match="is no name of a branch, tag or commit"):
         fetch(SourceContext(reference=f"me/m@{revision}", purpose="base", offline=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["../../config.json", "/etc/config.json", "a/../config.json", "a//b.json", "a\0b"]
+)
+@pytest.mark.parametrize("purpose", ["source", "base", "release"])
+def test_listing_with_a_name_that_leaves_its_folder_is_refused(
+    api: Any, hub: LoopbackHub, model: str, name: str, purpose: str
+) -> None:
+    repo = hub.store.repos["me/m"]
+    files = repo.commits[model].files
+    hub.store.add_commit(repo, "main", "x", "", {**files, name: files["config.json"]})
+    with pytest.raises(SourceError, match="which would not stay in its folder"):
+        fetch(SourceContext(reference="me/m", purpose=purpose))

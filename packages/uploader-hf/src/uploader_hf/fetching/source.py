@@ -96,6 +96,15 @@ def _list(api: HfApi, model_id: str, revision: str) -> _Listing | None:
             return None
         raise
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    for name in sizes:
+        # No commit of git has such a file; a Hub that says so is none.
+        if {"", ".", ".."} & {*name.split("/")} or "\0" in name:
+            raise SourceError(
+                f"{model_id} has a file named {name[:200]!r}, which would not stay in its folder",
+                owner="whoever answers as the Hub",
+                safe="nothing was written",
+                next="do not trust this model; see where HF_ENDPOINT leads",
+            )
     return _Listing(model_id=model_id, revision=revision, sha=str(info.sha), sizes=sizes)
 
 
