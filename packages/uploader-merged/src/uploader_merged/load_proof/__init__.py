@@ -12,8 +12,9 @@ versions.
     for finding in prove_checkpoint(open_checkpoint(folder)):
         print(finding.level, finding.what)
 
-Modules: ``subject`` says what is proved, ``loading`` lets transformers load it (the only one that
-imports it), ``memory`` remembers, ``verdict`` says what it means.
+Modules: ``subject`` says what is proved, ``loading`` lets transformers load it, ``memory``
+remembers, ``verdict`` says what it means; ``tokenizer`` compares what transformers makes of the
+tokenizer beside the adapter and beside the model.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from uploader_core.plugin import Finding, PlanContext
 from uploader_merged.checkpoint import Checkpoint, open_checkpoint
 from uploader_merged.load_proof.memory import recall, remember
 from uploader_merged.load_proof.subject import Outcome, Subject, describe
+from uploader_merged.load_proof.tokenizer import prove_tokenizer
 from uploader_merged.load_proof.verdict import judge
 
 _NEEDED = {"transformers": (4, 57), "accelerate": (1, 1), "torch": (2, 4)}
@@ -39,12 +40,15 @@ def prove_checkpoint(checkpoint: Checkpoint) -> Iterator[Finding]:
             + ", ".join(checkpoint.base.unwrapped),
         )
     subject = describe(checkpoint)
-    yield from judge(outcome_of(subject), subject, checkpoint.base.folder)
+    outcome = outcome_of(subject)
+    yield from judge(outcome, subject, checkpoint.base.folder)
+    if outcome.unproved is None:
+        yield from prove_tokenizer(checkpoint, _versions())
 
 
 def outcome_of(subject: Subject) -> Outcome:
     """Return what loading a subject comes to, remembered or found out now."""
-    versions = {name: _version(name) for name in _NEEDED}
+    versions = _versions()
     lacking = [
         f"{name} {version} is older than {'.'.join(map(str, oldest))}"
         if version
@@ -63,6 +67,10 @@ def outcome_of(subject: Subject) -> Outcome:
         outcome = load(subject)
         remember(digest, outcome)
     return outcome
+
+
+def _versions() -> dict[str, str]:
+    return {name: _version(name) for name in _NEEDED}
 
 
 def _version(name: str) -> str:
