@@ -43,6 +43,7 @@ from uploader_lora.targets import TASK_HEADS, is_saved
 from uploader_lora.task import adapter_task
 from uploader_lora.templates import check_templates
 from uploader_lora.trained_config import config_findings
+from uploader_lora.untrained import untrained_findings
 from uploader_lora.where_it_runs import Described, of_adapter, planned, recorded
 
 
@@ -80,6 +81,7 @@ def check(context: PlanContext) -> Iterator[Finding]:
             next=f"--leave-behind {','.join(along)}",
         )
     yield from _wrapped(adapter)
+    yield from untrained_findings(adapter)
     yield from sibling_findings(folder)
     yield from _unstored(adapter, context.sources.get("base"))
     yield from _against_base(adapter, context.sources.get("base"))

@@ -24,11 +24,16 @@ def tiny_llama() -> Any:
     return LlamaForCausalLM(config)
 
 
-def save_adapter(folder: Path, base: str | None = "someone/tiny", **flags: Any) -> Path:
-    """Save an untrained adapter of a two-layer Llama."""
+def save_adapter(
+    folder: Path, base: str | None = "someone/tiny", *, trained: bool = True, **flags: Any
+) -> Path:
+    """Save an adapter of a two-layer Llama."""
     from peft import LoraConfig, get_peft_model
 
     model = get_peft_model(tiny_llama(), LoraConfig(task_type="CAUSAL_LM", **flags))
+    for name, parameter in model.named_parameters():
+        if trained and "lora_" in name:
+            parameter.data.normal_()
     model.save_pretrained(folder, save_embedding_layers=False)
     edit_json(folder / "adapter_config.json", base_model_name_or_path=base)
     return folder
