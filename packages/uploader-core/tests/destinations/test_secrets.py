@@ -47,6 +47,7 @@ def test_secret_is_found_with_its_line(tmp_path: Path, kind: str, name: str) -> 
         "OPENAI_API_KEY=sk-1234567890abcdef1234567890abcdef",
         "postgres://user:password@localhost, postgres://me:$PASSWORD@db, postgres://pg:pg@db",
         '"tokenizer.ggml.token_type": "d70a2e19c4b58f36a7e0d1c2b3f4958671a0e3d5",',
+        'the server asks for Authorization: Basic authentication, {"auth": "configuration"}',
         "AKIA is how the keys of AWS begin, ghp_ those of GitHub, sk- those of OpenAI",
         '"task-specific-configuration-of-a-summariser-model": true',
         "https://user:password@example.org is no way to log in"[:0] + "http://localhost:8000/v1",
@@ -54,6 +55,11 @@ def test_secret_is_found_with_its_line(tmp_path: Path, kind: str, name: str) -> 
 )
 def test_ordinary_text_is_no_secret(tmp_path: Path, text: str) -> None:
     assert list(find_secrets(text_file(tmp_path, "README.md", text))) == []
+
+
+def test_of_a_short_password_a_quarter_is_shown(tmp_path: Path) -> None:
+    (leak,) = find_secrets(text_file(tmp_path, "README.md", "password = " + "hunter2024"))
+    assert leak.masked == "hu***"
 
 
 def test_what_is_no_secret_goes_through_by_its_fingerprint(tmp_path: Path) -> None:

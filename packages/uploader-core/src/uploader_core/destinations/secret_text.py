@@ -50,6 +50,8 @@ _OPENING = tuple("[(*%<${")
 _LONGEST_PASSWORD = 32
 """Characters; what is longer no person thought of, and words in it are there by chance."""
 _USER_AS_PASSWORD = re.compile(r"\w+://([^:]+):\1@.*")
+# Where a name and a password stand in base64, and words that only look like it.
+_LOGIN = re.compile(r"\"auth\\*\"|authorization\W{1,10}basic\s", re.IGNORECASE)
 _FEWEST_LETTERS = 6
 """A value with fewer different characters is ``xxxxxxxx``, written by somebody who took care."""
 
@@ -194,6 +196,8 @@ def _places(folded: bytes, mark: bytes) -> Iterator[int]:
 
 def _is_placeholder(text: str, secret: str) -> bool:
     said = _decoded(secret.encode("latin-1")) if secret != text else b""
+    if _LOGIN.match(text) and b":" not in said:
+        return True
     if _PRINTED.fullmatch(said):  # of a login, the password
         secret = said.decode("ascii").rpartition(":")[2]
     if len(set(secret if len(secret) < 20 else secret[4:])) < min(_FEWEST_LETTERS, len(secret) / 2):

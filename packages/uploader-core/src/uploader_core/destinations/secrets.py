@@ -38,7 +38,7 @@ class Leak:
         file: Name at the destination.
         line: Counted from 1.
         what: Which type of secret.
-        masked: The value's first characters.
+        masked: The first characters of the secret, a quarter of it at most.
         fingerprint: Of the value, to let it through.
     """
 
@@ -127,6 +127,6 @@ def _find(name: str, path: Path) -> Iterator[Leak]:
             file=name,
             line=hit.line,
             what=hit.what,
-            masked=hit.secret[:4] + "***",
+            masked=hit.secret[: min(4, len(hit.secret) // 4)] + "***",  # a password is short
             fingerprint=hashlib.sha256(hit.text.encode("latin-1")).hexdigest()[:12],
         )
