@@ -6,10 +6,12 @@ the manifest is no longer so, and who checks them is told that the release was t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from uploader_core.disk.safe_write import hash_file
+from uploader_core.disk.safe_write import child, hash_file
+from uploader_core.errors import IntegrityError
 from uploader_core.planning.plan import Plan
 from uploader_core.release.record import Record
 from uploader_core.release.store import ReleaseStore
@@ -41,7 +43,8 @@ def remove_outdated(plan: Plan, records: Mapping[str, Record], store: ReleaseSto
             below = PurePosixPath(file.name).parent.as_posix()
             if file.name in made or below not in {_ROOT, *folders}:
                 continue
-            path = store.root / file.name
-            whole = path.is_file() and not path.is_symlink()
-            if whole and hash_file(path) == (file.size, file.sha256):
-                path.unlink()
+            with contextlib.suppress(IntegrityError):  # a record that was tampered with
+                path = child(store.root, file.name)
+                whole = path.is_file() and not path.is_symlink()
+                if whole and hash_file(path) == (file.size, file.sha256):
+                    path.unlink()
