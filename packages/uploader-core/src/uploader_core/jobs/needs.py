@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from uploader_core.executor import JobResources
-from uploader_core.jobs.job_folder import (
-    JobRequest,
-    steps_of,
-)
+from uploader_core.jobs.job_folder import JobRequest, steps_of
 from uploader_core.planning.plan import PlannedStep
 
 MARGIN = 2.0
