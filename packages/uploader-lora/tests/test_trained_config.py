@@ -47,5 +47,12 @@ def test_what_changes_nothing_is_not(changes: dict[str, object], tmp_path: Path)
     assert not said(tmp_path, **changes)
 
 
+def test_window_that_the_base_switches_off_is_none(tmp_path: Path) -> None:
+    """Qwen2's files have a number beside the switch, and transformers saves null."""
+    base = {**BASE, "sliding_window": 131072, "use_sliding_window": False}
+    (tmp_path / "config.json").write_text(json.dumps({**base, "sliding_window": None}))
+    assert not [*config_findings(tmp_path, base)]
+
+
 def test_folder_without_a_configuration(tmp_path: Path) -> None:
     assert not [*config_findings(tmp_path, BASE)]

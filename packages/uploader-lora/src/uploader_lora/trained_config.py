@@ -25,7 +25,7 @@ _OTHER = re.compile(
     r"|\w*gradient_checkpointing\w*|pretraining_tp|output_\w+|return_dict|unsloth_\w+"
     r"|tokenizer_class|model_max_length|router_\w*coef|\w*jitter\w*|name_or_path|finetuning_task"
 )
-# Off when null; of other keys null says that a default is meant.
+# Null here says that it is off; of other keys, that a default is meant.
 _OFF = {
     "sliding_window",
     "attention_chunk_size",
@@ -47,7 +47,7 @@ def config_findings(adapter: Path, base: Mapping[str, Any]) -> Iterator[Finding]
     path = adapter / "config.json"
     if not path.is_file():
         return
-    theirs, ours = text_part(read_json(path)), text_part(base)
+    theirs, ours = _settled(text_part(read_json(path))), _settled(text_part(base))
     if theirs.get("model_type") != ours.get("model_type"):
         return
     other = [
@@ -65,6 +65,14 @@ def config_findings(adapter: Path, base: Mapping[str, Any]) -> Iterator[Finding]
             "trained so computes something else with the settings of the base, which a release has",
             next="if it was, put them into config.json of a copy of the base: --base COPY",
         )
+
+
+def _settled(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a configuration without a window that another key of it switches off.
+
+    transformers saves null for the window of a Qwen2, whose files have a number beside the switch.
+    """
+    return config if config.get("use_sliding_window", True) else {**config, "sliding_window": None}
 
 
 def _shown(value: object) -> str:
