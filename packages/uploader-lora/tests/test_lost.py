@@ -28,20 +28,20 @@ def drop(folder: Path, part: str) -> None:
 def test_layer_that_was_not_gathered_is_an_error(names: list[str], tmp_path: Path) -> None:
     folder = save_adapter(tmp_path, target_modules=BOTH)
     drop(folder, "layers.1.")
-    (finding,) = lost_findings(read_adapter(folder), names, 2)
+    (finding,) = lost_findings(read_adapter(folder), names, {"num_hidden_layers": 2})
     assert finding.level == "error"
     assert "every layer of model.layers" in finding.what
     # What it says helps.
     assert '"layers_to_transform": [0]' in str(finding.next)
     edit_json(folder / "adapter_config.json", layers_to_transform=[0])
-    assert not [*lost_findings(read_adapter(folder), names, 2)]
+    assert not [*lost_findings(read_adapter(folder), names, {"num_hidden_layers": 2})]
 
 
 @pytest.mark.parametrize("part", ["v_proj", "layers.1.self_attn.v_proj"])
 def test_module_of_a_layer_is_a_warning(part: str, names: list[str], tmp_path: Path) -> None:
     folder = save_adapter(tmp_path, target_modules=BOTH)
     drop(folder, part)
-    (finding,) = lost_findings(read_adapter(folder), names, 2)
+    (finding,) = lost_findings(read_adapter(folder), names, {"num_hidden_layers": 2})
     assert finding.level == "warning"
     assert "model.layers.1.self_attn.v_proj" in finding.what
 
@@ -62,7 +62,9 @@ def test_module_of_a_layer_is_a_warning(part: str, names: list[str], tmp_path: P
 def test_what_training_left_out_is_not_missed(
     flags: dict[str, Any], names: list[str], tmp_path: Path
 ) -> None:
-    assert not [*find_lost(read_adapter(save_adapter(tmp_path, **flags)), names, 2)]
+    assert not [
+        *find_lost(read_adapter(save_adapter(tmp_path, **flags)), names, {"num_hidden_layers": 2})
+    ]
 
 
 def test_files_of_the_base_have_other_names_and_more_layers(tmp_path: Path) -> None:
@@ -74,5 +76,16 @@ def test_files_of_the_base_have_other_names_and_more_layers(tmp_path: Path) -> N
         for n in range(count)
         for leaf in BOTH
     ]
-    assert not [*find_lost(read_adapter(folder), more, 2)]
-    assert [lost.layers for lost in find_lost(read_adapter(folder), more, 3)] == [(2,)]
+    assert not [*find_lost(read_adapter(folder), more, {"num_hidden_layers": 2})]
+    assert [
+        lost.layers for lost in find_lost(read_adapter(folder), more, {"num_hidden_layers": 3})
+    ] == [(2,)]
+
+
+def test_keys_and_values_that_a_layer_takes_from_another_are_not_missed(tmp_path: Path) -> None:
+    """Files of Gemma 3n and 4 have them, and no model in memory does."""
+    folder = save_adapter(tmp_path, target_modules=BOTH)
+    drop(folder, "layers.1.self_attn.v_proj")
+    sizes = {"num_hidden_layers": 2, "num_kv_shared_layers": 1}
+    names = [*tiny_llama().state_dict()]
+    assert not [*find_lost(read_adapter(folder), names, {"text_config": sizes})]

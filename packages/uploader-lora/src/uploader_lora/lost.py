@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from uploader_core.plugin import Finding
 from uploader_lora.adapter import Adapter
 from uploader_lora.config import AdapterConfig
+from uploader_lora.positions import text_part
 from uploader_lora.targets import ends_with
 
 # Up to the first number: where a stack of layers is; behind it: which module of a layer.
 _IN_LAYER = re.compile(r"(?P<where>(?:.*?\.)?)(?P<stack>[A-Za-z_]\w*)\.(?P<n>\d+)\.(?P<tail>.+)")
 # What stands for any number in a regular expression, and so chooses no layer.
 _ANY_NUMBER = re.compile(r"\\d|\[0-9\]|\{[\d,]*\}")
+_KEYS_AND_VALUES = ("k_proj", "v_proj")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,17 +45,16 @@ class Lost:
 
 
 def lost_findings(
-    adapter: Adapter, tensors: Iterable[str], layers: int | None
+    adapter: Adapter, tensors: Iterable[str], base: Mapping[str, Any]
 ) -> Iterator[Finding]:
     """Yield what an adapter should change by its configuration, and holds nothing for.
 
     Args:
         adapter: As it was read.
         tensors: Names of the base's tensors.
-        layers: Of the language model; what the files have beyond (layers that predict more tokens)
-            is not in memory when a LoRA is trained. None when unknown.
+        base: ``config.json`` of the base.
     """
-    for lost in find_lost(adapter, tensors, layers):
+    for lost in find_lost(adapter, tensors, base):
         if lost.layers:
             numbers = ", ".join(map(str, lost.layers[:6])) + (", ..." if lost.layers[6:] else "")
             yield Finding(
@@ -73,8 +75,8 @@ def lost_findings(
             )
 
 
-def find_lost(adapter: Adapter, tensors: Iterable[str], layers: int | None) -> Iterator[Lost]:
-    """Yield what is missing, by stacks of layers."""
+def find_lost(adapter: Adapter, tensors: Iterable[str], base: Mapping[str, Any]) -> Iterator[Lost]:
+    """Yield what is missing, by stacks of layers; arguments as of :func:`lost_findings`."""
     config = adapter.config
     targets, excluded = config.raw.get("target_modules"), config.raw.get("exclude_modules")
     if not targets or isinstance(excluded, str) or _chooses_layers(targets):
@@ -84,9 +86,9 @@ def find_lost(adapter: Adapter, tensors: Iterable[str], layers: int | None) -> I
         match = _IN_LAYER.fullmatch(update.module)
         if match is not None and update.parameter == "weight":
             found[match["where"] + match["stack"]][match["tail"]].add(int(match["n"]))
-    base = _stacks(tensors)
+    stacks, sizes = _stacks(tensors), text_part(base)
     for stack, ours in found.items():
-        theirs = _counterpart(stack, ours, base)
+        theirs = _counterpart(stack, ours, stacks)
         if theirs is None:
             continue
         blocks = {tail.rpartition(".")[0] for tail in ours}
@@ -95,7 +97,7 @@ def find_lost(adapter: Adapter, tensors: Iterable[str], layers: int | None) -> I
             for tail, numbers in theirs.items()
             if tail in ours or (isinstance(targets, list) and tail.rpartition(".")[0] in blocks)
             for n in numbers
-            if (layers is None or n < layers) and _is_meant(config, f"{stack}.{n}.{tail}", n)
+            if _is_in_memory(n, tail, sizes) and _is_meant(config, f"{stack}.{n}.{tail}", n)
         }
         stored = {(n, tail) for tail, numbers in ours.items() for n in numbers}
         adapted = {n for n, _ in stored}
@@ -123,6 +125,19 @@ def _stacks(tensors: Iterable[str]) -> dict[str, dict[str, set[int]]]:
         if match is not None and name.endswith(".weight"):
             stacks[match["where"] + match["stack"]][match["tail"]].add(int(match["n"]))
     return stacks
+
+
+def _is_in_memory(layer: int, tail: str, config: Mapping[str, Any]) -> bool:
+    """Return whether a module of the files is there when a LoRA is trained.
+
+    Layers that predict more tokens are not, nor are keys and values of layers that take those of
+    an earlier one (Gemma 3n and 4).
+    """
+    layers, shared = (config.get(f"num_{key}") for key in ("hidden_layers", "kv_shared_layers"))
+    if not isinstance(layers, int):
+        return True
+    own = layers - (shared if isinstance(shared, int) else 0)
+    return layer < (own if tail.endswith(_KEYS_AND_VALUES) else layers)
 
 
 def _counterpart(

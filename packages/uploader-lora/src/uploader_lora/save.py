@@ -29,12 +29,7 @@ from uploader_lora.config import AdapterConfig
 from uploader_lora.finite import refuse_not_finite
 from uploader_lora.lost import lost_findings
 from uploader_lora.modules import module_findings
-from uploader_lora.positions import (
-    describe_positions,
-    text_part,
-    trained_positions,
-    with_positions,
-)
+from uploader_lora.positions import describe_positions, trained_positions, with_positions
 from uploader_lora.private_paths import is_local_path, published_texts
 from uploader_lora.reading import CONFIG, STEM, read_adapter
 from uploader_lora.siblings import sibling_findings
@@ -147,9 +142,7 @@ def _against_base(adapter: Adapter, base: Path | None) -> Iterator[Finding]:
     yield from _positions(adapter.folder, before)
     yield from config_findings(adapter.folder, before)
     if has_weights(base, "model"):
-        layers = text_part(before).get("num_hidden_layers")
-        names = read_stored(base, "model")
-        yield from lost_findings(adapter, names, layers if isinstance(layers, int) else None)
+        yield from lost_findings(adapter, read_stored(base, "model"), before)
 
 
 def _positions(folder: Path, before: Mapping[str, Any]) -> Iterator[Finding]:

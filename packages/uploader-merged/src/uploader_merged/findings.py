@@ -8,7 +8,6 @@ from uploader_core.plugin import Finding, PlanContext, tokenizer_templates
 from uploader_lora import describe_positions, read_json
 from uploader_lora.companions import companion_files
 from uploader_lora.lost import lost_findings
-from uploader_lora.positions import text_part
 from uploader_lora.siblings import sibling_findings
 from uploader_lora.trained_config import config_findings
 from uploader_lora.unread import refusals, unfetched_of, unread_in
@@ -55,8 +54,7 @@ def _training(checkpoint: Checkpoint) -> Iterator[Finding]:
     for adapter in checkpoint.adapters:
         yield from sibling_findings(adapter.folder)
         yield from config_findings(adapter.folder, base.config)
-        layers = text_part(base.config).get("num_hidden_layers")
-        yield from lost_findings(adapter, base.tensors, layers if isinstance(layers, int) else None)
+        yield from lost_findings(adapter, base.tensors, base.config)
         if adapter.unwrapped:
             yield Finding(
                 level="note",
