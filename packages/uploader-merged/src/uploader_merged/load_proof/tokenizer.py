@@ -88,7 +88,6 @@ def _compare(
     Returns:
         ``{}`` where they do not; else ``merged`` and ``adapter``, the classes, and ``differs``.
     """
-    from transformers import AutoTokenizer
     from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
     from uploader_merged.load_proof.model_class import quiet
@@ -97,28 +96,25 @@ def _compare(
     by_type = TOKENIZER_MAPPING_NAMES.get(model_type)
     if not isinstance(named, str) or not by_type or _plain(named) == _plain(by_type):
         return {}
+    config = json.dumps({"model_type": model_type}).encode()
     with tempfile.TemporaryDirectory() as folder, quiet():
-        loaded = []
-        for name in ("adapter", "merged"):
-            place = Path(folder) / name
-            place.mkdir()
-            for file, content in contents.items():
-                (place / file).write_bytes(content)
-            if name == "merged":
-                config = json.dumps({"model_type": model_type})
-                (place / "config.json").write_text(config, "utf-8")
-            try:
-                loaded.append(
-                    AutoTokenizer.from_pretrained(
-                        place, trust_remote_code=False, local_files_only=True
-                    )
-                )
-            except Exception:  # what cannot be loaded is refused elsewhere
-                return {}
-    adapter, merged = loaded
-    differs = _difference(adapter, merged)
+        try:
+            adapter = _load(Path(folder, "adapter"), contents)
+            merged = _load(Path(folder, "merged"), {**contents, "config.json": config})
+            differs = _difference(adapter, merged)
+        except Exception:  # what cannot be loaded or used is refused elsewhere
+            return {}
     classes = {"adapter": type(adapter).__name__, "merged": type(merged).__name__}
     return {**classes, "differs": differs} if differs else {}
+
+
+def _load(folder: Path, contents: Mapping[str, bytes]) -> Any:
+    from transformers import AutoTokenizer
+
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
 def _plain(name: str) -> str:
@@ -130,7 +126,8 @@ def _difference(adapter: Any, merged: Any) -> str:
     for text in PROBES:
         ours, theirs = (t(text)["input_ids"] for t in (adapter, merged))
         if ours != theirs:
-            at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), 0)
+            pairs = enumerate(zip(ours, theirs, strict=False))
+            at = next((i for i, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
             return f"{text[:24]!r}... is {theirs[at : at + 4]} instead of {ours[at : at + 4]} there"
     more = sorted({*merged.get_vocab()} - {*adapter.get_vocab()})
-    return f"it has {more[0]} besides, which the model has not" if more else ""
+    return f"it has the token {more[0]!r}, which the other has not" if more else ""
