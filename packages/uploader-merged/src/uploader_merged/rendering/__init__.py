@@ -119,7 +119,10 @@ class _Child:
         )
         assert process.stdout is not None
         # Its own start is no fault of the template, and may be slow.
-        if process.stdout.readline() != child.READY:
+        said = process.stdout.readline()
+        if said != child.READY:
+            if said:  # something else prints there, and the child waits for a template
+                process.kill()
             code = process.wait()
             self._end()
             raise PluginError(
