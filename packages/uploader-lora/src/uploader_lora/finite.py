@@ -28,15 +28,15 @@ def refuse_not_finite(tensors: Iterable[StoredTensor]) -> None:
     for tensor in tensors:
         if not is_finite(tensor):
             raise SourceError(
-                f"{tensor.name} holds NaN or infinity, so every answer with it would",
+                f"{tensor.name} holds NaN or infinity, which makes every answer useless",
                 owner=str(tensor.file),
                 safe="nothing of it was released",
-                next="take an earlier checkpoint of the training, this one diverged",
+                next="take an earlier checkpoint; the training diverged before this one",
             )
 
 
 def is_finite(tensor: StoredTensor) -> bool:
-    """Return whether a stored tensor holds neither NaN nor infinity; what is no float does not."""
+    """Return whether a stored tensor holds neither NaN nor infinity; other types cannot."""
     form = _FORMS.get(tensor.dtype)
     if form is None:
         return True

@@ -132,9 +132,10 @@ def weight_map_of(index: Path, ending: str = ".safetensors") -> dict[str, str]:
 
 def _named(shard: str, ending: str) -> bool:
     return (
-        bool(_NAME.fullmatch(shard))
+        shard.endswith(ending)
         and len(shard) > len(ending)
-        and (shard.endswith(ending) and ".." not in shard)
+        and _NAME.fullmatch(shard) is not None
+        and ".." not in shard
     )
 
 

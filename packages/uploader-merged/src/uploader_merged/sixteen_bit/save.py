@@ -150,10 +150,10 @@ def _refuse_nan(
     # The largest of numbers with NaN among them is NaN, found 20 times as fast as by isnan.
     if made.dtype in _FLOATS and made.numel() and torch.isnan(made.max()):
         raise SourceError(
-            f"{name} holds NaN, so every answer of the model would",
+            f"{name} holds NaN, which makes every answer of the model useless",
             owner=str(checkpoint.base.tensors[name].file),
             safe="no weight file with it was finished",
-            next="take an earlier checkpoint of the training, this one diverged",
+            next="take an earlier checkpoint; the training diverged before this one",
         )
     return made
 
