@@ -128,6 +128,17 @@ def test_made_again_when_another_key_is_set(
         assert read(release / "SEAL")["key"] == read(copy / "SEAL")["key"] == key[:4]
 
 
+def test_identity_of_another_job_makes_nothing_again(
+    uploader: Any, adapter: Path, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passing = PLUGIN.replace("secrets=(", "passing_secrets=True, secrets=(")
+    (site / "seal_plugin.py").write_text(passing, "utf-8")
+    for identity in ("one-" + "0123456789abcdef" * 3, "two-" + "0123456789abcdef" * 3):
+        monkeypatch.setenv("ACME_SEALING_KEY", identity)
+        assert run(uploader, adapter, tmp_path / "release").returncode == 0
+        assert read(tmp_path / "release" / "SEAL")["key"] == "one-"
+
+
 def test_no_digest_tells_of_a_password(
     uploader: Any, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,7 +69,8 @@ def _documents(request: Request, registry: Registry, config: Config) -> Iterator
             if spec.scope == "place":
                 settings = config.settings(plugin.id, spec.settings)
                 if not spec.when or call_light(spec.when, plugin.entry.owner, settings):
-                    yield plugin, spec, settings, _digest(spec.secrets, config.environment)
+                    lasting = () if spec.passing_secrets else spec.secrets
+                    yield plugin, spec, settings, _digest(lasting, config.environment)
 
 
 def _digest(names: Iterable[str], environment: Mapping[str, str]) -> str:

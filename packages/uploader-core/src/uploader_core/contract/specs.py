@@ -222,6 +222,8 @@ class DocumentSpec(Spec):
         secrets: Names of environment variables that only this document's steps receive, in workers
             that may use the network. One of a place is made again when a value changed that cannot
             be guessed (40 characters or more): of a password nothing is written, not even a digest.
+        passing_secrets: The secrets are of one job alone, such as its identity: another value is no
+            reason to make the document again.
     """
 
     output: str | None = None
@@ -233,6 +235,7 @@ class DocumentSpec(Spec):
     measures: bool = False
     when: str | None = None
     secrets: tuple[str, ...] = ()
+    passing_secrets: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -168,8 +168,7 @@ class ReleaseStore:
         """Yield the record of every step that was ever done here; unreadable ones are left out."""
         for path in sorted((self.internal / "steps").glob("*.json")):
             with contextlib.suppress(OSError, ValueError):
-                record = self.record(member(parse_json(path.read_text("utf-8")), "step", str))
-                if record is not None:
+                if record := self.record(member(parse_json(path.read_text("utf-8")), "step", str)):
                     yield record
 
     def stats_of(self, artifact: Artifact) -> dict[str, tuple[int, int]]:
