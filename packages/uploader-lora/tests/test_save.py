@@ -207,7 +207,7 @@ def test_names_that_peft_does_not_find_are_mended_as_the_error_says(adapter: Pat
     save_file({f"_orig_mod.{name}": value for name, value in tensors.items()}, file)
     found = [f for f in check(plan_context(adapter)) if f.level == "error"]
     assert "_orig_mod. of torch.compile" in found[0].what
-    command = shlex.split(str(found[0].next).partition("; merged formats")[0])
+    command = shlex.split(str(found[0].next).partition("; or release")[0])
     subprocess.run([sys.executable, *command[1:]], check=True)
     assert load_file(file).keys() == tensors.keys()
     assert not [f for f in check(plan_context(adapter)) if f.level == "error"]

@@ -129,7 +129,7 @@ def _wrapped(adapter: Adapter) -> Iterator[Finding]:
             "loads such an adapter without any of its tensors",
             next='python -c "from safetensors.torch import load_file, save_file; '
             f"f = {str(file)!r}; save_file({{{plain}: v for k, v in load_file(f).items()}}, f, "
-            "{'format': 'pt'})\"; merged formats are right without: --plugins merged",
+            "{'format': 'pt'})\"; or release merged formats alone: --plugins merged",
         )
 
 
