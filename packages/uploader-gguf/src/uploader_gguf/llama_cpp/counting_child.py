@@ -74,7 +74,7 @@ def run_counting(
             if line.startswith(PROGRESS):
                 done, total = map(int, line.split()[1:])
                 progress(done, total)
-            elif line.startswith(FOUND) and line.endswith("\n"):
+            elif line.startswith(f"{FOUND} {{") and line.endswith("\n"):
                 found(parse_json(line.removeprefix(FOUND)))
             else:
                 last = line
