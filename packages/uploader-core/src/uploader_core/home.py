@@ -29,7 +29,7 @@ def from_home(path: str | Path, *, typed: bool = True) -> Path:
             f"nobody on this machine has a home that is called {who}",
             owner=str(path),
             safe="nothing was written",
-            next=f"write the path out, from / on; a folder that is called so is ./{who}",
+            next=f"write the whole path; a folder with that very name is ./{who}",
         ) from None
 
 

@@ -61,9 +61,9 @@ def config_findings(adapter: Path, base: Mapping[str, Any]) -> Iterator[Finding]
     if other:
         yield Finding(
             level="warning",
-            what=f"config.json beside the adapter says {', '.join(other)}; an adapter that was "
-            "trained so computes something else with the settings of the base, which a release has",
-            next="if it was, put them into config.json of a copy of the base: --base COPY",
+            what=f"config.json beside the adapter says {', '.join(other)}; a release has the "
+            "settings of the base, so if it was trained with these, it computes something else",
+            next="if it was, put these into config.json of a copy of the base: --base COPY",
         )
 
 

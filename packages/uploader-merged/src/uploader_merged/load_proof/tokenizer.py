@@ -64,7 +64,7 @@ def prove_tokenizer(checkpoint: Checkpoint, versions: Mapping[str, str]) -> Iter
             what=f"transformers {versions['transformers']} makes a {found['merged']} of the "
             f"tokenizer beside the config.json of a {model_type}, and a {found['adapter']} beside "
             f"the adapter, as tokenizer_config.json says: {found['differs']}; so AutoTokenizer "
-            "does not read texts for the merged model as it was trained with them",
+            "cuts texts for the merged model in another way than in its training",
             next=f"load it with {found['adapter']}.from_pretrained(FOLDER), or train with the "
             "tokenizer that AutoTokenizer takes for the base",
         )

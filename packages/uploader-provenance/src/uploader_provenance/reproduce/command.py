@@ -113,7 +113,7 @@ def _place_for(release: Published, output: Path | None) -> Path:
     folder, own = place.resolve(), release.folder
     if folder.is_relative_to(own) or own.is_relative_to(folder):
         raise api.UsageError(
-            f"{place} and the release that is compared with, {own}, are one in the other",
+            f"of {place} and {own}, the release that is compared with, one is inside the other",
             owner="option --output",
             safe="nothing was written",
             next="--output DIR with a folder elsewhere",
