@@ -55,7 +55,7 @@ def test_never_made_into_what_it_is_compared_with(
     before = sorted(path.name for path in tmp_path.iterdir())
     done = uploader("reproduce", release, "--output", tmp_path / place)
     assert done.returncode == 2
-    assert "one in the other" in done.stderr
+    assert "one is inside the other" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
