@@ -9,6 +9,7 @@ import signal
 import sys
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
+_USUAL_STACK = 8 << 20
 
 
 def leave_the_network() -> None:
@@ -41,17 +42,22 @@ def take_limit(name: str, most: int, *, lasting: bool = True) -> None:
         resource.setrlimit(which, (most, most if lasting else hard))
 
 
-def limit_memory(mebibytes: float, *, lasting: bool = True) -> None:
+def limit_memory(mebibytes: float, *, threads: int = 0, lasting: bool = True) -> None:
     """Get no more memory than there is now, and so much more; on Linux.
 
     Args:
-        mebibytes: How much more.
+        mebibytes: How much more, with a stack of the usual size for each of ``threads``.
+        threads: That are started later; clusters give each a larger stack (``ulimit -s``).
         lasting: Whether it can never be raised again.
     """
     if sys.platform == "linux":  # macOS takes no such limit
+        import resource
+
+        stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
+        larger = 0 if stack == resource.RLIM_INFINITY else max(0, stack - _USUAL_STACK)
         with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - as light as can be
             pages = int(file.read().split()[0])
-        most = pages * os.sysconf("SC_PAGE_SIZE") + int(mebibytes * (1 << 20))
+        most = pages * os.sysconf("SC_PAGE_SIZE") + int(mebibytes * (1 << 20)) + threads * larger
         take_limit("AS", most, lasting=lasting)
 
 

@@ -35,6 +35,7 @@ MEBIBYTES = 192
 
 _SECONDS_A_TOKEN = 25e-6  # five times of what was measured
 _MEBIBYTES_A_TOKEN = 2 / 1024  # three times
+_THREADS = 8  # more than the server starts
 _ONE_ARENA = -8, 1  # M_ARENA_MAX: else each thread takes 64 MiB of addresses
 _NOT_THERE = 404  # older servers do not count
 _TRIES = 5
@@ -66,7 +67,7 @@ class _Client:
 
 def answer(path: str, tokens: int, conversations: list[dict[str, Any]]) -> dict[str, Any]:
     """Start the server on a file, and let it write the prompt of each conversation."""
-    limit_memory(MEBIBYTES + tokens * _MEBIBYTES_A_TOKEN, lasting=False)
+    limit_memory(MEBIBYTES + tokens * _MEBIBYTES_A_TOKEN, threads=_THREADS, lasting=False)
     limit_time(SECONDS + tokens * _SECONDS_A_TOKEN)
     key = secrets.token_urlsafe(16)
     try:
