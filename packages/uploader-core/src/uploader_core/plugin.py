@@ -110,7 +110,7 @@ from uploader_core.safetensors_header import (
 )
 from uploader_core.secret_patterns import SecretPattern, secret_patterns, without_secrets
 from uploader_core.size import Size
-from uploader_core.untrusted_json import parse_json, read_json, read_text
+from uploader_core.untrusted_json import parse_json, read_json, read_object, read_text
 
 __all__ = [
     "API_VERSION",
@@ -213,6 +213,7 @@ __all__ = [
     "read_json",
     "read_lineage",
     "read_manifest",
+    "read_object",
     "read_range",
     "read_tail",
     "read_text",

@@ -166,7 +166,7 @@ _OTHERS: tuple[tuple[str, str, str, str], ...] = (
      r"|(?:[A-Z]_PASSWORD|--[\w-]{0,40}password)\\{0,3}[\"']?,?\s{1,12}\\{0,3}[\"']?"
      r"|\bauth\s?=\s?\[?\(\s?\\{0,3}[\"'][^\s\"']{1,60}[\"'],\s?\\{0,3}[\"']"
      r"|\.login\(\s?\\{0,3}[\"'][^\s\"'@]{1,60}@[^\s\"']{1,60}[\"'],\s?\\{0,3}[\"']"
-     r"|\bsshpass\s+-p\s?[\"']?|\bmysql\w{0,9}\s[^\n]{0,80}?\s-p[\"']?)" + _CHOSEN
+     r"|\bsshpass\s+-p\s?[\"']?|\bmysql\w{0,9}\s+-[^\n]{0,80}?\s-p[\"']?)" + _CHOSEN
      + r"(?=$|[\s\"'\\,;)<&])"),
     ("a password or key",
      "passw secret token api_key apikey api-key api.key access_key accesskey access-key auth_key"

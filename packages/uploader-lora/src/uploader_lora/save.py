@@ -8,6 +8,7 @@ again, go along.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -123,13 +124,17 @@ def _wrapped(adapter: Adapter) -> Iterator[Finding]:
         file = adapter.folder / f"{STEM}.safetensors"
         parts = [word.partition(" ")[0] for word in adapter.unwrapped]
         plain = "k" + "".join(f".replace({part!r}, '')" for part in parts)
+        rename = (
+            "from safetensors.torch import load_file, save_file; "
+            f"f = {str(file)!r}; save_file({{{plain}: v for k, v in load_file(f).items()}}, f, "
+            "{'format': 'pt'})"
+        )
         yield Finding(
             level="error",
             what=f"the names of the tensors have {', '.join(adapter.unwrapped)} in them, and PEFT "
             "loads such an adapter without any of its tensors",
-            next='python -c "from safetensors.torch import load_file, save_file; '
-            f"f = {str(file)!r}; save_file({{{plain}: v for k, v in load_file(f).items()}}, f, "
-            "{'format': 'pt'})\"; or release merged formats alone: --plugins merged",
+            next=f"python -c {shlex.quote(rename)}; or release merged formats alone: "
+            "--plugins merged",
         )
 
 

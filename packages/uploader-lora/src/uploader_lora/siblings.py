@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from uploader_core.plugin import Finding, read_json
+from uploader_core.plugin import Finding, read_object
 from uploader_lora.stored import has_weights
 
-_STATE, _LARGEST_STATE = "trainer_state.json", 16 << 20
+_STATE = "trainer_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-\d+")
 _REFERENCE = {"ref", "reference"}
 """What DPO and its kin save the adapter as that the training is compared with."""
@@ -30,12 +30,9 @@ def _better(folder: Path) -> Iterator[Finding]:
     """Say that the trainer saw a better checkpoint than this one."""
     if not _CHECKPOINT.fullmatch(folder.name):
         return
-    try:
-        state = read_json(folder / _STATE, most=_LARGEST_STATE)
-    except (OSError, ValueError):
-        return
-    best = state.get("best_model_checkpoint") if isinstance(state, dict) else None
-    if not isinstance(state, dict) or not isinstance(best, str):
+    state = read_object(folder / _STATE)
+    best = state.get("best_model_checkpoint")
+    if not isinstance(best, str):
         return
     name = re.split(r"[/\\]", best.rstrip("/\\"))[-1]
     if not _CHECKPOINT.fullmatch(name) or name == folder.name:

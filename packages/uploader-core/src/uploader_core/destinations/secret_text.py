@@ -95,8 +95,9 @@ def _blocks(path: Path) -> Iterator[tuple[bytes, int, int]]:
     """Yield text with the range that is looked at; around it is what was, and what will be."""
     with path.open("rb") as file:
         head = file.read(_BLOCK)
-        encoding = _sixteen_bits(head)
-        if encoding is None and b"\0" in head and path.stat().st_size > LARGEST_BINARY:
+        large = path.stat().st_size > LARGEST_BINARY
+        encoding = _sixteen_bits(head, marked=large)  # small numbers look like such letters
+        if encoding is None and b"\0" in head and large:
             return
         decode = codecs.getincrementaldecoder(encoding)("replace").decode if encoding else None
         text, first, data = b"", 0, head
@@ -115,9 +116,11 @@ def _blocks(path: Path) -> Iterator[tuple[bytes, int, int]]:
             text, first = text[kept:], last - kept
 
 
-def _sixteen_bits(head: bytes) -> str | None:
+def _sixteen_bits(head: bytes, *, marked: bool) -> str | None:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    if marked:
+        return None
     start = head[:4096]
     zeros = start[1::2].count(0), start[0::2].count(0)
     if max(zeros) * 4 > len(start) and min(zeros) * 20 < len(start):

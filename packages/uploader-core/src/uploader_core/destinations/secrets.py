@@ -9,10 +9,12 @@ may read calls both, with an option of its own for the fingerprints.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from uploader_core.artifact import UploadFile
@@ -28,6 +30,9 @@ _TRAVELS = re.compile(
     r"|tokenizer\.json|special_tokens_map\.json|added_tokens\.json|chat_template\.json"
 )
 """What the formats take over from a source. The card takes the words of a person as well."""
+
+_SHOWN = 20
+"""Findings that are told, of all files or of one of a source; one is enough to stop a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,12 +71,11 @@ def refuse_secrets(
     Raises:
         RefusedError: With file and line of each, values masked.
     """
-    leaks = [
-        leak for file in files for leak in find_secrets(file) if leak.fingerprint not in allowed
-    ]
+    found_at = (leak for file in files for leak in find_secrets(file))
+    leaks = [*islice((leak for leak in found_at if leak.fingerprint not in allowed), _SHOWN)]
     if not leaks:
         return
-    found = "\n".join(f"  {leak}" for leak in leaks[:20])
+    found = "\n".join(f"  {leak}" for leak in leaks)
     raise RefusedError(
         f"text files that would be published hold what looks like secrets:\n{found}",
         owner="whoever wrote them",
@@ -105,14 +109,14 @@ def secrets_in_sources(
             paths += [folder / CARD] * has_own_words(text)
         for path in (*paths, *sorted(folder.glob("additional_chat_templates/*.jinja"))):
             if path.is_file():
-                for leak in _find(path.relative_to(folder).as_posix(), path):
-                    if leak.fingerprint not in allowed:
-                        yield Finding(
-                            level="error",
-                            what=f"what looks like a secret would be published: {leak}",
-                            next="remove it, and revoke it where it was shared already; if it is "
-                            f"none: {option} {leak.fingerprint}",
-                        )
+                found = _find(path.relative_to(folder).as_posix(), path)
+                for leak in islice((x for x in found if x.fingerprint not in allowed), _SHOWN):
+                    yield Finding(
+                        level="error",
+                        what=f"what looks like a secret would be published: {leak}",
+                        next="remove it, and revoke it where it was shared already; if it is "
+                        f"none: {option} {leak.fingerprint}",
+                    )
 
 
 def find_secrets(file: UploadFile) -> Iterator[Leak]:
@@ -128,5 +132,14 @@ def _find(name: str, path: Path) -> Iterator[Leak]:
             line=hit.line,
             what=hit.what,
             masked=hit.secret[: min(4, len(hit.secret) // 4)] + "***",  # a password is short
-            fingerprint=hashlib.sha256(hit.text.encode("latin-1")).hexdigest()[:12],
+            fingerprint=_fingerprint(hit.text),
         )
+
+
+@functools.lru_cache(maxsize=256)
+def _fingerprint(text: str) -> str:
+    """Return what names a finding in logs that everybody may read.
+
+    Slow on purpose: a password that a person chose could be guessed by a fast one.
+    """
+    return hashlib.scrypt(text.encode("latin-1"), salt=b"uploader", n=1 << 14, r=8, p=1).hex()[:12]
