@@ -17,7 +17,7 @@ from uploader_gguf import step
 from uploader_gguf.card import render
 from uploader_gguf.chat_template.probes import PROBES
 from uploader_gguf.chat_template.settle import REWRITTEN, TEMPLATE
-from uploader_gguf.chat_template.stub import write_stub
+from uploader_gguf.chat_template.stub import token_count, write_stub
 from uploader_gguf.format.gguf_file import packed_keys, read_header
 from uploader_gguf.settings import GgufSettings
 
@@ -91,9 +91,13 @@ def test_a_model_without_a_template_has_nothing_to_compare(
 def test_the_vocabulary_alone_stands_for_the_file(llama_folder: Path, tmp_path: Path) -> None:
     file = convert(llama_folder, tmp_path, ("F16",))["F16"]
     stub = tmp_path / "stub.gguf"
-    write_stub(stub, packed_keys(file))
-    bodies = [{"messages": list(probe.messages)} for probe in PROBES[:3]]
-    requests = [json.dumps({"path": str(p), "conversations": bodies}) for p in (file, stub)]
+    keys = packed_keys(file)
+    write_stub(stub, keys)
+    wanted = {
+        "tokens": token_count(keys),
+        "conversations": [{"messages": list(probe.messages)} for probe in PROBES[:3]],
+    }
+    requests = [json.dumps({"path": str(path), **wanted}) for path in (file, stub)]
     done = subprocess.run(
         [sys.executable, "-m", "uploader_gguf.chat_template.server_child"],
         input="\n".join(requests) + "\n",
