@@ -47,6 +47,18 @@ def running(release: Path) -> list[JobFolder]:
     return [JobFolder(path.parent) for path in jobs]
 
 
+def another(job: JobFolder, go: Path, folder: Path, **said: str) -> Path:
+    """Return a job like one that ended, which says something else; both have one scratch folder."""
+    go.touch()
+    while (job.path / "lock.json").exists():
+        os.sched_yield()
+    other = folder / job.path.name
+    other.mkdir(parents=True)
+    request = json.loads((job.path / "request.json").read_text())
+    (other / "request.json").write_text(json.dumps({**request, **said}))
+    return other
+
+
 def test_a_run_without_executor_does_not_work_beside_them(
     left: Any, adapter: Path, tmp_path: Path
 ) -> None:
@@ -76,11 +88,7 @@ def test_a_job_with_another_version_of_the_plugin_says_so(
     left: Any, adapter: Path, tmp_path: Path
 ) -> None:
     job = running(adapter.parent / "m")[0]
-    (tmp_path / "go").touch()
-    other = tmp_path / "other" / job.path.name
-    other.mkdir(parents=True)
-    request = json.loads((job.path / "request.json").read_text())
-    (other / "request.json").write_text(json.dumps({**request, "owner": "acme-blocks 0.9"}))
+    other = another(job, tmp_path / "go", tmp_path / "other", owner="acme-blocks 0.9")
     assert left("step", "exec", other).returncode == 0
     with pytest.raises(Exception, match=r"planned with acme-blocks 0\.9; .* has 1\.0"):
         JobFolder(other).answer(steps_of(JobFolder(other).request())[0])
@@ -102,11 +110,7 @@ def test_a_run_that_asks_for_no_job_leaves_those_of_others(
 
 def test_what_no_plugin_registers_is_not_called(left: Any, adapter: Path, tmp_path: Path) -> None:
     job = running(adapter.parent / "m")[0]
-    (tmp_path / "go").touch()
-    other = tmp_path / "other" / job.path.name
-    other.mkdir(parents=True)
-    request = json.loads((job.path / "request.json").read_text())
-    (other / "request.json").write_text(json.dumps({**request, "run": "os:abort"}))
+    other = another(job, tmp_path / "go", tmp_path / "other", run="os:abort")
     assert left("step", "exec", other).returncode == 0
     with pytest.raises(Exception, match="registers no step that runs os:abort"):
         JobFolder(other).answer(steps_of(JobFolder(other).request())[0])
