@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from gguf_llamas import llama, sentencepiece_tokenizer
+from gguf_llamas import sharp_llama
 from gguf_oracles import context, convert
 from uploader_core.plugin import (
     Artifact,
@@ -35,14 +35,7 @@ HELD_OUT = resources.files("uploader_merged.texts").joinpath("heldout.txt")
 @pytest.fixture(scope="module")
 def sharp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that prefers some tokens, as trained ones do."""
-    return llama(
-        tmp_path_factory.mktemp("models") / "Sharp",
-        hidden=256,
-        dtype=torch.float32,
-        tokenizer=sentencepiece_tokenizer,
-        initializer_range=0.06,
-        max_position_embeddings=512,
-    )
+    return sharp_llama(tmp_path_factory.mktemp("models") / "Sharp", positions=512)
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from gguf_llamas import llama, sentencepiece_tokenizer
+from gguf_llamas import sharp_llama
 from gguf_oracles import context, convert
 from uploader_core.plugin import (
     Artifact,
@@ -31,14 +30,7 @@ SPEEDS = ("prompt_tokens_per_second", "generation_tokens_per_second")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return llama(
-        tmp_path_factory.mktemp("models") / "Sharp",
-        hidden=256,
-        dtype=torch.float32,
-        tokenizer=sentencepiece_tokenizer,
-        initializer_range=0.06,
-        max_position_embeddings=256,
-    )
+    return sharp_llama(tmp_path_factory.mktemp("models") / "Sharp", positions=256)
 
 
 @pytest.fixture(scope="module")

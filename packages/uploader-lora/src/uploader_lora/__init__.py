@@ -16,6 +16,7 @@ from uploader_lora.positions import describe_positions, trained_positions, with_
 from uploader_lora.private_paths import without_paths
 from uploader_lora.reading import read_adapter
 from uploader_lora.stored import (
+    FLOATS,
     MAX_INDEX,
     has_weights,
     read_json,
@@ -27,6 +28,7 @@ from uploader_lora.tokenizer_file import read_tokenizer
 
 __all__ = [
     "DTYPE_BITS",
+    "FLOATS",
     "MAX_INDEX",
     "Adapter",
     "AdapterConfig",

@@ -84,19 +84,25 @@ class Key:
     adapter: str | None = None
 
 
-def unwrapped(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return a key as PEFT writes it, and what wrappers were taken off (``_orig_mod.``).
+def without_wrappers(name: str) -> tuple[str, dict[str, str]]:
+    """Return a name without the segments of wrappers, and those, each with whose it is."""
+    segments = name.split(".")
+    found = {f"{part}.": WRAPPERS[part] for part in segments if part in WRAPPERS}
+    return ".".join(part for part in segments if part not in WRAPPERS), found
+
+
+def unwrapped(name: str) -> tuple[str, dict[str, str]]:
+    """Return a key as PEFT writes it, and the wrappers that were taken off, each with whose it is.
 
     PEFT itself takes nothing off, and loads no tensor of such a file: the adapter does nothing then
     (https://github.com/MakazhanAlpamys/Soup/issues/335).
     """
-    plain = ".".join(segment for segment in name.split(".") if segment not in WRAPPERS)
-    found = [f"{segment}." for segment in WRAPPERS if segment in name.split(".")]
-    for prefix in WRAPPED_WHOLE:
+    plain, found = without_wrappers(name)
+    for prefix, whose in WRAPPED_WHOLE.items():
         if plain.startswith(prefix + PREFIX):
             plain = plain.removeprefix(prefix)
-            found.append(prefix)
-    return plain, tuple(found)
+            found[prefix] = whose
+    return plain, found
 
 
 def parse_key(name: str) -> Key | None:

@@ -17,14 +17,12 @@ from uploader_lora.config import AdapterConfig
 from uploader_lora.config_file import read_config
 from uploader_lora.keys import (
     PREFIX,
-    WRAPPED_WHOLE,
-    WRAPPERS,
     Key,
     Part,
     parse_key,
     unwrapped,
 )
-from uploader_lora.stored import has_weights, read_stored, same_content
+from uploader_lora.stored import FLOATS, has_weights, read_stored, same_content
 from uploader_lora.targets import ends_with, has_rows, is_saved, means_head
 
 CONFIG = "adapter_config.json"
@@ -35,7 +33,6 @@ _EMBEDDINGS = {"embed_tokens", "lm_head", "wte", "word_embeddings", "embed_in", 
 # Parameters of fused experts in transformers 5, in the order in which their classes declare them.
 _DECLARED = {"gate_up_proj": 0, "up_proj": 1, "down_proj": 2}
 _FULL: set[Part] = {"parameter", "base_layer", "original_module"}
-_FLOATS = {"F64", "F32", "F16", "BF16"}
 # transformers before 5 saves nothing, and peft saves parameters of no elements, where DeepSpeed's
 # ZeRO-3 has the values on other processes (huggingface/trl#4416, huggingface/peft#2450).
 _GATHER = (
@@ -114,15 +111,14 @@ class _Builder:
             )
         for name, tensor in self._tensors.items():
             plain, around = unwrapped(name)
-            for part in around:
-                wrappers[part] = WRAPPED_WHOLE.get(part) or WRAPPERS[part.rstrip(".")]
+            wrappers |= around
             key = parse_key(plain)
             if key is None:
                 self._refuse(
                     f"the tensor {name!r} is none that PEFT's LoRA writes"
                     + ("" if name.startswith(PREFIX) else f" (they begin with {PREFIX})")
                 )
-            if tensor.dtype not in _FLOATS:
+            if tensor.dtype not in FLOATS:
                 self._refuse(f"the tensor {name!r} has the type {tensor.dtype}")
             if key.part not in _FULL:
                 names.add(key.adapter)

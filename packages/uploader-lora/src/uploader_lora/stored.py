@@ -13,6 +13,9 @@ from uploader_core.plugin import read_json as read_untrusted
 MAX_INDEX, MAX_CONFIG, MAX_TOKENIZER = 32 << 20, 8 << 20, 128 << 20
 """Largest index, configuration and list of tokens in bytes that are parsed."""
 
+FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+"""Types of weights that are not quantised, as safetensors spells them."""
+
 _NAME = re.compile(r"[\w.\-+]+", re.ASCII)
 
 

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from uploader_core.plugin import SourceError, parse_json
-from uploader_lora import StoredTensor, tensor_bytes
+from uploader_lora import FLOATS, StoredTensor, tensor_bytes
 from uploader_merged.base.mlx_packed import is_mlx, widen_mlx
 from uploader_merged.base.packed_tensor import DTYPES, PackedTensor
 
 _STATE = re.compile(r"(?P<name>.+)\.quant_state\.bitsandbytes__(?P<kind>nf4|fp4)")
-_FLOATS = {"F64", "F32", "F16", "BF16"}
 _SIBLINGS = ("absmax", "quant_map", "nested_absmax", "nested_quant_map")
 # Whose configurations stay behind when the model is widened; what remains of the others computes.
 _WIDENED_BY_OTHERS = {"awq", "bitsandbytes", "fp8", "gptq", "mxfp4"}
@@ -44,7 +43,7 @@ def is_left_over(method: Mapping[str, Any], tensors: Mapping[str, StoredTensor])
     """
     known = method.get("quant_method") in _WIDENED_BY_OTHERS or is_mlx(method)
     return known and not any(
-        tensor.dtype not in _FLOATS or _PART.search(name) for name, tensor in tensors.items()
+        tensor.dtype not in FLOATS or _PART.search(name) for name, tensor in tensors.items()
     )
 
 

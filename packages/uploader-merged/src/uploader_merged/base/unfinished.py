@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from uploader_core.plugin import SourceError
-from uploader_lora import MAX_INDEX, StoredTensor, read_header, read_json
+from uploader_lora import FLOATS, MAX_INDEX, StoredTensor, read_header, read_json
 
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _SINGLE = "model.safetensors"
@@ -60,7 +60,7 @@ def refuse_unfinished(
             "save a full state dict (FSDP: state_dict_type FULL_STATE_DICT), or gather the shards: "
             "accelerate merge-weights SHARDS FOLDER",
         )
-    empty = [n for n, t in tensors.items() if t.shape == (0,) and t.dtype in _FLOATS]
+    empty = [n for n, t in tensors.items() if t.shape == (0,) and t.dtype in FLOATS]
     if empty:
         _refuse(
             folder,
@@ -69,9 +69,6 @@ def refuse_unfinished(
             "gather the weights: python zero_to_fp32.py CHECKPOINT FOLDER, or train with "
             "stage3_gather_16bit_weights_on_model_save",
         )
-
-
-_FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def refuse_without_weights(folder: Path) -> NoReturn:

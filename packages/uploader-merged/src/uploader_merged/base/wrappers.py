@@ -13,7 +13,7 @@ from pathlib import Path
 
 from uploader_core.plugin import SourceError
 from uploader_lora import StoredTensor
-from uploader_lora.keys import PREFIX, WRAPPED_WHOLE, WRAPPERS
+from uploader_lora.keys import PREFIX, WRAPPED_WHOLE, without_wrappers
 
 # In front of every name, or they are the model's own.
 _IN_FRONT = {**WRAPPED_WHOLE, PREFIX: "PEFT"}
@@ -37,16 +37,11 @@ def strip_wrappers(
     Raises:
         SourceError: Two tensors would have one name.
     """
-    names = dict.fromkeys(tensors, "")
+    names: dict[str, str] = {}
     found: dict[str, str] = {}
     for name in tensors:
-        kept = []
-        for segment in name.split("."):
-            if segment in WRAPPERS:
-                found[f"{segment}."] = WRAPPERS[segment]
-            else:
-                kept.append(segment)
-        names[name] = ".".join(kept)
+        names[name], taken = without_wrappers(name)
+        found |= taken
     while (prefix := _prefix_of(list(names.values()))) is not None:
         found[prefix] = _IN_FRONT.get(prefix, "a module that holds the model as its model")
         names = {name: plain.removeprefix(prefix) for name, plain in names.items()}

@@ -17,6 +17,7 @@ from mlx.nn.layers.base import Module
 from mlx.utils import tree_flatten
 
 from uploader_core.plugin import SourceError
+from uploader_lora import FLOATS
 from uploader_merged import Checkpoint
 from uploader_mlx.architecture.configured import for_mlx, with_floats
 from uploader_mlx.architecture.described import Output, Quantisable, Sanitised
@@ -25,7 +26,6 @@ from uploader_mlx.architecture.installed import classes, version
 from uploader_mlx.arrays import DTYPES, SPELLED, from_torch
 
 _CASTS = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
-_FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def sanitise(checkpoint: Checkpoint, dtype: str = "auto") -> Sanitised:
@@ -60,7 +60,7 @@ def sanitise(checkpoint: Checkpoint, dtype: str = "auto") -> Sanitised:
         outputs.append(
             Output(
                 name=name,
-                dtype=cast if cast and stored in _FLOATS and keeps(name) else stored,
+                dtype=cast if cast and stored in FLOATS and keeps(name) else stored,
                 shape=tuple(array.shape),
                 sources=plain[name] or tuple(sorted(computed[name])),
                 computed=not plain[name],
