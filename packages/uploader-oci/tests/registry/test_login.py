@@ -97,24 +97,25 @@ def test_a_token_that_ends_in_the_middle_of_a_blob(
     assert tokens is not None
     tokens.lifetime = 1
     blob = make_blob(4 * MIB)
-    ended = False
+    # A slow machine may need several tokens to come as far as the middle.
+    ended_after = 0
 
     def wait_until_it_ended(at: int) -> None:
-        nonlocal ended
-        if ended or at < MIB:
+        nonlocal ended_after
+        if ended_after or at < MIB:
             return
         header = {"Authorization": str(registry.transport.login.header())}
         url = f"{token_registry.url}/v2/team/model/tags/list"
         while httpx.get(url, headers=header).status_code != 401:
             pass
-        ended, tokens.lifetime = True, 300
+        ended_after, tokens.lifetime = len(tokens.requests), 300
 
     with connect(token_registry) as registry:
         sent = registry.push_blob(blob, tell=wait_until_it_ended)
         assert registry.has_blob(blob.digest, blob.size)
-    assert ended
-    assert len(tokens.requests) == 2
-    assert sent.again <= MIB
+    assert ended_after
+    assert len(tokens.requests) == ended_after + 1
+    assert sent.again <= MIB * ended_after, "more than one piece for each token that ended"
 
 
 def test_a_token_is_replaced_before_it_ends(
