@@ -19,6 +19,7 @@ pytest.importorskip("transformers")
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from quickness import at_best
 from uploader_trainers import UploaderCallback
 
 
@@ -140,16 +141,18 @@ def test_there_are_twenty_failures() -> None:
 
 def test_whole_callback_takes_less_than_a_tenth_of_a_second(args: Any, state: Any) -> None:
     finish(UploaderCallback(), args, state)  # metadata of installed libraries is read once
-    spent = []
-    for _ in range(5):
-        callback = UploaderCallback(to=["nowhere:x"])
-        started = time.perf_counter()
-        finish(callback, args, state, train_dataloader=Rows())
-        spent.append(time.perf_counter() - started)
+    callbacks = []
+
+    def whole() -> None:
+        callbacks.append(UploaderCallback(to=["nowhere:x"]))
+        finish(callbacks[-1], args, state, train_dataloader=Rows())
+
+    seconds = at_best(whole, enough=0.1)
+    for callback in callbacks:
         assert callback.waiting is not None
         callback.waiting.process.kill()
         callback.waiting.process.wait()
-    assert min(spent) < 0.1
+    assert seconds < 0.1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -172,9 +175,7 @@ def test_started_run_waits_for_the_end_of_the_training(sft_model: Path, tmp_path
         print(callback.waiting.log.read_text() == "", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """)
-    ended = subprocess.run(
-        [sys.executable, "-c", training], capture_output=True, text=True, timeout=120
-    )
+    ended = subprocess.run([sys.executable, "-c", training], capture_output=True, text=True)
     assert ended.returncode == -9, ended.stderr
     assert ended.stdout.split()[1:] == ["None", "True"]
     pid = int(ended.stdout.split()[0])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import AddedToken
@@ -22,7 +25,12 @@ from gguf_templates import (
     chat_model,
     packed,
 )
-from uploader_core.plugin import PluginError, RefusedError
+from uploader_core.plugin import ChatTemplates, PluginError, RefusedError
+from uploader_gguf.chat_template.compare import Comparison, cases
+from uploader_gguf.chat_template.judge import notes_of
+from uploader_gguf.chat_template.probes import HIGHEST, LOWEST
+from uploader_gguf.chat_template.reference import Reference
+from uploader_gguf.chat_template.server import Answer
 from uploader_gguf.chat_template.settle import REWRITTEN as KEY
 from uploader_gguf.chat_template.settle import TEMPLATE, settle
 
@@ -41,6 +49,26 @@ def two_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", EQUAL)
 def test_nothing_is_said_of_a_template_that_both_engines_read_alike(name: str, chat: Chat) -> None:
     assert chat.record(EQUAL[name]) == ([], [])
+
+
+def test_the_clock_that_goes_on_between_two_prompts_is_no_difference() -> None:
+    seconds = count(10)
+
+    def apply(messages: list[dict[str, Any]], **given: Any) -> str:
+        texts = "".join(f"<{m['role']}>{m['content']}\n" for m in messages)
+        end = "<assistant>" if given["add_generation_prompt"] else ""
+        tools = json.dumps(given.get("tools"))
+        return f"It is 12:00:{next(seconds)}.\n{tools}{texts}{end}"
+
+    reference = Reference(apply=apply, templates=ChatTemplates(default="X"))
+    comparison = Comparison(own=None, bos=None, begin="", eos=None)
+    outcomes = []
+    for case in cases(reference):
+        theirs = reference.render(case.probe.messages, case.probe.tools)
+        assert isinstance(theirs, str)
+        changed = theirs.replace(repr(LOWEST), "4207").replace(repr(HIGHEST), "2.5e+06")
+        outcomes.append(comparison.of(reference, case, Answer(prompt=changed)))
+    assert [note.kind for note in notes_of(reference, outcomes)] == ["numbers"]
 
 
 @pytest.mark.parametrize("name", REWRITTEN)
@@ -71,20 +99,23 @@ def test_what_answers_other_prompts_is_refused(name: str, chat: Chat) -> None:
 # Only llama.cpp has no cycler; what comes then is for it alone.
 BOMBS = {
     "a loop that never ends": (
-        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "takes llama.cpp more than 0.8 s",
     ),
+    # What is at an end first depends on the processor.
     "a text of all memory": (
         "{% set ns = namespace(s='x' * 99) %}{% for a in range(60) %}"
-        "{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}"
+        "{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}",
+        "takes llama.cpp more than 0.8 s|llama.cpp's server does not start",
     ),
 }
 
 
-@pytest.mark.parametrize("template", BOMBS.values(), ids=BOMBS)
+@pytest.mark.parametrize(("template", "why"), BOMBS.values(), ids=BOMBS)
 def test_what_takes_llama_cpp_alone_too_much_is_ended_and_refused(
-    template: str, chat: Chat
+    template: str, why: str, chat: Chat
 ) -> None:
-    with pytest.raises(RefusedError, match="takes llama.cpp more than 0.8 s"):
+    with pytest.raises(RefusedError, match=why):
         chat.settle("{% if cycler is not defined %}" + template + "{% endif %}" + PLAIN)
 
 

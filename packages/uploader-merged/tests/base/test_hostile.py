@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from json_files import edit_json
 from merged_tools import Merge, save_llama
+from quickness import at_best
 from uploader_core.plugin import UploaderError
 from uploader_merged.preflight import check
 
@@ -253,11 +253,13 @@ def test_refused(
 ) -> None:
     folder = mine if whose == "adapter" else base
     damage(folder / WEIGHTS[whose] if what in FILES else folder)
-    started = time.process_time()
-    with pytest.raises(UploaderError) as caught:
-        list(check(merge.plan(base, mine)))
-        merge(base, mine)
-    assert time.process_time() - started < 1
-    assert caught.value.next
-    assert caught.value.owner
+
+    def refused() -> None:
+        with pytest.raises(UploaderError) as caught:
+            list(check(merge.plan(base, mine)))
+            merge(base, mine)
+        assert caught.value.next
+        assert caught.value.owner
+
+    assert at_best(refused, enough=1) < 1
     assert not list(merge.root.rglob("*.safetensors"))

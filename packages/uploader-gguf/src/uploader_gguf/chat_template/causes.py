@@ -25,7 +25,7 @@ from uploader_gguf.chat_template.probes import (
     Probe,
     with_text_arguments,
 )
-from uploader_gguf.chat_template.reference import Reference, Refusal
+from uploader_gguf.chat_template.reference import Reference, Refusal, at_no_time
 
 _AT_ONCE = 5
 """Causes that a difference can have together."""
@@ -194,7 +194,7 @@ class Explanation:
         kinds: What llama.cpp did by itself, as few things as explain it; empty when nothing that
             is known does.
         nearest: Of all that transformers writes for such inputs, what agrees with llama.cpp's
-            prompt for longest.
+            prompt for longest; at no time of the day.
     """
 
     kinds: tuple[str, ...]
@@ -212,7 +212,7 @@ def explain(
         variables: What was said with it (``enable_thinking``).
         theirs: llama.cpp's prompt.
     """
-    given = given_to(probe, reference, variables)
+    given, theirs = given_to(probe, reference, variables), at_no_time(theirs)
     possible = _CAUSES if variables else (*_THINKING, *_CAUSES)
     plain = _rendered(reference, given, ())
     # Null is written by arguments of tool calls; in plain text None comes from the template.
@@ -253,4 +253,4 @@ def _rendered(reference: Reference, given: Given, causes: tuple[Cause, ...]) -> 
     text = render(reference, given)
     for cause in causes:
         text = cause.after(text) if isinstance(text, str) else text
-    return text
+    return at_no_time(text)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from uploader_gguf.chat_template.causes import explain, first_difference, given_to, render
 from uploader_gguf.chat_template.probes import PROBES, Probe, with_text_arguments
-from uploader_gguf.chat_template.reference import Reference, Refusal
+from uploader_gguf.chat_template.reference import Reference, Refusal, at_no_time
 from uploader_gguf.chat_template.server import Answer
 from uploader_gguf.tokenizer.own_tokenizer import OwnTokenizer
 
 SWITCH = "enable_thinking"
 """The one variable that llama.cpp always gives a template."""
 
-_CLOCK = re.compile(r"\d\d:\d\d(:\d\d)?")
 _SHOWN = 40
 """Characters of a prompt around a difference."""
 
@@ -118,7 +116,7 @@ class Comparison:
         return replace(
             found,
             kinds=why.kinds or ("unknown",),
-            place=_place(ours if why.kinds else why.nearest, theirs),
+            place=_place(at_no_time(ours) if why.kinds else why.nearest, at_no_time(theirs)),
             lost=tuple(lost),
         )
 
@@ -175,11 +173,6 @@ def same_prompts(one: Reference, other: Reference, asked: Sequence[Case]) -> boo
         for begun in (True, False)
         for given in ({**case.variables, "add_generation_prompt": begun},)
     )
-
-
-def at_no_time(prompt: str | Refusal) -> str | Refusal:
-    """Return a prompt without the time of day, which goes on between two engines."""
-    return _CLOCK.sub("00:00", prompt) if isinstance(prompt, str) else prompt
 
 
 def _place(ours: str, theirs: str) -> str:

@@ -8,7 +8,7 @@ from uploader_core.plugin import RefusedError
 from uploader_gguf.chat_template.causes import given_to, render
 from uploader_gguf.chat_template.compare import SWITCH, Outcome
 from uploader_gguf.chat_template.notes import Note, note, with_setting
-from uploader_gguf.chat_template.reference import Reference
+from uploader_gguf.chat_template.reference import Reference, at_no_time
 from uploader_gguf.llama_cpp import library
 
 _NEXT = (
@@ -103,12 +103,16 @@ def _letters_only(strange: Sequence[Outcome]) -> bool:
 
 def _switch(outcomes: Sequence[Outcome]) -> bool | None:
     """Return the setting with which llama.cpp writes what transformers does without one."""
-    default = {o.case.probe.name: o.ours for o in outcomes if not o.case.variables}
+    prompts = [None if o.ours is None else at_no_time(o.ours) for o in outcomes]
+    every = [*zip(outcomes, prompts, strict=True)]
+    default = {o.case.probe.name: prompt for o, prompt in every if not o.case.variables}
     for switch in (True, False):
         said = [
-            o for o in outcomes if o.case.variables.get(SWITCH) is switch and o.case.probe.ordinary
+            prompt == default[o.case.probe.name]
+            for o, prompt in every
+            if o.case.variables.get(SWITCH) is switch and o.case.probe.ordinary
         ]
-        if said and all(o.ours == default[o.case.probe.name] for o in said):
+        if said and all(said):
             return switch
     return None
 
@@ -118,7 +122,9 @@ def _begins(reference: Reference, outcomes: Sequence[Outcome]) -> bool:
     text = next(one for one in outcomes if one.case.probe.name == "text")
     given = given_to(text.case.probe, reference, {"add_generation_prompt": False})
     without = render(reference, given)
-    return text.ours is None or not isinstance(without, str) or text.ours.startswith(without)
+    if text.ours is None or not isinstance(without, str):
+        return True
+    return at_no_time(text.ours).startswith(at_no_time(without))
 
 
 def _refused(what: str) -> RefusedError:

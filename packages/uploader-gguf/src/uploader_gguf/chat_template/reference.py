@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, overload
 
 from uploader_core.plugin import ChatTemplates, UploaderError
 from uploader_gguf.chat_template.probes import Message
+
+_CLOCK = re.compile(r"\d\d:\d\d(:\d\d)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +24,19 @@ class Refusal:
     """
 
     why: str
+
+
+@overload
+def at_no_time(prompt: str) -> str: ...
+
+
+@overload
+def at_no_time(prompt: str | Refusal) -> str | Refusal: ...
+
+
+def at_no_time(prompt: str | Refusal) -> str | Refusal:
+    """Return a prompt without the time of day, which goes on from one to the next."""
+    return _CLOCK.sub("00:00", prompt) if isinstance(prompt, str) else prompt
 
 
 Render = Callable[..., str]

@@ -13,7 +13,7 @@ from typing import Any
 from uploader_gguf.chat_template.causes import given_to
 from uploader_gguf.chat_template.compare import Outcome
 from uploader_gguf.chat_template.notes import Note, note
-from uploader_gguf.chat_template.reference import Reference
+from uploader_gguf.chat_template.reference import Reference, at_no_time
 
 TIMEOUT = 60
 """Seconds for all conversations; they take milliseconds."""
@@ -47,7 +47,9 @@ def compare(reference: Reference, outcomes: Sequence[Outcome]) -> Note | None:
     if answers is None:
         return None
     differ = [
-        one for one, answer in zip(asked, answers, strict=True) if answer.get("prompt") != one.ours
+        one
+        for one, answer in zip(asked, answers, strict=True)
+        if "prompt" not in answer or at_no_time(answer["prompt"]) != at_no_time(one.ours or "")
     ]
     if not differ:
         return None
