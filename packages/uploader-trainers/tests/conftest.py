@@ -13,7 +13,23 @@ from typing import Any
 
 import pytest
 
+from uploader_kit.job_steps import Marks
+
 EXAMPLES = Path(__file__).parents[3] / "examples" / "trainers"
+
+HELD = """
+from uploader_core.plugin import Estimate, SaveSpec, hookimpl
+from uploader_kit.job_steps import FILES, Settings
+
+@hookimpl
+def uploader_savers():
+    yield SaveSpec(name="held", summary="a file after the other", consumes=("adapter",),
+                   produces="acme.held", settings=Settings, run="uploader_kit.job_steps:make",
+                   estimate="acme_held:estimate")
+
+def estimate(context):
+    return Estimate(bytes_written=sum(1000 * len(name) for name in FILES))
+"""
 
 
 def train(method: str, folder: Path) -> Path:
@@ -53,6 +69,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv("HF_TOKEN", server.token("me"))
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
         yield server
+
+
+@pytest.fixture
+def held(install: Callable[..., None], tmp_path: Path) -> Marks:
+    """A format ``held``, whose step waits where it is told to until these marks let it go."""
+    points = {"plugins": {"held": "acme_held"}, "artifacts": {"acme.held": "acme_held"}}
+    install("acme-held", {"acme_held": HELD}, points, requires="uploader-core>=0.1,<1")
+    (tmp_path / "marks").mkdir()
+    return Marks(tmp_path / "marks")
 
 
 @pytest.fixture

@@ -25,9 +25,16 @@ from uploader_core.running.events import Event
 from uploader_core.running.session import look
 from uploader_core.user_config.disabled import make_registry
 from uploader_core.user_config.files import load
+from uploader_kit.job_steps import Marks
 
 UPLOADER = [sys.executable, "-m", "uploader_core"]
 on_posix = pytest.mark.skipif(os.name == "nt", reason="a pseudo-terminal of POSIX")
+
+
+@pytest.fixture(autouse=True)
+def own_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long runs of other tests took here is nothing that these show."""
+    monkeypatch.setenv("UPLOADER_PACE", str(tmp_path / "pace.json"))
 
 
 @pytest.fixture
@@ -73,14 +80,16 @@ def test_plan_names_the_licence_of_the_base(sft_model: Path, tmp_path: Path) -> 
 
 
 @on_posix
-def test_bar_and_time_left_while_it_runs(sft_model: Path, tmp_path: Path) -> None:
+def test_bar_and_time_left_while_it_runs(sft_model: Path, tmp_path: Path, held: Marks) -> None:
     pytest.importorskip("pexpect")
     pytest.importorskip("pyte")
     command = [*UPLOADER, "run", str(sft_model), "--output", str(tmp_path / "r"),
-               "--plugins", "lora,gguf", "--name", "tiny"]  # fmt: skip
+               "--plugins", "lora,held,gguf", "--name", "tiny", "--held-marks",
+               str(held.folder), "--held-waits-at", "two.bin"]  # fmt: skip
     terminal = Terminal(command, tmp_path)
-    screen = terminal.wait_for("gguf:gguf \N{BOX DRAWINGS HEAVY HORIZONTAL}")
-    assert re.search(r"\d+ waiting, all in ~", terminal.wait_for("all in ~"))
+    terminal.wait_for("held:held \N{BOX DRAWINGS HEAVY HORIZONTAL}")
+    assert re.search(r"\d+ waiting, all in ~", terminal.wait_for(" waiting, all in ~"))
+    held.let_go()
     assert terminal.end() == 0
     screen = terminal.text()
     assert "waiting" not in screen  # the display is gone, what was done stays

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 DOWN, ENTER, SPACE, CTRL_C = "\x1b[B", "\r", " ", "\x03"
+ASKED = "\x1b[6n"
 
 
 class Terminal:
@@ -29,6 +30,7 @@ class Terminal:
 
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.Stream(self.screen)
+        self._last = ""
         self._child: Any = pexpect.spawn(
             argv[0], list(argv[1:]), cwd=str(cwd), dimensions=(lines, columns), encoding="utf-8",
             env={**os.environ, "TERM": "xterm-256color", **env}, timeout=None,
@@ -47,13 +49,14 @@ class Terminal:
             return True
         except pexpect.EOF:
             return False
-        # Asked where the cursor is, a terminal answers.
-        if "\x1b[6n" in text:
+        # Asked where the cursor is, a terminal answers; a question may come in two parts.
+        if ASKED in self._last + text:
             self._child.send(f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R")
+        self._last = text[1 - len(ASKED) :]
         self._stream.feed(text)
         return True
 
-    def wait_for(self, text: str, seconds: float = 60.0) -> str:
+    def wait_for(self, text: str, seconds: float = 300.0) -> str:
         """Read until the screen shows a text."""
         deadline = time.monotonic() + seconds
         while text not in self.text():
@@ -65,7 +68,7 @@ class Terminal:
         for key in keys:
             self._child.send(key)
 
-    def end(self, seconds: float = 120.0) -> int:
+    def end(self, seconds: float = 300.0) -> int:
         """Read to the end and return the exit code."""
         deadline = time.monotonic() + seconds
         while self.read():
