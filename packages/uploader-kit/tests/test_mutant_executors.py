@@ -189,5 +189,6 @@ def executor(install: Callable[..., None], name: str, body: str) -> type[Executo
         {"plugins": {name: module}, "executors": {name: module}},
         requires="uploader-core>=0.1,<1",
     )
-    limits = {"plugin": name, "patience": 3.0, "limit": 10.0}
-    return type("X", (ExecutorConformance,), limits)
+    # Short where that is what is seen; a sound one may be slow on a busy machine.
+    limits = {"patience": 3.0, "limit": 10.0} if name in {*LONG, "hangs"} else {}
+    return type("X", (ExecutorConformance,), {"plugin": name, **limits})

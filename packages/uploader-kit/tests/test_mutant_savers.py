@@ -201,7 +201,7 @@ def test_what_runs_before_a_step_is_told_its_rule(
     result = value if function == "estimate" else f"{value} or ()"
     with work.open("a", encoding="utf-8") as file:
         file.write(f"\ndef {function}(context):\n    return {result}\n")
-    limits = {"check_limit": 2.0, "limit": 5.0}
+    limits = {"check_limit": 2.0, "limit": 5.0} if "hangs" in name else {}
     said = told(type("X", (case,), limits), check)
     assert (words in said) if words else said == ""
 

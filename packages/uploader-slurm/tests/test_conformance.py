@@ -17,7 +17,6 @@ class TestSlurm(ExecutorConformance):
     spec = "slurm"
     shortest = 60.0  # and it looks every half minute
     patience = 60.0
-    limit = 120.0
     impossible = (
         JobResources(memory=1 << 60),
         JobResources(cpus=64),

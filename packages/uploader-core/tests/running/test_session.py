@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from release_files import digests
 from uploader_kit.faults import flip_byte
+from uploader_kit.job_runs import until
 
 pytestmark = pytest.mark.usefixtures("notes_plugin")
 
@@ -151,7 +151,7 @@ def test_killed_run_resumes_to_the_same_digests(
 ) -> None:
     arguments = ("run", adapter, "--plugins", "acme.digest", "--notes-sizes", "1,30", "--output")
     assert uploader(*arguments, adapter.parent / "calm").returncode == 0
-    monkeypatch.setenv("ACME_SLOW", "0.05")
+    monkeypatch.setenv("ACME_WAIT", "1")
     killed = adapter.parent / "killed"
     process = subprocess.Popen(
         uploader.argv(*arguments, killed),
@@ -160,13 +160,11 @@ def test_killed_run_resumes_to_the_same_digests(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 30
-    while not (killed / "acme.notes" / "blob-0.bin").exists():
-        assert time.monotonic() < deadline
+    until((killed / "acme.notes" / "blob-0.bin").exists, 120, "no blob is made")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (killed / "acme.notes" / "blob-1.bin").exists()
-    monkeypatch.delenv("ACME_SLOW")
+    monkeypatch.delenv("ACME_WAIT")
     assert uploader(*arguments, killed).returncode == 0
     assert digests(killed) == digests(adapter.parent / "calm")
 
@@ -194,9 +192,9 @@ def test_foreign_folder_is_refused_untouched(uploader: Any, adapter: Path, tmp_p
 def test_second_run_on_a_busy_folder_leaves(
     uploader: Any, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ACME_SLOW", "0.2")
+    monkeypatch.setenv("ACME_WAIT", "1")
     release = adapter.parent / "busy"
-    arguments = ("run", adapter, "--plugins", "notes", "--notes-sizes", "100", "--output", release)
+    arguments = ("run", adapter, "--plugins", "notes", "--output", release)
     process = subprocess.Popen(
         uploader.argv(*arguments),
         cwd=uploader.cwd,
@@ -204,9 +202,7 @@ def test_second_run_on_a_busy_folder_leaves(
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 30
-        while not (release / ".uploader" / "lock").exists():
-            assert time.monotonic() < deadline
+        until((release / "acme.notes" / "blob-0.bin").exists, 120, "no blob is made")
         result = uploader(*arguments)
         assert result.returncode == 5
         assert "another run" in result.stderr

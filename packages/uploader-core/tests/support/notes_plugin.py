@@ -24,7 +24,7 @@ def uploader_converters():
 """
 
 NOTES_WORK = """
-import ctypes, hashlib, os, time
+import ctypes, hashlib, os, threading
 
 def save(context):
     settings = context.settings
@@ -38,11 +38,13 @@ def save(context):
     for n, size in enumerate(settings.sizes):
         name = f"blob-{n}.bin"
         if context.output.done(name) is None:
+            while n and "ACME_WAIT" in os.environ:  # for its end, after one blob
+                context.progress(name, 0, size * 1000)
+                threading.Event().wait(0.02)
             with context.output.create(name) as writer:
                 for block in range(size):
                     writer.write(bytes([n]) * 1000)
                     context.progress(name, (block + 1) * 1000, size * 1000)
-                    time.sleep(float(os.environ.get("ACME_SLOW", "0")))
     return context.artifact({"adapter": context.input("adapter").path.name})
 
 def digest(context):

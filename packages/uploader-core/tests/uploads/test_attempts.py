@@ -120,6 +120,7 @@ def begin(uploader: Any, adapter: Path, server: Path, mode: str) -> subprocess.P
 def test_upload_is_told_that_the_user_stopped_it(
     uploader: Any, adapter: Path, server: Path
 ) -> None:
+    uploader.environment["UPLOADER_CANCEL_TIMEOUT"] = "600"  # it leaves by itself, however late
     process = begin(uploader, adapter, server, "slow")
     process.send_signal(signal.SIGINT)
     process.communicate()

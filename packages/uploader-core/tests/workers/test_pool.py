@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from uploader_core.contract.step_context import StepData
 from uploader_core.errors import PluginBrokenError, StepFailedError
 from uploader_core.workers.messages import RunStep, Settings
 from uploader_core.workers.pool import Workers
+from uploader_kit.job_runs import until
 
 STEP = """
 import gc
@@ -119,10 +119,8 @@ def test_what_fails_at_import_is_told_by_the_step(tmp_path: Path, workers: Worke
 @pytest.mark.skipif(os.name == "nt", reason="a process is looked for by a signal")
 def test_worker_whose_step_does_not_run_is_ended(tmp_path: Path, workers: Workers) -> None:
     workers.warm("acme_step:step", "acme 1.0")
-    deadline = time.monotonic() + 30
-    while not (seen := imported_by(tmp_path)) and time.monotonic() < deadline:
-        os.sched_yield()
-    [pid] = seen
+    until(lambda: imported_by(tmp_path), 120, "the worker imports nothing")
+    [pid] = imported_by(tmp_path)
     workers.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -163,7 +161,8 @@ def thinks(context):
 )
 def test_worker_that_dies_is_a_step_that_failed(death: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "acme_death.py").write_text(DEATHS)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "UPLOADER_SILENCE": "1"}
+    silence = "1" if death == "hangs" else ""  # the others die in a silence of their own
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "UPLOADER_SILENCE": silence}
     workers = Workers(environment, tmp_path / "logs")
     with pytest.raises(StepFailedError, match=words) as failed:
         workers.perform(request(tmp_path, f"acme_death:{death}"), lambda _: None)

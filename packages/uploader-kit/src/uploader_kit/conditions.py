@@ -119,7 +119,7 @@ def untraceable() -> str:
         probe = subprocess.run(
             ["strace", "-f", "-y", "--seccomp-bpf", "-o", "/dev/null", sys.executable, "-c", ""],  # noqa: S607
             capture_output=True,
-            timeout=20,
+            timeout=120,
         )
     except (OSError, subprocess.TimeoutExpired):
         return "strace does not work here"

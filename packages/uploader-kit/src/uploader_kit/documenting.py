@@ -40,7 +40,7 @@ class DocumentConformance(StepConformance):
 
     spec_type = DocumentSpec
     kinds: ClassVar[tuple[str, ...]] = ()
-    limit: ClassVar[float] = 120.0
+    limit: ClassVar[float] = 300.0
 
     _trial: ClassVar[Trial | None] = None
     _result: ClassVar[Result | None] = None

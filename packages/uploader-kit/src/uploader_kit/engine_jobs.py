@@ -142,7 +142,7 @@ class EngineConformance(StepConformance):
                 running.difference_update(i for i, s in found.items() if s.state == "ended")
                 return not todo and not running
 
-            until(done, 4 * self.patience, f"{MANY} jobs are not done")
+            until(done, 10 * self.patience, f"{MANY} jobs are not done")
             seen = [int(path.read_text("ascii")) for path in counts.iterdir()]
             expect(len(seen) == MANY, f"{len(seen)} of {MANY} jobs were done, and all have ended")
             expect(max(seen) <= AT_ONCE, f"{max(seen)} jobs were at work at once")

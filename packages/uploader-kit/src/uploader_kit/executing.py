@@ -34,7 +34,7 @@ class ExecutorConformance(EngineConformance):
         limit: Seconds that a run of three small files may take.
     """
 
-    limit: ClassVar[float] = 60.0
+    limit: ClassVar[float] = 120.0
 
     # -- checks --------------------------------------------------------------------------------
 

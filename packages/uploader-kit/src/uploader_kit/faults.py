@@ -43,10 +43,16 @@ def digests(*folders: Path) -> dict[str, str]:
         ).hexdigest()
         for folder in folders
         if folder.is_dir()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and INTERNAL not in path.parts
+        for path in sorted(_below(folder))
         if path.suffix != ".partial" and path.name != PAGE
     }
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder but records, also while a worker that was left tidies up."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != INTERNAL]
+        yield from filter(Path.is_file, map(Path(place).joinpath, names))
 
 
 def run_and_kill(
@@ -175,7 +181,7 @@ class Campaign:
                 tally.problems.append(f"{what}: {name} is not what it should be")
         whole = {}
         for folder in self.folders:
-            for path in folder.rglob("*"):
+            for path in _below(folder):
                 name = f"{folder.name}/{path.relative_to(folder).as_posix()}"
                 if name in found and path.suffix in WEIGHTS:
                     whole[name] = path.stat().st_ino

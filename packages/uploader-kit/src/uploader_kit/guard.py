@@ -122,7 +122,7 @@ class Watch:
             with open(here + ".part", "w", encoding="ascii") as file:
                 file.write(str(self._met))
             os.replace(here + ".part", here)
-            until = time.monotonic() + 30
+            until = time.monotonic() + 600  # of whoever looks around; the kit ends it long before
             while not os.path.exists(go) and time.monotonic() < until:
                 time.sleep(0.002)
 

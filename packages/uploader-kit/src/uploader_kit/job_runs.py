@@ -37,8 +37,11 @@ def until(met: Callable[[], object], seconds: float, sentence: str) -> None:
         NotInTimeError: It did not.
     """
     end = time.monotonic() + seconds
-    while not met():
-        if time.monotonic() > end:
+    while True:
+        late = time.monotonic() > end  # before it is asked: this process may have stood still
+        if met():
+            return
+        if late:
             raise NotInTimeError(f"{sentence}, after {seconds:g} s")
         time.sleep(_PAUSE)
 

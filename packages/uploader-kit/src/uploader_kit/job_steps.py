@@ -26,7 +26,7 @@ from uploader_core.plugin import (
 PLUGIN, KIND, VERSION = "kit-jobs", "kit.jobs", "1"
 FILES = ("one.bin", "two.bin", "three.bin")
 REFUSAL = "the moon is in the wrong quarter"
-LIMIT = 120.0
+LIMIT = 600.0
 """Seconds for which a step waits to be let go, so that none is left over."""
 
 

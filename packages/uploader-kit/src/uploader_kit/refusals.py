@@ -25,7 +25,7 @@ class RefusalConformance(StepConformance):
     """
 
     spec_type = UploadSpec
-    check_limit: ClassVar[float] = 20.0
+    check_limit: ClassVar[float] = 60.0
 
     def test_check_answers(self) -> None:
         """The preflight runs in a worker with the secrets and does not refuse a good target."""

@@ -54,7 +54,7 @@ class UploadConformance(AftermathConformance, RefusalConformance):
     size: ClassVar[int] = 3_000_000
     cut_after: ClassVar[int] = 1_000_000
     cuts: ClassVar[int] = 2
-    limit: ClassVar[float] = 120.0
+    limit: ClassVar[float] = 300.0
     trusted: ClassVar[tuple[str, ...]] = ()
 
     _calm: ClassVar[Calm | None] = None

@@ -48,8 +48,8 @@ class StepRuns(FinishedConformance):
         check_limit: Seconds that its check and its estimate may take.
     """
 
-    limit: ClassVar[float] = 120.0
-    check_limit: ClassVar[float] = 20.0
+    limit: ClassVar[float] = 300.0
+    check_limit: ClassVar[float] = 60.0
 
     _runs: ClassVar[dict[str, _Runs]] = {}
     _form: ClassVar[str] = FULL

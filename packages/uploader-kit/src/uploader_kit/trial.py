@@ -74,7 +74,7 @@ class Trial:
     files: tuple[UploadFile, ...] = ()
     sections: tuple[SectionRequest, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    limit: float = 120.0
+    limit: float = 300.0
     only: str | None = None
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -109,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Without the program's name; those of the process when None.
     """
+    alone = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
     if not arguments and any(command.name == GUIDE for command in foreign_commands()):
@@ -116,12 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="uploader", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.Abort:
-        click.echo("stopped; everything finished so far is kept", err=True)
-        return 130
-    except KeyboardInterrupt:
-        click.echo("stopped; everything finished so far is kept", err=True)
-        return 130
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _stopped(alone)
     except click.ClickException as error:
         error.show()
         return 2
@@ -129,11 +127,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         if _came_of_an_interrupt(error):
-            click.echo("stopped; everything finished so far is kept", err=True)
-            return 130
+            return _stopped(alone)
         from uploader_core.cli.errors import show
 
         return show(error, arguments)
+
+
+def _stopped(alone: bool) -> int:
+    """Say that the user stopped the command, and return its exit code.
+
+    Args:
+        alone: Whether the process is over then. Another Ctrl-C ends it at once: where Python
+            leaves, or here, it would be told with a traceback.
+    """
+    if alone and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    click.echo("stopped; everything finished so far is kept", err=True)
+    return 130
 
 
 def _came_of_an_interrupt(error: BaseException | None) -> bool:

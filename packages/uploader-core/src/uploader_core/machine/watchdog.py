@@ -58,7 +58,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         pause = min(15.0, self._silence / 4, self._most / 4)
-        seen = activity(self._pid)
+        seen, silent = activity(self._pid), 0.0
         begun = looked = time.monotonic()
         while not self._stop.wait(pause):
             now, found = time.monotonic(), activity(self._pid)
@@ -68,10 +68,11 @@ class Watchdog:
             if found is None or seen is None:
                 return  # it is gone, and its exit code says how
             busy = found[0] - seen[0] > _IDLE * (now - looked) or found[1] != seen[1]
+            # Time in which this thread did not run, either, says nothing: the machine stood still.
+            idle = min(now - looked, 2 * pause)
+            silent = 0.0 if busy or self._heard > looked else silent + idle
             seen, looked = found, now
-            if busy:
-                self._heard = now
-            elif now - self._heard > self._silence:
+            if silent > self._silence:
                 self._bite(
                     f"hangs: for {self._silence:,.0f} s its worker said nothing, computed nothing "
                     "and moved no byte"
