@@ -31,7 +31,7 @@ def own_pace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def interruptible() -> None:
-    """Processes of tests can be stopped: in the background of a shell they would not hear Ctrl-C."""
+    """Processes of tests hear Ctrl-C, also where the tests run in the background of a shell."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -8,11 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from held_files import HeldFiles
 from release_files import digests
 from uploader_core.plugin import find_strangers
 
@@ -117,16 +119,27 @@ def test_second_run_runs_no_step_and_imports_nothing_heavy(
     assert not loaded & {"torch", "transformers", "huggingface_hub", "numpy"}
 
 
+MADE = {
+    "lora:lora": r"/lora/[^/]+$",
+    "merged:16bit": r"/merged-16bit/[^/]+$",
+    "gguf:gguf": r"/gguf/[^/]+\.gguf$",
+    "hf:card@gguf": r"/gguf/README\.md$",
+}
+"""Steps, and what each of them makes."""
+
+
 def test_killed_in_one_step_after_another_gives_the_same_digests(
     uploader: Any, pristine: Path, released: Path
 ) -> None:
     output = uploader.cwd / "killed"
     arguments = command(pristine, output)
-    steps = {"lora:lora", "merged:16bit", "gguf:gguf", "hf:card@gguf"}
-    in_turn = [step for step in started(released) if step in steps]
-    assert {*in_turn} == steps
-    for step in in_turn:
-        kill_in(uploader, step, arguments)
+    in_turn = [step for step in started(released) if step in MADE]
+    assert {*in_turn} == {*MADE}
+    for n, step in enumerate(in_turn):
+        held = HeldFiles(
+            uploader.cwd / f"held-{n}", MADE[step], free=0
+        )  # however late it is killed
+        kill_in(uploader, step, arguments, held.variables(uploader.variables()))
     result = uploader(*arguments)
     assert result.returncode == 0, result.stderr
     assert digests(output) == digests(released)
@@ -138,12 +151,14 @@ def started(release: Path) -> list[str]:
     return [e["step"] for e in map(json.loads, lines) if e["type"] == "step_started"]
 
 
-def kill_in(uploader: Any, step: str, arguments: tuple[object, ...]) -> None:
+def kill_in(
+    uploader: Any, step: str, arguments: tuple[object, ...], environment: Mapping[str, str]
+) -> None:
     """Start a run and kill its whole process group as soon as a step has started."""
     process = subprocess.Popen(
         uploader.argv(*arguments),
         cwd=uploader.cwd,
-        env={**uploader.variables()},
+        env={**environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -193,7 +208,7 @@ def test_killed_in_the_upload_and_run_again_arrives_once(
                  "--output", uploader.cwd / "r")  # fmt: skip
     plan = json.loads(uploader("plan", *arguments[1:], "--json").stdout)
     (upload,) = [s["id"] for s in plan["steps"] if s["kind"] == "upload"]
-    kill_in(uploader, upload, arguments)
+    kill_in(uploader, upload, arguments, uploader.variables())
     assert uploader(*arguments).returncode == 0
     api = HfApi(endpoint=hub.url, token=hub.token("me"))
     repo = upload.split("@")[1]

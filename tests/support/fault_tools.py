@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from held_files import HeldFiles
 from uploader_command import Uploader
+from uploader_kit.job_runs import until
 
 _SMALL_UNITS = {
     "merged-16bit": ("--merged-shard-size", "1MB"),
@@ -42,32 +42,29 @@ def publish(adapter: Path, kinds: tuple[str, ...], release: Path, copy: Path | N
     )  # fmt: skip
 
 
-def kill_and_go_on(
-    command: Uploader, argv: list[str], finished: Callable[[], dict[str, int]]
-) -> None:
-    """Kill a command when something is finished, run it again, and expect that it was kept.
+def kill_and_go_on(command: Uploader, argv: list[str], names: str) -> None:
+    """Kill a command when one file is finished, run it again, and expect that it was kept.
 
     Args:
         command: What runs it.
         argv: The command.
-        finished: Returns the times of what is finished, by name.
+        names: Regular expression of the paths of such files.
     """
+    held = HeldFiles(command.cwd / "held", names, free=1)
+    environment = held.variables(command.variables())
     first = subprocess.Popen(
-        argv, env=command.variables(), stdout=subprocess.DEVNULL, start_new_session=True
+        argv, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
     )
-    while first.poll() is None and not finished():
-        time.sleep(0.001)
+    until(lambda: first.poll() is not None or any(p.exists() for p in held.named()), 600,
+          "nothing is finished")  # fmt: skip
+    assert first.poll() is None
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    kept = finished()
-    assert kept
-    seen: dict[str, int] = {}
-    second = subprocess.Popen(argv, env=command.variables(), stdout=subprocess.DEVNULL)
-    while second.poll() is None:
-        seen |= finished()
-        time.sleep(0.01)
+    (kept,) = held.named()
+    held.let_go()
+    second = subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL)
     assert second.returncode == 0
-    assert {name: seen[name] for name in kept} == kept
+    assert held.named().count(kept) == 1 < len({*held.named()})
 
 
 COMMIT = """
