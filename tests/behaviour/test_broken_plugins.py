@@ -42,9 +42,14 @@ def broken(tmp_path: Path, uploader: Any) -> None:
             f"[uploader_core.artifacts]\nacme.{name} = acme_{name}\n",
             "utf-8",
         )
-    uploader.environment["UPLOADER_IMPORT_TIMEOUT"] = "5"  # sound ones take one on a busy machine
     path = [str(site), os.environ.get("PYTHONPATH", "")]
     uploader.environment["PYTHONPATH"] = os.pathsep.join(path).rstrip(os.pathsep)
+
+
+@pytest.fixture
+def hurry(uploader: Any) -> None:
+    """A time for imports that ends within the test; sound ones take a second of it."""
+    uploader.environment["UPLOADER_IMPORT_TIMEOUT"] = "5"
 
 
 @pytest.mark.usefixtures("broken")
@@ -64,8 +69,10 @@ def test_all_are_listed_without_being_imported(uploader: Any) -> None:
 @pytest.mark.usefixtures("broken")
 @pytest.mark.parametrize("name", ["raises", "badspec", "future", "hangs"])
 def test_broken_plugin_that_is_asked_for_is_named_with_the_fix(
-    uploader: Any, fine_tune: Path, name: str
+    uploader: Any, fine_tune: Path, name: str, request: pytest.FixtureRequest
 ) -> None:
+    if name == "hangs":
+        request.getfixturevalue("hurry")
     result = uploader("run", fine_tune, "--plugins", f"lora,{name}", "--name", "m")
     assert result.returncode == 8
     assert f"acme-{name} 1.0" in result.stderr
@@ -73,7 +80,7 @@ def test_broken_plugin_that_is_asked_for_is_named_with_the_fix(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nohup is POSIX'")
-@pytest.mark.usefixtures("broken")
+@pytest.mark.usefixtures("broken", "hurry")
 def test_hanging_import_ends_where_ctrl_c_is_ignored(uploader: Any, fine_tune: Path) -> None:
     """As under nohup, and in the background of a script."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what a new process inherits
@@ -91,7 +98,7 @@ def test_printing_plugin_does_not_touch_json(uploader: Any, fine_tune: Path) -> 
     assert json.loads(result.stdout)["schema"] == "uploader.plan/1"
 
 
-@pytest.mark.usefixtures("broken")
+@pytest.mark.usefixtures("broken", "hurry")
 def test_list_check_ends_and_names_each_broken_one(
     uploader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,14 +32,17 @@ def strace() -> None:
 @pytest.fixture
 def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
     """The commit of one step, as :data:`fault_tools.COMMIT` does it, run once undisturbed."""
-    # So that two runs make the same calls.
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    # So that two runs make the same calls, whatever other tests compile meanwhile.
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "compiled"))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("PYTHONHASHSEED", "0")
     for name in [n for n in os.environ if n.startswith("COVERAGE")]:
         monkeypatch.delenv(name)  # coverage writes files, too
     script = tmp_path / "commit.py"
     script.write_text(COMMIT, "utf-8")
-    return Campaign([sys.executable, script, tmp_path / "release"], tmp_path / "release")
+    campaign = Campaign([sys.executable, script, tmp_path / "release"], tmp_path / "release")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # that run has done it
+    return campaign
 
 
 def kill_at(commit: Campaign, calls: list[Call]) -> Tally:

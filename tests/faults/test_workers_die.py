@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from held_files import HeldFiles
 from sparse_models import Shape, write_fine_tune
 from uploader_core.destinations.verify import verify_folder
 
@@ -39,6 +40,7 @@ class Killer(threading.Thread):
         release: The folder.
         deaths: Part of the jobs that die, once.
         seed: Of the choice of victims.
+        held: The shards; they wait for the first death, so that no victim is through before.
         killed: How many died.
         inodes: By shard, the files that had its name.
     """
@@ -46,6 +48,7 @@ class Killer(threading.Thread):
     release: Path
     deaths: float
     seed: int
+    held: HeldFiles
     killed: int = 0
     inodes: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
@@ -77,13 +80,14 @@ class Killer(threading.Thread):
     def _meet(self, job: str, pid: int) -> None:
         """Decide once whether a job dies, and after how many looks; then kill it."""
         if job not in self._fates:
-            dies = self._random.random() < self.deaths
+            dies = self._random.random() < self.deaths or not self._fates
             self._fates[job] = (pid, self._random.randrange(100) if dies else None)
         first, left = self._fates[job]
         if first == pid and left is not None:
             if left == 0:
                 os.killpg(pid, signal.SIGKILL)
                 self.killed += 1
+                self.held.let_go()
             self._fates[job] = (pid, left - 1 if left else None)
 
 
@@ -100,14 +104,15 @@ def test_every_shard_is_committed_once(
 ) -> None:
     adapter = write_fine_tune(tmp_path / "tune", shape(shards), adapter_seed=1)
     release = tmp_path / "release"
+    held = HeldFiles(tmp_path / "held", r"/merged-16bit/.*\.safetensors$", free=0)
     uploader.environment |= {"UPLOADER_LEAST_PIECE": "1", "UPLOADER_MOST_PIECE": str(LAYER)}
     argv = uploader.argv("run", adapter, "--plugins", "merged-16bit", "--name", "m", "--yes",
                          "--merged-shard-size", f"{LAYER}B", "--output", release,
                          "--executor", "local", "--jobs", jobs)  # fmt: skip
-    killer = Killer(release, deaths, seed=21)
+    killer = Killer(release, deaths, seed=21, held=held)
     killer.start()
     drivers = [
-        subprocess.Popen(argv, env=uploader.variables(), stdout=subprocess.PIPE,
+        subprocess.Popen(argv, env=held.variables(uploader.variables()), stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True)
         for _ in range(2)
     ]  # fmt: skip

@@ -136,7 +136,12 @@ def steps_with(secrets: Mapping[str, Iterable[str]], folder: Path) -> list[str]:
     """
     found = []
     for path in folder.glob("*.jsonl"):
-        first, *more = map(json.loads, path.read_text("utf-8").splitlines())
+        # One that was killed when it began has said nothing, or half a line.
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        said = [json.loads(line) for line in lines if line.endswith("\n")]
+        if not said:
+            continue
+        first, *more = said
         if "workers.child" not in first["arguments"]:
             continue
         modules = [name for name in more if isinstance(name, str)]

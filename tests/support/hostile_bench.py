@@ -22,10 +22,10 @@ from typing import Any
 
 import psutil
 
-LONGEST = 15
+LONGEST = 60
 """Seconds of processor time after which a process is ended, and its run has failed."""
 
-WAIT = 120
+WAIT = 600
 """Seconds after which a run is ended, which may have to share the processor with others."""
 
 MOST = 4 << 30

@@ -106,8 +106,8 @@ def test_refusal_offers_what_would_make_it_fit(
     uploader: Any, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = os.statvfs(adapter).f_bavail * os.statvfs(adapter).f_frsize
-    # A tenth too much.
-    monkeypatch.setenv("ACME_FACTOR", str(free // (300 * MB)))
+    # A fifth too much, as the disk may have more room a moment later.
+    monkeypatch.setenv("ACME_FACTOR", str(free // (275 * MB)))
     arguments = ("--plugins", "acme.large,acme.scratchy", "--name", "m")
     done = uploader("run", adapter, *arguments)
     assert done.returncode == 4

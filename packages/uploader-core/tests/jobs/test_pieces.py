@@ -90,7 +90,7 @@ def test_only_the_pieces_of_a_worker_that_was_killed_are_made_again(
     (pid,) = workers_of(log)["block-0.bin"]
     os.kill(int(pid), signal.SIGKILL)
     (tmp_path / "go").touch()
-    assert process.wait(timeout=60) != 0
+    assert process.wait(timeout=600) != 0
     assert blocks("run", adapter, "--plugins", "blocks", "--name", "m", "--jobs", 2).returncode == 0
     made = workers_of(log)
     assert [len(made[f"block-{n}.bin"]) for n in (2, 3)] == [1, 1]

@@ -214,7 +214,7 @@ def test_nothing_runs_in_a_browser(
          "--no-first-run", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom",
          path.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=600, check=True,
     )  # fmt: skip
     assert "<title>hacked" not in done.stdout
     harmless(done.stdout)

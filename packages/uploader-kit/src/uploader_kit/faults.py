@@ -140,11 +140,14 @@ class Campaign:
         whole: dict[str, int] = {}
         while tally.kills < kills:
             moment = chance.uniform(0, self.seconds)
+            started = time.monotonic()
             code = self._launch(moment)
             if code is None:
                 tally.kills += 1
                 whole = self._check(tally, whole, f"killed after {moment:.3f} s")
             else:
+                if not whole:  # the first one may have had a busy machine
+                    self.seconds = min(self.seconds, time.monotonic() - started)
                 self._finish(tally, whole, code)
                 whole = {}
         self._finish(tally, whole, self._launch(3600))
