@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steady import STEADY
 from uploader_core.lineage import POINTS, fact_files, read_lineage
 from uploader_core.redact import Redactor
 
@@ -176,12 +177,14 @@ PATHS = st.sampled_from(
 AROUND = st.sampled_from(["{}", "see {} for more", '"{}"', "base={}", "a,b ({})", "x: {}; y"])
 
 
+@STEADY
 @given(PEOPLE, PATHS, AROUND)
 def test_no_path_survives(person: str, path: str, around: str) -> None:
     text = around.format(path.format(person))
     assert person not in Redactor([text])(text)
 
 
+@STEADY
 @given(PEOPLE)
 def test_a_name_in_a_path_is_taken_out_everywhere(person: str) -> None:
     redact = Redactor([f"/home/{person}/x"])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steady import STEADY
 from uploader_core.artifact import Artifact, ArtifactFile
 from uploader_core.contract.output import OutputFolder
 from uploader_core.disk.safe_write import child, create, hash_file
@@ -96,6 +97,7 @@ json_values = st.recursive(
 )
 
 
+@STEADY
 @given(
     files=st.lists(st.tuples(names, st.integers(0, 2**62)), max_size=4),
     metadata=st.dictionaries(names, json_values, max_size=3),

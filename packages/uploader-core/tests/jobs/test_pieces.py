@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steady import STEADY
 from uploader_core.contract.costs import Piece
 from uploader_core.jobs.pieces import LEAST_VARIABLE, MOST, group
 from uploader_kit.faults import digests
 
 
+@STEADY
 @given(
     sizes=st.lists(st.integers(0, 3 * MOST), max_size=40),
     jobs=st.integers(1, 9),

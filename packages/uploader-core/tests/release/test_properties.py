@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import given as examples_of
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from steady import STEADY
 from uploader_core.artifact import Artifact, ArtifactFile, Receipt, UploadFile
 from uploader_core.contract.output import OutputFolder
 from uploader_core.destinations.verify import read_manifest, verify_folder
@@ -26,12 +27,7 @@ from uploader_core.release.record import Record
 from uploader_core.release.store import ReleaseStore
 from uploader_core.running.events import Event, EventFile
 
-QUIET = settings(
-    derandomize=True,
-    deadline=None,
-    max_examples=60,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+QUIET = settings(STEADY, max_examples=60)
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 NAMES = st.from_regex(r"[\w äß-][\w. äß-]{0,12}(/[\w-]{1,8})?", fullmatch=True).filter(
     lambda name: all(part.strip(". ") for part in name.split("/"))
@@ -249,8 +245,10 @@ class Releases(RuleBasedStateMachine):
     def damage(self, name: str, cut: bool) -> None:
         file = self.root / "acme" / name
         if file.is_file():
-            data = file.read_bytes()
+            data, stat = file.read_bytes(), file.stat()
             file.write_bytes(data[:-1] if cut else bytes([data[0] ^ 1]) + data[1:])
+            # Clocks of file systems stand still for some milliseconds.
+            os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
             self.damaged = self._differs()  # a byte that is flipped twice is whole again
 
     @precondition(lambda self: self.finished and self.damaged)
