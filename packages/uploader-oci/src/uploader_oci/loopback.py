@@ -30,7 +30,7 @@ USERNAME, PASSWORD = "me", "right-password-1"
 _HTPASSWD = f"{USERNAME}:$2b$04$uploaderuploaderuploa.8zeCXhfd89VCF6Kow/gysn1U2NQFOS2\n"
 _BOTH = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
 _READY = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
-_LIMIT = 20.0
+_LIMIT = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

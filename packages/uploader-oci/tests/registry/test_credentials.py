@@ -145,17 +145,19 @@ def test_an_identity_token_of_a_store(docker: Any, helper: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "why"),
+    ("body", "limit", "why"),
     [
-        ("cat >/dev/null; echo secret; exit 3", "ended with 3"),
-        ("cat >/dev/null; echo secret", "something else than a login"),
-        ("cat >/dev/null; exec sleep 60", "did not answer in"),
+        ("cat >/dev/null; echo secret; exit 3", 60.0, "ended with 3"),
+        ("cat >/dev/null; echo secret", 60.0, "something else than a login"),
+        ("cat >/dev/null; exec sleep 600", 0.3, "did not answer in"),
     ],
 )
-def test_a_helper_that_fails_is_named_and_not_quoted(helper: Any, body: str, why: str) -> None:
+def test_a_helper_that_fails_is_named_and_not_quoted(
+    helper: Any, body: str, limit: float, why: str
+) -> None:
     helper("mine", body)
     with pytest.raises(AuthError, match=why) as error:
-        ask_helper("mine", "r.io", limit=0.3)
+        ask_helper("mine", "r.io", limit=limit)
     assert "docker-credential-mine" in error.value.what
     assert "secret" not in error.value.what
 

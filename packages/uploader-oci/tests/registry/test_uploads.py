@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from uploader_oci.registry.line import Options
 from uploader_oci.registry.reference import parse_reference
 
 MIB = 1 << 20
-SMALL = Options(chunk=MIB, timeout=1.0)
+SMALL = Options(chunk=MIB)
 # One of three pieces and a rest.
 SIZE = 3 * MIB + 5
 
@@ -31,11 +30,22 @@ def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Reg
     """Open a repository of this test."""
     name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
 
-    def make(host: str, repository: str = "model", options: Options = SMALL) -> Registry:
+    def make(
+        host: str, repository: str = "model", tell: Callable[[str], None] = lambda _: None
+    ) -> Registry:
         reference = parse_reference(f"{host}/{name}/{repository}")
-        return Registry(reference, secrets={}, push=True, options=options, state=tmp_path / "state")
+        state = tmp_path / "state"
+        return Registry(reference, secrets={}, push=True, options=SMALL, state=state, tell=tell)
 
     return make
+
+
+def wait_at_most(seconds: float, registry: Registry) -> None:
+    """Have patience for requests from now on: little for one that will not be answered in time.
+
+    Any other may take its time, as it does on a busy machine.
+    """
+    registry.transport._line._client.timeout = seconds
 
 
 def stored(server: LoopbackRegistry, blob: Blob) -> bool:
@@ -150,13 +160,16 @@ def test_a_piece_that_goes_wrong(
 ) -> None:
     """What arrived of a broken piece makes docker-registry forget the session: all of it again."""
     blob = make_blob(SIZE)
-    with connect(line.host, options=replace(SMALL, timeout=0.3)) as registry:
+    with connect(line.host, tell=lambda _: wait_at_most(60.0, registry)) as registry:
         # The third piece.
         registry.push_blob(make_blob(2, "config.json"))
 
         def arm(at: int) -> None:
             if at == 2 * MIB and not line.faults:
-                line.faults = [Fault(kind, "PATCH ", after=300_000, seconds=1)]
+                seconds = 2.0 if kind == "stall" else 60.0
+                line.faults = [Fault(kind, "PATCH ", after=300_000, seconds=seconds)]
+                if kind in ("stall", "late"):
+                    wait_at_most(0.5, registry)
 
         sent = registry.push_blob(blob, tell=arm)
     assert line.hit == 1
@@ -197,9 +210,14 @@ def test_the_last_request_goes_wrong(
 ) -> None:
     """The registry is asked for the blob, and for the session, before anything is sent again."""
     blob = make_blob(SIZE)
-    line.faults = [Fault(kind, "PUT ", seconds=0.6)]
-    with connect(line.host, options=replace(SMALL, timeout=0.3)) as registry:
-        sent = registry.push_blob(blob)
+    line.faults = [Fault(kind, "PUT ", seconds=2.0 if kind == "stall" else 60.0)]
+
+    def arm(at: int) -> None:
+        if at == SIZE and kind in ("stall", "late"):
+            wait_at_most(0.5, registry)
+
+    with connect(line.host, tell=lambda _: wait_at_most(60.0, registry)) as registry:
+        sent = registry.push_blob(blob, tell=arm)
     assert (line.hit, sent.again) == (1, 0)
     assert stored(open_registry, blob)
 
@@ -254,15 +272,17 @@ with Registry(parse_reference(where), secrets={}, push=True,
 def test_a_killed_upload_is_completed_and_says_what_went_twice(
     connect: Callable[..., Registry],
     open_registry: LoopbackRegistry,
+    line: BadLine,
     make_blob: Callable[..., Blob],
     tmp_path: Path,
 ) -> None:
     blob = make_blob(SIZE)
-    with connect(open_registry.host) as registry:
-        where = f"{open_registry.host}/{registry.repository}"
+    with connect(line.host) as registry:
+        where = f"{line.host}/{registry.repository}"
         arguments = (where, tmp_path / "state", blob.path, blob.digest, SIZE, 2 * MIB + MIB // 2)
         command = [sys.executable, "-c", KILLED, *map(str, arguments)]
         assert subprocess.run(command, env=os.environ.copy(), check=False).returncode == -9
+        line.settle()
         assert not stored(open_registry, blob)
         sent = registry.push_blob(blob)
     assert stored(open_registry, blob)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.client
 import re
+import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -22,7 +24,8 @@ class Fault:
 
     Attributes:
         kind: ``refuse`` answers with a status at once, ``stall`` says nothing for a while, ``drop``
-            breaks the connection after some bytes of the body, ``late`` answers after a while,
+            breaks the connection after some bytes of the body, once the registry has noticed,
+            ``late`` answers after a while, or to nobody as soon as the client has hung up,
             ``lose`` breaks the connection where the answer would come, ``held`` brings the request
             after a while, when nobody waits for the answer any more, ``change`` changes the first
             byte of the body.
@@ -102,7 +105,8 @@ class BadLine:
     def settle(self) -> None:
         """Wait until no request is under way, those that nobody waits for included."""
         with self._guard:
-            self._guard.wait_for(lambda: not self._running, timeout=10)
+            settled = self._guard.wait_for(lambda: not self._running, timeout=60)
+        assert settled, "a request is still under way"
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
@@ -143,7 +147,7 @@ class BadLine:
             self._over.wait(fault.seconds)
             _reset(client)
             return
-        upstream = http.client.HTTPConnection(*self._upstream, timeout=30)
+        upstream = http.client.HTTPConnection(*self._upstream, timeout=60)
         try:
             upstream.putrequest(client.command, client.path, skip_host=True,
                                 skip_accept_encoding=True)  # fmt: skip
@@ -162,12 +166,13 @@ class BadLine:
             else:
                 self._pass_on(client, upstream, passes)
             if kind == "drop":
+                _break_off(upstream)
                 _reset(client)
                 return
             answer = upstream.getresponse()
             body = answer.read()
             if fault is not None and kind == "late":
-                self._over.wait(fault.seconds)
+                self._wait_for_the_end_of(client, fault.seconds)
             if kind in ("lose", "held"):
                 _reset(client)
                 return
@@ -189,19 +194,37 @@ class BadLine:
         self, client: BaseHTTPRequestHandler, upstream: http.client.HTTPConnection, length: int
     ) -> None:
         while length > 0:
-            block = client.rfile.read(min(65536, length))
+            block = b""
+            with contextlib.suppress(OSError):
+                block = client.rfile.read(min(65536, length))
             if not block:
+                _break_off(upstream)
                 raise ConnectionError("the client is gone")
             with self._guard:
                 self.received += len(block)
             upstream.send(block)
             length -= len(block)
 
+    def _wait_for_the_end_of(self, client: BaseHTTPRequestHandler, seconds: float) -> None:
+        """Wait until a client that has said everything hangs up, for some seconds at most."""
+        end = time.monotonic() + seconds
+        while not self._over.is_set() and time.monotonic() < end:
+            if select.select([client.connection], [], [], 0.02)[0]:
+                return
+
     def _drain(self, client: BaseHTTPRequestHandler, length: int) -> None:
         while length > 0 and (block := client.rfile.read(min(65536, length))):
             with self._guard:
                 self.received += len(block)
             length -= len(block)
+
+
+def _break_off(upstream: http.client.HTTPConnection) -> None:
+    """End a body too early, and wait until the registry has done with it what it does."""
+    with contextlib.suppress(OSError):
+        upstream.sock.shutdown(socket.SHUT_WR)
+        while upstream.sock.recv(65536):
+            pass
 
 
 def _reset(client: BaseHTTPRequestHandler) -> None:
