@@ -14,14 +14,20 @@ from uploader_core.plugin import (
     RefusedError,
     TemporaryError,
 )
+from uploader_kit.job_runs import is_alive
 from uploader_slurm.commands import Commands
 from uploader_slurm.executor import SlurmExecutor, open_executor
 from uploader_slurm.loopback import PREEMPTING, LoopbackCluster
 from uploader_slurm.settings import SlurmSettings
 
 
+def waits_once(folder: Path) -> str:
+    """Return a script that waits, unless ``again`` was there before it said that it had begun."""
+    return f"test -e {folder}/again; again=$?; echo start; test $again = 0 || exec sleep 600"
+
+
 def test_a_job_is_found_by_its_key_until_it_has_ended(slurm: SlurmExecutor, tmp_path: Path) -> None:
-    job = shell_job(tmp_path, "echo done; read x </dev/null; exec sleep 30", key="uploader-77")
+    job = shell_job(tmp_path, "echo done; read x </dev/null; exec sleep 600", key="uploader-77")
     job_id = slurm.submit(job)
     assert slurm.find(job) == job_id
     assert slurm.find(shell_job(tmp_path / "another", "true", key="uploader-77")) is None
@@ -33,7 +39,7 @@ def test_a_job_is_found_by_its_key_until_it_has_ended(slurm: SlurmExecutor, tmp_
 def test_a_requeued_job_starts_again_under_its_id(
     cluster: LoopbackCluster, slurm: SlurmExecutor, tmp_path: Path
 ) -> None:
-    script = f"echo start; test -e {tmp_path}/again || exec sleep 60"
+    script = waits_once(tmp_path)
     job_id = slurm.submit(shell_job(tmp_path, script))
     await_that(lambda: "start" in slurm.logs(job_id, 5))
     (tmp_path / "again").touch()
@@ -45,7 +51,7 @@ def test_a_requeued_job_starts_again_under_its_id(
 def test_a_job_that_makes_way_for_an_urgent_one_is_not_lost(
     cluster: LoopbackCluster, slurm: SlurmExecutor, tmp_path: Path
 ) -> None:
-    script = f"echo start; test -e {tmp_path}/again || exec sleep 60"
+    script = waits_once(tmp_path)
     all_of_it = JobResources(cpus=4, memory=1 << 20)
     job_id = slurm.submit(shell_job(tmp_path, script, resources=all_of_it))
     await_that(lambda: "start" in slurm.logs(job_id, 5))
@@ -57,14 +63,14 @@ def test_a_job_that_makes_way_for_an_urgent_one_is_not_lost(
 
 
 def test_cancelling_ends_all_processes_of_a_job(slurm: SlurmExecutor, tmp_path: Path) -> None:
-    script = f"sleep 61 & echo $! > {tmp_path}/child; wait"
+    script = f"sleep 600 & echo $! > {tmp_path}/child; wait"
     job_id = slurm.submit(shell_job(tmp_path, script))
     await_that(lambda: (tmp_path / "child").exists() and bool((tmp_path / "child").read_text()))
-    child = Path("/proc", (tmp_path / "child").read_text().strip())
-    assert child.exists()
+    child = int((tmp_path / "child").read_text())
+    assert is_alive(child)
     slurm.cancel([job_id])
     await_state(slurm, job_id, "cancelled")
-    await_that(lambda: not child.exists())
+    await_that(lambda: not is_alive(child))
 
 
 def test_cancelling_what_has_ended_or_is_forgotten_is_no_error(
@@ -119,7 +125,7 @@ def test_after_a_submission_in_doubt_the_job_is_looked_for(
         run(commands, *command, cwd=cwd)
         raise TemporaryError("Socket timed out on send/recv operation")
 
-    job = shell_job(tmp_path, "exec sleep 30")
+    job = shell_job(tmp_path, "exec sleep 600")
     with monkeypatch.context() as patched:
         patched.setattr(Commands, "run", lose_the_answer)
         with pytest.raises(TemporaryError):

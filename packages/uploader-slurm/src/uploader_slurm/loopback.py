@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import random
 import re
 import shutil
 import socket
@@ -28,7 +29,9 @@ HOW_TO_GET = "apt-get install slurmctld slurmd slurm-client munge"
 PREEMPTING = "urgent"
 """The partition whose jobs take the place of those of all others, which are put back in line."""
 
-_LIMIT = 30.0
+_LIMIT = 60.0
+_PORTS = range(15_000, 30_000)
+"""Below those that Linux, macOS and Windows give to connections."""
 _CONFIG = """\
 ClusterName=loopback
 SlurmctldHost={host}(127.0.0.1)
@@ -214,7 +217,11 @@ def loopback_cluster(
         PluginError: The programs are not there, or do not start.
     """
     with contextlib.ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uploader-slurm-")))
+        root = Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="uploader-slurm-", ignore_cleanup_errors=True)
+            )
+        )
         root.chmod(0o711)  # munged wants its socket within reach of everybody
         names = tuple(f"node{number}" for number in range(nodes))
         host, ports = socket.gethostname().partition(".")[0], _free_ports(nodes + 1)
@@ -269,11 +276,23 @@ def _start(cluster: LoopbackCluster) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in found:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in found]
+    """Return ports that nothing listens on.
+
+    They are bound later, by daemons that are started again as well. So none is of those that the
+    system gives to whoever asks for any, such as each connection of another process.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(_PORTS, 1000):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise PluginError(
+        f"no {count} ports of {_PORTS.start} to {_PORTS.stop - 1} are free",
+        owner="uploader_slurm.loopback",
+        next="see what listens on them: `ss -ltn`",
+    )
 
 
 def _unpacked_plugins() -> Path | None:

@@ -59,7 +59,7 @@ def await_state(executor: Executor, job_id: str, *states: JobState) -> JobStatus
 
 def await_that(holds: Callable[[], bool], what: Callable[[], str] = lambda: "") -> None:
     """Wait until something holds."""
-    until = time.monotonic() + 30.0
+    until = time.monotonic() + 120.0
     while not holds():
         assert time.monotonic() < until, what()
         time.sleep(0.05)
