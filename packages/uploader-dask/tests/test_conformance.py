@@ -12,6 +12,8 @@ from uploader_kit import ExecutorConformance
 
 class TestDask(ExecutorConformance):
     plugin = "dask"
+    patience = 120.0
+    limit = 300.0
 
     @classmethod
     @contextlib.contextmanager

@@ -111,7 +111,7 @@ def test_task_of_a_worker_that_was_killed_goes_to_another(
     wait_for(lambda: [*tmp_path.glob("by *")])
     (mark,) = tmp_path.glob("by *")
     os.kill(int(mark.name.split()[1]), 9)
-    wait_for(lambda: len([*tmp_path.glob("by *")]) == 2)
+    wait_for(lambda: len([*tmp_path.glob("by *")]) > 1)
     assert executor.poll([id])[id].state == "running"
     (tmp_path / "go").touch()
     wait_for(lambda: executor.poll([id])[id].state == "ended")
@@ -120,12 +120,12 @@ def test_task_of_a_worker_that_was_killed_goes_to_another(
 def test_scheduler_that_goes_away_is_temporary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 1.0)
     with LocalCluster(
         n_workers=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0"
     ) as cluster:
         executor = DaskExecutor(DaskSettings(scheduler=cluster.scheduler_address))
         id = executor.submit(job_of(tmp_path, "pass"))
+    monkeypatch.setattr(module, "_PATIENCE", 1.0)
     with pytest.raises(TemporaryError, match="does not answer"):
         executor.poll([id])
     executor.close()

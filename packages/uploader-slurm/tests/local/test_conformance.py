@@ -13,3 +13,5 @@ from uploader_kit import ExecutorConformance
 class TestSubmititLocal(ExecutorConformance):
     plugin = "slurm"
     spec = "submitit-local"
+    patience = 120.0
+    limit = 300.0

@@ -27,7 +27,7 @@ from uploader_core.plugin import (
 )
 from uploader_slurm.refusals import no_folder
 
-_FOR_EVER = 60 * 24 * 365
+_FOR_EVER = 60.0 * 60 * 24 * 365
 _CONTROLLER = ("-m", "submitit.local._local")
 
 
@@ -98,10 +98,10 @@ class LocalExecutor:
         except OSError as error:
             raise no_folder(job, error, "submitit-local") from error
         seconds = job.resources.seconds
-        minutes = _FOR_EVER if seconds is None else max(1.0, seconds) / 60
+        seconds = _FOR_EVER if seconds is None else max(1.0, seconds)
         launch = [
             sys.executable, "-m", "uploader_slurm.local.launch",
-            str(folder), str(minutes), str(job.resources.gpus),
+            str(folder), str(seconds), str(job.resources.gpus),
         ]  # fmt: skip
         with (folder / "submitit.log").open("ab") as log:
             done = subprocess.run(
