@@ -104,8 +104,8 @@ def test_answer_that_is_shorter_than_asked_for_is_none(
 
 @pytest.fixture(params=range(3))
 def bad_line(request: pytest.FixtureRequest, line: FaultProxy) -> Iterator[FaultProxy]:
-    """Half of all connections are lost, after any number of bytes."""
-    line.random, line.chance, line.within = random.Random(request.param), 0.5, 1_000_000
+    """All connections are lost, after any number of bytes: nobody knows how many there will be."""
+    line.random, line.chance, line.within = random.Random(request.param), 1.0, 2_000_000
     yield line
 
 

@@ -202,6 +202,7 @@ def test_lost_connection_in_the_middle_of_a_part(
     s3: LoopbackS3, bucket: str, target: str, push: Push, line: FaultProxy
 ) -> None:
     line.random, line.chance, line.within = random.Random(1), 0.6, 2_000_000
+    line.cuts, line.after = 2, 1_000_000  # whatever chance says of the connection of the first part
     push(target, LARGE, part_size=5 << 20)
     assert line.broken
     assert s3.contents(bucket, "releases/m/")["x/model.safetensors"] == LARGE["x/model.safetensors"]
