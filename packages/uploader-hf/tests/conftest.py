@@ -77,7 +77,7 @@ def upload(hub: LoopbackHub, tmp_path: Path, release: list[UploadFile]) -> Calla
         context = StepContext(
             step="hf:upload",
             inputs=(),
-            settings=HubSettings(**{"timeout": 5.0, **settings}),
+            settings=HubSettings(**settings),
             release=RELEASE,
             output=OutputFolder(tmp_path / "none", work),
             work=work,
@@ -110,7 +110,7 @@ def plan_context() -> Callable[..., PlanContext]:
         kinds = dict(sizes) | dict(names)
         return PlanContext(
             inputs=tuple(Artifact(kind=kind, path=Path()) for kind in kinds),
-            settings=HubSettings(**{"timeout": 5.0, **settings}),
+            settings=HubSettings(**settings),
             release=RELEASE,
             output=Path(),
             target=target,

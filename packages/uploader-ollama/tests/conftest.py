@@ -28,9 +28,7 @@ def upload(ollama: LoopbackOllama, tmp_path: Path) -> Callable[..., Receipt]:
 
     def run(target: str, files: Sequence[UploadFile], **settings: Any) -> Receipt:
         inputs = settings.pop("inputs", None)
-        context = step(
-            target, files, ServerSettings(timeout=5.0, **settings), tmp_path / "work", inputs=inputs
-        )
+        context = step(target, files, ServerSettings(**settings), tmp_path / "work", inputs=inputs)
         return upload_step(context)
 
     return run

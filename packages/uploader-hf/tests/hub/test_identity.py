@@ -34,21 +34,21 @@ def job(hub: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_what_the_client_is_given_is_masked_from_its_first_use(
     hub: Any, job: dict[str, str]
 ) -> None:
-    make_api(job, "me/tiny", timeout=5.0, write=True).repo_info("me/tiny")
+    make_api(job, "me/tiny", timeout=60.0, write=True).repo_info("me/tiny")
     (token,) = hub.identities.given
     assert kept_secrets(f"{token} may not do this") == "[secret] may not do this"
 
 
 def test_upload_asks_for_the_repository_that_it_goes_to(hub: Any, job: dict[str, str]) -> None:
     elsewhere = {**job, "HF_OIDC_RESOURCE": "me"}
-    assert make_api(elsewhere, "me/tiny", timeout=5.0, write=True).repo_info("me/tiny").private
+    assert make_api(elsewhere, "me/tiny", timeout=60.0, write=True).repo_info("me/tiny").private
     with pytest.raises(AuthError, match="does not trust this job with me/other"):
-        make_api(job, "me/other", timeout=5.0, write=True)
+        make_api(job, "me/other", timeout=60.0, write=True)
 
 
 def test_reading_what_trusts_nobody_goes_on_without_a_login(hub: Any, job: dict[str, str]) -> None:
     hub.store.create("you/public", private=False)
-    api = make_api(job, "you/public", timeout=5.0)
+    api = make_api(job, "you/public", timeout=60.0)
     assert api.token is False
     assert not api.repo_info("you/public").private
 
@@ -58,7 +58,7 @@ def test_transfer_that_took_longer_than_its_token_is_begun_again(
 ) -> None:
     from huggingface_hub.utils import _auth
 
-    api = make_api(job, "me/tiny", timeout=5.0, write=True)
+    api = make_api(job, "me/tiny", timeout=60.0, write=True)
     hub.identities.expire()
     with pytest.raises(OSError, match="401") as failed:
         api.repo_info("me/tiny")

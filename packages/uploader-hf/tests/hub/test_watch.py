@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from loopback_hub import Fault, LoopbackHub
+from loopback_hub.store import Store
 from uploader_core.plugin import Receipt, UploadFile
 from uploader_hf.hub import watch
 from uploader_hf.hub.watch import Watch
@@ -38,12 +42,23 @@ def test_file_and_all_of_them_have_a_time_that_is_left(
 def test_silence_is_told(
     upload: Callable[..., Receipt], hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The Hub makes no commit until it was told that there is none."""
     monkeypatch.setattr(watch, "QUIET", 0.02)
     monkeypatch.setattr(watch, "EVERY", 0.01)
-    hub.faults.add(Fault("stall", r"POST .*/commit/", seconds=0.3))
-    said: list[str] = []
-    upload(on_progress=lambda what, *_: said.append(what))
-    assert any(what.startswith("committing to me/tiny: no answer for 0 s") for what in said)
+    told, add_commit = threading.Event(), Store.add_commit
+
+    def slow(self: Store, repo: Any, branch: str, title: str, *more: Any) -> Any:
+        if title == "Release by uploader":
+            assert told.wait(30)
+        return add_commit(self, repo, branch, title, *more)
+
+    def on_progress(what: str, *_: object) -> None:
+        if re.match(r"committing to me/tiny: no answer for \d+ s", what):
+            told.set()
+
+    monkeypatch.setattr(Store, "add_commit", slow)
+    upload(on_progress=on_progress)
+    assert told.is_set()
 
 
 @pytest.mark.parametrize("headers", [{}, {"RateLimit": '"api";r=0;t=0'}], ids=["503", "429"])
@@ -54,14 +69,24 @@ def test_what_the_client_waits_for_by_itself_is_told(
     monkeypatch: pytest.MonkeyPatch,
     headers: dict[str, str],
 ) -> None:
-    """It says so in its log only, and waits a second at least; 0.36 leaves a 429 to us."""
+    """It says so in its log only, and waits a second at least; 0.36 leaves a 429 to us.
+
+    That second is one without an end: no clock moves, and the wait is over when it was told.
+    """
+    now, sleep, told = time.monotonic(), time.sleep, threading.Event()
     monkeypatch.setattr(watch, "EVERY", 0.01)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr("time.sleep", lambda s: told.wait(30) if s >= 1 else sleep(s))
     status = 429 if headers else 503
     hub.faults.add(Fault("refuse", r"PUT /_lfs/", status=status, headers=headers))
-    said: list[str] = []
+
+    def on_progress(what: str, *_: object) -> None:
+        if ": trying again in 1 s" in what:
+            told.set()
+
     # One large file: while another one moves there is nothing to say.
-    upload(files=release[1:], on_progress=lambda what, *_: said.append(what))
-    assert any(": trying again in 1 s" in what for what in said)
+    upload(files=release[1:], on_progress=on_progress)
+    assert told.is_set()
 
 
 def test_note_follows_what_was_said_last() -> None:

@@ -142,8 +142,8 @@ def test_fault_ends_in_exactly_one_commit(
     upload: Upload, api: Any, hub: LoopbackHub, fault: Fault
 ) -> None:
     hub.faults.add(fault)
-    timeout = 2.0 if fault.kind == "stall" else 5.0
-    assert upload(timeout=timeout).files == 4
+    settings = {"timeout": 2.0} if fault.kind == "stall" else {}
+    assert upload(**settings).files == 4
     assert commits(api) == ["Release by uploader"]
 
 

@@ -42,11 +42,13 @@ PLACES = (
     r"PUT .*/settings",
 )
 PLACES_OF_XET = (r"GET .*/xet-write-token/", r"GET .*/xet-write-token/")
+TIMEOUT = 0.25
+"""Seconds after which a request counts as lost, on a machine that is not slower than that."""
 RUNS = 6
 """How often a person would type the command again."""
 
 
-def schedule(seed: int) -> list[Fault]:
+def schedule(seed: int, timeout: float) -> list[Fault]:
     """Return the faults of a seed: one to eight, anywhere, of every kind."""
     chance = random.Random(seed)
     places = PLACES + PLACES_OF_XET * (seed in THROUGH_XET)
@@ -60,7 +62,7 @@ def schedule(seed: int) -> list[Fault]:
                 path,
                 times=chance.randint(1, 3),
                 status=chance.choice(statuses),
-                seconds=chance.uniform(0.3, 1.2),
+                seconds=chance.uniform(0.3, 1.2) * timeout / TIMEOUT,
                 after=chance.choice((0, 100, 5_000, 700_000)),
             )
         )
@@ -74,6 +76,35 @@ def totals(request: pytest.FixtureRequest) -> Iterator[dict[str, float]]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def measured() -> list[float]:
+    """How long an upload takes without faults, once that is known."""
+    return []
+
+
+@pytest.fixture
+def timeout(
+    upload: Callable[..., Receipt],
+    hub: LoopbackHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    measured: list[float],
+) -> float:
+    """Half the time of a whole upload at least, which has twenty requests.
+
+    So a slow machine loses no more than what a fault loses.
+    """
+    if not measured:
+        for _ in range(2):  # the first one imports
+            with LoopbackHub(tmp_path / f"pace-{len(measured)}", part_size=1 << 20) as other:
+                log_in(other, monkeypatch)
+                begun = time.monotonic()
+                upload()
+                measured.append(time.monotonic() - begun)
+        log_in(hub, monkeypatch)
+    return max(TIMEOUT, measured[-1] / 2)
+
+
 @pytest.mark.parametrize("seed", seeds(range(100), DEFAULT))
 def test_every_schedule_ends_in_one_commit_with_the_whole_tree(
     upload: Callable[..., Receipt],
@@ -81,9 +112,10 @@ def test_every_schedule_ends_in_one_commit_with_the_whole_tree(
     release: list[UploadFile],
     monkeypatch: pytest.MonkeyPatch,
     totals: dict[str, float],
+    timeout: float,
     seed: int,
 ) -> None:
-    survive(seed, hub, upload, release, monkeypatch, totals)
+    survive(seed, hub, upload, release, monkeypatch, totals, timeout)
 
 
 @pytest.mark.parametrize("seed", seeds(THROUGH_XET, THROUGH_XET[:2]))
@@ -93,6 +125,7 @@ def test_every_schedule_ends_so_through_xet(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     totals: dict[str, float],
+    timeout: float,
     seed: int,
 ) -> None:
     hf_xet = pytest.importorskip("hf_xet")
@@ -101,7 +134,7 @@ def test_every_schedule_ends_so_through_xet(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
     with LoopbackHub(tmp_path / "xet", xet=True) as hub:
         log_in(hub, monkeypatch)
-        survive(seed, hub, upload, release, monkeypatch, totals)
+        survive(seed, hub, upload, release, monkeypatch, totals, timeout)
         assert not any("/_lfs/" in line for line in hub.requests)
 
 
@@ -112,19 +145,21 @@ def survive(
     release: list[UploadFile],
     monkeypatch: pytest.MonkeyPatch,
     totals: dict[str, float],
+    timeout: float,
 ) -> None:
     """Publish through the faults of a seed as a person would, and look at what is there."""
     really_sleep = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: really_sleep(min(seconds, 0.002)))
-    faults = schedule(seed)
+    faults = schedule(seed, timeout)
     ordered = sum(fault.times for fault in faults)
     for fault in faults:
         hub.faults.add(fault)
     receipt, runs = None, 0
     while receipt is None and runs < RUNS:
-        runs += 1
         try:
-            receipt = upload(timeout=0.25, public=True, tag="v1")
+            patience = timeout * 2**runs
+            runs += 1
+            receipt = upload(timeout=patience, public=True, tag="v1")
         except TemporaryError:
             continue
     assert receipt is not None, f"seed {seed}: not there after {RUNS} runs"
@@ -156,11 +191,11 @@ def survive(
 
 
 def test_commit_that_arrives_late_is_not_made_twice(
-    upload: Callable[..., Receipt], hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+    upload: Callable[..., Receipt], hub: LoopbackHub, timeout: float
 ) -> None:
     """It is thought lost, repeated, and then both are there: the second meets its parent moved."""
-    hub.faults.add(Fault("stall", r"POST .*/commit/", seconds=0.9))
-    upload(timeout=0.3)
-    time.sleep(1)
+    hub.faults.add(Fault("stall", r"POST .*/commit/", seconds=3 * timeout))
+    upload(timeout=timeout)
+    time.sleep(3 * timeout)
     titles = [c.title for c in hub.store.repos["me/tiny"].history("main")]
     assert titles == ["Release by uploader", "initial commit"]
