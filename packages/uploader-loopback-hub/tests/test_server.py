@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -117,6 +119,22 @@ def test_connection_dropped_in_an_object_leaves_nothing(
         api.upload_file(path_or_fileobj=content, path_in_repo="o.safetensors", repo_id=model)
     api.upload_file(path_or_fileobj=content, path_in_repo="o.safetensors", repo_id=model)
     assert not list(hub.store.folder.glob("*.part*"))
+
+
+def test_commit_of_which_only_the_first_lines_came_is_none(
+    api: Any, model: str, hub: LoopbackHub
+) -> None:
+    lines = b'{"key": "header", "value": {"summary": "cut"}}\n'
+    head = (
+        f"POST /api/models/{model}/commit/main HTTP/1.1\r\nAuthorization: Bearer {api.token}\r\n"
+        f"Content-Length: {len(lines) + 100}\r\n\r\n"
+    )
+    where = urlsplit(hub.url)
+    with socket.create_connection((where.hostname, where.port)) as line:
+        line.sendall(head.encode() + lines)
+        line.shutdown(socket.SHUT_WR)
+        assert line.recv(1) == b""
+    assert "cut" not in [commit.title for commit in api.list_repo_commits(model)]
 
 
 def test_private_repository_is_not_there_for_others(api: Any, model: str, hub: Any) -> None:

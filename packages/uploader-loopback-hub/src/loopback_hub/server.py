@@ -88,7 +88,7 @@ class Refusal(Exception):
 
 
 class _Gone(Exception):
-    """The connection is dropped on purpose."""
+    """The connection is dropped on purpose, or the client dropped it."""
 
 
 class Body:
@@ -126,7 +126,10 @@ class Body:
 
     def _next(self, size: int) -> bytes:
         if self._chunked and self._left == 0:
-            self._left = int(self._source.readline().split(b";")[0] or b"0", 16)
+            line = self._source.readline()
+            if not line:
+                raise _Gone
+            self._left = int(line.split(b";")[0], 16)
             if self._left == 0:
                 self._source.readline()
                 self._ended = True
@@ -139,7 +142,7 @@ class Body:
             else:
                 self._ended = True
         if not block:
-            self._ended = True
+            raise _Gone  # what was cut may end like something whole
         self._read += len(block)
         with self._hub.guard:
             self._hub.bytes_received += len(block)
