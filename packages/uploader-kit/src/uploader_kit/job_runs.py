@@ -197,15 +197,20 @@ class JobTrial:
         return found[0]
 
     def submitted(self) -> Submitted:
-        """Return what the run noted of the job.
+        """Return what the run noted of the job, which may work before that is written.
 
         Raises:
             ConformanceError: It noted nothing.
         """
-        known = JobFolder(self.folder).submitted()
-        expect(known is not None and known.id, "the run noted no id of the job: submit returns one")
-        assert known is not None
-        return known
+        job, seen = JobFolder(self.folder), list[Submitted]()
+
+        def is_noted() -> bool:
+            known = job.submitted()
+            seen[:] = [known] if known is not None and known.id else []
+            return bool(seen)
+
+        until(is_noted, self.limit, "the run noted no id of the job: submit returns one")
+        return seen[0]
 
     def job(self) -> Job:
         """Return the job as the run submitted it."""
