@@ -12,6 +12,23 @@ from gguf_checks import findings, plan_context
 from gguf_oracles import context
 from uploader_core.plugin import RefusedError, UsageError
 from uploader_gguf import preflight, step
+from uploader_gguf.target_size import ahead
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that waits for longer than a user would."""
+    monkeypatch.setattr(ahead, "_SECONDS", 600.0)
+
+
+def test_what_takes_too_long_is_left_to_the_step(
+    llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "_SECONDS", 0.0)
+    (finding,) = findings(llama_folder, target_size="1.1MB")
+    assert finding.what.endswith("longer than a plan may, so the step chooses the types")
+    (file,) = preflight.estimate(plan_context(llama_folder, target_size="1.1MB")).files
+    assert file[1] == 1_100_000
 
 
 def test_the_plan_knows_the_mixture_and_the_exact_size(llama_folder: Path, tmp_path: Path) -> None:
@@ -62,6 +79,8 @@ from pathlib import Path
 from uploader_core.plugin import Artifact, PlanContext, ReleaseInfo
 from uploader_gguf import preflight
 from uploader_gguf.settings import GgufSettings
+from uploader_gguf.target_size import ahead
+ahead._SECONDS = 600.0
 folder = {str(llama_folder)!r}
 checkpoint = Artifact(
     kind="checkpoint", path=Path(folder), metadata=dict(base=folder, adapters=[])

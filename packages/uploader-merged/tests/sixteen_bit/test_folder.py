@@ -103,8 +103,10 @@ def test_type_is_reached_without_a_detour(llama: Path, adapter: Path, tmp_path: 
 
 
 def test_interrupted_after_a_shard_goes_on_with_the_next(
-    llama: Path, adapter: Path, tmp_path: Path
+    llama: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # One after the other; all at once, more than half of every shard is there, and no whole one.
+    monkeypatch.setattr("uploader_merged.sixteen_bit.side_by_side.processors", lambda: 1)
     calm = Merge(tmp_path / "calm")
     calm(llama, adapter, shard_size=Size("30KB"))
     merge = Merge(tmp_path / "rough")
