@@ -13,6 +13,7 @@ import pytest
 
 from uploader_core.plugin import PluginError, RefusedError
 from uploader_merged.rendering import TemplateError, limited_templates
+from uploader_merged.rendering.child import allowed
 
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 PLAIN = (
@@ -121,6 +122,11 @@ def test_template_that_fails_says_so(template: str) -> None:
     with pytest.raises(TemplateError) as failed:
         rendered(template)
     assert str(failed.value)
+
+
+def test_prompt_may_take_longer_where_the_start_did() -> None:
+    assert allowed(0.8, start=0.5) == 0.8
+    assert allowed(0.8, start=8.0) == 6.0
 
 
 def test_other_templates_are_rendered_after_one_that_took_too_much() -> None:

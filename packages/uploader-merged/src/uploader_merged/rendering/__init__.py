@@ -20,7 +20,10 @@ from uploader_core.plugin import PluginError, RefusedError
 from uploader_merged.rendering import child
 
 SECONDS = 0.8
-"""Processor time that one prompt may take; what compiles longest of TRL's templates takes 0.05."""
+"""Processor time that one prompt may take; what compiles longest of TRL's templates takes 0.05.
+
+Where processors are slow it may take longer, see :mod:`.child`.
+"""
 
 _WALL = 20.0
 _COMPILE = "_compile_jinja_template"

@@ -1,7 +1,8 @@
 """Render templates of others: ``python -m uploader_merged.rendering.child``.
 
 The first line on standard output says that it is ready. Then a line of JSON on standard input names
-a template, its variables and the seconds that it may take; the answer is a line on standard output.
+a template, its variables and the seconds that it may take on a usual processor; the answer is a
+line on standard output.
 Where the system lets a process do that, it has no network; it may write no file, and has no more
 memory than one prompt needs.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import Any
 
 from uploader_lora.confined import leave_the_network, limit_memory, limit_time, take_limit
@@ -24,6 +26,19 @@ LONGEST = 16 << 20
 READY = "ready\n"
 """The first line that is written."""
 
+_OF_START = 0.75
+"""Share of the processor time of the start; that is eleven times what TRL's longest takes."""
+
+
+def allowed(seconds: float, start: float) -> float:
+    """Return the processor time that a prompt may take; more where the processor is slow.
+
+    Args:
+        seconds: On a usual one.
+        start: That this process took until it was ready.
+    """
+    return max(seconds, _OF_START * start)
+
 
 def main() -> int:
     """Answer until standard input ends."""
@@ -35,11 +50,12 @@ def main() -> int:
     take_limit("CORE", 0)
     take_limit("FSIZE", 0)
     limit_memory(MEBIBYTES)
+    start = time.process_time()
     answers.write(READY)
     answers.flush()
     for line in sys.stdin:
         asked = json.loads(line)
-        limit_time(asked["seconds"])
+        limit_time(allowed(asked["seconds"], start))
         answer: dict[str, Any]
         try:
             text = _compile_jinja_template(asked["template"]).render(**asked["variables"])
