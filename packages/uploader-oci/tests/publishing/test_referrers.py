@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from oci_tools import files_of, get, gguf, manifest_of, put_manifest, tags_of
+from uploader_core.contract.returned import check_receipt
 from uploader_core.plugin import Receipt, UploadFile
 from uploader_oci.loopback import LoopbackRegistry
 from uploader_oci.publishing.referrers import BUNDLE
@@ -98,7 +99,8 @@ def test_a_tag_with_a_part_of_the_files_has_no_signature_of_all(
         "SHA256SUMS": b"of all",
         "model.sig": b"{}",
     }
-    push(f"{open_registry.host}/{repository}:v1", make_files(contents, "gguf"))
+    receipt = push(f"{open_registry.host}/{repository}:v1", make_files(contents, "gguf"))
+    check_receipt(receipt, len(contents))  # as the run does, which counts what it handed over
     there = ["tiny-Q4_K_M.gguf", "upload_manifest.json"]
     assert [*files_of(open_registry, repository, "v1")] == there
     names = {

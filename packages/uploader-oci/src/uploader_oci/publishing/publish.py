@@ -68,7 +68,8 @@ def upload(context: StepContext) -> Receipt:
             url=f"oci://{place}",
             revision="" if found is None else found.digest,
             private=None,  # no registry tells who may read
-            files=len({file.name for tagged in tags for file in tagged.files}),
+            # Those too that no tag has on purpose, which the plan names: the others are compared.
+            files=len(context.files),
             bytes_sent=sum(one.size for one in sent),
             metadata={
                 "tags": {tagged.tag: digest_of_tag(tagged) for tagged in tags},
