@@ -55,6 +55,19 @@ def test_same_tensors_in_another_file_are_tensor_equal(copy: Path) -> None:
     assert found.tensors == ()
 
 
+def test_quantisation_that_a_tag_does_not_have_is_no_difference(copy: Path) -> None:
+    """Each has a tag of its own in a registry; the run made all of them, and does so again."""
+    theirs = read_published("it", GOLDEN / "2026-11-29", complete=True)
+    for made in theirs.artifacts:
+        made["metadata"]["quants"] = {"adapter_model.safetensors": "Q8_0", "other.gguf": "Q4_K_M"}
+    ours = json.loads((copy / "upload_manifest.json").read_text())
+    (copy / "lora" / "other.gguf").write_bytes(b"GGUF")
+    lora = next(file for file in ours["files"] if file["path"].startswith("lora/adapter_model"))
+    remade(copy, files=[*ours["files"], {**lora, "path": "lora/other.gguf"}])
+    found = compare(theirs, read_published("it", copy, complete=True))
+    assert {verdict.kind: verdict.grade for verdict in found}["lora"] == "bit-equal"
+
+
 def test_other_configuration_around_the_same_weights_is_named(copy: Path) -> None:
     (copy / "merged-16bit" / "generation_config.json").write_text("{}")
     found = verdicts(GOLDEN / "2026-11-29", remade(copy))["merged-16bit"]

@@ -80,6 +80,14 @@ def test_source_that_only_its_maker_has_is_asked_for(release: Published) -> None
         find_sources(release, ("./adapter",), None)
 
 
+def test_an_adapter_alone_asks_for_no_base_that_its_run_had(release: Published) -> None:
+    """As in a repository of its own, beside that of a GGUF."""
+    lora = [made for made in release.artifacts if made["kind"] == "lora"]
+    alone = dataclasses.replace(release, manifest={**release.manifest, "artifacts": lora})
+    assert find_sources(alone, ("./adapter",), None).base is None
+    assert (alone.sources, release.sources) == (["adapter"], ["adapter", "base"])
+
+
 @pytest.mark.parametrize(("first", "source"), [(1.0, "./x"), (0.5, "./base")])
 def test_stack_is_given_in_its_order_with_its_weights(
     release: Published, first: float, source: str

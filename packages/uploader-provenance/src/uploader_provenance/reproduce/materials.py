@@ -70,7 +70,8 @@ def find_sources(release: Published, given: tuple[str, ...], base: str | None) -
             safe="nothing was made",
             next=f"--from once for each of {wanted}" if parts else "--from FOLDER with that source",
         )
-    below = release.material("base")
+    needed = bool(parts) or "base" in release.sources
+    below = release.material("base") if needed else None
     base = base or (None if below is None else _recorded(release, below) or _named_base(release))
     if below is not None and base is None:
         raise SourceError(

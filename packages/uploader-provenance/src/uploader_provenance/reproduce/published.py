@@ -49,6 +49,26 @@ class Published:
         """Return what the manifest says of a step, nothing where it says nothing."""
         return next((s for s in self.manifest["steps"] if s["id"] == step_id), {})
 
+    def chain(self, step_id: str) -> list[str]:
+        """Return a step and what it was made from, ``source:base`` and the like at the ends."""
+        found, todo = [], [step_id]
+        while todo:
+            step = todo.pop()
+            if step not in found:
+                found.append(step)
+                todo += [str(i) for i in self.step(step).get("inputs", ())]
+        return found
+
+    @property
+    def sources(self) -> list[str]:
+        """Kinds of the materials that its formats are made from.
+
+        A place with one format may need less than its run had: an adapter as trained needs no base.
+        """
+        needed = {end for made in self.artifacts for end in self.chain(str(made["step"]))}
+        kinds = [str(material["kind"]) for material in self.manifest["materials"]]
+        return [k for k in kinds if k == self.manifest["source"] or f"source:{k}" in needed]
+
     def material(self, kind: str) -> Mapping[str, Any] | None:
         return next((m for m in self.manifest["materials"] if m["kind"] == kind), None)
 

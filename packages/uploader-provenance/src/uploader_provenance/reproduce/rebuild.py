@@ -108,7 +108,7 @@ def rebuild(
     made = read_published(str(output), output, complete=True)
     # Of what was fetched the digests are known only now.
     materials = {str(m["kind"]): m for m in made.manifest["materials"]}
-    check_sources(release, materials, _kinds(release))
+    check_sources(release, materials, release.sources)
     return Rebuilt(release=made, lost=restored.lost, notes=tuple(notes), error=error)
 
 
@@ -145,13 +145,9 @@ def _check_here(
         for kind, artifact in plan.sources.artifacts.items()
         if not any(artifact.path.resolve().is_relative_to(place) for place in outlines)
     }
-    kinds = [kind for kind in _kinds(release) if kind in here or not outlines]
+    kinds = [kind for kind in release.sources if kind in here or not outlines]
     materials = {kind: as_material(here[kind]) for kind in kinds if kind in here}
     return check_sources(release, materials, kinds)
-
-
-def _kinds(release: Published) -> list[str]:
-    return [str(material["kind"]) for material in release.manifest["materials"]]
 
 
 def _fields(registry: api.Registry, plugin_id: str) -> Mapping[str, Known]:
