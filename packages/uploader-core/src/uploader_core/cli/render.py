@@ -21,11 +21,12 @@ def show_field(console: Console, label: str, text: str, *, style: str = "dim") -
     On a terminal the text stays in its column; elsewhere it is one line, for grep and for logs.
     """
     text = visible(text)
+    label = f"  {label:<7} "  # a long one keeps its distance too
     if not console.is_terminal:
-        console.print(f"  [{style}]{label:<8}[/]{escape(text)}", soft_wrap=True)
+        console.print(f"[{style}]{label}[/]{escape(text)}", soft_wrap=True)
         return
     row = Table.grid()
-    row.add_column(width=10)
+    row.add_column(width=len(label))
     row.add_column(overflow="fold")
-    row.add_row(Text(f"  {label}", style=style), Text(text))
+    row.add_row(Text(label, style=style), Text(text))
     console.print(row)
