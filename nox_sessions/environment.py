@@ -34,6 +34,7 @@ PACKAGES = (
 )
 TEST_TOOLS = (
     "accelerate",
+    "asyncssh",  # a server of SFTP on this machine, which is none of paramiko's
     "compressed-tensors>=0.19",  # the reference of compressed, and what loads it
     "bitsandbytes>=0.50",  # the reference of merged-4bit, and what loads it
     "cryptography>=42",  # the kit's extra, for reports that are signed
@@ -53,6 +54,7 @@ TEST_TOOLS = (
     "nbclient",  # notebooks are executed by a real kernel
     "ollama",  # the clients of Ollama and of OCI artifacts, which read back what is sent
     "oras",
+    "paramiko",
     "peft",
     "pexpect; sys_platform != 'win32'",  # with pyte: a terminal to type into and to look at
     "pyopenssl",  # which model-signing imports and does not ask for

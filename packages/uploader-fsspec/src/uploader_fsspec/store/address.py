@@ -9,16 +9,13 @@ from urllib.request import url2pathname
 
 from uploader_core.plugin import PluginError, UsageError
 
-SECRETS = (
+_OWN = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "FSSPEC_S3_KEY",
-    "FSSPEC_S3_SECRET",
-    "FSSPEC_S3_TOKEN",
     "GOOGLE_APPLICATION_CREDENTIALS",
     "AZURE_CLIENT_SECRET",
     "AZURE_FEDERATED_TOKEN_FILE",
@@ -28,13 +25,24 @@ SECRETS = (
     "HF_TOKEN",
     "HF_TOKEN_PATH",
 )
-"""Variables in which fsspec's implementations look for credentials."""
-
 EXTRAS = {
     "s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf", "abfs": "azure", "az": "azure",
     "abfss": "azure", "sftp": "sftp", "ssh": "sftp",
 }  # fmt: skip
 """Extra of this distribution that brings what speaks a protocol."""
+
+_ARGUMENTS = (
+    "KEY", "SECRET", "TOKEN", "PASSWORD", "PASSPHRASE", "ACCOUNT_KEY", "CONNECTION_STRING",
+    "SAS_TOKEN", "CREDENTIAL", "CLIENT_SECRET",
+)  # fmt: skip
+
+SECRETS = (
+    *_OWN,
+    # fsspec's configuration: one argument of an implementation, or all of them as JSON.
+    *(f"FSSPEC_{protocol.upper()}_{name}" for protocol in EXTRAS for name in _ARGUMENTS),
+    *(f"FSSPEC_{protocol.upper()}" for protocol in EXTRAS),
+)
+"""Variables in which fsspec's implementations look for credentials."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from uploader_core.plugin import (
     UploaderError,
     UsageError,
 )
-from uploader_fsspec.store.address import Address
+from uploader_fsspec.store.address import EXTRAS, Address
 
 AGAIN = "run the same command again; what is there already is neither fetched nor sent again"
 
@@ -24,6 +24,10 @@ _NO_CREDENTIALS = {
     "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError",
     "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError",
     "DefaultCredentialsError", "ProfileNotFound",
+}  # fmt: skip
+_NO_LOGIN = {
+    "AuthenticationException", "BadAuthenticationType", "PasswordRequiredException",
+    "ClientAuthenticationError",
 }  # fmt: skip
 _NO_NAME = {"ParamValidationError", "InvalidBucketName"}
 _SAY = {
@@ -40,11 +44,18 @@ _PASSING = {
 }  # fmt: skip
 """Codes of S3 for what may succeed a moment later."""
 
+_LATER = (408, 425, 429)
+"""Statuses of HTTP below 500 after which to ask again."""
+
 _SET_KEYS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true "
     "for a bucket that everybody may read",
-    "gs": "gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS",
+    "gcs": "gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS",
+    "azure": "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME with "
+    "AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
     "hf": "hf auth login, or set HF_TOKEN",
+    "sftp": "ssh-add a key that is accepted there, or set FSSPEC_SFTP_USERNAME and "
+    "FSSPEC_SFTP_PASSWORD",
 }
 _FOREIGN = ("botocore", "aiobotocore", "aiohttp", "httpx", "httpx2", "requests", "urllib3",
             "google", "gcsfs", "azure", "paramiko", "fsspec")  # fmt: skip
@@ -79,9 +90,11 @@ def is_passing(error: Exception) -> bool:
     """Tell whether the same request may succeed a moment later."""
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
         return False
-    if _name(error) in {*_NO_CREDENTIALS, *_NO_NAME}:
+    if _name(error) in {*_NO_CREDENTIALS, *_NO_LOGIN, *_NO_NAME, "BadHostKeyException"}:
         return False
-    code = code_of(error)
+    code, status = code_of(error), _status(error)
+    if not code and 400 <= status < 500 and status not in _LATER:
+        return False
     known = isinstance(error, OSError | EOFError) or _module(error) in _FOREIGN
     return code in _PASSING if code else known
 
@@ -96,12 +109,19 @@ def code_of(error: BaseException | None) -> str:
     return ""
 
 
+def how_to_log_in(address: Address) -> str:
+    """Return where credentials for an address are looked for."""
+    return _SET_KEYS.get(
+        EXTRAS.get(address.protocol, ""),
+        f"give credentials where {address.protocol} looks for them",
+    )
+
+
 def _translate(
     error: Exception, address: Address, what: str, missing: type[RefusedError]
 ) -> UploaderError | None:
-    code, name = code_of(error), _name(error)
-    keys = _SET_KEYS.get("gs" if address.protocol == "gcs" else address.protocol.rstrip("a"))
-    keys = keys or f"give credentials where {address.protocol} looks for them"
+    code, name, status = code_of(error), _name(error), _status(error)
+    keys = how_to_log_in(address)
     if name in _NO_CREDENTIALS:
         said = f": {error}" if name == "ProfileNotFound" else ""
         return AuthError(
@@ -113,10 +133,25 @@ def _translate(
             owner=address.bucket,
             next="set the clock: timedatectl set-ntp true",
         )
-    if isinstance(error, PermissionError):
+    if name in _NO_LOGIN:
+        return AuthError(
+            f"{address} does not accept this login: {error}",
+            owner=address.bucket,
+            safe="nothing that is there was changed by this",
+            next=keys,
+        )
+    if name == "BadHostKeyException":
+        return AuthError(
+            f"{address.bucket} shows another key than ~/.ssh/known_hosts has: {error}",
+            owner=address.bucket,
+            safe="no login was sent to it",
+            next="ask whoever runs it whether its key has changed; if so, ssh-keygen -R "
+            f"{address.bucket}, then connect with ssh once and accept the new one",
+        )
+    if isinstance(error, PermissionError) or (not code and status in (401, 403)):
         why = _SAY.get(code)
         return AuthError(
-            f"{what} in {address} is not allowed: {why or error or code}",
+            f"{what} in {address} is not allowed: {why or _first_line(error) or code}",
             owner=address.bucket,
             safe="nothing that is there was changed by this",
             next=keys if why else f"ask for the right to do it on {address}, or {keys}",
@@ -129,7 +164,7 @@ def _translate(
             next="create it, or check its name; AWS_ENDPOINT_URL says where a store is that is not "
             "Amazon's",
         )
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or (not code and status == 404):
         return missing(
             f"there is nothing at {address} ({what})",
             owner=address.bucket,
@@ -147,12 +182,22 @@ def _translate(
         )
     if is_passing(error):
         return TemporaryError(
-            f"{what} in {address} failed: {name}: {error}",
+            f"{what} in {address} failed: {name}: {_first_line(error)}",
             owner="the network, or the store",
             safe="what arrived is kept",
             next=AGAIN,
         )
     return None
+
+
+def _status(error: BaseException) -> int:
+    """Return the status of HTTP that an error of a library carries, 0 without one."""
+    found = (getattr(error, name, None) for name in ("status_code", "status", "code"))
+    return next((status for status in found if isinstance(status, int)), 0)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]  # Azure adds its whole answer
 
 
 def _name(error: Exception) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from uploader_core.plugin import RefusedError
-from uploader_fsspec.store.address import not_installed, parse_address
-from uploader_fsspec.store.errors import translated
+from uploader_fsspec.store.address import EXTRAS, Address, not_installed, parse_address
+from uploader_fsspec.store.errors import how_to_log_in, translated
 from uploader_fsspec.store.s3 import S3Store
 from uploader_fsspec.store.store import Store
+
+_S3 = ("s3", "s3a")
 
 
 def open_store(text: str, missing: type[RefusedError], *, part_size: int = 32 << 20) -> Store:
@@ -25,20 +27,44 @@ def open_store(text: str, missing: type[RefusedError], *, part_size: int = 32 <<
     Raises:
         UsageError: It is no address.
         PluginError: Nothing that is installed speaks the protocol.
+        RefusedError: What speaks it lacks something, such as a login.
     """
-    import fsspec
-
     address = parse_address(text)
-    s3 = address.protocol in ("s3", "s3a")
-    options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
-    if s3:
-        # s3fs asks again by itself after lost connections, and not after the store's own failures.
-        options["config_kwargs"] = {"retries": {"total_max_attempts": 3, "mode": "standard"}}
     try:
         with translated(address, "opening", missing):
-            filesystem, path = fsspec.core.url_to_fs(str(address), **options)
-    except (ImportError, ValueError) as error:
+            filesystem, path = _connected(address)
+    except ImportError as error:
         raise not_installed(address, error) from error
-    if s3:
+    except ValueError as error:
+        if "protocol not known" in str(error).lower():
+            raise not_installed(address, error) from error
+        raise RefusedError(
+            f"{address} cannot be opened: {error}",
+            owner=address.bucket,
+            safe="nothing was asked or written",
+            next=how_to_log_in(address),
+        ) from error
+    if address.protocol in _S3:
         return S3Store(address, filesystem, path, missing, part_size=part_size)
-    return Store(address, filesystem, path, missing)
+    return Store(address, filesystem, path, missing, another=lambda: _connected(address)[0])
+
+
+def _connected(address: Address) -> tuple[Any, str]:
+    """Return a file system that nobody else has, and the path in it."""
+    import fsspec
+
+    if EXTRAS.get(address.protocol) == "sftp":
+        from uploader_fsspec.store.sftp import SshFileSystem
+
+        url = str(address)
+        arguments = SshFileSystem._get_kwargs_from_urls(url)
+        return (
+            SshFileSystem(**arguments, skip_instance_cache=True),
+            SshFileSystem._strip_protocol(url),
+        )
+    options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+    if address.protocol in _S3:
+        # s3fs asks again by itself after lost connections, and not after the store's own failures.
+        options["config_kwargs"] = {"retries": {"total_max_attempts": 3, "mode": "standard"}}
+    found: tuple[Any, str] = fsspec.core.url_to_fs(str(address), **options)
+    return found

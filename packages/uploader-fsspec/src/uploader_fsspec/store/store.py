@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,9 @@ ATTEMPTS = 6
 
 _IDENTITIES = ("ETag", "etag", "generation", "blob_id", "md5Hash", "content_md5")
 """What implementations tell of an object that changes with its content, the most exact first."""
+
+_READ_AT = ("time", "atime", "last_access_time")
+"""What implementations call the moment when a file was read, which says nothing of its content."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,15 +52,24 @@ class Store:
         filesystem: Of fsspec, for its protocol.
         path: The folder as the file system writes it.
         missing: Class of the error where something is not there.
+        another: Opens one more of the file system, for the next thread or after a lost connection.
     """
 
     def __init__(
-        self, address: Address, filesystem: Any, path: str, missing: type[RefusedError]
+        self,
+        address: Address,
+        filesystem: Any,
+        path: str,
+        missing: type[RefusedError],
+        *,
+        another: Callable[[], Any] | None = None,
     ) -> None:
         self.address = address
         self.filesystem = filesystem
         self.path = path.rstrip("/")
         self.missing = missing
+        self._another = another
+        self._idle = [filesystem]
 
     # -- what is there -------------------------------------------------------------------------
 
@@ -66,8 +79,8 @@ class Store:
         Raises:
             RefusedError: There is no such folder, in the class that was asked for.
         """
-        with self.errors("listing"):
-            found = self.filesystem.ls(self._whole(folder), detail=True)
+        with self.errors("listing"), self._lent() as filesystem:
+            found = filesystem.ls(self._whole(folder), detail=True)
         files, folders = {}, []
         for info in found:
             name = self._name(info)
@@ -79,8 +92,8 @@ class Store:
 
     def list_all(self) -> dict[str, Entry]:
         """Return all files below the folder; none where it does not exist."""
-        with self.errors("listing"):
-            found = self.filesystem.find(self.path, detail=True)
+        with self.errors("listing"), self._lent() as filesystem:
+            found = filesystem.find(self.path, detail=True)
         infos = {self._name(i): i for i in found.values() if i.get("type") != "directory"}
         return {
             name: self._listed(name, info)
@@ -91,9 +104,11 @@ class Store:
     def entry(self, name: str) -> Entry:
         """Ask for one file anew."""
         with self.errors(f"looking at {name}"):
-            info = self.filesystem.info(self._whole(name))
+            with self._lent() as filesystem:
+                info = filesystem.info(self._whole(name))
             # Where no key is known, everything that is told: times change where content does.
-            identity = _identity(info) or json.dumps(info, sort_keys=True, default=str)
+            told = {k: v for k, v in info.items() if k not in _READ_AT or "mtime" not in info}
+            identity = _identity(info) or json.dumps(told, sort_keys=True, default=str)
             return Entry(size=int(info.get("size") or 0), identity=identity)
 
     def read_range(self, name: str, start: int, stop: int) -> bytes:
@@ -105,9 +120,10 @@ class Store:
         with self.errors(f"reading {name}"):
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    content: bytes = self.filesystem.cat_file(
-                        self._whole(name), start=start, end=stop
-                    )
+                    with self._lent() as filesystem:
+                        content: bytes = filesystem.cat_file(
+                            self._whole(name), start=start, end=stop
+                        )
                     if len(content) != stop - start:
                         raise OSError(f"{len(content):,} bytes came, not {stop - start:,}")
                     return content
@@ -177,24 +193,24 @@ class Store:
 
         if hash_file(file.path) != (file.size, file.sha256):
             raise changed(file)
-        with self.errors(f"sending {name}"):
+        with self.errors(f"sending {name}"), self._lent() as filesystem:
             whole = self._whole(name)
-            self.filesystem.makedirs(whole.rpartition("/")[0], exist_ok=True)
-            self.filesystem.put_file(str(file.path), whole, callback=Told())
+            filesystem.makedirs(whole.rpartition("/")[0], exist_ok=True)
+            filesystem.put_file(str(file.path), whole, callback=Told())
 
     def put_bytes(self, name: str, content: bytes) -> None:
         """Write a small file."""
-        with self.errors(f"writing {name}"):
+        with self.errors(f"writing {name}"), self._lent() as filesystem:
             whole = self._whole(name)
-            self.filesystem.makedirs(whole.rpartition("/")[0], exist_ok=True)
-            self.filesystem.pipe_file(whole, content)
+            filesystem.makedirs(whole.rpartition("/")[0], exist_ok=True)
+            filesystem.pipe_file(whole, content)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files; one that is not there is no error."""
-        with self.errors("removing what only an earlier release had"):
+        with self.errors("removing what only an earlier release had"), self._lent() as filesystem:
             for name in names:
                 try:
-                    self.filesystem.rm_file(self._whole(name))
+                    filesystem.rm_file(self._whole(name))
                 except FileNotFoundError:
                     continue
 
@@ -211,6 +227,31 @@ class Store:
         return None
 
     # -- inside --------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[Any]:
+        """Give a file system that no other thread uses meanwhile.
+
+        Those with one connection (SFTP, FTP) would take each other's answers. One that lost its
+        connection is not used again.
+        """
+        if self._another is None or getattr(self.filesystem, "async_impl", False):
+            yield self.filesystem
+            return
+        try:
+            one = self._idle.pop()
+        except IndexError:
+            one = self._another()
+        try:
+            yield one
+        except Exception as error:
+            if is_passing(error):
+                with contextlib.suppress(Exception):
+                    one.close()  # not every one can be
+            else:
+                self._idle.append(one)
+            raise
+        self._idle.append(one)
 
     def _listed(self, name: str, info: Mapping[str, Any]) -> Entry:
         """Return an entry of a listing, which tells some implementations less than `info` does.
