@@ -65,7 +65,8 @@ def released(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Releas
         text.write_text(TEXT, "utf-8")
     texts["card.md"].write_text("# {{ title }}\n", "utf-8")
     # The packaged conversion code, as a checkout of one's own.
-    own = shutil.copytree(toolchain.find().root, folder / "llama.cpp")
+    compiled = shutil.ignore_patterns("__pycache__")  # which other processes are writing
+    own = shutil.copytree(toolchain.find().root, folder / "llama.cpp", ignore=compiled)
     named = {
         "calibration": ("--gguf-calibration", texts["calibration.txt"]),
         "measure_text": ("--gguf-measure-text", texts["heldout.txt"]),

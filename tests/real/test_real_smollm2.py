@@ -87,7 +87,7 @@ def open_model(folder: Path, adapter: Path | None = None) -> Any:
 
 
 FORMATS = 7
-DRAWS = 4
+DRAWS = 8
 MEASURE = ("--measure", "--gguf-measure-contexts", "4", "--yes")
 
 
@@ -263,7 +263,8 @@ def test_divergence_of_q8_0(
 
     Steps of 8 bits in all that is multiplied make most of this divergence, so it is a random
     number: over these few hundred tokens it differs by some per cent from one order of sums to
-    the next.
+    the next. Of so few draws their own spread says little, and one processor in three hundred is
+    farther than this.
     """
     from transformers import AutoModelForCausalLM, GgufConfig
 
@@ -282,7 +283,7 @@ def test_divergence_of_q8_0(
     draws = [divergence(before, next_tokens(after, card, base)) for _ in range(DRAWS)]
     mean, noise = statistics.mean(draws), statistics.stdev(draws)
     assert noise < 0.1 * mean
-    assert card["kl_mean"] == pytest.approx(mean, abs=0.02 * mean + 2.5 * noise)
+    assert card["kl_mean"] == pytest.approx(mean, abs=0.02 * mean + 4 * noise)
 
 
 def test_a_mixture_for_the_size_of_q4_k_m_is_nearer_than_it(

@@ -72,7 +72,8 @@ def test_a_folder_that_is_no_llama_cpp_is_refused(llama_folder: Path, tmp_path: 
 
 def test_an_own_checkout_is_used(llama_folder: Path, tmp_path: Path) -> None:
     own = tmp_path / "llama.cpp"
-    shutil.copytree(toolchain.find().root, own)
+    # Another process may be about to compile a module of it.
+    shutil.copytree(toolchain.find().root, own, ignore=shutil.ignore_patterns("__pycache__"))
     assert findings(llama_folder, llama_cpp=own) == []
 
 
