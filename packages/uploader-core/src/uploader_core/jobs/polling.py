@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from uploader_core.errors import TemporaryError, UploaderError
@@ -58,6 +58,7 @@ class Poller:
         self._one = threading.RLock()
         self._changed = threading.Condition()
         self._jobs: dict[str, list[Watched]] = {}
+        self._cancelled = False
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -87,6 +88,9 @@ class Poller:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._ask, name="executor", daemon=True)
                 self._thread.start()
+            cancelled = self._cancelled
+        if cancelled:  # it was submitted while the others were ended
+            self._cancel([job_id])
         try:
             yield watched
         finally:
@@ -96,12 +100,12 @@ class Poller:
                     del self._jobs[job_id]
 
     def cancel(self) -> None:
-        """End all jobs that are waited for; where the engine is away, as far as can be."""
+        """End all jobs that are or will be waited for; where the engine is away, what can be."""
         with self._changed:
+            self._cancelled = True
             ids = [*self._jobs]
         if ids:
-            with contextlib.suppress(UploaderError), self._one:
-                self._executor.cancel(ids)
+            self._cancel(ids)
 
     def close(self) -> None:
         """Ask no more, and close the executor."""
@@ -111,6 +115,10 @@ class Poller:
         if self._thread is not None:
             self._thread.join()
         self._executor.close()
+
+    def _cancel(self, ids: Iterable[str]) -> None:
+        with contextlib.suppress(UploaderError), self._one:
+            self._executor.cancel(ids)
 
     def _ask(self) -> None:
         failing: float | None = None
