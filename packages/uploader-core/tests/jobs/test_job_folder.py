@@ -19,6 +19,7 @@ from uploader_core.running.events import EventStream
 from uploader_core.user_config.configuration import Config
 from uploader_core.user_config.disabled import make_registry
 from uploader_kit.faults import digests
+from uploader_kit.job_runs import until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX'")
 
@@ -34,8 +35,8 @@ def left(uploader: Any, blocks_plugin: None, adapter: Path, tmp_path: Path) -> A
     argv = uploader.argv("run", adapter, "--plugins", "blocks", "--name", "m", "--executor",
                          "local", "--jobs", 2)  # fmt: skip
     driver = subprocess.Popen(argv, env=uploader.variables(), stdout=subprocess.DEVNULL)
-    while not (tmp_path / "log").is_file() or len(running(adapter.parent / "m")) < 2:
-        os.sched_yield()
+    until(lambda: (tmp_path / "log").is_file() and len(running(adapter.parent / "m")) == 2,
+          600, "two jobs are not at work")  # fmt: skip
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     return uploader
@@ -50,8 +51,7 @@ def running(release: Path) -> list[JobFolder]:
 def another(job: JobFolder, go: Path, folder: Path, **said: str) -> Path:
     """Return a job like one that ended, which says something else; both have one scratch folder."""
     go.touch()
-    while (job.path / "lock.json").exists():
-        os.sched_yield()
+    until(lambda: not (job.path / "lock.json").exists(), 600, "the job does not end")
     other = folder / job.path.name
     other.mkdir(parents=True)
     request = json.loads((job.path / "request.json").read_text())

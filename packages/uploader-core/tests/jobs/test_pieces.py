@@ -16,6 +16,7 @@ from steady import STEADY
 from uploader_core.contract.costs import Piece
 from uploader_core.jobs.pieces import LEAST_VARIABLE, MOST, group
 from uploader_kit.faults import digests
+from uploader_kit.job_runs import until
 
 
 @STEADY
@@ -87,8 +88,7 @@ def test_only_the_pieces_of_a_worker_that_was_killed_are_made_again(
     argv = blocks.argv("run", adapter, "--plugins", "blocks", "--name", "m", "--jobs", 2)
     process = subprocess.Popen(argv, env=blocks.variables(), stdout=subprocess.DEVNULL)
     log = tmp_path / "log"
-    while not log.is_file() or "\n" not in log.read_text():  # block 0 waits for nobody
-        os.sched_yield()
+    until(lambda: log.is_file() and "\n" in log.read_text(), 600, "block 0 is not begun")
     (pid,) = workers_of(log)["block-0.bin"]
     os.kill(int(pid), signal.SIGKILL)
     (tmp_path / "go").touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ def schema_problems(manifest: Any, *, closed: bool = True) -> list[str]:
 def written_manifests(folder: Path) -> list[Path]:
     """Return the manifests that runs wrote into release folders below a folder."""
     found = []
-    for internal in folder.rglob(".uploader"):
-        found += [internal.parent / "upload_manifest.json", *internal.glob("manifests/*/*.json")]
+    # Path.rglob fails where a process that a test left removes a folder meanwhile.
+    for place, folders, names in os.walk(folder):
+        path = Path(place)
+        if ".uploader" in folders:
+            found.append(path / "upload_manifest.json")
+        if path.parts[-3:-1] == (".uploader", "manifests"):
+            found += [path / name for name in names if name.endswith(".json")]
     return [path for path in found if path.is_file()]

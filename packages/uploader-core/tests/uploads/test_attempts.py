@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from uploader_kit.job_runs import until
+
 PLUGIN = """
 from uploader_core.plugin import SaveSpec, UploadSpec, hookimpl
 
@@ -111,8 +113,9 @@ def begin(uploader: Any, adapter: Path, server: Path, mode: str) -> subprocess.P
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not (server / "begun").exists():
-        assert process.poll() is None, process.communicate()
+    begun = server / "begun"
+    until(lambda: begun.exists() or process.poll() is not None, 600, "nothing is sent")
+    assert process.poll() is None, process.communicate()
     return process
 
 
