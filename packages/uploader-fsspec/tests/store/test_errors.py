@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import aiohttp
+import httpx
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
@@ -83,8 +84,8 @@ def test_what_nobody_knows_passes_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("status", "cls"),
-    [(401, AuthError), (403, AuthError), (404, SourceError), (429, TemporaryError),
-     (503, TemporaryError)],
+    [(401, AuthError), (403, AuthError), (404, SourceError), (409, RefusedError),
+     (429, TemporaryError), (503, TemporaryError)],
 )  # fmt: skip
 def test_status_of_any_other_store(status: int, cls: type[UploaderError]) -> None:
     error = aiohttp.ClientResponseError(
@@ -99,3 +100,15 @@ def test_status_of_any_other_store(status: int, cls: type[UploaderError]) -> Non
     assert is_passing(error) == (cls is TemporaryError)
     if cls is AuthError:
         assert "AZURE_STORAGE_CONNECTION_STRING" in str(caught.value.next)
+
+
+def test_status_of_an_answer_that_an_error_carries() -> None:
+    error = httpx.HTTPStatusError(
+        "403 it is", request=httpx.Request("GET", "http://b/x"), response=httpx.Response(403)
+    )
+    address = parse_address("hf://b/x")
+    with (
+        pytest.raises(AuthError, match="not allowed: 403 it is"),
+        translated(address, "listing", SourceError),
+    ):
+        raise error

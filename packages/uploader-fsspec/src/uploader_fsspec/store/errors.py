@@ -92,9 +92,9 @@ def is_passing(error: Exception) -> bool:
         return False
     if _name(error) in {*_NO_CREDENTIALS, *_NO_LOGIN, *_NO_NAME, "BadHostKeyException"}:
         return False
-    code, status = code_of(error), _status(error)
-    if not code and 400 <= status < 500 and status not in _LATER:
+    if _is_refusal(error):
         return False
+    code = code_of(error)
     known = isinstance(error, OSError | EOFError) or _module(error) in _FOREIGN
     return code in _PASSING if code else known
 
@@ -174,9 +174,10 @@ def _translate(
     if {name, code} & _NO_NAME:
         said = str(error).strip().rpartition("\n")[2]
         return UsageError(f"{address} is no address: {said}", next="check the bucket's name")
-    if code and code not in _PASSING:
+    if (code and code not in _PASSING) or _is_refusal(error):
+        said = f"{code or status}: {_first_line(error)}"
         return RefusedError(
-            f"{address}: the store refuses {what}: {code}: {error}",
+            f"{address}: the store refuses {what}: {said}",
             owner=address.bucket,
             next="ask whoever runs the store what that means there",
         )
@@ -190,9 +191,16 @@ def _translate(
     return None
 
 
+def _is_refusal(error: Exception) -> bool:
+    status = _status(error)
+    return not code_of(error) and 400 <= status < 500 and status not in _LATER
+
+
 def _status(error: BaseException) -> int:
     """Return the status of HTTP that an error of a library carries, 0 without one."""
-    found = (getattr(error, name, None) for name in ("status_code", "status", "code"))
+    answers = (error, getattr(error, "response", None))
+    names = ("status_code", "status", "code")
+    found = (getattr(answer, name, None) for answer in answers for name in names)
     return next((status for status in found if isinstance(status, int)), 0)
 
 
