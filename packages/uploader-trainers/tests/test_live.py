@@ -112,7 +112,7 @@ def test_terminals_that_want_it_plain(
                  "--plugins", "lora"]  # fmt: skip
     text, code = pexpect.run(
         shlex.join([UPLOADER[0], *arguments]), env={**os.environ, **variable}, withexitstatus=True,
-        encoding="utf-8", timeout=120,
+        encoding="utf-8", timeout=600,
     )  # fmt: skip
     assert code == 0 and "done and verified" in text
     assert not re.search(escapes, text)
