@@ -24,8 +24,10 @@ Arenas and stacks of threads are counted too, and how many there are differs bet
 """
 
 _CHILD = """
-import re, resource, sys
+import os, re, resource, sys
 from pathlib import Path
+
+os.cpu_count = lambda: 2  # stacks for thirty threads are as much as the room
 
 here, small, large, place, room, way = sys.argv[1:]
 sys.path.insert(0, here)
