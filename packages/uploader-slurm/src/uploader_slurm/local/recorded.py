@@ -4,7 +4,7 @@
 command nothing. To end one it signals its own child alone, and kills that a second later; so
 signals are handed on, and what does not end by them is killed, with all below it. The time of a job
 is kept here: submitit counts from before this process is up, and on a busy machine the second is
-over before anything is written down.
+over before anything is written down, see findings/submitit_counts_before_a_job_is_up.sh.
 """
 
 from __future__ import annotations
