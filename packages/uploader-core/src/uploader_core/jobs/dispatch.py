@@ -314,9 +314,10 @@ def _patiently(act: Callable[[], None], seconds: float = 60.0) -> None:
     """Do something that a job stands in the way of which is being ended."""
     until = time.monotonic() + seconds
     while True:
+        late = time.monotonic() > until  # before it is tried: this process may have stood still
         try:
             return act()
         except TemporaryError:
-            if time.monotonic() > until:
+            if late:
                 raise
             time.sleep(0.5)

@@ -166,12 +166,12 @@ def wait_for(
     said = ""
     release_own()
     while True:
+        left = end - time.monotonic()  # before it is asked: this process may have stood still
         report = ask()
         gpu = roomiest(report.gpus)
         if gpu is None or gpu.free >= needed:
             return gpu
         largest = max(g.total for g in report.gpus)
-        left = end - time.monotonic()
         if largest < needed or left <= 0:
             raise TemporaryError(
                 f"this step needs {size_text(needed)} of GPU memory, and {describe(gpu)}",
