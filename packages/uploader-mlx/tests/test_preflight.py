@@ -55,6 +55,9 @@ def test_an_architecture_that_mlx_lm_does_not_know(llama: Path, tmp_path: Path) 
     base = configured(llama, tmp_path / "base", model_type="qwen33")
     with pytest.raises(SourceError, match=r"no code for .* qwen33; near ones are qwen3"):
         findings(base, "4bit")
+    other = configured(llama, tmp_path / "other", model_type="bert")
+    with pytest.raises(SourceError, match="the architecture bert$"):  # 'dbrx' is not near
+        findings(other, "4bit")
 
 
 def test_a_tensor_that_mlx_lm_has_no_place_for(llama: Path, tmp_path: Path) -> None:

@@ -97,6 +97,18 @@ def test_files_of_others_are_left_alone(upload: Upload, api: Any) -> None:
     assert "notes.txt" in api.list_repo_files("me/tiny")
 
 
+def test_files_of_others_beside_a_signature_are_said(
+    upload: Upload, api: Any, release: list[UploadFile], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A signature is over everything that is there, and nobody has signed these."""
+    api.create_repo("me/tiny", private=True)
+    api.upload_file(path_or_fileobj=b"mine", path_in_repo="notes.txt", repo_id="me/tiny")
+    upload()
+    assert "notes.txt" not in caplog.text
+    upload(files=[*release, dataclasses.replace(release[-1], name="model.sig")])
+    assert "does not hold until they are removed: notes.txt" in caplog.text
+
+
 def test_public_is_flipped_last_and_read_back(upload: Upload, api: Any, hub: LoopbackHub) -> None:
     receipt = upload(public=True)
     assert receipt.private is False

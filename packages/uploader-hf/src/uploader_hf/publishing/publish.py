@@ -28,10 +28,10 @@ from uploader_hf.hub.client import make_api
 from uploader_hf.hub.errors import no_token
 from uploader_hf.hub.login import check_write
 from uploader_hf.hub.patience import Patience
-from uploader_hf.hub.remote import differing, list_remote
+from uploader_hf.hub.remote import differing, list_all, list_remote
 from uploader_hf.hub.watch import Watch
 from uploader_hf.publishing import repository
-from uploader_hf.publishing.check import ALLOW, check_options, check_rights
+from uploader_hf.publishing.check import ALLOW, EMPTY, check_options, check_rights
 from uploader_hf.publishing.replaced import OPTION, Coming, find_replaced
 from uploader_hf.publishing.repository import Place
 from uploader_hf.publishing.sending import send
@@ -39,6 +39,8 @@ from uploader_hf.publishing.standing import give_metadata, keep_standing_card
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+
+SIGNATURE = "model.sig"
 
 
 def upload(context: StepContext) -> Receipt:
@@ -67,6 +69,7 @@ def _upload(context: StepContext) -> Receipt:
     how = transport.choose(api, patience, repo_id, place.revision)
     sent = send(context, api, patience, place)
     sha = _verify(context, api, patience, place)
+    _tell_of_unsigned(context, api, patience, place.repo_id, sha)
     if settings.tag and place.pull_request is None:
         repository.set_tag(api, patience, repo_id, settings.tag, sha)
     # The collection first: nothing follows once it is public.
@@ -171,3 +174,20 @@ def _verify(context: StepContext, api: HfApi, patience: Patience, place: Place) 
         )
     context.progress(f"verifying {repo_id}", total, total, "files")
     return str(info.sha)
+
+
+def _tell_of_unsigned(
+    context: StepContext, api: HfApi, patience: Patience, repo_id: str, sha: str
+) -> None:
+    """Warn of files of others beside a signature: it is over everything, so they break it."""
+    ours = {file.name for file in context.files}
+    if SIGNATURE not in ours:
+        return
+    others = sorted(list_all(api, patience, repo_id, sha).keys() - ours - EMPTY)
+    if others:
+        context.log.warning(
+            "%s has files that are not of this release, and the signature of the repository does "
+            "not hold until they are removed: %s",
+            repo_id,
+            ", ".join(others[:3]) + (", ..." if others[3:] else ""),
+        )

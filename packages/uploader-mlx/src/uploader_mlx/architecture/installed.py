@@ -83,7 +83,7 @@ def classes(config: Mapping[str, Any]) -> tuple[Any, Any]:
     name = _module(kind, config.get("architectures") or ())
     folder = _folder()
     if not (folder / "models" / f"{name}.py").is_file() or not name.isprintable() or "." in name:
-        near = difflib.get_close_matches(name, known(), 5, 0.5)
+        near = difflib.get_close_matches(name, known(), 5)
         raise SourceError(
             f"mlx-lm {version()} has no code for the architecture {kind or '(none named)'}"
             + (f"; near ones are {', '.join(near)}" if near else ""),
