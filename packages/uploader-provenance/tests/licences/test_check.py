@@ -145,8 +145,21 @@ def test_what_may_not_be_shared_is_not_published(sources: dict[str, Path], licen
     assert not found(sources)["warning"]
 
 
+@pytest.mark.parametrize(
+    ("place", "settings", "public"),
+    [
+        ("oci:registry.example/x", {}, True),
+        ("dir:s3://bucket/x", {}, True),
+        ("dir:/there", {}, False),
+        ("dir:C:/there", {}, False),
+        ("dir:file:///there", {}, False),
+        ("ollama:x:v1", {"remote": False}, False),
+        ("ollama:x:v1", {"remote": True}, True),
+        ("ollama-registry:registry.example/me/x", {}, True),
+    ],
+)
 def test_place_of_which_nobody_knows_who_reads_it_counts_as_public(
-    sources: dict[str, Path],
+    sources: dict[str, Path], place: str, settings: dict[str, Any], public: bool
 ) -> None:
     say(sources["base"], "cc-by-nd-4.0")
     context: Any = PlanContext(
@@ -155,10 +168,9 @@ def test_place_of_which_nobody_knows_who_reads_it_counts_as_public(
         release=ReleaseInfo(name="x", source="adapter"),
         output=Path(),
         sources=sources,
-        uploads={"oci:registry.example/x": {}, "dir:/there": {}},
+        uploads={place: settings},
     )
-    errors = [f for f in check(context) if f.level == "error"]
-    assert "oci:registry.example/x" in errors[0].what
+    assert [place in f.what for f in check(context) if f.level == "error"] == [True] * public
 
 
 @pytest.mark.parametrize("licence", sorted(TEXTS))

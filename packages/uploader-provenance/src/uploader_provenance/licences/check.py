@@ -6,6 +6,7 @@ licence that is not known is never taken for a permissive one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,8 +16,8 @@ from uploader_provenance.licences.terms import Terms, terms_of
 
 OPTION = "--provenance-licence-override"
 _NO_ADVICE = "(this is not legal advice)"
-_HERE = ("dir",)
-"""Schemes that stay on this machine or in this network."""
+_HERE = re.compile(r"dir:(?!(?!file:)[a-z][a-z0-9+.-]*://)|ollama:", re.IGNORECASE)
+"""Targets on this machine or in this network: folders and no buckets, and the Ollama here."""
 
 
 def check(context: PlanContext) -> Iterator[Finding]:
@@ -87,9 +88,11 @@ def _places(uploads: Mapping[str, Mapping[str, Any]]) -> dict[str, bool]:
     """Return where a release goes, and whether others may be able to read it there.
 
     A destination that can be private has the setting ``public``; who reads at another is not known.
+    An Ollama on another machine has to be allowed by the setting ``remote``.
     """
     return {
-        place: bool(settings.get("public", True)) and place.partition(":")[0] not in _HERE
+        place: bool(settings.get("public", True))
+        and (_HERE.match(place) is None or bool(settings.get("remote")))
         for place, settings in uploads.items()
     }
 
