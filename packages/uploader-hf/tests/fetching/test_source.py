@@ -107,6 +107,12 @@ def test_revision_that_is_not_there_is_named(api: Any, model: str) -> None:
         fetch(SourceContext(reference="me/m@v2", purpose="base"))
 
 
+def test_folder_that_is_not_there_looks_like_a_name_on_the_hub(api: Any) -> None:
+    with pytest.raises(SourceError, match="outputs/final is not on the Hub") as caught:
+        fetch(SourceContext(reference="outputs/final", purpose="source"))
+    assert "of a folder: write ./ before it" in str(caught.value.next)
+
+
 @pytest.mark.parametrize("revision", ["../../x", "/etc", "-x", "a\x07"])
 def test_revision_that_no_repository_can_have_is_not_looked_for(revision: str) -> None:
     with pytest.raises(SourceError, match="is no name of a branch, tag or commit"):

@@ -120,7 +120,8 @@ def translate(error: BaseException, what: str, *, repo: str | None = None) -> Up
             f"{repo or what} is not on the Hub, or this token may not see it",
             owner="the Hub",
             safe="nothing was changed",
-            next="check the name, or log in with an account that may see it: hf auth login",
+            next="check the name (of a folder: write ./ before it), or log in with an account that "
+            "may see it: hf auth login",
         )
     if status == 401 and has_identity(os.environ):
         return AuthError(
