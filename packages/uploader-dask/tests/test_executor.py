@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -135,3 +136,25 @@ def test_folder_that_a_worker_does_not_see_is_told(executor: DaskExecutor, tmp_p
     id = executor.submit(job_of(tmp_path / "elsewhere"))
     wait_for(lambda: executor.poll([id])[id].state == "failed")
     assert "sees no folder" in executor.poll([id])[id].what
+
+
+def test_cluster_without_this_package_is_told_what_to_install(tmp_path: Path) -> None:
+    """The scheduler reads a task as well as the worker that gets it."""
+    program = (
+        "import sys; sys.modules['uploader_dask'] = None\n"
+        "from distributed import LocalCluster\n"
+        "with LocalCluster(n_workers=1, processes=False, protocol='tcp', host='127.0.0.1',\n"
+        "                  dashboard_address=':0') as cluster:\n"
+        "    print(cluster.scheduler_address, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", program]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as cluster:
+        assert cluster.stdout is not None
+        executor = DaskExecutor(DaskSettings(scheduler=cluster.stdout.readline().strip()))
+        id = executor.submit(job_of(tmp_path, "pass"))
+        wait_for(lambda: executor.poll([id])[id].state == "failed")
+        assert "pip install uploader-dask" in executor.poll([id])[id].what
+        executor.close()
+        cluster.communicate()

@@ -169,7 +169,8 @@ class DaskExecutor:
             return JobStatus(state="failed" if code else "ended", what=what)
         if future.status == "error":  # its workers died, or cannot import this package
             with self._asking():
-                return JobStatus(state="failed", what=f"{future.exception(timeout=_PATIENCE)}")
+                error = future.exception(timeout=_PATIENCE)
+            return JobStatus(state="failed", what=_what_went_wrong(error))
         return JobStatus(state="gone", what=f"the scheduler says {future.status}")
 
     def _states(self, keys: Iterable[str]) -> Mapping[str, str | None]:
@@ -219,3 +220,13 @@ def _connected(scheduler: str) -> Client:
     if "://" not in scheduler and Path(scheduler).is_file():
         where = {"scheduler_file": scheduler}
     return Client(**where, timeout=_PATIENCE, set_as_default=False, name="uploader")
+
+
+def _what_went_wrong(error: BaseException) -> str:
+    """Say why a task could not be run; what it ran says so itself."""
+    if isinstance(error, ImportError) or "deserializ" in str(error):
+        return (
+            "the cluster cannot load what a job runs: pip install uploader-dask on the machines "
+            f"of its scheduler and workers ({error})"
+        )
+    return str(error)
