@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +31,9 @@ WAIT = 600
 
 MOST = 4 << 30
 """Bytes of address space beyond those of the sound run; so that none of them takes the machine."""
+
+_IMPORTS = threading.RLock()
+"""Held by who imports and by who forks: a fork would wait forever for another thread's import."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,11 +108,14 @@ class _Worker:
         ours, theirs = zip(*(reversed(os.pipe()), os.pipe(), os.pipe()), strict=True)
         self._before = _memory("self", "VmRSS")
         self._code: int | None = None
-        self.pid = os.fork()
+        leads, begins = os.pipe()
+        with _IMPORTS:
+            self.pid = os.fork()
         if self.pid == 0:
             code = 1
             try:
                 os.setsid()
+                os.write(begins, b"1")
                 for number, stream in enumerate(theirs):
                     os.dup2(stream, number)
                 sys.stdin, sys.stdout, sys.stderr = (
@@ -124,7 +131,8 @@ class _Worker:
             finally:
                 sys.stderr.flush()
                 os._exit(code)
-        for stream in theirs:
+        os.read(leads, 1)  # who knows its number may end its group at once
+        for stream in (*theirs, leads, begins):
             os.close(stream)
         modes = ("w", "r", "r")
         self.stdin, self.stdout, self.stderr = (
@@ -152,8 +160,18 @@ class _Worker:
 
 
 def _fork_workers() -> None:
-    from uploader_core.workers import pool
+    from uploader_core.plugins import entry_points
+    from uploader_core.workers import child, pool
     from uploader_core.workers.environment import child_environment
+
+    usual = entry_points.import_dotted
+
+    def import_dotted(dotted: str, owner: str) -> Any:
+        with _IMPORTS:
+            return usual(dotted, owner)
+
+    for module in (entry_points, child):
+        module.import_dotted = import_dotted  # type: ignore[attr-defined]
 
     def start(self: Any, run: str, secrets: tuple[str, ...], *, network: bool = False) -> _Worker:
         environment = child_environment(self._environment, secrets, network=network)
