@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from line_filesystem import LineFileSystem
+from releases import ONE, TWO
 from uploader_core.plugin import (
     ArrivalContext,
     CancelledError,
@@ -30,8 +31,6 @@ from uploader_fsspec.settings import Settings
 from uploader_kit.proxy import FaultProxy
 
 Push = Callable[..., Receipt]
-ONE = {"x/model.safetensors": b"one" * 1000, "x/config.json": b"{}", "README.md": b"# one"}
-TWO = {"x/model-1.safetensors": b"two" * 1000, "x/config.json": b"{}", "README.md": b"# two"}
 LARGE = {"x/model.safetensors": bytes(range(256)) * 24_000, "README.md": b"#"}
 
 

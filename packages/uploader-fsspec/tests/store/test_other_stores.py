@@ -10,6 +10,7 @@ import fsspec.config
 import pytest
 
 from other_stores import BUCKET, OtherStore, azurite, google
+from releases import ONE, TWO
 from stored_model import MODEL
 from uploader_core.plugin import AuthError, FetchedSource, Receipt, SourceError, VerifyContext
 from uploader_fsspec.publishing.place import MANIFEST
@@ -22,9 +23,6 @@ pytestmark = [
     # adlfs sends bytes as they are, against the advice of aiohttp.
     pytest.mark.filterwarnings("default:Sending a large body:ResourceWarning"),
 ]
-
-ONE = {"x/model.safetensors": b"one" * 100_000, "x/config.json": b"{}", "README.md": b"# one"}
-TWO = {"x/model-1.safetensors": b"two" * 1000, "x/config.json": b"{}", "README.md": b"# two"}
 
 
 @pytest.fixture(scope="module", params=[azurite, google], ids=["abfs", "gs"])

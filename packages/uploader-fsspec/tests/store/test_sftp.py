@@ -11,6 +11,7 @@ import asyncssh
 import fsspec.config
 import pytest
 
+from releases import ONE, TWO
 from sftp_server import PASSWORD, USER, SftpServer, sftp_server
 from stored_model import MODEL, weights
 from uploader_core.plugin import (
@@ -31,8 +32,6 @@ from uploader_fsspec.store.opening import open_store
 from uploader_fsspec.store.store import BLOCK, Store
 
 Push = Callable[..., Receipt]
-ONE = {"x/model.safetensors": b"one" * 100_000, "x/config.json": b"{}", "README.md": b"# one"}
-TWO = {"x/model-1.safetensors": b"two" * 1000, "x/config.json": b"{}", "README.md": b"# two"}
 
 
 @pytest.fixture

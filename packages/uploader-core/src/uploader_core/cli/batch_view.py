@@ -47,7 +47,7 @@ def show_outlook(console: Console, outlook: Outlook) -> None:
         table.add_row(f"  [bold]{escape(prospect.name)}[/]", *_cells(prospect))
     console.print(table)
     for source, why in outlook.left_out.items():
-        show_field(console, "without", f"{source}: {why}")
+        show_field(console, "left out", f"{source}: {why}")
     for system in outlook.space:
         text = f"{size_text(system.free)} free, {size_text(max(0, system.free - system.after))}"
         tightest = size_text(max(0, system.free - system.peak))
