@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import ClassVar
 
 from uploader_core.errors import TemporaryError
 from uploader_core.executor import OPEN
 from uploader_kit.conformance import ConformanceError, expect
 from uploader_kit.engine_jobs import EngineConformance
+from uploader_kit.faults import files_below
 from uploader_kit.fixtures import make_adapter, make_model
 from uploader_kit.job_runs import (
     JobTrial,
@@ -248,10 +247,9 @@ def _away(trial: JobTrial) -> Iterator[str]:
 
 def _expect_untold(trial: JobTrial) -> None:
     """Raise where a token is in a file of the release."""
-    found = (Path(place, name) for place, _, names in os.walk(trial.release) for name in names)
-    for path in found:
+    for path in files_below(trial.release, records=True):
         with contextlib.suppress(OSError):  # of files that come and go
-            told = path.is_file() and _CANARY.encode() in path.read_bytes()
+            told = _CANARY.encode() in path.read_bytes()
             expect(not told, f"a token of the run is in {path.relative_to(trial.release)}")
 
 

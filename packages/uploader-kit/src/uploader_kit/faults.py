@@ -43,15 +43,20 @@ def digests(*folders: Path) -> dict[str, str]:
         ).hexdigest()
         for folder in folders
         if folder.is_dir()
-        for path in sorted(_below(folder))
+        for path in sorted(files_below(folder))
         if path.suffix != ".partial" and path.name != PAGE
     }
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder but records, also while a worker that was left tidies up."""
+def files_below(folder: Path, *, records: bool = False) -> Iterator[Path]:
+    """Yield the files below a folder, also while a worker that was left tidies up.
+
+    Args:
+        folder: Where to look.
+        records: Those of the run as well.
+    """
     for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != INTERNAL]
+        folders[:] = [name for name in folders if records or name != INTERNAL]
         yield from filter(Path.is_file, map(Path(place).joinpath, names))
 
 
@@ -184,7 +189,7 @@ class Campaign:
                 tally.problems.append(f"{what}: {name} is not what it should be")
         whole = {}
         for folder in self.folders:
-            for path in _below(folder):
+            for path in files_below(folder):
                 name = f"{folder.name}/{path.relative_to(folder).as_posix()}"
                 if name in found and path.suffix in WEIGHTS:
                     whole[name] = path.stat().st_ino

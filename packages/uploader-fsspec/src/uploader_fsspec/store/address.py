@@ -25,6 +25,8 @@ _OWN = (
     "HF_TOKEN",
     "HF_TOKEN_PATH",
 )
+"""Variables of the stores themselves."""
+
 EXTRAS = {
     "s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf", "abfs": "azure", "az": "azure",
     "abfss": "azure", "sftp": "sftp", "ssh": "sftp",
